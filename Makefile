@@ -1,0 +1,146 @@
+# Hare. `make help` lists the targets.
+#
+# The core (everything below src/cli) is compiled twice: freestanding, into the program loader
+# build/hare-ld that runs inside every program, and hosted, into build/hare and the unit tests.
+
+CC ?= gcc
+BUILD ?= build
+PREFIX ?= /usr/local
+VERSION := $(shell sed -n 's/^\#\# \[\{0,1\}\([0-9][0-9.]*\).*/\1/p' CHANGELOG.md | head -1)
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wconversion \
+	-Wno-sign-conversion
+ifdef WERROR
+WARN += -Werror
+endif
+OPT ?= -O2 -g
+BASE_FLAGS := -std=gnu17 $(WARN) $(OPT) -Isrc -MMD -MP -DHARE_VERSION='"$(VERSION)"' $(EXTRA)
+FREE_FLAGS := $(BASE_FLAGS) -DHARE_FREESTANDING -ffreestanding -fPIE -fvisibility=hidden \
+	-mgeneral-regs-only -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
+	-fno-tree-loop-distribute-patterns -fomit-frame-pointer
+HOST_FLAGS := $(BASE_FLAGS) -D_GNU_SOURCE
+LD_FLAGS := -nostdlib -static-pie -Wl,-z,noexecstack -Wl,-z,max-page-size=4096
+
+CORE_DIRS := base mem msg proto fileserver sched client
+CORE_SRC := $(sort $(foreach d,$(CORE_DIRS),$(wildcard src/$(d)/*.c)))
+ICPT_ALL := $(sort $(wildcard src/intercept/*.c src/intercept/*.S))
+ICPT_SRC := $(filter-out src/intercept/passthrough.c,$(ICPT_ALL))
+PASS_SRC := $(ICPT_ALL) src/base/str.c $(wildcard src/base/bug.c)
+CLI_SRC := $(sort $(wildcard src/cli/*.c))
+
+free_obj = $(patsubst src/%,$(BUILD)/free/%.o,$(basename $(1)))
+host_obj = $(patsubst src/%.c,$(BUILD)/host/%.o,$(1))
+crash_obj = $(patsubst src/%.c,$(BUILD)/crash/%.o,$(1))
+
+LD_OBJ := $(call free_obj,$(CORE_SRC) $(ICPT_SRC))
+HARE_OBJ := $(call host_obj,$(CORE_SRC) $(CLI_SRC))
+CORE_HOST_OBJ := $(call host_obj,$(CORE_SRC) src/cli/host.c)
+
+.PHONY: all check check-unit demo bench help clean setup layers tidy cppcheck format check-format \
+	san compdb docs install
+.DEFAULT_GOAL := all
+
+all: $(BUILD)/hare $(BUILD)/hare-ld $(BUILD)/hare-passthrough $(BUILD)/hb ## the hare command, the program loader, the benchmark programs
+
+setup: ## install what the build and the tests need (Debian packages)
+	@scripts/setup
+
+$(BUILD)/free/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(CC) $(FREE_FLAGS) -c -o $@ $<
+$(BUILD)/free/%.o: src/%.S
+	@mkdir -p $(@D)
+	$(CC) $(FREE_FLAGS) -c -o $@ $<
+$(BUILD)/host/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(CC) $(HOST_FLAGS) -c -o $@ $<
+# Crash points: the same code, dying at a chosen store (tests of recovery).
+$(BUILD)/crash/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(CC) $(HOST_FLAGS) -DHARE_CRASH_POINTS -c -o $@ $<
+
+$(BUILD)/hare-ld: $(LD_OBJ)
+	$(CC) $(LD_FLAGS) -o $@ $^ -lgcc
+$(BUILD)/hare-passthrough: $(call free_obj,$(PASS_SRC))
+	$(CC) $(LD_FLAGS) -o $@ $^ -lgcc
+$(BUILD)/hare: $(HARE_OBJ)
+	$(CC) -o $@ $^ -lpthread
+$(BUILD)/hb: bench/workloads/hb.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -O2 -Wall -Wextra -D_GNU_SOURCE -o $@ $^ -lpthread
+
+-include $(LD_OBJ:.o=.d) $(HARE_OBJ:.o=.d)
+
+# --- tests ---------------------------------------------------------------------------------------
+
+UNIT_SRC := $(sort $(filter-out %_crash.c,$(wildcard tests/unit/*.c tests/proto/*.c)))
+UNIT_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
+CRASH_SRC := $(sort $(wildcard tests/unit/*_crash.c))
+CRASH_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(CRASH_SRC))
+CRASH_OBJ := $(call crash_obj,$(CORE_SRC) src/cli/host.c)
+ICPT_TEST := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/intercept/*.c)))
+
+$(UNIT_BIN): $(BUILD)/tests/%: tests/%.c $(CORE_HOST_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(HOST_FLAGS) -Itests -o $@ $< $(CORE_HOST_OBJ) -lpthread
+$(CRASH_BIN): $(BUILD)/tests/%: tests/%.c $(CRASH_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(HOST_FLAGS) -DHARE_CRASH_POINTS -Itests -o $@ $< $(CRASH_OBJ) -lpthread
+$(ICPT_TEST): $(BUILD)/tests/%: tests/%.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -O1 -D_GNU_SOURCE -o $@ $< -lpthread
+
+tests-build: all $(UNIT_BIN) $(CRASH_BIN) $(ICPT_TEST)
+.PHONY: tests-build
+
+check: setup ## all tests, from a bare machine on
+	@$(MAKE) --no-print-directory -j$$(nproc) tests-build
+	@$(MAKE) --no-print-directory layers
+	@tests/run
+
+check-unit: $(UNIT_BIN) $(CRASH_BIN) ## the unit tests alone
+	@tests/run $(UNIT_BIN) $(CRASH_BIN)
+
+demo: setup ## what Hare is for: builds, then Hare builds Hare on four cores
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@scripts/demo
+
+bench: setup ## speed beside tmpfs, measured in the same run
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@bench/run $(BENCH_ARGS)
+
+layers: ## no folder includes a folder below it, nor another's private header
+	@scripts/layers
+
+san: ## unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/san EXTRA='-fsanitize=address,undefined' \
+		check-unit
+
+FORMATTED := $(wildcard src/*/*.c src/*/*.h)
+format: ## clang-format in place
+	clang-format -i $(FORMATTED)
+check-format: ## clang-format, as a check
+	@clang-format --dry-run -Werror $(FORMATTED)
+tidy: ## clang-tidy
+	clang-tidy --quiet $(CORE_SRC) -- -std=gnu17 -Isrc -ffreestanding
+cppcheck: ## cppcheck
+	cppcheck --quiet --enable=warning,portability --inline-suppr -Isrc src
+compdb: ## compile_commands.json
+	bear -- $(MAKE) -B all
+
+docs: PROTOCOL.md docs/syscalls.md ## documents made from the tables
+PROTOCOL.md: src/proto/rpc.def scripts/protocol
+	scripts/protocol > $@
+docs/syscalls.md: src/intercept/syscalls.def scripts/syscalls
+	scripts/syscalls > $@
+
+install: all ## to PREFIX (default /usr/local)
+	install -D -m755 $(BUILD)/hare $(DESTDIR)$(PREFIX)/bin/hare
+	install -D -m755 $(BUILD)/hare-ld $(DESTDIR)$(PREFIX)/libexec/hare/hare-ld
+	for p in man/*.[1-8]; do s=$${p##*.}; install -D -m644 $$p \
+		$(DESTDIR)$(PREFIX)/share/man/man$$s/$$(basename $$p); done
+
+clean: ## remove the build
+	rm -rf $(BUILD)
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The client library: the layer below a program's system calls (thesis, section 3.2).
+ * Path walk, directory cache, descriptor table, file I/O, processes, exec.
+ *
+ * Called by src/intercept (in a program), by the in-process tests and by src/cli (import,
+ * export). All state that outlives one call stands in core-kernel memory (struct proc and
+ * what hangs from it), so a killed program leaves nothing that only it knew.
+ *
+ * One `struct task` per thread, owned by the caller and passed to every call. A task is not
+ * shared by threads. Calls of different tasks may run at the same time.
+ *
+ * System calls: `long client_NAME(struct task *t, long a[6])`, for every row of
+ * intercept/syscalls.def whose route is CLIENT. a[] holds the call's arguments as the program
+ * gave them (user pointers are checked with base/host.h). Result: what the kernel would
+ * return, negative errno on failure, or
+ *   CLIENT_HOST           the call concerns the host alone: the caller makes the host's system
+ *                         call NAME with a[], which may have been rewritten (a path that lay in
+ *                         Hare and leads out of it points into the task);
+ *   -HARE_ERESTARTSYS     interrupted by a signal, see base/host.h.
+ * A handler that makes a new host descriptor performs the host's call itself and enters the
+ * descriptor into the table (lowest free number over both kinds, as POSIX says).
+ */
+#ifndef HARE_CLIENT_CLIENT_H
+#define HARE_CLIENT_CLIENT_H
+
+#include "base/host.h"
+#include "base/types.h"
+#include "mem/mem.h"
+
+#define CLIENT_HOST (-100000L)
+#define CLIENT_BOUNCE_SIZE 65536
+
+struct proc;
+
+struct task {
+	struct ctx ctx;    /* who runs and where, see mem.h; fixed after client_attach */
+	struct proc *proc; /* its process's entry in the core kernel */
+	u32 flags;         /* TASK_* */
+	/* scratch of the running call */
+	char path[PATH_LEN_MAX];      /* a path copied in */
+	char path2[PATH_LEN_MAX];     /* the second one of rename, link, symlink */
+	char host_path[PATH_LEN_MAX]; /* what CLIENT_HOST calls point to */
+	char host_path2[PATH_LEN_MAX];
+	u8 bounce[CLIENT_BOUNCE_SIZE]; /* data on its way between user memory and a core kernel */
+};
+
+/* --- life of a process, called by intercept in this order ------------------------------- */
+
+/* After a program was started (first program, or execve): maps DRAM through the descriptors
+ * in `memfds`, finds the process's entry by its host pid, takes a reply slot. -ESRCH when there
+ * is no entry. */
+long client_attach(struct task *t, const struct mem_fds *memfds, u32 core);
+
+/* A new thread of t's process: fills `child` (tid 0 until it runs). The thread itself calls
+ * thread_run first; thread_exit gives its slot back. */
+long client_thread_new(struct task *t, struct task *child);
+void client_thread_run(struct task *child, s32 tid);
+void client_thread_exit(struct task *t);
+
+/* fork, vfork, clone without CLONE_VM|CLONE_THREAD. prepare copies the descriptor table
+ * (CLONE_FILES shares it), cwd and the rest into a new entry before the host's call; the child
+ * calls fork_child first of all (with its own task: for fork t is its copy); the parent calls
+ * fork_parent with the host's result (an error drops the entry again). */
+long client_fork_prepare(struct task *t, u64 clone_flags, struct proc **child);
+void client_fork_child(struct task *t, struct proc *child, s32 tid);
+void client_fork_parent(struct task *t, struct proc *child, long result);
+
+/* Leaving: closes all descriptors and frees the entry; a killed process's agent does the same.
+ * Called before the host's exit_group. */
+void client_exit(struct task *t, int status);
+
+/* --- exec --------------------------------------------------------------------------------- */
+
+struct exec_plan {
+	bool remote;                /* started on another core: become its proxy */
+	u32 argc;                   /* of the final argv, `#!` resolved */
+	char **argv;                /* in memory of the plan; the program's own strings are not copied */
+	char **envp;
+	char path[PATH_LEN_MAX];    /* the program to load, as the program named it, absolute */
+	char exe[PATH_LEN_MAX];     /* what /proc/self/exe shall say */
+	void *mem;                  /* the plan's memory, host mmap; exec_drop frees it */
+	size_t mem_size;
+	/* arguments for the loader's own command line, see loader.c: core, memory descriptors */
+	char loader_args[512];
+};
+
+/* execve and execveat: resolves `#!` (4 levels), checks everything that can fail (ENOENT, EACCES,
+ * ENOEXEC, ELOOP, E2BIG, ...), picks the core. For a local start nothing has changed yet and the
+ * caller executes the loader; before that exec_commit applies close-on-exec. For a remote start
+ * the program is already running there when this returns 0, and the caller executes the loader
+ * in proxy mode, which never fails visibly. On an error nothing has changed. */
+long client_exec_prepare(struct task *t, int dirfd, const char *user_path, char **user_argv,
+			 char **user_envp, int flags, struct exec_plan *plan);
+void client_exec_commit(struct task *t, struct exec_plan *plan);
+void client_exec_drop(struct exec_plan *plan);
+
+#endif

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Shared DRAM, the memory models, and the core kernel's memory: heap, lock, undo log.
+ * (Thesis section 3.3; design: DESIGN.md "Memory".)
+ *
+ * This is the only layer that knows that memory may be stale. DRAM is one object (memfd, file
+ * or device) laid out as
+ *
+ *   super | doorbells | rings, one per ordered pair of cores | core kernels | file blocks
+ *
+ * A process maps, at fixed addresses that are the same in all processes of an island: super,
+ * doorbells and rings, the core kernels of its own island, and the file blocks. The core kernel
+ * of another island is never mapped.
+ *
+ * Models: `coherent`: write-back and invalidate are compiler barriers. `flush`: clwb, clflushopt
+ * and fences. `emulated`: every island maps a private copy of DRAM ("its cache"); write-back
+ * copies lines from the copy to DRAM and invalidate from DRAM to the copy. The doorbells alone
+ * are mapped from DRAM itself: they are the interrupt controller, and carry no data.
+ *
+ * Rules for memory that crosses islands (rings, file blocks): write, then mem_writeback, then
+ * tell; be told, then mem_invalidate, then read. Never invalidate a line that holds writes of
+ * this island that were not written back. Core-kernel memory never crosses islands, so inside
+ * it plain pointers are used (every process of the island maps it at the same address).
+ */
+#ifndef HARE_MEM_MEM_H
+#define HARE_MEM_MEM_H
+
+#include "base/types.h"
+
+/* --- boot-time geometry, in DRAM, never changed after boot -------------------------------- */
+
+enum mem_model { MEM_COHERENT, MEM_FLUSH, MEM_EMULATED };
+
+/* Techniques of the papers and of ours that --without NAME switches off (bits of
+ * super.without). */
+enum {
+	WITHOUT_DISTRIBUTION = 1 << 0,
+	WITHOUT_BROADCAST = 1 << 1,
+	WITHOUT_DIRECT_ACCESS = 1 << 2,
+	WITHOUT_DIRECTORY_CACHE = 1 << 3,
+	WITHOUT_CREATION_AFFINITY = 1 << 4,
+	WITHOUT_COALESCING = 1 << 5,
+	WITHOUT_LOCAL_CALLS = 1 << 6,
+};
+
+enum placement { PLACE_ROUND_ROBIN, PLACE_RANDOM, PLACE_LOCAL };
+
+#define SUPER_MAGIC 0x3145524148ULL /* "HARE1" */
+#define AT_DIR_MAX 256
+
+struct super {
+	u64 magic;
+	u64 dram_size;    /* bytes of the whole object */
+	u32 cores;        /* 1..MAX_CORES */
+	u32 islands;      /* 1..cores; core c belongs to island c * islands / cores */
+	u32 model;        /* enum mem_model */
+	u32 without;      /* WITHOUT_* */
+	u64 chaos_seed;   /* 0: no evictions */
+	u64 doorbell_off; /* offsets into DRAM and sizes, bytes */
+	u64 ring_off, ring_size;
+	u64 ck_off, ck_size; /* core c's core kernel at ck_off + c * ck_size */
+	u64 block_off;
+	u32 blocks_per_core; /* core c owns blocks [1 + c * blocks_per_core, ...) at boot */
+	u32 cpus;            /* host CPUs; core c is pinned to cpu[c % cpus] */
+	u16 cpu[MAX_CORES];
+	u32 placement; /* enum placement, the default */
+	u32 pad;
+	u64 boot_id;
+	u32 uid, gid; /* owner of the root directory */
+	s32 fd_base;  /* the hidden descriptors: fd_base is DRAM, fd_base + 1 the island's copy */
+	u32 at_len;
+	char at[AT_DIR_MAX];         /* where Hare appears, absolute, no trailing slash */
+	char loader[PATH_LEN_MAX];   /* host path of the program loader */
+	char hare[PATH_LEN_MAX];     /* host path of the hare command */
+};
+
+/* --- a process's view ---------------------------------------------------------------------- */
+
+struct mem_fds {
+	s32 dram; /* the DRAM object */
+	s32 copy; /* this island's copy; -1 unless emulated */
+};
+
+struct island {
+	u32 id;
+	u32 model;
+	struct super *super;
+	char *base;      /* what programs and handlers access: the copy, or DRAM itself */
+	char *dram;      /* emulated: DRAM itself, for src/mem alone; else equal to base */
+	char *shadow;    /* emulated with chaos: lines as last synchronised, for eviction */
+	struct mem_fds fds;
+	char *doorbells; /* always DRAM itself */
+};
+
+struct mem_config {
+	u64 size; /* bytes of DRAM wanted, e.g. 2 GiB */
+	u32 cores, islands, model, without, placement;
+	u64 chaos_seed;
+	u32 cpus;
+	u16 cpu[MAX_CORES];
+	u32 uid, gid;
+	s32 fd_base;
+	const char *at, *loader, *hare;
+};
+
+/* Fills a new DRAM object (fd, of any size: it is truncated to what the configuration needs)
+ * with super, empty doorbells and rings. Returns its size in bytes; -EINVAL for a geometry
+ * that cannot be (too small for its cores), -errno of the host. */
+long mem_format(int dram_fd, const struct mem_config *cfg);
+/* Maps DRAM for island `id` at the island's fixed address. Several islands may be mapped in one
+ * process (tests). -EEXIST when the address range is taken, -EINVAL when fd holds no Hare. */
+long mem_map(struct island *isl, const struct mem_fds *fds, u32 id);
+void mem_unmap(struct island *isl);
+u32 mem_island_of(const struct super *s, u32 core);
+
+/* --- consistency -------------------------------------------------------------------------- */
+
+/* [p, p+len) rounded out to lines, in rings or blocks. Ordered with accesses around them. */
+void mem_writeback(const struct island *isl, const void *p, size_t len);
+void mem_invalidate(const struct island *isl, const void *p, size_t len);
+/* Emulated with a chaos seed: evicts some lines (dirty ones written back, clean ones dropped);
+ * called from the core servers' loops and from write-back and invalidate. */
+void mem_chaos(const struct island *isl);
+
+/* --- file blocks --------------------------------------------------------------------------- */
+
+/* Block numbers: 1..cores * blocks_per_core; 0 is no block. They mean the same on every core. */
+typedef u32 blk_t;
+static inline char *mem_block(const struct island *isl, blk_t blk)
+{
+	return isl->base + isl->super->block_off + (u64)(blk - 1) * PAGE_SIZE;
+}
+/* For mmap: the descriptor and file offset that show a block to this island. */
+static inline int mem_block_fd(const struct island *isl)
+{
+	return isl->model == MEM_EMULATED ? isl->fds.copy : isl->fds.dram;
+}
+static inline u64 mem_block_off(const struct island *isl, blk_t blk)
+{
+	return isl->super->block_off + (u64)(blk - 1) * PAGE_SIZE;
+}
+
+/* --- the core kernel: lock, transaction, heap ---------------------------------------------- */
+/*
+ * All state that one core's kernel owns. Changed only with its lock held, and only through
+ * TX_SET and the heap, which keep an undo log beside the lock. Whoever finds the holder dead
+ * takes the lock over, rolls the log back, and goes on. So a critical section is a transaction:
+ * ck_lock begins it, ck_commit makes what was done permanent and begins the next, ck_abort
+ * takes it back, ck_unlock commits and releases.
+ *
+ * Sections are short (well under a microsecond), never block, and never touch program memory.
+ * A process holds at most one core lock at a time.
+ */
+struct ck;
+
+/* Who runs: a thread of a program, an agent, a test. */
+struct ctx {
+	struct island *isl;
+	struct ck *ck; /* the core kernel of `core` */
+	u32 core;
+	u32 slot; /* its reply slot there, see msg.h; 0 while it has none */
+	u32 tid;  /* host thread id: the lock's owner mark */
+	u32 pad;
+};
+
+enum ck_root { CK_ROOT_MSG, CK_ROOT_FS, CK_ROOT_SCHED, CK_ROOT_CLIENT, CK_ROOT_TRACE, CK_ROOTS };
+#define CK_LOG_MAX 8192
+#define CK_CLASSES 24
+#define CK_COUNTERS 512
+
+struct ck_undo {
+	void *addr;
+	u64 old;
+	u32 size; /* 1, 2, 4 or 8 bytes */
+	u32 pad;
+};
+
+struct ck {
+	/* fixed after init */
+	u64 magic;
+	u32 core, island;
+	/* the lock */
+	u32 lock;     /* futex: 0, or the holder's tid, with CK_LOCK_WAITERS */
+	u32 recovered; /* times a dead holder's transaction was rolled back */
+	/* protected by the lock, and what the lock protects */
+	u32 log_count;
+	u32 pad;
+	void *root[CK_ROOTS]; /* each layer's own root structure */
+	void *garbage;        /* freed in this transaction, to be put on free lists after commit */
+	void *free[CK_CLASSES];
+	u64 heap_next, heap_end; /* never used memory: addresses */
+	u64 heap_used;           /* bytes handed out, for statistics and fsck */
+	u64 counter[CK_COUNTERS]; /* statistics: relaxed, outside the log */
+	struct ck_undo log[CK_LOG_MAX];
+};
+
+static inline struct ck *mem_ck(const struct island *isl, u32 core)
+{
+	return (struct ck *)(isl->base + isl->super->ck_off + (u64)core * isl->super->ck_size);
+}
+/* The core kernel is in this island, so its handlers can run right here. */
+static inline bool mem_is_near(const struct island *isl, u32 core)
+{
+	return mem_island_of(isl->super, core) == isl->id;
+}
+
+void ck_init(struct island *isl, u32 core); /* empty heap; once, at boot */
+void ck_lock(struct ctx *c, struct ck *ck);
+bool ck_trylock(struct ctx *c, struct ck *ck);
+void ck_unlock(struct ck *ck);
+void ck_commit(struct ck *ck);
+void ck_abort(struct ck *ck);
+/* True when a thread with this host id no longer runs (ended, or a zombie). */
+bool ck_thread_dead(u32 tid);
+
+/* Logs the old content of one aligned 1, 2, 4 or 8 byte field. */
+static inline void ck_log(struct ck *ck, void *addr, u64 old, u32 size)
+{
+	u32 n = ck->log_count;
+
+	BUG_ON(n >= CK_LOG_MAX);
+	ck->log[n].addr = addr;
+	ck->log[n].old = old;
+	ck->log[n].size = size;
+	compiler_barrier();
+	ck->log_count = n + 1;
+	compiler_barrier();
+}
+
+/* Sets a field of core-kernel memory inside the running transaction. */
+#define TX_SET(ck, lvalue, value)                                                      \
+	do {                                                                           \
+		__typeof__(lvalue) *tx_p_ = &(lvalue);                                 \
+		__typeof__(lvalue) tx_v_ = (value);                                    \
+		_Static_assert(sizeof(*tx_p_) <= 8, "TX_SET sets one field");          \
+		u64 tx_o_ = 0;                                                         \
+		__builtin_memcpy(&tx_o_, tx_p_, sizeof(*tx_p_));                       \
+		ck_log((ck), tx_p_, tx_o_, (u32)sizeof(*tx_p_));                       \
+		*tx_p_ = tx_v_;                                                        \
+		ck_crash_point();                                                      \
+	} while (0)
+#define TX_ADD(ck, lvalue, delta) TX_SET(ck, lvalue, (__typeof__(lvalue))((lvalue) + (delta)))
+
+/* Test hook: counts logged stores and dies at the chosen one. Empty in shipped builds. */
+#ifdef HARE_CRASH_POINTS
+void ck_crash_point(void);
+#else
+static inline void ck_crash_point(void)
+{
+}
+#endif
+
+/* Logs a range of up to 512 bytes (8-byte aligned, whole words) before it is overwritten. */
+void tx_save(struct ck *ck, void *p, size_t len);
+/* Memory of the core kernel, zeroed, 16-byte aligned; NULL when it is full (ENOSPC). Rolled back
+ * with the transaction. Fresh memory may be written without TX_SET until the commit. Sizes up
+ * to a megabyte; classes below 32 KiB are reused exactly, larger ones by power of two. */
+void *ck_alloc(struct ck *ck, size_t size);
+/* Frees at commit: the content stays intact until then, except its first 8 bytes, which are
+ * logged. */
+void ck_free(struct ck *ck, void *p);
+/* Checks lock, log, free lists; calls bad(arg, text) per violation. Number of violations. */
+u32 ck_check(struct ck *ck, void (*bad)(void *arg, const char *text), void *arg);
+
+/* --- lists in core-kernel memory, circular, with transactional links ------------------------ */
+
+struct list {
+	struct list *next, *prev;
+};
+static inline void list_init_fresh(struct list *l) /* memory just allocated */
+{
+	l->next = l->prev = l;
+}
+static inline bool list_empty(const struct list *l)
+{
+	return l->next == l;
+}
+void tx_list_add_tail(struct ck *ck, struct list *head, struct list *node);
+void tx_list_del(struct ck *ck, struct list *node); /* node then points to itself */
+#define LIST_ENTRY(p, type, member) container_of(p, type, member)
+
+/* --- radix: u64 index -> u64 value, 0 is absent; block maps and directory cookies ------------ */
+/* 64 slots a node (512 bytes + header); a map of index 0 alone needs no node. */
+struct radix {
+	u64 root;   /* height 0: the value of index 0; else a struct radix_node * */
+	u32 height; /* levels of nodes */
+	u32 pad;
+	u64 count;  /* values present */
+};
+u64 radix_get(const struct radix *r, u64 index);
+/* -ENOSPC when the core kernel is full. value 0 removes; empty nodes are freed. */
+long tx_radix_set(struct ck *ck, struct radix *r, u64 index, u64 value);
+/* The first index >= from with a value; false when there is none. */
+bool radix_next(const struct radix *r, u64 from, u64 *index, u64 *value);
+
+#endif

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Messages between cores: one single-producer single-consumer ring per ordered pair of cores,
+ * in DRAM, written with write-back and read with invalidate; and doorbells, the wake-ups.
+ * (Thesis section 3.7.2; bytes only, what they mean is src/proto's.)
+ *
+ * Atomic delivery: msg_send returns when the record is in DRAM and the doorbell bit is set, so a
+ * receiver that then drains finds it. The ring's producer end belongs to the sending core's
+ * kernel and its consumer end to the receiving one's: each is used under that core's lock, by
+ * any thread.
+ *
+ * Doorbell of a core (coherent, carries no data): a bit per source core, and 64 vectors on which
+ * threads sleep; vector 0 is the agent's, a thread sleeps on vector 1 + slot % 63.
+ *
+ * Reply slots: a thread that calls other cores owns one slot in its core's kernel. Replies and
+ * events are put there by whichever thread of the core drains.
+ */
+#ifndef HARE_MSG_MSG_H
+#define HARE_MSG_MSG_H
+
+#include "mem/mem.h"
+
+#define MSG_DATA_MAX 20480 /* bytes of one record's payload */
+#define MSG_SLOTS 1024     /* reply slots of one core: threads that can call at a time */
+
+enum msg_kind { MSG_REQUEST, MSG_REPLY, MSG_ONEWAY };
+
+struct msg_hdr {
+	u32 len; /* payload bytes */
+	u16 type; /* enum rpc_id */
+	u8 kind;
+	u8 src;  /* sending core */
+	u32 slot; /* the caller's reply slot on the requesting core */
+	u32 seq;  /* of the call, so that a late reply is not taken for another's */
+	s32 status; /* reply: 0 or negative errno */
+	u32 pad;
+};
+
+/* Called for each record, with the core's lock held, inside a transaction that also holds the
+ * consumption of the record. data is a private copy. Replies to our own calls never come here. */
+typedef void (*msg_receive_fn)(struct ctx *c, struct ck *ck, const struct msg_hdr *h,
+			       const void *data);
+
+/* Boot: once per core kernel. -ENOSPC. */
+long msg_init(struct ctx *c, struct ck *ck);
+void msg_set_receiver(msg_receive_fn fn); /* per process, set by src/proto */
+
+/* Takes or gives back a reply slot of c->core for c->tid: fills c->slot. -EAGAIN when all slots
+ * are taken (slots of dead threads are reclaimed first). Lock not held. */
+long msg_slot_take(struct ctx *c);
+void msg_slot_give(struct ctx *c);
+
+/* Sends from core ck to core dst; ck's lock held. -EAGAIN: the ring is full (nothing sent). */
+long msg_send(struct ctx *c, struct ck *ck, u32 dst, const struct msg_hdr *h, const void *data);
+
+/* The outbox: what a handler sends leaves only when its changes are committed. msg_post queues
+ * inside the transaction, msg_flush sends what is queued (lock held, after ck_commit) and is
+ * repeated by whoever recovers the lock of a sender that died. A record that finds its ring
+ * full stays queued and is sent later. -ENOSPC when the core kernel is full. */
+long msg_post(struct ck *ck, u32 dst, const struct msg_hdr *h, const void *data);
+void msg_flush(struct ctx *c, struct ck *ck);
+
+/* Drains all rings of c's core that the doorbell names; takes the lock itself. True when any
+ * record was handled. Cheap when nothing is there: one load. */
+bool msg_drain(struct ctx *c);
+
+/* One call: prepare numbers it (put seq and slot into the header), wait returns when the reply
+ * is in the slot or -HARE_ERESTARTSYS when interrupted and `interruptible`. The reply's payload
+ * is copied to buf (at most size bytes), its length returned through *len. Spins a short time
+ * (draining), then rings dst's doorbell and sleeps. */
+u32 msg_call_prepare(struct ctx *c);
+long msg_call_wait(struct ctx *c, u32 seq, u32 dst, void *buf, size_t size, u32 *len,
+		   s32 *status);
+
+/* Events: "something that you wait for may have changed, look again". prepare before looking,
+ * wait after looking in vain. From near and far cores alike. wait: 0 when woken (also for
+ * nothing), -ETIMEDOUT at timeout_ns (relative, -1 for ever), -HARE_ERESTARTSYS on a signal. */
+u32 msg_event_prepare(struct ctx *c);
+long msg_event_wait(struct ctx *c, u32 seq, s64 timeout_ns);
+/* Marks the event of (core, slot) in a core kernel of this island and wakes its thread. */
+void msg_event_set(struct ctx *c, u32 core, u32 slot, u32 seq);
+
+/* Wakes who sleeps on a vector of a core; 0 is the agent. */
+void msg_ring(const struct island *isl, u32 core, u32 vector);
+/* The agent's sleep: until vector 0 rings or work is pending or timeout. */
+void msg_agent_sleep(struct ctx *c, s64 timeout_ns);
+/* A host futex word and value to sleep on with other things (poll over host descriptors). */
+u32 *msg_vector_word(const struct island *isl, u32 core, u32 vector);
+
+u32 msg_check(struct ctx *c, struct ck *ck, void (*bad)(void *arg, const char *text), void *arg);
+
+#endif

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Making and serving RPCs. See rpc.h.
+ *
+ *   rpc_name()  near: lock the server's core kernel, run the handler, commit, flush the outbox
+ *               far:  encode, send on the own core's ring, wait in the reply slot, decode
+ *   receive()   a record that a drain found: decode, run the handler, post the reply; consuming
+ *               the record, the handler's changes and the reply are one transaction
+ *
+ * Kill safety: whoever dies before the commit did nothing; after it the outbox holds what is
+ * still to be sent, and whoever takes the lock over sends it.
+ */
+#include <asm/errno.h>
+
+#include "base/hash.h"
+#include "base/host.h"
+#include "base/sys.h"
+#include "proto/codec.h"
+
+#define REQ(...)
+#define REP(...)
+
+#define FULL_RING_NAP_NS 50000
+
+/* Scratch of a core kernel for replies being made; used under its lock. */
+struct rpc_scratch {
+	struct trace_ring *trace;
+	u8 bytes[MSG_DATA_MAX];
+	u8 record[MSG_DATA_MAX];
+};
+
+bool rpc_is_near(const struct ctx *c, u32 core)
+{
+	return !(c->isl->super->without & WITHOUT_LOCAL_CALLS) && mem_is_near(c->isl, core);
+}
+
+u32 rpc_entry_server(const struct ctx *c, u64 dir, u32 dflags, const char *name, size_t len)
+{
+	if (!(dflags & DIR_DISTRIBUTED))
+		return ino_server(dir);
+	return (u32)(hash_name(dir, name, len) % c->isl->super->cores);
+}
+
+const char *rpc_name(u32 id)
+{
+	switch (id) {
+#define RPC(layer, NAME, name, kind, server, cost, doc, q, p)                          \
+	case RPC_##NAME:                                                               \
+		return #NAME;
+#include "proto/rpc.def"
+#undef RPC
+	default:
+		return "?";
+	}
+}
+
+long rpc_core_init(struct ck *ck)
+{
+	struct rpc_scratch *s = ck_alloc(ck, sizeof(*s));
+
+	if (!s)
+		return -ENOSPC;
+	s->trace = ck_alloc(ck, sizeof(struct trace_ring));
+	if (!s->trace)
+		return -ENOSPC;
+	TX_SET(ck, ck->root[CK_ROOT_TRACE], s);
+	return 0;
+}
+
+struct trace_ring *trace_ring(struct ck *ck)
+{
+	struct rpc_scratch *s = ck->root[CK_ROOT_TRACE];
+
+	return s ? s->trace : NULL;
+}
+
+void trace_add(struct ck *ck, const struct trace_rec *r)
+{
+	struct trace_ring *ring = trace_ring(ck);
+	u64 i;
+
+	if (!ring)
+		return;
+	i = __atomic_fetch_add(&ring->next, 1, __ATOMIC_RELAXED);
+	ring->rec[i % TRACE_RECS] = *r;
+}
+
+static void trace_rpc(struct ctx *c, u32 id, u64 start, long result, u32 where, u32 peer)
+{
+	u64 now = host_monotonic_ns();
+	struct trace_rec r = {
+		.time_ns = start,
+		.tid = c->tid,
+		.id = (u16)id,
+		.result = result,
+		.cost_ns = (u32)(now - start),
+		.where = (u8)where,
+		.peer = (u8)peer,
+	};
+
+	trace_add(c->ck, &r);
+}
+
+/* --- serving ---------------------------------------------------------------------------------- */
+
+static __attribute__((always_inline)) inline long run_handler(struct rpc_env *e, u32 id, const void *q, void *p)
+{
+	switch (id) {
+#define RPC(layer, NAME, name, kind, server, cost, doc, rq, rp)                        \
+	case RPC_##NAME:                                                               \
+		return layer##_##name(e, q, p);
+#include "proto/rpc.def"
+#undef RPC
+	default:
+		return -EBADMSG;
+	}
+}
+
+static bool rpc_is_call(u32 id)
+{
+	enum { CALL, ONEWAY };
+
+	switch (id) {
+#define RPC(layer, NAME, name, kind, server, cost, doc, q, p)                          \
+	case RPC_##NAME:                                                               \
+		return kind == CALL;
+#include "proto/rpc.def"
+#undef RPC
+	default:
+		return false;
+	}
+}
+
+union any_req {
+#define RPC(layer, NAME, name, kind, server, cost, doc, q, p) struct req_##NAME name;
+#include "proto/rpc.def"
+#undef RPC
+};
+union any_rep {
+#define RPC(layer, NAME, name, kind, server, cost, doc, q, p) struct rep_##NAME name;
+#include "proto/rpc.def"
+#undef RPC
+};
+
+static void post_reply(struct ck *ck, const struct msg_hdr *h, long status,
+		       const union any_rep *rep)
+{
+	struct rpc_scratch *s = ck->root[CK_ROOT_TRACE];
+	struct msg_hdr out = *h;
+	long len = rpc_encode_rep(h->type, rep, s->record, sizeof(s->record));
+
+	out.kind = MSG_REPLY;
+	out.src = (u8)ck->core;
+	out.status = (s32)(len < 0 ? len : status);
+	out.len = len < 0 ? 0 : (u32)len;
+	/* No memory even for a reply: the caller would wait for ever, so it gets an empty one,
+	 * which msg_post keeps a reserve for. */
+	if (msg_post(ck, h->src, &out, s->record) < 0) {
+		out.len = 0;
+		out.status = -ENOSPC;
+		BUG_ON(msg_post(ck, h->src, &out, s->record) < 0);
+	}
+}
+
+static void receive(struct ctx *c, struct ck *ck, const struct msg_hdr *h, const void *data)
+{
+	struct rpc_scratch *s = ck->root[CK_ROOT_TRACE];
+	struct rpc_env e = {
+		.c = c, .ck = ck, .srv = ck->core, .core = h->src, .slot = h->slot, .far = true
+	};
+	union any_req q;
+	union any_rep p;
+	struct cred cred;
+	u64 start = trace_is_on(ck) ? host_monotonic_ns() : 0;
+	long r;
+
+	if (h->type == RPC_NONE || h->type >= RPC_COUNT)
+		return; /* a message that is none of ours: nothing to answer */
+	rpc_clear_rep(h->type, &p);
+	rpc_place_rep(h->type, &p, s->bytes, sizeof(s->bytes) - 512);
+	r = rpc_decode_req(h->type, &q, data, h->len, &cred);
+	if (!r)
+		r = run_handler(&e, h->type, &q, &p);
+	if (r < 0)
+		ck_abort(ck);
+	ck->counter[COUNT_SERVED(h->type)]++;
+	if (h->kind == MSG_REQUEST)
+		post_reply(ck, h, r, &p);
+	if (start)
+		trace_rpc(c, h->type, start, r, 2, h->src);
+}
+
+void rpc_init(void)
+{
+	msg_set_receiver(receive);
+}
+
+/* --- calling ---------------------------------------------------------------------------------- */
+
+/* Inlined into each stub with its constant id, so that a local call is a direct call. */
+static __attribute__((always_inline)) inline long call_near(struct ctx *c, u32 srv, u32 id, const void *q, void *p)
+{
+	struct ck *ck = mem_ck(c->isl, srv);
+	struct rpc_env e = { .c = c, .ck = ck, .srv = srv, .core = c->core, .slot = c->slot };
+	long r;
+	u32 i;
+
+	ck_lock(c, ck);
+	r = run_handler(&e, id, q, p);
+	if (r < 0)
+		ck_abort(ck);
+	else
+		ck_commit(ck);
+	ck->counter[COUNT_LOCAL(id)]++;
+	msg_flush(c, ck);
+	ck_unlock(ck);
+	/* A waker that dies here leaves a waiter asleep; msg_event_wait looks again by itself
+	 * several times a second, so that costs a delay and no more. */
+	for (i = 0; i < e.wakes; i++)
+		msg_event_set(c, e.wake[i].core, e.wake[i].slot, e.wake[i].seq);
+	return r;
+}
+
+static void send_request(struct ctx *c, u32 srv, const struct msg_hdr *h, const u8 *record)
+{
+	struct { s64 sec, nsec; } nap = { 0, FULL_RING_NAP_NS };
+
+	for (;;) {
+		long r;
+
+		ck_lock(c, c->ck);
+		r = msg_send(c, c->ck, srv, h, record);
+		if (!r)
+			c->ck->counter[COUNT_SENT(h->type)]++;
+		ck_unlock(c->ck);
+		if (!r)
+			return;
+		/* The ring is full: let its reader run, and serve those who wait for us. */
+		msg_ring(c->isl, srv, 0);
+		if (!msg_drain(c))
+			SYS(nanosleep, &nap, 0);
+	}
+}
+
+static __attribute__((noinline)) long call_far(struct ctx *c, u32 srv, u32 id, const void *q, void *p)
+{
+	u8 buf[MSG_DATA_MAX];
+	struct msg_hdr h = { .type = (u16)id, .src = (u8)c->core, .slot = c->slot };
+	bool call = rpc_is_call(id);
+	long len = rpc_encode_req(id, q, buf, sizeof(buf));
+	u32 got = 0;
+	s32 status = 0;
+	long r;
+
+	if (len < 0)
+		return len;
+	h.len = (u32)len;
+	h.kind = call ? MSG_REQUEST : MSG_ONEWAY;
+	if (call)
+		h.seq = msg_call_prepare(c);
+	send_request(c, srv, &h, buf);
+	if (!call)
+		return 0;
+	r = msg_call_wait(c, h.seq, srv, buf, sizeof(buf), &got, &status);
+	if (r < 0)
+		return r;
+	if (got) {
+		r = rpc_decode_rep(id, p, buf, got);
+		if (r < 0)
+			return r;
+	} else {
+		rpc_clear_rep(id, p);
+	}
+	return status;
+}
+
+static __attribute__((always_inline)) inline long rpc_call(struct ctx *c, u32 srv, u32 id, const void *q, void *p)
+{
+	bool near = rpc_is_near(c, srv);
+	bool traced = trace_is_on(c->ck);
+	u64 start = traced ? host_monotonic_ns() : 0;
+	long r;
+
+	if (unlikely(srv >= c->isl->super->cores))
+		return -ENOENT; /* an inode number that no server has */
+	r = near ? call_near(c, srv, id, q, p) : call_far(c, srv, id, q, p);
+	if (unlikely(traced))
+		trace_rpc(c, id, start, r, near ? 0 : 1, srv);
+	return r;
+}
+
+static long post(struct rpc_env *e, u32 core, u32 id, const void *q)
+{
+	struct rpc_scratch *s = e->ck->root[CK_ROOT_TRACE];
+	struct msg_hdr h = { .type = (u16)id, .kind = MSG_ONEWAY, .src = (u8)e->srv };
+	/* Posted messages are small; `bytes` may hold the reply being made, `record` does not yet. */
+	long len = rpc_encode_req(id, q, s->record, sizeof(s->record));
+
+	if (len < 0)
+		return len;
+	h.len = (u32)len;
+	return msg_post(e->ck, core, &h, s->record);
+}
+
+#define RPC(layer, NAME, name, kind, server, cost, doc, rq, rp)                        \
+	long rpc_##name(struct ctx *c, u32 srv, const struct req_##NAME *q,            \
+			struct rep_##NAME *p)                                          \
+	{                                                                              \
+		return rpc_call(c, srv, RPC_##NAME, q, p);                             \
+	}                                                                              \
+	long rpc_post_##name(struct rpc_env *e, u32 core, const struct req_##NAME *q)  \
+	{                                                                              \
+		return post(e, core, RPC_##NAME, q);                                   \
+	}
+#include "proto/rpc.def"
+#undef RPC
+
+void rpc_wake(struct rpc_env *e, u32 core, u32 slot, u32 seq)
+{
+	struct req_EVENT q = { .slot = slot, .seq = seq };
+
+	if (mem_is_near(e->c->isl, core)) {
+		if (!e->far && e->wakes < ARRAY_SIZE(e->wake)) {
+			e->wake[e->wakes].core = core;
+			e->wake[e->wakes].slot = slot;
+			e->wake[e->wakes++].seq = seq;
+		} else {
+			msg_event_set(e->c, core, slot, seq);
+		}
+		return;
+	}
+	/* When even the outbox is full the waiter finds out by looking again by itself. */
+	(void)rpc_post_event(e, core, &q);
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * RPCs: everything generated from rpc.def, and how a call is made (thesis, table 4.2).
+ *
+ * The stub `long rpc_name(struct ctx *c, u32 server, const struct req_NAME *q,
+ * struct rep_NAME *p)` hides where the server is. In the caller's island it takes the server
+ * core's lock and runs the handler right here (a local call: no message, about 30 ns); else it
+ * sends a message and waits for the reply, handling meanwhile what other cores ask of this one.
+ * It returns the handler's status: 0 or a negative errno. On errors p is filled all the same
+ * where rpc.def says so. -EINTR never: replies are waited for whatever happens.
+ *
+ * Handlers: `long LAYER_name(struct rpc_env *e, const struct req_NAME *q, struct rep_NAME *p)`,
+ * run with e->ck locked inside a transaction. A negative return rolls back everything done since
+ * the last ck_commit. They never block, never send and wait, never touch program memory. What they want to tell
+ * other cores they post (rpc_post_name): it leaves after the commit.
+ */
+#ifndef HARE_PROTO_RPC_H
+#define HARE_PROTO_RPC_H
+
+#include "mem/mem.h"
+#include "msg/msg.h"
+#include "proto/types.h"
+
+/* STR and BYTES fields point into memory of whoever made the struct: a request's into the
+ * message or the caller's own; a reply's `p` must be set by the caller to a buffer of `cap` bytes
+ * (NULL: the field is not wanted) and the handler writes there and sets len. */
+struct rpc_str {
+	const char *p; /* not NUL-terminated */
+	u32 len;
+	u32 pad;
+};
+struct rpc_bytes {
+	void *p;
+	u32 len;
+	u32 cap; /* replies: room at p */
+};
+
+#define REQ(...) __VA_ARGS__
+#define REP(...) __VA_ARGS__
+#define F_U32(n) u32 n;
+#define F_U64(n) u64 n;
+#define F_S64(n) s64 n;
+#define F_STR(n, max) struct rpc_str n;
+#define F_BYTES(n, max) struct rpc_bytes n;
+#define F_CRED(n) const struct cred *n;
+#define F_ATTR(n) struct attr n;
+#define RPC(layer, NAME, name, kind, server, cost, doc, req, rep)                      \
+	struct req_##NAME {                                                            \
+		req char end_[0];                                                      \
+	};                                                                             \
+	struct rep_##NAME {                                                            \
+		rep char end_[0];                                                      \
+	};
+#include "proto/rpc.def"
+#undef RPC
+
+#define RPC(layer, NAME, name, kind, server, cost, doc, req, rep) RPC_##NAME,
+enum rpc_id {
+	RPC_NONE,
+#include "proto/rpc.def"
+	RPC_COUNT
+};
+#undef RPC
+
+struct rpc_env {
+	struct ctx *c; /* the thread that runs the handler */
+	struct ck *ck; /* the server's core kernel, locked */
+	u32 srv;       /* the server's core */
+	u32 core;      /* who asks: core and reply slot, for callbacks and events */
+	u32 slot;
+	bool far; /* it came by message: the asking core caches what we answer */
+	/* near waiters to wake after the commit, see rpc_wake */
+	u32 wakes;
+	struct {
+		u32 core, slot, seq;
+	} wake[8];
+};
+
+#define RPC(layer, NAME, name, kind, server, cost, doc, req, rep)                      \
+	long layer##_##name(struct rpc_env *e, const struct req_##NAME *q,             \
+			    struct rep_##NAME *p);                                     \
+	long rpc_##name(struct ctx *c, u32 srv, const struct req_##NAME *q,            \
+			struct rep_##NAME *p);                                         \
+	long rpc_post_##name(struct rpc_env *e, u32 core, const struct req_##NAME *q);
+#include "proto/rpc.def"
+#undef RPC
+
+#undef REQ
+#undef REP
+#undef F_U32
+#undef F_U64
+#undef F_S64
+#undef F_STR
+#undef F_BYTES
+#undef F_CRED
+#undef F_ATTR
+
+/* Boot: scratch and trace ring of a core kernel (lock held). -ENOSPC. */
+long rpc_core_init(struct ck *ck);
+/* Once per process: messages that arrive are decoded and dispatched from now on. */
+void rpc_init(void);
+const char *rpc_name(u32 id);
+
+/* True when calls to that core are local calls. */
+bool rpc_is_near(const struct ctx *c, u32 core);
+
+/* Tells a waiter (core, slot, seq) of a handler that what it waits for may have changed: near
+ * ones are woken after the commit, far ones get an EVENT. */
+void rpc_wake(struct rpc_env *e, u32 core, u32 slot, u32 seq);
+
+/* Placement of directory entries (thesis, equation 3.1). */
+u32 rpc_entry_server(const struct ctx *c, u64 dir, u32 dflags, const char *name, size_t len);
+
+/* Statistics: counters of a core kernel, indices into ck->counter. */
+#define COUNT_LOCAL(id) ((u32)(id))         /* local calls made to this core's server */
+#define COUNT_SENT(id) (128u + (u32)(id))   /* requests sent from this core */
+#define COUNT_SERVED(id) (256u + (u32)(id)) /* requests of other cores served */
+enum {
+	COUNT_SYSCALLS = 384, /* of programs on this core */
+	COUNT_HOST_CALLS,     /* of these, passed to the host */
+	COUNT_PROCS,          /* programs started here */
+	COUNT_FORKS,
+	COUNT_EXEC_LOCAL,
+	COUNT_EXEC_REMOTE,
+	COUNT_INVALIDATIONS,
+	COUNT_CACHE_HITS,
+	COUNT_BYTES_READ,
+	COUNT_BYTES_WRITTEN,
+	COUNT_RECOVERIES,
+};
+
+/* Trace: a ring per core kernel, filled while `hare trace` listens. kind 0: RPC, 1: syscall. */
+struct trace_rec {
+	u64 time_ns;
+	u32 tid;
+	u16 kind;
+	u16 id;   /* enum rpc_id, or the system call's number */
+	s64 result;
+	u32 cost_ns;
+	u8 where; /* RPC: 0 local call, 1 message, 2 served; system call: 0 Hare, 1 host */
+	u8 peer;  /* RPC: the server's core, or who asked */
+	u16 pad;
+	u64 arg; /* RPC: 0; system call: first argument */
+};
+#define TRACE_RECS 16384
+struct trace_ring {
+	u32 on;
+	u32 pad;
+	u64 next; /* records written so far */
+	struct trace_rec rec[TRACE_RECS];
+};
+void trace_add(struct ck *ck, const struct trace_rec *r);
+/* The ring of a core kernel, made at boot. */
+struct trace_ring *trace_ring(struct ck *ck);
+static inline bool trace_is_on(struct ck *ck)
+{
+	struct trace_ring *r = trace_ring(ck);
+
+	return unlikely(r && __atomic_load_n(&r->on, __ATOMIC_RELAXED));
+}
+
+#endif

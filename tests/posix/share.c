@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Descriptors shared by processes: one offset, one set of status flags, over fork and exec;
+ * O_APPEND from several processes; descriptors sent over a socket.
+ */
+#include "t.h"
+
+#include <sys/socket.h>
+
+static int s_write(int argc, char **argv)
+{
+	size_t len = strlen(argv[1]);
+
+	return write(atoi(argv[0]), argv[1], len) != (ssize_t)len || argc != 2;
+}
+
+static int s_seek(int argc, char **argv)
+{
+	return lseek(atoi(argv[0]), atoi(argv[1]), SEEK_SET) != atoi(argv[1]) || argc != 2;
+}
+
+static int s_append(int argc, char **argv)
+{
+	int fd = open(argv[0], O_WRONLY | O_APPEND);
+	char rec[32];
+
+	for (int i = 0; i < atoi(argv[2]); i++) {
+		int len = snprintf(rec, sizeof(rec), "%s %04d\n", argv[1], i);
+
+		if (write(fd, rec, (size_t)len) != len)
+			return argc;
+	}
+	return 0;
+}
+
+static int s_records(int argc, char **argv)
+{
+	char rec[32];
+
+	for (int i = 0; i < atoi(argv[2]); i++) {
+		int len = snprintf(rec, sizeof(rec), "%s %04d\n", argv[1], i);
+
+		if (write(atoi(argv[0]), rec, (size_t)len) != len)
+			return argc;
+	}
+	return 0;
+}
+
+static int s_setfl(int argc, char **argv)
+{
+	return fcntl(atoi(argv[0]), F_SETFL, O_APPEND) || argc != 1;
+}
+
+static void offsets(int how)
+{
+	char name[16], buf[16] = "";
+	int fd;
+
+	snprintf(name, sizeof(name), "f%d", how);
+	fd = must(open(name, O_RDWR | O_CREAT, 0644));
+	must(write(fd, "one ", 4));
+	is_long(t_end(t_start(how, "write", t_num(fd), "two ", NULL)), 0,
+		"a child writes, how %d", how);
+	is_long(lseek(fd, 0, SEEK_CUR), 8, "the offset moved here, how %d", how);
+	must(write(fd, "three ", 6));
+	is_long(t_end(t_start(how, "write", t_num(fd), "four", NULL)), 0,
+		"another child writes, how %d", how);
+	is_str(t_get(name), "one two three four", "nothing is overwritten, how %d", how);
+	is_long(t_end(t_start(how, "seek", t_num(fd), "4", NULL)), 0,
+		"a child seeks, how %d", how);
+	is_long(read(fd, buf, 3), 3, "read here, how %d", how);
+	is_str(buf, "two", "is from where the child went, how %d", how);
+	is_long(t_end(t_start(how, "setfl", t_num(fd), NULL)), 0,
+		"a child sets O_APPEND, how %d", how);
+	is_long(fcntl(fd, F_GETFL) & O_APPEND, O_APPEND, "is set here, how %d", how);
+	must(write(fd, "!", 1));
+	is_str(t_get(name), "one two three four!", "and works, how %d", how);
+	must(close(fd));
+}
+
+static void t_offsets(void)
+{
+	offsets(T_FORK);
+	offsets(T_EXEC);
+}
+
+/* Counts each "X NNNN" record of a file; nonzero if one is missing, double or torn. */
+static int bad_records(const char *path, int writers, int count)
+{
+	char seen[4][1000] = { { 0 } }, line[64];
+	FILE *f = fopen(path, "r");
+	int bad = !f, n = 0, i;
+	char who;
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (strlen(line) != 7 || sscanf(line, "%c %d", &who, &i) != 2 || who < 'a' ||
+		    who >= 'a' + writers || i < 0 || i >= count || seen[who - 'a'][i]++)
+			bad++;
+		n++;
+	}
+	if (f)
+		fclose(f);
+	if (bad || n != writers * count)
+		t_diag("%d records, %d bad", n, bad);
+	return bad + (n != writers * count);
+}
+
+static void concurrent(const char *sub, const char *what, int how)
+{
+	char name[32], who[2] = "a";
+	pid_t pid[3];
+	int fd;
+
+	snprintf(name, sizeof(name), "%s%d", sub, how);
+	fd = must(open(name, O_WRONLY | O_CREAT, 0644));
+	for (int i = 0; i < 3; i++, who[0]++)
+		pid[i] = (pid_t)must(t_start(how, sub, strcmp(sub, "append") ? t_num(fd) : name,
+					     who, "300", NULL));
+	for (int i = 0; i < 3; i++)
+		is_long(t_end(pid[i]), 0, "%s: writer %d ends, how %d", what, i, how);
+	is_long(bad_records(name, 3, 300), 0, "%s: no record is lost or torn, how %d", what,
+		how);
+	is_long(t_size(name), 3 * 300 * 7, "%s: the size, how %d", what, how);
+	must(close(fd));
+}
+
+static void t_append(void)
+{
+	concurrent("append", "O_APPEND, each its own open", T_FORK);
+	concurrent("append", "O_APPEND, each its own open", T_EXEC);
+}
+
+static void t_oneoffset(void)
+{
+	concurrent("records", "one description", T_FORK);
+	concurrent("records", "one description", T_EXEC);
+}
+
+/* Readers that share one description share out the records between them. */
+static int s_take(int argc, char **argv)
+{
+	int fd = atoi(argv[0]), sum = 0;
+	char rec[8];
+
+	while (read(fd, rec, 8) == 8)
+		sum += rec[0] == 'r' && rec[7] == '\n';
+	return write(atoi(argv[1]), &sum, sizeof(sum)) != sizeof(sum) || argc != 2;
+}
+
+static void t_readers(void)
+{
+	for (int how = T_FORK; how <= T_EXEC; how++) {
+		int fd = must(open("r", O_RDWR | O_CREAT | O_TRUNC, 0644)), p[2];
+		int sum = 0, n, got = 0;
+		pid_t pid[3];
+		char rec[9];
+
+		for (int i = 0; i < 500; i++) {
+			snprintf(rec, sizeof(rec), "r%06d\n", i);
+			must(write(fd, rec, 8));
+		}
+		must(lseek(fd, 0, SEEK_SET));
+		must(pipe(p));
+		for (int i = 0; i < 3; i++)
+			pid[i] = (pid_t)must(t_start(how, "take", t_num(fd), t_num(p[1]), NULL));
+		must(close(p[1]));
+		while (read(p[0], &n, sizeof(n)) == sizeof(n)) {
+			sum += n;
+			got++;
+		}
+		is_long(got, 3, "all readers report, how %d", how);
+		is_long(sum, 500, "each record is read by one, how %d", how);
+		is_long(lseek(fd, 0, SEEK_CUR), 4000, "the offset is at the end, how %d", how);
+		for (int i = 0; i < 3; i++)
+			is_long(t_end(pid[i]), 0, "reader %d ends, how %d", i, how);
+		must(close(fd));
+		must(close(p[0]));
+	}
+}
+
+/* The offset is local again when one holder is left, and right. */
+static void t_back(void)
+{
+	int fd = must(open("f", O_RDWR | O_CREAT, 0644));
+	char buf[30] = "";
+
+	for (int i = 0; i < 5; i++) {
+		must(write(fd, "p", 1));
+		must(t_end(t_start(i % 2 ? T_FORK : T_EXEC, "write", t_num(fd), "c", NULL)));
+	}
+	is_str(t_get("f"), "pcpcpcpcpc", "parent and children in turn");
+	is_long(lseek(fd, -4, SEEK_CUR), 6, "seek back");
+	is_long(read(fd, buf, 20), 4, "read to the end");
+	is_str(buf, "pcpc", "the text");
+	pid_t pid = fork();
+	if (pid == 0) {
+		for (int i = 0; i < 3; i++)
+			if (t_end(t_start(T_EXEC, "write", t_num(fd), "g", NULL)))
+				_exit(1);
+		_exit(0);
+	}
+	must(close(fd));
+	is_long(t_end(pid), 0, "a child goes on with it after the parent closed");
+	is_str(t_get("f"), "pcpcpcpcpcggg", "what its children wrote");
+}
+
+static int send_fd(int sock, int fd)
+{
+	char data = 'f', ctl[CMSG_SPACE(sizeof(int))] = { 0 };
+	struct iovec iov = { &data, 1 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl,
+			      .msg_controllen = sizeof(ctl) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	return sendmsg(sock, &msg, 0) == 1 ? 0 : -1;
+}
+
+static int receive_fd(int sock)
+{
+	char data, ctl[CMSG_SPACE(sizeof(int))] = { 0 };
+	struct iovec iov = { &data, 1 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl,
+			      .msg_controllen = sizeof(ctl) };
+	struct cmsghdr *c;
+	int fd = -1;
+
+	if (recvmsg(sock, &msg, 0) != 1 || !(c = CMSG_FIRSTHDR(&msg)) ||
+	    c->cmsg_type != SCM_RIGHTS)
+		return -1;
+	memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+	return fd;
+}
+
+static int s_sender(int argc, char **argv)
+{
+	int fd = open(argv[1], O_RDWR | O_CREAT, 0644);
+
+	if (fd < 0 || write(fd, "sent ", 5) != 5 || send_fd(atoi(argv[0]), fd))
+		return 1;
+	return argc != 2;
+}
+
+static void t_passing(void)
+{
+	int s[2], fd;
+	pid_t pid;
+
+	must(socketpair(AF_UNIX, SOCK_STREAM, 0, s));
+	pid = must(t_start(T_FORK, "sender", t_num(s[1]), "f", NULL));
+	fd = is_ok(receive_fd(s[0]), "a descriptor comes over a socket");
+	is_long(t_end(pid), 0, "its sender ends");
+	is_long(lseek(fd, 0, SEEK_CUR), 5, "its offset");
+	is_long(write(fd, "on", 2), 2, "write to it");
+	is_str(t_get("f"), "sent on", "the file");
+	is_long(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDWR, "its mode");
+}
+
+T_SUBS = { { "write", s_write }, { "seek", s_seek }, { "append", s_append },
+	   { "records", s_records }, { "setfl", s_setfl }, { "take", s_take },
+	   { "sender", s_sender }, T_END };
+
+T_SECTIONS = {
+	{ "offsets", t_offsets }, { "append", t_append }, { "oneoffset", t_oneoffset },
+	{ "readers", t_readers }, { "back", t_back }, { "passing", t_passing }, T_END,
+};
