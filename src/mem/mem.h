@@ -87,7 +87,7 @@ struct island {
 	struct super *super;
 	char *base;      /* what programs and handlers access: the copy, or DRAM itself */
 	char *dram;      /* emulated: DRAM itself, for src/mem alone; else equal to base */
-	char *shadow;    /* emulated with chaos: lines as last synchronised, for eviction */
+	char *shadow;    /* emulated: lines as last synchronised; a line that differs is dirty */
 	struct mem_fds fds;
 	char *doorbells; /* always DRAM itself */
 };
@@ -118,8 +118,9 @@ u32 mem_island_of(const struct super *s, u32 core);
 /* [p, p+len) rounded out to lines, in rings or blocks. Ordered with accesses around them. */
 void mem_writeback(const struct island *isl, const void *p, size_t len);
 void mem_invalidate(const struct island *isl, const void *p, size_t len);
-/* Emulated with a chaos seed: evicts some lines (dirty ones written back, clean ones dropped);
- * called from the core servers' loops and from write-back and invalidate. */
+/* Emulated with a chaos seed: evicts some lines (dirty ones written back, clean ones dropped),
+ * both of which a cache may do at any moment. Called from the agents' loops and, now and then,
+ * from write-back and invalidate. Nothing in the other models. */
 void mem_chaos(const struct island *isl);
 
 /* --- file blocks --------------------------------------------------------------------------- */
@@ -165,7 +166,7 @@ struct ctx {
 
 enum ck_root { CK_ROOT_MSG, CK_ROOT_FS, CK_ROOT_SCHED, CK_ROOT_CLIENT, CK_ROOT_TRACE, CK_ROOTS };
 #define CK_LOG_MAX 8192
-#define CK_CLASSES 24
+#define CK_CLASSES 28
 #define CK_COUNTERS 512
 
 struct ck_undo {
@@ -188,7 +189,8 @@ struct ck {
 	void *root[CK_ROOTS]; /* each layer's own root structure */
 	void *garbage;        /* freed in this transaction, to be put on free lists after commit */
 	void *free[CK_CLASSES];
-	u64 heap_next, heap_end; /* never used memory: addresses */
+	u64 heap_base, heap_next, heap_end; /* chunks in use, and never used memory: addresses */
+	u64 cur[CK_CLASSES], cur_end[CK_CLASSES]; /* rest of each class's newest chunk */
 	u64 heap_used;           /* bytes handed out, for statistics and fsck */
 	u64 counter[CK_COUNTERS]; /* statistics: relaxed, outside the log */
 	struct ck_undo log[CK_LOG_MAX];

@@ -33,8 +33,9 @@ struct msg_hdr {
 	u32 slot; /* the caller's reply slot on the requesting core */
 	u32 seq;  /* of the call, so that a late reply is not taken for another's */
 	s32 status; /* reply: 0 or negative errno */
-	u32 pad;
+	u32 wake;   /* requests: 0 rings the agent; MSG_WAKE_NONE nobody; else the waiter's slot */
 };
+#define MSG_WAKE_NONE 0xffffffffu
 
 /* Called for each record, with the core's lock held, inside a transaction that also holds the
  * consumption of the record. data is a private copy. Replies to our own calls never come here. */
@@ -50,7 +51,9 @@ void msg_set_receiver(msg_receive_fn fn); /* per process, set by src/proto */
 long msg_slot_take(struct ctx *c);
 void msg_slot_give(struct ctx *c);
 
-/* Sends from core ck to core dst; ck's lock held. -EAGAIN: the ring is full (nothing sent). */
+/* Sends from core ck to core dst; ck's lock held. -EAGAIN: the ring is full (nothing sent). The
+ * doorbell's bit is set; who is woken says h->wake, but an agent is not woken while a thread of
+ * its core polls. */
 long msg_send(struct ctx *c, struct ck *ck, u32 dst, const struct msg_hdr *h, const void *data);
 
 /* The outbox: what a handler sends leaves only when its changes are committed. msg_post queues

@@ -150,6 +150,7 @@ static void post_reply(struct ck *ck, const struct msg_hdr *h, long status,
 	long len = rpc_encode_rep(h->type, rep, s->record, sizeof(s->record));
 
 	out.kind = MSG_REPLY;
+	out.wake = h->slot;
 	out.src = (u8)ck->core;
 	out.status = (s32)(len < 0 ? len : status);
 	out.len = len < 0 ? 0 : (u32)len;
@@ -299,6 +300,11 @@ static long post(struct rpc_env *e, u32 core, u32 id, const void *q)
 	if (len < 0)
 		return len;
 	h.len = (u32)len;
+	/* Lookups drain before they look, so nobody need wake for an invalidation. */
+	if (id == RPC_INVALIDATE)
+		h.wake = MSG_WAKE_NONE;
+	else if (id == RPC_EVENT)
+		h.wake = ((const struct req_EVENT *)q)->slot;
 	return msg_post(e->ck, core, &h, s->record);
 }
 
