@@ -40,7 +40,7 @@ CORE_HOST_OBJ := $(call host_obj,$(CORE_SRC) src/cli/host.c)
 	san compdb docs install
 .DEFAULT_GOAL := all
 
-all: $(BUILD)/hare $(BUILD)/hare-ld $(BUILD)/hare-passthrough $(BUILD)/hb ## the hare command, the program loader, the benchmark programs
+all: $(BUILD)/hare $(BUILD)/hare-ld $(BUILD)/hare-passthrough $(BUILD)/bench/hb ## the hare command, the program loader, the benchmark programs
 
 setup: ## install what the build and the tests need (Debian packages)
 	@scripts/setup
@@ -65,9 +65,9 @@ $(BUILD)/hare-passthrough: $(call free_obj,$(PASS_SRC))
 	$(CC) $(LD_FLAGS) -o $@ $^ -lgcc
 $(BUILD)/hare: $(HARE_OBJ)
 	$(CC) -o $@ $^ -lpthread
-$(BUILD)/hb: bench/workloads/hb.c
+$(BUILD)/bench/hb: $(wildcard bench/workloads/*.c bench/workloads/*.h)
 	@mkdir -p $(@D)
-	$(CC) -std=gnu17 -O2 -Wall -Wextra -D_GNU_SOURCE -o $@ $^ -lpthread
+	$(CC) -std=gnu17 -O2 -Wall -Wextra -D_GNU_SOURCE -o $@ $(filter %.c,$^) -lpthread
 
 -include $(LD_OBJ:.o=.d) $(HARE_OBJ:.o=.d)
 
