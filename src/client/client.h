@@ -31,12 +31,18 @@
 #define CLIENT_HOST (-100000L)
 #define CLIENT_BOUNCE_SIZE 65536
 
+#define TASK_HOLDS 6
+
 struct proc;
+struct ofd;
 
 struct task {
 	struct ctx ctx;    /* who runs and where, see mem.h; fixed after client_attach */
 	struct proc *proc; /* its process's entry in the core kernel */
 	u32 flags;         /* TASK_* */
+	/* descriptions that the running call uses; a bit each: in use, counted in ofd.refs */
+	u32 hold_used, hold_counted;
+	struct ofd *hold[TASK_HOLDS];
 	/* scratch of the running call */
 	char path[PATH_LEN_MAX];      /* a path copied in */
 	char path2[PATH_LEN_MAX];     /* the second one of rename, link, symlink */
@@ -45,12 +51,30 @@ struct task {
 	u8 bounce[CLIENT_BOUNCE_SIZE]; /* data on its way between user memory and a core kernel */
 };
 
+/* --- boot and recovery -------------------------------------------------------------------- */
+
+struct intent;
+/* Boot: the client's root in a core kernel (lock held, in a transaction). -ENOSPC. */
+long client_core_init(struct ck *ck);
+/* For the core agent: finishes or takes back an operation of several messages whose process is
+ * dead. `it` is a private copy; no lock held. May be repeated. 0 or a negative errno. */
+long client_intent_recover(struct ctx *c, struct ck *ck, const struct intent *it);
+
 /* --- life of a process, called by intercept in this order ------------------------------- */
 
 /* After a program was started (first program, or execve): maps DRAM through the descriptors
  * in `memfds`, finds the process's entry by its host pid, takes a reply slot. -ESRCH when there
  * is no entry. */
 long client_attach(struct task *t, const struct mem_fds *memfds, u32 core);
+
+/* The same for one that is no program yet: an agent (no entry: t->proc stays NULL) and a hare
+ * command (an entry of its own, PROC_TOOL, with the host's cwd, umask and descriptors). A tool
+ * may make system calls of this library in-process, fork (fork_prepare and so on) and in the child
+ * become a program: exec_prepare, exec_commit, and the host's execve of the loader. */
+long client_attach_core(struct task *t, const struct mem_fds *memfds, u32 core);
+long client_attach_tool(struct task *t, const struct mem_fds *memfds, u32 core);
+void client_tool_becomes_program(struct task *t);
+struct island *client_island(void); /* of this process, once attached */
 
 /* A new thread of t's process: fills `child` (tid 0 until it runs). The thread itself calls
  * thread_run first; thread_exit gives its slot back. */
@@ -70,19 +94,48 @@ void client_fork_parent(struct task *t, struct proc *child, long result);
  * Called before the host's exit_group. */
 void client_exit(struct task *t, int status);
 
+/* For agents and for parents: a process of this core is dead; closes what it left, and frees
+ * its entry unless a proxy waits for it. Nothing to do when it left in order. */
+void client_reap(struct task *t, u32 host_pid);
+/* For agents: an entry whose maker died before the child was there. */
+void client_reap_new(struct task *t, struct proc *p);
+
+/* System call number HARE_CALL, known only inside: how the hare command, when it runs in an
+ * instance, finds that out. a[0] is the operation. */
+#define HARE_CALL 0x48415245L
+struct hare_info {
+	u64 boot_id;
+	u32 core, cores, islands, pid;
+};
+enum {
+	HARE_INFO,  /* a[1]: struct hare_info to fill */
+	HARE_MKDIR, /* a[1]: path, a[2]: mode; see client_mkdir_distributed */
+};
+long client_hare(struct task *t, long a[6]);
+
+/* `hare mkdir --distribute`: as mkdir(2), but its entries are spread over all servers; path is in
+ * the program's memory. */
+long client_mkdir_distributed(struct task *t, const char *path, u32 mode);
+
 /* --- exec --------------------------------------------------------------------------------- */
 
 struct exec_plan {
 	bool remote;                /* started on another core: become its proxy */
 	u32 argc;                   /* of the final argv, `#!` resolved */
-	char **argv;                /* in memory of the plan; the program's own strings are not copied */
+	u32 envc;
+	char **argv;                /* strings and arrays in memory of the plan */
 	char **envp;
 	char path[PATH_LEN_MAX];    /* the program to load, as the program named it, absolute */
 	char exe[PATH_LEN_MAX];     /* what /proc/self/exe shall say */
 	void *mem;                  /* the plan's memory, host mmap; exec_drop frees it */
 	size_t mem_size;
-	/* arguments for the loader's own command line, see loader.c: core, memory descriptors */
+	/* arguments for the loader's own command line, see loader.c: core, memory descriptors;
+	 * close=FD: path is /proc/self/fd/FD, to be closed when it is loaded */
 	char loader_args[512];
+	char name[PATH_LEN_MAX];    /* as the program gave it */
+	u32 target;                 /* core */
+	u32 placement, next_core, distribute; /* of the process from now on */
+	s32 keep_fd;
 };
 
 /* execve and execveat: resolves `#!` (4 levels), checks everything that can fail (ENOENT, EACCES,
@@ -94,5 +147,21 @@ long client_exec_prepare(struct task *t, int dirfd, const char *user_path, char 
 			 char **user_envp, int flags, struct exec_plan *plan);
 void client_exec_commit(struct task *t, struct exec_plan *plan);
 void client_exec_drop(struct exec_plan *plan);
+
+/* The other end of an exec on another core, for the agent there. receive makes the entry of a
+ * process (st->proc, also on most errors: then client_reap_new drops it) from an image of len
+ * bytes; what st points to lies in data and in pointers (room for max). start, in a new host
+ * process (it may share memory with the agent, as vfork's does), takes the process's state on and
+ * executes the loader; it returns when that failed, and then the host process must end. */
+struct exec_start {
+	struct exec_image *image;
+	struct image_fd *fds;
+	struct proc *proc;
+	char *path, *exe, *name, *cwd, *argv0;
+	char **argv, **envp;
+};
+long client_exec_receive(struct task *t, char *data, u32 len, char **pointers, u32 max,
+			 struct exec_start *st);
+void client_exec_start(struct task *t, const struct exec_start *st);
 
 #endif

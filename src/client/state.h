@@ -20,7 +20,7 @@
 enum fd_kind { FD_NONE, FD_HOST, FD_HARE, FD_HIDDEN };
 
 struct fdent {
-	struct ofd *ofd; /* FD_HARE */
+	struct ofd *ofd; /* FD_HARE; FD_HOST: Hare's members of an epoll instance, or NULL */
 	u8 kind;         /* enum fd_kind */
 	u8 cloexec;
 	u16 pad;
@@ -32,9 +32,14 @@ struct fdtable {
 	u32 refs;
 	u32 cap;          /* entries; grows by doubling up to the limit on open files */
 	u32 lowest;       /* no free number below it */
-	u32 pad;
-	struct fdent *ent; /* ck_alloc */
+	u32 limit;        /* RLIMIT_NOFILE, at most FD_MAX */
+	struct fdent *ent; /* in a struct fdents; read without the lock, see fdtable.c */
+	u64 fsize;        /* RLIMIT_FSIZE, bytes */
+	u32 multi;        /* was used by several threads: some may hold descriptions (struct hold) */
+	u32 posix_locks;  /* its process has set some: each close has to release */
+	struct list maps; /* struct mapping: files of Hare that the process has mapped, mmap.c */
 };
+#define FD_MAX 65535u /* entries of a table; numbers from there on can be the host's alone */
 
 enum ofd_kind { OFD_FILE, OFD_DIR, OFD_PIPE, OFD_FIFO, OFD_PATH, OFD_RELAY, OFD_EPOLL_SHADOW };
 
@@ -52,6 +57,15 @@ struct ofd {
 	u32 lock_owner;
 	u32 mode;      /* type and permissions at open */
 	u32 pad;
+	u64 parent;    /* the directory that it was opened in, for /proc/self/fd; 0: unknown */
+	u32 parent_dflags;
+	u32 far;       /* the inode's server is reached by messages */
+	struct list link;  /* client_root.closing, once refs is 0 */
+	struct list watch; /* struct epoll_item: the epoll sets that it is in */
+	u32 busy;      /* futex: tid of the thread that moves `off`, for descriptions with sharers */
+	u32 closer;    /* thread that closes it */
+	u32 close_sent; /* its CLOSE left by a local call on another core */
+	u32 untold;    /* no OPEN of it is counted: no CLOSE is owed */
 };
 
 struct vnode {
@@ -61,22 +75,38 @@ struct vnode {
 	u32 flags;   /* VNODE_* */
 	u64 size;    /* as last known; own writes included */
 	u64 version; /* of the data that this island's cache holds */
-	u64 dirty_from, dirty_to; /* blocks written and not yet written back */
-	struct radix map; /* block index -> DRAM block, as far as known */
+	u64 dirty_from, dirty_to; /* bytes written and not yet written back */
+	struct radix map; /* block index -> DRAM block and VBLK_*, as far as known */
+	struct list lru;  /* client_root.vnode_lru, while refs is 0 */
+	u64 mtime;        /* of the last write that the server was not told of */
 };
 
-/* The lookup cache of one core (thesis 3.7.1). Entries of far servers only. */
+/* Descriptions that a thread uses in its running call, by its reply slot: if it is killed there,
+ * the agent gives them back. */
+#define HOLDS TASK_HOLDS
+struct hold {
+	struct fdtable *ft;
+	struct ofd *ofd[HOLDS];
+};
+
+/* The lookup cache of one core (thesis 3.7.1). Entries of far servers only. An entry counts only
+ * while its directory's dir_perm is there with the same epoch, and that only while its `all`
+ * equals client_root.all_epoch: so forgetting a directory, or everything, is one store. */
 struct dentry {
 	struct list hash, lru;
 	u64 dir, ino; /* ino 0: known not to be there */
+	u64 epoch;    /* of its dir_perm when it was entered */
 	u32 type, dflags;
+	u32 used; /* hit since it was last at the head of the lru list; outside the log */
 	u32 len;
 	char name[]; /* len bytes */
 };
 struct dir_perm { /* mode and owner of a far directory, for search permission */
-	struct list hash;
+	struct list hash, lru;
 	u64 dir;
-	u32 mode, uid, gid, pad;
+	u64 epoch, all;
+	u32 mode, uid, gid;
+	u32 used;
 };
 
 #define CACHE_BUCKETS 4096
@@ -88,6 +118,16 @@ struct client_root {
 	struct list lru;
 	u64 cached, cache_max;
 	u64 inval_count; /* grows with every invalidation: a lookup in flight is not cached if it grew */
+	struct list perm_lru;
+	u64 perms_cached;
+	u64 epoch;     /* the last one given to a dir_perm */
+	u64 all_epoch; /* grows with INVAL_ALL */
+	/* descriptors; made at the first use */
+	struct hold *holds;     /* MSG_SLOTS of them */
+	struct list closing;    /* descriptions without references: ofd.link */
+	struct list vnode_lru;  /* closed vnodes, oldest first */
+	u64 vnodes_closed;
+	u64 lock_owners;        /* lock owners given out, see ofd.lock_owner */
 };
 static inline struct client_root *client_root(struct ck *ck)
 {
@@ -109,6 +149,8 @@ struct place {
 	bool last_dot;   /* the last component was "." (rmdir: EINVAL, rename: EBUSY) */
 	bool last_dotdot;
 	bool has_attr;   /* attr is valid: it came with the lookup */
+	bool magic;      /* /proc/self/fd/N, /dev/fd/N: description number magic_fd itself */
+	s32 magic_fd;
 	struct attr attr;
 	char name[NAME_LEN_MAX + 1];
 };
@@ -116,11 +158,17 @@ struct place {
 #define WALK_PARENT 2u  /* the last name need not exist (create, rename target): no -ENOENT */
 #define WALK_ATTR 4u    /* attr is wanted if it costs no more */
 #define WALK_EMPTY 8u   /* an empty path means dirfd itself (AT_EMPTY_PATH) */
+#define WALK_NOLAST 16u /* with WALK_PARENT: the last name is not looked up at all */
+#define WALK_NO_SYMLINKS 32u /* openat2's RESOLVE_*: -ELOOP at any symlink */
+#define WALK_NO_MAGIC 64u
+#define WALK_BENEATH 128u    /* -EXDEV for what leaves dirfd's tree */
+#define WALK_IN_ROOT 256u    /* dirfd is the root */
+#define WALK_NO_XDEV 512u    /* -EXDEV for what leads from Hare to the host */
 
 /* Resolves path (already in task memory) relative to dirfd. 0 also when place->host; then
  * host_path is in `host_buf` (PATH_LEN_MAX) when it differs from what the program gave, and
  * *rewritten says so. Errors: ENOENT ENOTDIR EACCES ELOOP ENAMETOOLONG EBADF. A directory fd of the
- * host with a relative path is host. */
+ * host with a relative path is host. Symlinks are expanded in t->bounce: it is overwritten. */
 long walk(struct task *t, int dirfd, const char *path, u32 flags, struct place *out,
 	  char *host_buf, bool *rewritten);
 /* One lookup through the cache. */
@@ -144,10 +192,17 @@ long fd_install(struct task *t, struct ofd *o, bool cloexec, int min);
 /* A descriptor that a host call just made: enters it, moving it to the lowest free number of
  * both kinds when the host's choice differs. Returns the number. */
 long fd_adopt(struct task *t, long host_fd, bool cloexec, int min);
+long fd_enter_host(struct task *t, int fd); /* number fd is to be FD_HOST (exec); -EMFILE */
 bool fd_is_host(struct task *t, int fd); /* cheap test, lock-free */
 void fdtable_exec_close(struct task *t, struct proc *p); /* close-on-exec of Hare's and the table's */
 long fdtable_copy(struct task *t, struct fdtable *from, struct fdtable **to);
-void fdtable_put(struct task *t, struct fdtable *ft); /* closes all at the last reference */
+/* Closes all at the last reference; *ft (in core-kernel memory) becomes NULL in the transaction
+ * that frees the table. Who is killed inside has it called again by the agent. */
+void fdtable_put(struct task *t, struct fdtable **ft);
+/* A table, stored at *to (in core-kernel memory), without descriptors but the hidden ones
+ * (FD_HIDDEN); with `host` those of the running process that are open on the host and not
+ * close-on-exec are entered as FD_HOST. */
+long fdtable_new(struct task *t, struct fdtable **to, bool host);
 /* Makes a description SHARED (idempotent), for passing it to another core; -errno. */
 long ofd_share(struct task *t, struct ofd *o, u32 add_refs);
 
@@ -160,11 +215,58 @@ long file_write(struct task *t, struct ofd *o, const char *user, size_t len, u64
 void file_opened(struct task *t, struct ofd *o, const struct attr *a, const struct rpc_bytes *runs);
 long file_sync(struct task *t, struct ofd *o); /* write back (fsync, close) */
 
-/* --- waiting: wait.c ---------------------------------------------------------------------------- */
+/* --- metadata, for calls on paths and on descriptors alike: path_attr.c, path_stat.c ----------- */
+
+/* st_dev of everything in Hare: makedev(0, 0x4861) as stat(2) reports it. */
+#define HARE_DEV 0x04800061ULL
+/* How a working directory is pinned: flags of its OPEN and CLOSE (proc.cwd_open = 1). */
+#define OPEN_CWD (010000000u | 0200000u | OPEN_NOCHECK) /* O_PATH | O_DIRECTORY */
+
+/* Attributes of any inode: FSTAT; distributed directories with all their parts; files of far
+ * servers with what this core wrote and did not tell yet (file_attr). */
+long attr_get(struct task *t, u64 ino, struct attr *a);
+/* In the program's memory: struct stat, struct statx, struct statfs. 0 or -EFAULT. */
+long attr_put_stat(const struct attr *a, void *user);
+long attr_put_statx(const struct attr *a, void *user);
+long attr_put_statfs(struct task *t, void *user); /* of the whole file system; 1 call per server */
+/* chmod, chown, utimensat, truncate of an inode, with the process's rights. */
+long attr_chmod(struct task *t, u64 ino, u32 mode);
+long attr_chown(struct task *t, u64 ino, u32 uid, u32 gid);
+long attr_utimens(struct task *t, u64 ino, const void *user_timespecs); /* two, or NULL: now */
+/* xattrs; name, value and list in the program's memory; t->path2 and t->bounce are overwritten.
+ * get and list return a length, which with size 0 is all that they do. */
+long xattr_set(struct task *t, u64 ino, const char *user_name, const void *user_value,
+	       size_t size, int flags);
+long xattr_get(struct task *t, u64 ino, const char *user_name, void *user_value, size_t size);
+long xattr_list(struct task *t, u64 ino, char *user_list, size_t size);
+long xattr_remove(struct task *t, u64 ino, const char *user_name);
+/* Changes the working directory (ino 0: the host's) of p, pinning the new and unpinning the old. */
+long cwd_set(struct task *t, struct proc *p, u64 ino, u32 dflags);
+/* Opens what execve shall load: walks `path` (in task memory; at_flags: AT_EMPTY_PATH,
+ * AT_SYMLINK_NOFOLLOW), wants a regular file with execute permission. On 0 *o is a description
+ * with one reference, or out->host is set (host_path as walk's) and *o is NULL. */
+long path_open_exec(struct task *t, int dirfd, const char *path, int at_flags, struct place *out,
+		    char *host_buf, bool *rewritten, struct ofd **o);
+/* The path that /proc/self/fd shows for a description; length without NUL. */
+long ofd_path(struct task *t, struct ofd *o, char *buf, size_t size);
+
+/* From file.c, for these: what this core knows of a far file that is open here. */
+void file_attr(struct task *t, struct attr *a); /* size (and blocks, times) brought up to date */
+void file_truncated(struct task *t, u64 ino, const struct attr *a); /* after TRUNC by path */
+
+/* --- operations of several messages: intent.c ---------------------------------------------------- */
+
 struct intent_node {
 	struct list link;
 	struct intent it;
 };
+/* Records what is about to happen in proc.intents, where the agent finds it if the process dies;
+ * NULL when the core kernel is full. step marks how far it went; end forgets it. */
+struct intent_node *intent_begin(struct task *t, const struct intent *it);
+void intent_step(struct task *t, struct intent_node *n, u32 step);
+void intent_end(struct task *t, struct intent_node *n);
+
+/* --- waiting: wait.c ---------------------------------------------------------------------------- */
 
 static inline u64 task_owner(const struct task *t)
 {

@@ -6,17 +6,19 @@
  */
 #define FUNC(name) .globl name; .hidden name; .type name, @function; .balign 16; name:
 #define LABEL(name) .globl name; .hidden name; name:
+#define EFAULT 14
+#define ENAMETOOLONG 36
 
 	.text
 LABEL(icpt_copy_begin)
 
 /* long user_read(void *dst, const void *user_src, size_t len)
  * long user_write(void *user_dst, const void *src, size_t len)
- * Up to 16 bytes by overlapping moves, up to 256 by words, more by `rep movsb`. */
+ * Up to 16 bytes by two overlapping moves, below 256 by words, else by `rep movsb`. */
 FUNC(user_read)
 FUNC(user_write)
 	cmp	$16, %rdx
-	ja	2f
+	ja	4f
 	cmp	$8, %rdx
 	jb	1f
 	mov	(%rsi), %rax
@@ -26,41 +28,85 @@ FUNC(user_write)
 	xor	%eax, %eax
 	ret
 1:	cmp	$4, %rdx
-	jb	3f
+	jb	2f
 	mov	(%rsi), %eax
 	mov	-4(%rsi, %rdx), %ecx
 	mov	%eax, (%rdi)
 	mov	%ecx, -4(%rdi, %rdx)
 	xor	%eax, %eax
 	ret
-3:	test	%rdx, %rdx
-	jz	5f
-	movzbl	(%rsi), %eax
-	movzbl	-1(%rsi, %rdx), %ecx
-	shr	$1, %rdx
-	movzbl	(%rsi, %rdx), %r8d	/* the middle of three; else one of the two again */
-	mov	%r8b, (%rdi, %rdx)
+2:	test	%rdx, %rdx
+	jz	3f
+	mov	(%rsi), %al
 	mov	%al, (%rdi)
-	jz	5f
-	nop
-5:	jmp	6f
-2:	cmp	$256, %rdx
-	jae	4f
-	mov	-8(%rsi, %rdx), %rcx
+	inc	%rsi
+	inc	%rdi
+	dec	%rdx
+	jmp	2b
+3:	xor	%eax, %eax
+	ret
+4:	cmp	$256, %rdx
+	jae	6f
+	mov	-8(%rsi, %rdx), %rcx	/* the last word, stored last */
 	lea	-8(%rdi, %rdx), %r9
 	sub	$8, %rdx
 	xor	%r8d, %r8d
-7:	mov	(%rsi, %r8), %rax
+5:	mov	(%rsi, %r8), %rax
 	mov	%rax, (%rdi, %r8)
 	add	$8, %r8
 	cmp	%rdx, %r8
-	jb	7b
+	jb	5b
 	mov	%rcx, (%r9)
 	xor	%eax, %eax
 	ret
-4:	mov	%rdx, %rcx
+6:	mov	%rdx, %rcx
 	rep movsb
 	xor	%eax, %eax
 	ret
-6:	xor	%eax, %eax
+
+/* long user_read_str(char *dst, const char *user_src, size_t size)
+ * By words, as long as a word lies in one page: the string may end just before a hole. */
+FUNC(user_read_str)
+	xor	%ecx, %ecx
+	movabs	$0x0101010101010101, %r8
+	movabs	$0x8080808080808080, %r9
+1:	lea	8(%rcx), %rax
+	cmp	%rdx, %rax
+	ja	3f
+	lea	(%rsi, %rcx), %rax
+	and	$4095, %eax
+	cmp	$4088, %eax
+	ja	3f
+	mov	(%rsi, %rcx), %rax
+	mov	%rax, (%rdi, %rcx)
+	mov	%rax, %r10
+	sub	%r8, %rax
+	not	%r10
+	and	%r10, %rax
+	and	%r9, %rax
+	jnz	2f
+	add	$8, %rcx
+	jmp	1b
+2:	bsf	%rax, %rax
+	shr	$3, %eax
+	add	%rcx, %rax
 	ret
+3:	cmp	%rdx, %rcx
+	jae	5f
+	mov	(%rsi, %rcx), %al
+	mov	%al, (%rdi, %rcx)
+	test	%al, %al
+	jz	4f
+	inc	%rcx
+	jmp	1b
+4:	mov	%rcx, %rax
+	ret
+5:	mov	$-ENAMETOOLONG, %rax
+	ret
+LABEL(icpt_copy_end)
+
+LABEL(icpt_copy_fault)
+	mov	$-EFAULT, %rax
+	ret
+
+	.section .note.GNU-stack, "", @progbits

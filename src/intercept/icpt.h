@@ -44,6 +44,7 @@ struct kact {
 	u64 handler, flags, restorer, mask;
 };
 
+#define SIG_MAX 64
 #define SIG_BIT(sig) (1ULL << ((sig) - 1))
 /* The signals that this layer cannot do without: the host never blocks them, and a thread's
  * wish to block them is kept in thread.vmask. */
@@ -57,7 +58,7 @@ struct lock {
 struct sighand {
 	struct lock lock;
 	u32 shared; /* by more than the thread in whose block it lies */
-	struct kact act[_NSIG + 1];
+	struct kact act[SIG_MAX + 1];
 };
 
 /* What CLONE_THREAD shares. */
@@ -72,6 +73,9 @@ struct held {
 	siginfo_t info;
 };
 
+#define C_STACK_SIZE (128u << 10)
+#define ALTSTACK_SIZE (64u << 10)
+
 /* One per thread, at the high end of its block; see thread.c for the block's layout. */
 struct thread {
 	/* read by entry.S through GS */
@@ -84,15 +88,16 @@ struct thread {
 	struct process *process;
 	struct sighand *sighand;
 	s32 tid;
-	bool vm_process;      /* made by CLONE_VM without CLONE_THREAD */
-	bool patching;        /* in patch.c */
-	struct held deferred; /* caught in our code: delivered at the end of the call */
-	u64 saved_mask;       /* what the host's mask was then */
-	struct held own[3];   /* sent while blocked in name only: SIGSYS, SIGSEGV, SIGBUS */
-	u64 vmask;            /* subset of OWN_SIGNALS */
-	stack_t vstack;       /* the program's sigaltstack */
-	u64 scratch[4];       /* masks on their way to the host */
-	u64 calls, traps;     /* statistics */
+	bool vm_process;         /* made by CLONE_VM without CLONE_THREAD */
+	struct proc *child_proc; /* what client_fork_prepare made for this child */
+	u64 start_mask;          /* the host's mask to begin with */
+	u64 saved_mask;          /* the host's mask when `deferred` was caught */
+	u64 vmask;               /* subset of OWN_SIGNALS */
+	stack_t vstack;          /* the program's sigaltstack */
+	u64 scratch[4];          /* masks on their way to the host */
+	u64 calls, traps;        /* statistics */
+	struct held deferred;    /* caught in our code: delivered at the end of the call */
+	struct held own[3];      /* sent while blocked in name only: SIGSYS, SIGSEGV, SIGBUS */
 	struct ucontext sigreturn;
 	/* a CLONE_VM child that is no thread uses its own; threads use their creator's */
 	struct process own_process;
@@ -108,14 +113,14 @@ _Static_assert(sizeof(struct frame) == F_SIZE, "entry.S");
 
 /* The program as it was started; written before it runs. */
 struct program {
-	char exe[PATH_LEN_MAX];    /* what /proc/self/exe shall say */
-	char loader[PATH_LEN_MAX]; /* host path of this loader */
 	u64 main_lo, main_hi;      /* the program's own image */
 	u64 lib_base, lib_next;    /* images placed by us lie in between */
 	u64 vdso;                  /* address of the vdso's ELF header, 0: none */
 	u64 hwcap2;
-	s32 trace_fd; /* -1: off */
+	s32 trace_fd;    /* -1: off */
 	u32 patch_after; /* traps at one site before it is patched; 0: never */
+	char exe[PATH_LEN_MAX];    /* what /proc/self/exe shall say */
+	char loader[PATH_LEN_MAX]; /* host path of this loader */
 };
 extern struct program g_program;
 
@@ -134,6 +139,11 @@ static inline struct thread *thread_of(struct task *task)
 static inline struct frame *thread_frame(struct thread *t)
 {
 	return (struct frame *)(t->stack_top - sizeof(struct frame));
+}
+
+static inline bool thread_on_c_stack(const struct thread *t, u64 rsp)
+{
+	return rsp <= t->stack_top && rsp > t->stack_top - C_STACK_SIZE;
 }
 
 /* --- dispatch.c --------------------------------------------------------------------------- */
@@ -193,6 +203,11 @@ void signal_exit_work(struct frame *f);
 void signal_exit_done(struct frame *f);
 /* Result of a call that says that a signal interrupted it: what the program sees. */
 long signal_finish(struct thread *t, struct frame *f, long ret);
+/* Sends a signal, with the details that it came with, to this thread. */
+void signal_send_self(int sig, siginfo_t *info);
+/* The program's alternate stack: whether sp is on it; sigaltstack's checks and effect. */
+bool signal_on_vstack(const struct thread *t, u64 sp);
+long signal_set_vstack(struct thread *t, const stack_t *ss, u64 sp);
 /* The child of a fork does not inherit a pending signal. */
 void signal_fork_child(struct thread *t);
 u64 signal_ignored_own(struct thread *t);
@@ -213,14 +228,14 @@ void *thread_altstack(struct thread *t, size_t *size);
 void lock_take(struct lock *l);
 void lock_drop(struct lock *l);
 
-/* --- elf.c, image.c, loader.c --------------------------------------------------------------- */
+/* --- elf.c, loader.c, misc.c --------------------------------------------------------------- */
 
 struct image {
 	u64 bias, lo, hi;
 	u64 entry;
 	u64 phdr, phnum; /* as the program sees them */
 	bool exec_stack;
-	char interp[PATH_LEN_MAX];
+	char interp[PATH_LEN_MAX]; /* empty: none */
 };
 /* Maps an ELF file through the program's own routing. Exits with one line when it cannot. */
 void elf_load(struct thread *t, const char *path, struct image *img, bool interp);
@@ -230,10 +245,10 @@ u64 place_image(u64 len);
 long program_call(struct thread *t, long nr, long a, long b, long c, long d, long e, long f);
 _Noreturn void load_fail(int status, const char *path, const char *why, long err);
 
-/* --- proc.c, trace.c, host.c ------------------------------------------------------------------ */
+/* --- misc.c, trace.c, host.c ------------------------------------------------------------------ */
 
 /* True when the program's path is /proc/self/exe or another name of the same. */
-bool proc_is_exe(struct thread *t, const char *user_path);
+bool proc_is_exe(const char *user_path);
 const char *syscall_name(long nr);
 /* Writes one line to g_program.trace_fd. */
 void trace_call(struct thread *t, long nr, const long a[6], long ret);

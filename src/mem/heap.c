@@ -10,9 +10,8 @@
  * list (logged); after the commit ck_collect gives it back. So memory freed in a transaction is
  * never handed out again inside it, and what a rollback restores was not overwritten.
  */
-#include "mem/heap.h"
-
 #include "base/str.h"
+#include "mem/mem.h"
 
 #define CHUNK 65536u
 #define HEADER 64u
@@ -37,14 +36,18 @@ static u64 size_of_class(u32 cls)
 	return ((u64)CHUNK << (cls - SMALL_CLASSES)) - HEADER;
 }
 
+/* Of the sizes up to 512, in steps of 16. */
+static const u8 class_small[33] = {
+	0, 0, 1, 2, 3, 4, 4, 5, 5, 6,  6,  6,  6,  7,  7,  7,  7,
+	8, 8, 8, 8, 8, 8, 8, 8, 9, 9, 9, 9, 9, 9, 9, 9,
+};
+
 static u32 class_of(size_t size)
 {
-	u32 cls = 0;
+	u32 cls = 10;
 
-	if (size > 4096)
-		cls = 15;
-	else if (size > 384)
-		cls = 8;
+	if (likely(size <= 512))
+		return class_small[(size + 15) / 16];
 	while (cls < CK_CLASSES && size_of_class(cls) < size)
 		cls++;
 	return cls;
@@ -79,6 +82,7 @@ static struct chunk *chunk_new(struct ck *ck, u32 cls)
 
 static void *carve(struct ck *ck, u32 cls)
 {
+	struct ck_class *s = &ck->cls[cls];
 	u64 size = size_of_class(cls);
 	u64 p;
 
@@ -87,16 +91,16 @@ static void *carve(struct ck *ck, u32 cls)
 
 		return k ? (char *)k + HEADER : NULL;
 	}
-	if (ck->cur_end[cls] - ck->cur[cls] < size) {
+	if (s->cur_end - s->cur < size) {
 		struct chunk *k = chunk_new(ck, cls);
 
 		if (!k)
 			return NULL;
-		TX_SET(ck, ck->cur[cls], (u64)k + HEADER);
-		TX_SET(ck, ck->cur_end[cls], (u64)k + CHUNK);
+		TX_SET(ck, s->cur, (u64)k + HEADER);
+		TX_SET(ck, s->cur_end, (u64)k + CHUNK);
 	}
-	p = ck->cur[cls];
-	TX_SET(ck, ck->cur[cls], p + size);
+	p = s->cur;
+	TX_SET(ck, s->cur, p + size);
 	return (void *)p;
 }
 
@@ -107,9 +111,9 @@ void *ck_alloc(struct ck *ck, size_t size)
 
 	if (unlikely(cls >= CK_CLASSES))
 		return NULL;
-	p = ck->free[cls];
+	p = ck->cls[cls].free;
 	if (likely(p))
-		TX_SET(ck, ck->free[cls], *(void **)p);
+		TX_SET(ck, ck->cls[cls].free, *(void **)p);
 	else
 		p = carve(ck, cls);
 	if (unlikely(!p))
@@ -140,6 +144,8 @@ void ck_free(struct ck *ck, void *p)
 	TX_SET(ck, ck->garbage, p);
 }
 
+/* Moves what was freed to the free lists, each object in a transaction of its own, so that dying
+ * in between loses nothing. No transaction is open. */
 void ck_collect(struct ck *ck)
 {
 	while (ck->garbage) {
@@ -147,8 +153,8 @@ void ck_collect(struct ck *ck)
 		u32 cls = chunk_of(ck, p)->cls;
 
 		TX_SET(ck, ck->garbage, *(void **)p);
-		TX_SET(ck, *(void **)p, ck->free[cls]);
-		TX_SET(ck, ck->free[cls], p);
+		TX_SET(ck, *(void **)p, ck->cls[cls].free);
+		TX_SET(ck, ck->cls[cls].free, p);
 		TX_ADD(ck, ck->heap_used, -size_of_class(cls));
 		compiler_barrier();
 		ck->log_count = 0;
@@ -176,7 +182,7 @@ static u64 free_bytes(struct ck *ck, u32 cls, u64 limit, u32 *errors,
 {
 	u64 n = 0;
 
-	for (void **p = ck->free[cls]; p; p = *p) {
+	for (void **p = ck->cls[cls].free; p; p = *p) {
 		u64 at = (u64)p;
 		struct chunk *k = (struct chunk *)ALIGN_DOWN(at, (u64)CHUNK);
 
@@ -204,6 +210,10 @@ u32 ck_check(struct ck *ck, void (*bad)(void *arg, const char *text), void *arg)
 		bad(arg, "core kernel: wrong magic number");
 		return 1;
 	}
+	if (ck->log_count || ck->garbage) {
+		bad(arg, "core kernel: a transaction is open");
+		errors++;
+	}
 	for (u64 at = ck->heap_base; at < ck->heap_next;) {
 		struct chunk *k = (struct chunk *)at;
 
@@ -216,8 +226,8 @@ u32 ck_check(struct ck *ck, void (*bad)(void *arg, const char *text), void *arg)
 			at += (u64)CHUNK << (k->cls - SMALL_CLASSES);
 			continue;
 		}
-		carved[k->cls] += ck->cur_end[k->cls] == at + CHUNK ?
-					  ck->cur[k->cls] - at - HEADER :
+		carved[k->cls] += ck->cls[k->cls].cur_end == at + CHUNK ?
+					  ck->cls[k->cls].cur - at - HEADER :
 					  (CHUNK - HEADER) / k->size * k->size;
 		at += CHUNK;
 	}

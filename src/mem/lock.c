@@ -2,12 +2,17 @@
 /*
  * The core lock, and recovery from a holder that died.
  *
- * lock word: 0 free | tid held | tid + WAITERS held, and somebody sleeps on it.
+ *   holder                        waiter
+ *   cas lock 0 -> tid             cas fails; a short spin; then, again and again:
+ *   ... TX_SET ...                  seq = wake_seq; waiters = 1; lock still held?
+ *   commit, lock = 0                futex wait while wake_seq is seq
+ *   waiters? waiters = 0,           timed out and the holder dead: cas lock to own tid, roll back
+ *     wake_seq++, wake one          lock free: cas 0 -> tid; waiters = 1, for those who still sleep
  *
- *   holder                     waiter
- *   cas 0 -> tid               cas fails; short spin; or WAITERS in; futex wait, 20 ms at most
- *   ... TX_SET ...             woken or timed out: holder dead? -> cas to own tid, roll back
- *   commit, xchg 0, wake one   cas 0 -> tid + WAITERS
+ * The unlock is a plain store, so its look at `waiters` may come before the store is visible, and
+ * a waiter that announces itself at just that moment is not woken. Therefore who sets waiters
+ * first sleeps FIRST_WAIT_NS at most: longer than any store is delayed. Later ones are woken by
+ * that one.
  *
  * A process may be killed at any instruction: before the commit its log is rolled back by who
  * takes over; after it (log_count = 0) there is nothing to roll back, and what it still had to
@@ -20,12 +25,10 @@
 
 #include "base/str.h"
 #include "base/sys.h"
-#include "mem/heap.h"
 #include "mem/mem.h"
 
-#define CK_LOCK_WAITERS 0x80000000u
-#define CK_LOCK_TID 0x7fffffffu
-#define LOCK_SPINS 40
+#define LOCK_SPINS 80
+#define FIRST_WAIT_NS 50000
 #define LOCK_WAIT_NS 20000000
 
 #ifdef HARE_CRASH_POINTS
@@ -37,20 +40,13 @@ void ck_crash_point(void)
 }
 #endif
 
-static bool lock_cas(struct ck *ck, u32 from, u32 to)
-{
-	return __atomic_compare_exchange_n(&ck->lock, &from, to, false, __ATOMIC_ACQUIRE,
-					   __ATOMIC_RELAXED);
-}
-
-bool ck_thread_dead(u32 tid)
+/* By the state letter in /proc/tid/stat. */
+static bool thread_is_zombie(u32 tid)
 {
 	char path[32], buf[256];
 	const char *state;
 	long fd, n;
 
-	if (SYS(tkill, tid, 0) == -ESRCH)
-		return true;
 	str_format(path, sizeof(path), "/proc/%u/stat", tid);
 	fd = SYS(open, path, O_RDONLY | O_CLOEXEC, 0);
 	if (sys_failed(fd))
@@ -64,9 +60,25 @@ bool ck_thread_dead(u32 tid)
 	return state && (state[2] == 'Z' || state[2] == 'X');
 }
 
-static void roll_back(struct ck *ck)
+bool ck_thread_dead(u32 tid)
 {
-	while (ck->log_count) {
+	char path[32], to[8];
+	long r;
+
+	if (SYS(tkill, tid, 0) == -ESRCH)
+		return true;
+	/* A thread without memory has no exe: it is past its last instruction. This way needs no
+	 * descriptor, of which the program may have no more. */
+	str_format(path, sizeof(path), "/proc/%u/exe", tid);
+	r = SYS(readlink, path, to, sizeof(to));
+	if (!sys_failed(r))
+		return false;
+	return r == -ENOENT || r == -ESRCH ? true : thread_is_zombie(tid);
+}
+
+void ck_abort_to(struct ck *ck, u32 mark)
+{
+	while (ck->log_count > mark) {
 		const struct ck_undo *u = &ck->log[ck->log_count - 1];
 
 		memcpy(u->addr, &u->old, u->size);
@@ -78,75 +90,68 @@ static void roll_back(struct ck *ck)
 
 static void take_over(struct ck *ck)
 {
-	roll_back(ck);
+	ck_abort(ck);
 	ck_collect(ck);
 	ck->recovered++;
 }
 
-static __attribute__((noinline)) void lock_slow(struct ctx *c, struct ck *ck)
+static bool lock_cas(struct ck *ck, u32 from, u32 to)
 {
-	struct { s64 sec, nsec; } wait = { 0, LOCK_WAIT_NS };
+	return __atomic_compare_exchange_n(&ck->lock, &from, to, false, __ATOMIC_ACQUIRE,
+					   __ATOMIC_RELAXED);
+}
 
+static bool lock_spin(struct ctx *c, struct ck *ck)
+{
 	for (int i = 0; i < LOCK_SPINS; i++) {
 		cpu_pause();
-		if (!__atomic_load_n(&ck->lock, __ATOMIC_RELAXED) && lock_cas(ck, 0, c->tid))
-			return;
+		if (!__atomic_load_n(&ck->lock, __ATOMIC_RELAXED) && ck_trylock(c, ck))
+			return true;
 	}
-	for (;;) {
-		u32 word = __atomic_load_n(&ck->lock, __ATOMIC_RELAXED);
+	return false;
+}
 
-		if (!word) {
-			if (lock_cas(ck, 0, c->tid | CK_LOCK_WAITERS))
-				return;
-			continue;
-		}
-		BUG_ON((word & CK_LOCK_TID) == c->tid);
-		if (!(word & CK_LOCK_WAITERS)) {
-			if (!lock_cas(ck, word, word | CK_LOCK_WAITERS))
-				continue;
-			word |= CK_LOCK_WAITERS;
-		}
-		if (SYS(futex, &ck->lock, FUTEX_WAIT, word, &wait, 0, 0) != -ETIMEDOUT)
-			continue;
-		if (!ck_thread_dead(word & CK_LOCK_TID))
-			continue;
-		if (lock_cas(ck, word, c->tid | CK_LOCK_WAITERS)) {
+/* Sleeps while `holder` has the lock. True when it sat there for the whole time. */
+static bool lock_sleep(struct ck *ck, u32 holder)
+{
+	struct { s64 sec, nsec; } wait = { 0, LOCK_WAIT_NS };
+	u32 seq = __atomic_load_n(&ck->wake_seq, __ATOMIC_ACQUIRE);
+	bool first = !__atomic_exchange_n(&ck->waiters, 1, __ATOMIC_SEQ_CST);
+
+	if (__atomic_load_n(&ck->lock, __ATOMIC_RELAXED) != holder)
+		return false;
+	if (first)
+		wait.nsec = FIRST_WAIT_NS;
+	return SYS(futex, &ck->wake_seq, FUTEX_WAIT, seq, &wait, 0, 0) == -ETIMEDOUT;
+}
+
+void ck_lock_slow(struct ctx *c, struct ck *ck)
+{
+	bool won = lock_spin(c, ck);
+
+	while (!won) {
+		u32 holder = __atomic_load_n(&ck->lock, __ATOMIC_RELAXED);
+
+		BUG_ON(holder == c->tid);
+		if (!holder) {
+			won = ck_trylock(c, ck);
+		} else if (lock_sleep(ck, holder) && ck_thread_dead(holder) &&
+			   lock_cas(ck, holder, c->tid)) {
 			take_over(ck);
-			return;
+			won = true;
+		} else {
+			continue;
 		}
+		if (won) /* others may still sleep */
+			__atomic_store_n(&ck->waiters, 1, __ATOMIC_RELAXED);
 	}
 }
 
-void ck_lock(struct ctx *c, struct ck *ck)
+void ck_unlock_slow(struct ck *ck)
 {
-	if (unlikely(!lock_cas(ck, 0, c->tid)))
-		lock_slow(c, ck);
-}
-
-bool ck_trylock(struct ctx *c, struct ck *ck)
-{
-	return lock_cas(ck, 0, c->tid);
-}
-
-void ck_commit(struct ck *ck)
-{
-	compiler_barrier();
-	ck->log_count = 0;
-	compiler_barrier();
-	if (unlikely(ck->garbage))
-		ck_collect(ck);
-}
-
-void ck_abort(struct ck *ck)
-{
-	roll_back(ck);
-}
-
-void ck_unlock(struct ck *ck)
-{
-	ck_commit(ck);
-	if (unlikely(__atomic_exchange_n(&ck->lock, 0, __ATOMIC_RELEASE) & CK_LOCK_WAITERS))
-		SYS(futex, &ck->lock, FUTEX_WAKE, 1, 0, 0, 0);
+	__atomic_store_n(&ck->waiters, 0, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&ck->wake_seq, 1, __ATOMIC_SEQ_CST);
+	SYS(futex, &ck->wake_seq, FUTEX_WAKE, 1, 0, 0, 0);
 }
 
 void tx_save(struct ck *ck, void *p, size_t len)

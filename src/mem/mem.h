@@ -88,6 +88,7 @@ struct island {
 	char *base;      /* what programs and handlers access: the copy, or DRAM itself */
 	char *dram;      /* emulated: DRAM itself, for src/mem alone; else equal to base */
 	char *shadow;    /* emulated: lines as last synchronised; a line that differs is dirty */
+	char *locks;     /* emulated: of lines being synchronised */
 	struct mem_fds fds;
 	char *doorbells; /* always DRAM itself */
 };
@@ -118,6 +119,15 @@ u32 mem_island_of(const struct super *s, u32 core);
 /* [p, p+len) rounded out to lines, in rings or blocks. Ordered with accesses around them. */
 void mem_writeback(const struct island *isl, const void *p, size_t len);
 void mem_invalidate(const struct island *isl, const void *p, size_t len);
+/* Before stores to [p, p+len) of a file block that this island has not invalidated since another
+ * one may have written there (a block just allocated, to be filled): a cache sees every store,
+ * but the emulation only those that change its copy. Nothing in the other models. */
+void mem_emulated_overwrite(const struct island *isl, const void *p, size_t len);
+static inline void mem_overwrite(const struct island *isl, const void *p, size_t len)
+{
+	if (unlikely(isl->model == MEM_EMULATED))
+		mem_emulated_overwrite(isl, p, len);
+}
 /* Emulated with a chaos seed: evicts some lines (dirty ones written back, clean ones dropped),
  * both of which a cache may do at any moment. Called from the agents' loops and, now and then,
  * from write-back and invalidate. Nothing in the other models. */
@@ -176,25 +186,32 @@ struct ck_undo {
 	u32 pad;
 };
 
+struct ck_class { /* objects of one size, see heap.c */
+	void *free;
+	u64 cur, cur_end; /* rest of the newest chunk: addresses */
+	u64 pad;
+};
+
 struct ck {
-	/* fixed after init */
-	u64 magic;
-	u32 core, island;
-	/* the lock */
-	u32 lock;     /* futex: 0, or the holder's tid, with CK_LOCK_WAITERS */
-	u32 recovered; /* times a dead holder's transaction was rolled back */
-	/* protected by the lock, and what the lock protects */
-	u32 log_count;
-	u32 pad;
+	/* the lock, and what every section touches: one cache line */
+	u32 lock;      /* 0, or the holder's tid; see lock.c */
+	u32 waiters;   /* somebody may sleep on wake_seq */
+	u32 wake_seq;  /* futex: grows before a sleeper is woken */
+	u32 log_count; /* this and all that follows: protected by the lock */
+	void *garbage; /* freed in this transaction, to be put on free lists after commit */
 	void *root[CK_ROOTS]; /* each layer's own root structure */
-	void *garbage;        /* freed in this transaction, to be put on free lists after commit */
-	void *free[CK_CLASSES];
+	u64 heap_used;        /* bytes handed out, for statistics and fsck */
 	u64 heap_base, heap_next, heap_end; /* chunks in use, and never used memory: addresses */
-	u64 cur[CK_CLASSES], cur_end[CK_CLASSES]; /* rest of each class's newest chunk */
-	u64 heap_used;           /* bytes handed out, for statistics and fsck */
+	u32 recovered; /* times a dead holder's transaction was rolled back */
+	/* fixed after init */
+	u32 core, island;
+	u32 pad;
+	u64 magic;
+	struct ck_class cls[CK_CLASSES];
 	u64 counter[CK_COUNTERS]; /* statistics: relaxed, outside the log */
 	struct ck_undo log[CK_LOG_MAX];
 };
+_Static_assert(offsetof(struct ck, heap_used) == CACHE_LINE, "the lock's line");
 
 static inline struct ck *mem_ck(const struct island *isl, u32 core)
 {
@@ -207,13 +224,52 @@ static inline bool mem_is_near(const struct island *isl, u32 core)
 }
 
 void ck_init(struct island *isl, u32 core); /* empty heap; once, at boot */
-void ck_lock(struct ctx *c, struct ck *ck);
-bool ck_trylock(struct ctx *c, struct ck *ck);
-void ck_unlock(struct ck *ck);
-void ck_commit(struct ck *ck);
-void ck_abort(struct ck *ck);
 /* True when a thread with this host id no longer runs (ended, or a zombie). */
 bool ck_thread_dead(u32 tid);
+
+/* What the inline functions below leave to lock.c and heap.c. */
+void ck_lock_slow(struct ctx *c, struct ck *ck);
+void ck_unlock_slow(struct ck *ck);
+void ck_collect(struct ck *ck);
+
+static inline bool ck_trylock(struct ctx *c, struct ck *ck)
+{
+	u32 unlocked = 0;
+
+	return __atomic_compare_exchange_n(&ck->lock, &unlocked, c->tid, false,
+					   __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+static inline void ck_lock(struct ctx *c, struct ck *ck)
+{
+	if (unlikely(!ck_trylock(c, ck)))
+		ck_lock_slow(c, ck);
+}
+static inline void ck_commit(struct ck *ck)
+{
+	compiler_barrier();
+	ck->log_count = 0;
+	compiler_barrier();
+	if (unlikely(ck->garbage))
+		ck_collect(ck);
+}
+/* No locked instruction: lock.c says how a waiter makes up for it. */
+static inline void ck_unlock(struct ck *ck)
+{
+	ck_commit(ck);
+	__atomic_store_n(&ck->lock, 0, __ATOMIC_RELEASE);
+	if (unlikely(__atomic_load_n(&ck->waiters, __ATOMIC_RELAXED)))
+		ck_unlock_slow(ck);
+}
+/* Takes back what was done since ck_mark, within one transaction. */
+static inline u32 ck_mark(const struct ck *ck)
+{
+	return ck->log_count;
+}
+void ck_abort_to(struct ck *ck, u32 mark);
+static inline void ck_abort(struct ck *ck)
+{
+	ck_abort_to(ck, 0);
+}
 
 /* Logs the old content of one aligned 1, 2, 4 or 8 byte field. */
 static inline void ck_log(struct ck *ck, void *addr, u64 old, u32 size)

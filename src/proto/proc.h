@@ -39,12 +39,14 @@ struct fdtable; /* src/client's */
 
 struct proc {
 	struct list all;  /* proc_root.all */
+	struct list hash; /* proc_root.hash, by host_pid; alone while that is 0 */
 	u32 state;        /* enum proc_state */
 	u32 host_pid;     /* on this core's kernel; 0 while NEW */
 	u32 pid;          /* for all who look */
 	u32 ppid;         /* pid of the parent at birth */
 	u32 pgid, sid;    /* as programs see them */
 	u32 proxy_core;   /* where its proxy is, when started by EXEC; else MAX_CORES */
+	u32 proxy_pid;    /* host pid of the proxy there */
 	u32 target_core;  /* PROC_PROXY: where the program runs */
 	u32 watched;      /* the agent has a pidfd on it */
 	u32 exit_status;  /* wait status, set by the agent for proxies */
@@ -59,24 +61,103 @@ struct proc {
 	/* placement state, inherited */
 	u32 placement;    /* enum placement */
 	u32 next_core;    /* round robin */
+	u64 affinity;     /* cores that sched_setaffinity allows, a bit each */
 	u32 distribute;   /* directories made are distributed (environment HARE_DISTRIBUTE) */
 	u32 threads;
 	struct list intents; /* of running operations of its threads: struct intent_node */
 	char comm[PROC_COMM];
 	char *exe;        /* ck_alloc: /proc/self/exe */
 	u64 start_ns;
+	u32 flags;        /* PROC_* */
+	u32 maker;        /* NEW: host pid of the process that forks it */
+	u32 reaper;       /* thread that closes what a dead process left */
+	u32 host_ppid;    /* host pid of the parent at birth */
+	u32 host_pgid;    /* the host's number of group pgid: another one after a remote start */
+	struct exec_pass *pass; /* client: an exec on another core is being prepared */
+	/* a proxy: written by src/sched's handlers */
+	u32 proxy_slot, proxy_seq; /* the event that wakes it */
+	u32 changes;      /* grows with every EXITED: exit_status is new */
+	u32 hio_next;     /* tag of the next HOST_IO */
+	struct list hio;  /* HOST_IO requests: struct hio */
+	u64 user_us, system_us, maxrss; /* of the program that ended */
 };
+
+/* proc.flags. An exec of a process with PROC_STAY is always local: it has something that cannot
+ * go along (a namespace, a root, fewer rights ...); inherited. */
+#define PROC_STAY 1u
+#define PROC_TOOL 2u    /* a hare command that looks in from outside, no program */
+#define PROC_REPORTED 4u /* remote start: its end was told to the proxy */
+#define PROC_KILLED 8u  /* a proxy that died; its program was told to end */
+
+/* --- what EXEC carries --------------------------------------------------------------------- */
+/*
+ * The anonymous file of an EXEC: struct exec_image, then `fds` times struct image_fd, then
+ * strings, each with its NUL: path, exe, host cwd, argc arguments, envc environment strings.
+ * Made by the core that the process leaves, read by the agent of the core where it goes on.
+ */
+#define EXEC_IMAGE_MAGIC 0x45455845u
+#define EXEC_IMAGE_MAX (16u << 20)
+#define EXEC_RLIMITS 16
+struct exec_image {
+	u32 magic, size; /* of all, bytes */
+	u32 argc, envc, fds, flags;
+	u32 pid, ppid, pgid, sid;
+	u32 proxy_core, proxy_pid; /* pid: the host's number there */
+	u32 umask, persona; /* personality(2) */
+	u32 placement, next_core, distribute, cwd_dflags;
+	u64 affinity;
+	u64 cwd;            /* inode of Hare; 0: the host's */
+	u64 ignored, mask;  /* signals: a bit each */
+	struct cred cred;
+	u32 ruid, euid, suid, rgid, egid, sgid;
+	s32 nice;
+	u32 pad;
+	u64 itimer_us, itimer_interval_us; /* ITIMER_REAL */
+	u64 rlimit[EXEC_RLIMITS][2];
+	char comm[PROC_COMM];
+};
+enum image_fd_how { IMAGE_HARE, IMAGE_RELAY, IMAGE_DEVICE };
+struct image_fd {
+	s32 fd;
+	u32 how;    /* enum image_fd_how */
+	u32 kind;   /* HARE: enum ofd_kind */
+	u32 flags;  /* O_* */
+	u32 dflags, mode;
+	u64 ino, shared, dir_state; /* HARE: shared is the description's id at its server */
+	u64 rdev;                   /* DEVICE: opened anew there */
+	u32 relay_pid, relay_core, relay_fd, pad; /* RELAY */
+};
+
+/* --- the processes of one core kernel -------------------------------------------------------- */
+
+#define PROC_BUCKETS 256
+/* Threads of one core, in all: MSG_SLOTS less what agents and tools need. */
+#define PROC_THREADS_MAX (MSG_SLOTS - 64)
 
 struct proc_root {
 	struct list all;
-	u64 count;
+	u64 count, threads; /* threads of all of them */
 	u64 wake_agent; /* something new for the agent to look at (new process, exec job) */
-	struct list jobs; /* EXEC jobs: src/sched's */
+	struct list jobs; /* for the agent: struct sched_job, src/sched's */
+	struct list *hash; /* PROC_BUCKETS heads, by host_pid */
+	u32 halting;      /* the instance ends: no new processes */
+	u32 agent_pid;    /* host pid of the agent */
 };
 
 static inline struct proc_root *proc_root(struct ck *ck)
 {
 	return ck->root[CK_ROOT_SCHED];
 }
+
+/* All of these with the lock of ck held, inside its transaction. */
+long proc_init(struct ck *ck);       /* boot: the root. -ENOSPC */
+struct proc *proc_new(struct ck *ck); /* NEW, all else zero; NULL: the core kernel is full */
+void proc_set_host_pid(struct ck *ck, struct proc *p, u32 host_pid);
+/* Of what hangs from it frees exe alone. */
+void proc_free(struct ck *ck, struct proc *p);
+struct proc *proc_by_host_pid(struct ck *ck, u32 host_pid); /* NULL: none */
+/* By the pid that all see: the entry that runs, else a proxy; NULL: none. */
+struct proc *proc_by_pid(struct ck *ck, u32 pid);
+long proc_set_exe(struct ck *ck, struct proc *p, const char *exe); /* -ENOSPC */
 
 #endif

@@ -6,16 +6,17 @@
 #	the script, for bash
 #	END
 #
-# Compared: exit status (which must be STATUS, 0 without -r), stdout, stderr (not with -E),
-# and the tree left behind: names, types, modes, link counts, owners, sizes, contents. REGEX
+# Compared: exit status (which must be STATUS; without -r it is that of "exit 0", added at the
+# script's end), stdout, stderr (not with -E), and the tree left behind: names, types, modes, link counts, owners, sizes, contents. REGEX
 # names paths (as find prints them, ./a/b) whose content is not to be compared: what holds
 # times or process ids. The place where the directory is reads as @DIR@ in the output.
-# -o adds options to hare run. One point a call.
+# -o adds options to hare run. One point a call. With $HARE_TEST_SHOW set, the output on tmpfs
+# is shown.
 
 # The scripts are files outside, so that what they say of line numbers is the same.
 compare()
 {
-	local status=0 prune="" with_err=1 secs=$HARE_CASE_LIMIT opts="" OPTIND=1 opt
+	local status="" prune="" with_err=1 secs=$HARE_CASE_LIMIT opts="" OPTIND=1 opt
 	local name dir native hare rc
 
 	while getopts r:x:Et:o: opt; do
@@ -35,6 +36,10 @@ compare()
 	hare=$dir/hare
 	mkdir "$native" "$hare"
 	cat >"$dir/script"
+	if [ -z "$status" ]; then
+		status=0
+		echo "exit 0" >>"$dir/script"
+	fi
 
 	compare_native "$dir" "$native" "$secs" "$prune"
 	rc=$(cat "$native/status" 2>/dev/null)
@@ -44,6 +49,7 @@ compare()
 		compare_show "$native"
 		return 1
 	fi
+	[ -z "${HARE_TEST_SHOW:-}" ] || compare_show "$native"
 	# shellcheck disable=SC2086
 	HARE_CASE_LIMIT=$secs hare_run --chdir "$HARE_AT" $opts -- bash "$TAP_LIB/inside.sh" \
 		"$dir/script" "$hare" "$prune" >"$hare/log" 2>&1 </dev/null
@@ -69,7 +75,7 @@ compare_place() # PLACE OUT: the directory's name, wherever it was, becomes @DIR
 {
 	local f
 
-	for f in stdout stderr; do
+	for f in stdout stderr tree; do
 		[ -f "$2/$f" ] && sed -i "s|$1|@DIR@|g" "$2/$f"
 	done
 }

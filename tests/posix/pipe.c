@@ -90,7 +90,7 @@ static void t_nonblock(void)
 	is_long(read(p[0], buf, 1), 0, "the end is no EAGAIN");
 }
 
-static void t_size(void)
+static void t_capacity(void)
 {
 	int p[2];
 
@@ -378,7 +378,7 @@ T_SUBS = { { "writer", s_writer }, { "echo", s_echo }, { "hold", s_hold },
 
 T_SECTIONS = {
 	{ "basic", t_basic }, { "epipe", t_epipe }, { "nonblock", t_nonblock },
-	{ "size", t_size }, { "atomic", t_atomic }, { "through", t_through },
+	{ "capacity", t_capacity }, { "atomic", t_atomic }, { "through", t_through },
 	{ "last", t_last }, { "killed", t_killed }, { "eintr", t_eintr },
 	{ "reopen", t_reopen }, T_END,
 };

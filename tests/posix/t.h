@@ -354,11 +354,11 @@ T_UNUSED static pid_t t_start(int how, const char *name, ...)
 	_exit(t_run_sub(name, argc - 3, argv + 3));
 }
 
-/* A number as text, in one of eight static buffers: for t_start's arguments. */
+/* A number as text, in one of eight buffers of this thread: for t_start's arguments. */
 T_UNUSED static char *t_num(long n)
 {
-	static char bufs[8][24];
-	static int next;
+	static __thread char bufs[8][24];
+	static __thread int next;
 	char *buf = bufs[next++ % 8];
 
 	snprintf(buf, sizeof(bufs[0]), "%ld", n);

@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hare trace: every RPC and system call of an instance, as it happens, or a program's summary.
+ *
+ * Each core kernel has a ring of records that its threads fill while `on` is set. We set it,
+ * look at the rings every few milliseconds, and clear it at the end. Records that were
+ * overwritten before we looked are counted as lost. Summaries take their counts from the cores'
+ * counters, which lose nothing, and only their times from the records.
+ *
+ *   hare trace                 prints records until interrupted
+ *   hare trace -- CMD          runs CMD in the instance, then a summary on stderr
+ * Outside an instance the second is `hare run [options] -- hare trace -- CMD`.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/host.h"
+#include "cli/cmd.h"
+#include "cli/stats.h"
+#include "cli/view.h"
+#include "client/client.h"
+
+#define POLL_NS 5000000
+#define SYSCALL_MAX 512
+
+enum { LOCAL, MESSAGE, SERVED, HOW_MAX }; /* trace_rec.where of an RPC */
+
+struct cost {
+	u64 count, ns;
+};
+
+struct trace {
+	struct view v;
+	struct trace_ring *ring[MAX_CORES];
+	u64 seen[MAX_CORES];     /* records dealt with */
+	u64 complete[MAX_CORES]; /* records written before the last look: whole by now */
+	u64 lost, start_ns;
+	u32 self;                /* our own thread: not shown */
+	bool each;
+	FILE *out;
+	struct trace_rec *batch; /* what one look found; the core stands in `pad` */
+	size_t batch_count;
+	struct core_stats before;
+	struct cost rpc[RPC_COUNT][HOW_MAX];
+	struct cost sys[SYSCALL_MAX][2]; /* in Hare, at the host */
+};
+
+static volatile sig_atomic_t g_stop;
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	g_stop = 1;
+}
+
+static const char *syscall_name(u32 nr)
+{
+	switch (nr) {
+#define SYSCALL(number, name, route, args, note)                                       \
+	case number:                                                                   \
+		return #name;
+#include "intercept/syscalls.def"
+#undef SYSCALL
+	default:
+		return "?";
+	}
+}
+
+/* --- the rings --------------------------------------------------------------------------------- */
+
+static void switch_rings(struct trace *t, u32 on)
+{
+	u32 c;
+
+	for (c = 0; c < t->v.cores; c++) {
+		if (t->ring[c])
+			__atomic_store_n(&t->ring[c]->on, on, __ATOMIC_RELAXED);
+	}
+}
+
+static void open_rings(struct trace *t)
+{
+	u32 c;
+
+	for (c = 0; c < t->v.cores; c++) {
+		t->ring[c] = trace_ring(view_ck(&t->v, c));
+		if (t->ring[c])
+			t->seen[c] = t->complete[c] = __atomic_load_n(&t->ring[c]->next,
+								      __ATOMIC_RELAXED);
+	}
+	t->start_ns = host_monotonic_ns();
+}
+
+static void take(struct trace *t, u32 core, const struct trace_rec *r)
+{
+	if (r->tid == t->self && !(r->kind == 0 && r->where == SERVED))
+		return;
+	t->batch[t->batch_count] = *r;
+	t->batch[t->batch_count++].pad = (u16)core;
+}
+
+/* What core's ring got up to the last look. `next` grows before its record is written, so the
+ * newest ones may be half there; they wait for the next look. */
+static void collect_core(struct trace *t, u32 core)
+{
+	struct trace_ring *ring = t->ring[core];
+	u64 now = __atomic_load_n(&ring->next, __ATOMIC_ACQUIRE), i = t->seen[core];
+
+	if (now - i > TRACE_RECS) {
+		t->lost += now - TRACE_RECS - i;
+		i = now - TRACE_RECS;
+	}
+	for (; i < t->complete[core]; i++)
+		take(t, core, &ring->rec[i % TRACE_RECS]);
+	t->seen[core] = i;
+	t->complete[core] = now;
+}
+
+static int by_time(const void *a, const void *b)
+{
+	const struct trace_rec *x = a, *y = b;
+
+	return x->time_ns < y->time_ns ? -1 : x->time_ns > y->time_ns;
+}
+
+static void account(struct trace *t, const struct trace_rec *r)
+{
+	struct cost *c;
+
+	if (r->kind == 0) {
+		if (r->id >= RPC_COUNT || r->where >= HOW_MAX)
+			return;
+		c = &t->rpc[r->id][r->where];
+	} else {
+		if (r->id >= SYSCALL_MAX)
+			return;
+		c = &t->sys[r->id][r->where ? 1 : 0];
+	}
+	c->count++;
+	c->ns += r->cost_ns;
+}
+
+static void print_result(FILE *f, s64 result)
+{
+	const char *name = result < 0 && result > -4096 ? strerrorname_np((int)-result) : NULL;
+
+	if (name)
+		fprintf(f, " = -%s", name);
+	else if (result > 0xffffff)
+		fprintf(f, " = 0x%llx", (unsigned long long)result);
+	else
+		fprintf(f, " = %lld", (long long)result);
+}
+
+static void print_record(struct trace *t, const struct trace_rec *r)
+{
+	static const char *const how[HOW_MAX] = { "local call", "message", "served" };
+	FILE *f = t->out;
+
+	fprintf(f, "%11.6f core %-2u %7u ", (double)(s64)(r->time_ns - t->start_ns) / 1e9,
+		r->pad, r->tid);
+	if (r->kind == 0) {
+		fprintf(f, "  %s %s core %u", rpc_name(r->id),
+			r->where == SERVED ? "from" : "to", r->peer);
+		print_result(f, r->result);
+		fprintf(f, "  %s", r->where < HOW_MAX ? how[r->where] : "?");
+	} else {
+		fprintf(f, "%s(0x%llx)", syscall_name(r->id), (unsigned long long)r->arg);
+		print_result(f, r->result);
+		fprintf(f, "  %s", r->where ? "host" : "hare");
+	}
+	fprintf(f, " %.2f us\n", r->cost_ns / 1e3);
+}
+
+/* Records are printed in order of time, the cores' mixed. */
+static void deal_with_batch(struct trace *t)
+{
+	size_t i;
+
+	if (t->each && t->batch_count)
+		qsort(t->batch, t->batch_count, sizeof(*t->batch), by_time);
+	for (i = 0; i < t->batch_count; i++) {
+		account(t, &t->batch[i]);
+		if (t->each)
+			print_record(t, &t->batch[i]);
+	}
+	t->batch_count = 0;
+	if (t->each && fflush(t->out))
+		g_stop = 1;
+}
+
+static void collect(struct trace *t)
+{
+	u32 c;
+
+	for (c = 0; c < t->v.cores; c++) {
+		if (t->ring[c])
+			collect_core(t, c);
+	}
+	deal_with_batch(t);
+	switch_rings(t, 1); /* another trace may have ended meanwhile */
+}
+
+/* --- summary ------------------------------------------------------------------------------------- */
+
+static void print_mean(FILE *f, const struct cost *c)
+{
+	if (c->count)
+		fprintf(f, " %9.2f", (double)c->ns / (double)c->count / 1e3);
+	else
+		fprintf(f, " %9s", "-");
+}
+
+static void print_rpcs(const struct trace *t, const struct core_stats *s)
+{
+	FILE *f = t->out;
+	u32 id;
+
+	fprintf(f, "%-14s %12s %9s %12s %9s %12s\n", "RPC", "local calls", "mean us", "requests",
+		"mean us", "messages");
+	for (id = 1; id < RPC_COUNT; id++) {
+		u64 local = s->counter[COUNT_LOCAL(id)], sent = s->counter[COUNT_SENT(id)];
+		u64 served = s->counter[COUNT_SERVED(id)];
+
+		if (!local && !sent && !served)
+			continue;
+		fprintf(f, "%-14s %12llu", rpc_name(id), (unsigned long long)local);
+		print_mean(f, &t->rpc[id][LOCAL]);
+		fprintf(f, " %12llu", (unsigned long long)sent);
+		print_mean(f, &t->rpc[id][MESSAGE]);
+		fprintf(f, " %12llu\n",
+			(unsigned long long)(served * (rpc_is_two_way(id) ? 2 : 1)));
+	}
+	fprintf(f, "%-14s %12llu %9s %12llu %9s %12llu\n\n", "all",
+		(unsigned long long)stats_local(s), "", (unsigned long long)stats_sent(s), "",
+		(unsigned long long)stats_messages(s));
+}
+
+static void print_syscalls(const struct trace *t)
+{
+	FILE *f = t->out;
+	u32 nr;
+
+	fprintf(f, "%-22s %10s %9s %10s %9s\n", "system call", "in Hare", "mean us", "at host",
+		"mean us");
+	for (nr = 0; nr < SYSCALL_MAX; nr++) {
+		const struct cost *c = t->sys[nr];
+
+		if (!c[0].count && !c[1].count)
+			continue;
+		fprintf(f, "%-22s %10llu", syscall_name(nr), (unsigned long long)c[0].count);
+		print_mean(f, &c[0]);
+		fprintf(f, " %10llu", (unsigned long long)c[1].count);
+		print_mean(f, &c[1]);
+		fputc('\n', f);
+	}
+}
+
+static void read_counters(struct trace *t, struct core_stats *sum)
+{
+	static struct core_stats one;
+	u32 c;
+
+	memset(sum, 0, sizeof(*sum));
+	for (c = 0; c < t->v.cores; c++) {
+		stats_read(&t->v, c, &one);
+		stats_add(sum, &one);
+	}
+}
+
+static void print_summary(struct trace *t)
+{
+	static struct core_stats s;
+
+	read_counters(t, &s);
+	stats_sub(&s, &t->before);
+	print_rpcs(t, &s);
+	print_syscalls(t);
+	if (t->lost)
+		fprintf(t->out, "%llu records were lost: system calls and mean times are of the "
+			"others; counts of RPCs are exact\n", (unsigned long long)t->lost);
+}
+
+/* --- running ----------------------------------------------------------------------------------- */
+
+static void nap(void)
+{
+	struct timespec ts = { 0, POLL_NS };
+
+	nanosleep(&ts, NULL);
+}
+
+static void finish(struct trace *t)
+{
+	collect(t); /* what was half written at the last look is whole now */
+	nap();
+	collect(t);
+	switch_rings(t, 0);
+}
+
+static int watch(struct trace *t)
+{
+	struct sigaction sa = { .sa_handler = on_signal };
+
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGHUP, &sa, NULL);
+	while (!g_stop) {
+		nap();
+		collect(t);
+	}
+	finish(t);
+	return 0;
+}
+
+static int exit_status(int status)
+{
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static int run(struct trace *t, char **cmd)
+{
+	int status = 0;
+	pid_t pid;
+
+	read_counters(t, &t->before);
+	pid = fork();
+	if (!pid) {
+		execvp(cmd[0], cmd);
+		fprintf(stderr, "hare: cannot run '%s': %s\n", cmd[0], strerror(errno));
+		_exit(errno == ENOENT ? 127 : 126);
+	}
+	if (pid < 0) {
+		fprintf(stderr, "hare: cannot fork: %s\n", strerror(errno));
+		return 125;
+	}
+	signal(SIGINT, SIG_IGN); /* the program's */
+	signal(SIGQUIT, SIG_IGN);
+	while (waitpid(pid, &status, WNOHANG) == 0) {
+		nap();
+		collect(t);
+	}
+	finish(t);
+	print_summary(t);
+	return exit_status(status);
+}
+
+static int trace(struct trace *t, const char *name, const char *file, char **cmd)
+{
+	int r = view_open(&t->v, name);
+
+	if (r)
+		return r;
+	t->batch = malloc((size_t)t->v.cores * TRACE_RECS * sizeof(*t->batch));
+	if (!t->batch) {
+		fputs("hare: out of memory\n", stderr);
+		return 125;
+	}
+	t->out = cmd ? stderr : stdout;
+	if (file)
+		t->out = fopen(file, "we");
+	if (!t->out) {
+		fprintf(stderr, "hare: cannot write '%s': %s\n", file, strerror(errno));
+		return 125;
+	}
+	t->self = t->v.ctx[0].tid;
+	signal(SIGPIPE, SIG_IGN);
+	open_rings(t);
+	switch_rings(t, 1);
+	return cmd ? run(t, cmd) : watch(t);
+}
+
+/* From outside: the same command as a program of an instance, a new one unless it has a name.
+ * What is not ours among the options is for `hare run`. */
+static int trace_from_outside(int argc, char **argv, int own, char **own_argv, const char *name,
+			      int cmd_at)
+{
+	static char self[PATH_LEN_MAX];
+	char **av = calloc((size_t)argc + 8, sizeof(*av));
+	int n = 0, i;
+
+	if (!av || readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
+		return 125;
+	av[n++] = name ? "exec" : "run";
+	if (name) {
+		av[n++] = "--name";
+		av[n++] = (char *)name;
+	}
+	for (i = 1; i < cmd_at; i++)
+		if (argv[i])
+			av[n++] = argv[i];
+	av[n++] = "--";
+	av[n++] = self;
+	av[n++] = "trace";
+	for (i = 0; i < own; i++)
+		av[n++] = own_argv[i];
+	for (i = cmd_at; i < argc; i++)
+		av[n++] = argv[i];
+	return name ? cmd_exec(n, av) : cmd_run(n, av);
+}
+
+int cmd_trace(int argc, char **argv)
+{
+	static struct trace t;
+	const char *name = NULL, *file = NULL, *val, *unknown = NULL;
+	char *own_argv[8];
+	bool outside = syscall(HARE_CALL, HARE_INFO, &(struct hare_info){ 0 }) < 0;
+	int i, own = 0, first, cmd_at = argc;
+
+	for (i = 1; i < argc && strcmp(argv[i], "--"); i++) {
+		first = i;
+		if ((val = opt_value(argc, argv, &i, "--name"))) {
+			name = val;
+		} else if (!strcmp(argv[i], "--each")) {
+			t.each = true;
+			own_argv[own++] = "--each";
+		} else if ((val = opt_value(argc, argv, &i, "-o"))) {
+			file = val;
+			own_argv[own++] = "-o";
+			own_argv[own++] = (char *)val;
+		} else {
+			if (!unknown)
+				unknown = argv[i];
+			continue;
+		}
+		if (own > 4)
+			return usage("trace", "option given twice", argv[first]);
+		for (; first <= i && first < argc; first++)
+			argv[first] = NULL;
+	}
+	if (i < argc)
+		cmd_at = i;
+	if (cmd_at < argc - 1 && outside)
+		return trace_from_outside(argc, argv, own, own_argv, name, cmd_at);
+	if (unknown)
+		return usage_option("trace", unknown);
+	if (cmd_at == argc - 1)
+		return usage("trace", "no command after", "--");
+	t.each |= cmd_at == argc;
+	return trace(&t, name, file, cmd_at < argc ? argv + cmd_at + 1 : NULL);
+}

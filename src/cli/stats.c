@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the cores counted. Counters are read as they are, without the lock: each is one aligned
+ * word. What the file server sums up is read under the lock.
+ */
+#include <string.h>
+
+#include "cli/stats.h"
+#include "proto/proc.h"
+
+#define REQ(...)
+#define REP(...)
+
+void stats_read(struct view *v, u32 core, struct core_stats *s)
+{
+	struct ctx *c = &v->ctx[core];
+	struct proc_root *root;
+	struct list *l;
+	u32 i;
+
+	s->running = 0;
+	ck_lock(c, c->ck);
+	fs_stats(c->ck, &s->fs);
+	root = proc_root(c->ck);
+	for (l = root->all.next; l != &root->all; l = l->next) {
+		const struct proc *p = LIST_ENTRY(l, struct proc, all);
+
+		s->running += p->state == PROC_RUNNING && !(p->flags & PROC_TOOL);
+	}
+	for (i = 0; i < CK_COUNTERS; i++)
+		s->counter[i] = c->ck->counter[i];
+	s->recovered = c->ck->recovered;
+	ck_unlock(c->ck);
+}
+
+void stats_add(struct core_stats *sum, const struct core_stats *s)
+{
+	u32 i;
+
+	for (i = 0; i < CK_COUNTERS; i++)
+		sum->counter[i] += s->counter[i];
+	sum->running += s->running;
+	sum->recovered += s->recovered;
+	sum->fs.inodes += s->fs.inodes;
+	sum->fs.entries += s->fs.entries;
+	sum->fs.negative += s->fs.negative;
+	sum->fs.blocks += s->fs.blocks;
+	sum->fs.blocks_free += s->fs.blocks_free;
+	sum->fs.heap += s->fs.heap;
+	sum->fs.heap_used += s->fs.heap_used;
+}
+
+void stats_sub(struct core_stats *s, const struct core_stats *before)
+{
+	u32 i;
+
+	for (i = 0; i < CK_COUNTERS; i++)
+		s->counter[i] -= before->counter[i];
+}
+
+bool rpc_is_two_way(u32 id)
+{
+	enum { CALL, ONEWAY };
+
+	switch (id) {
+#define RPC(layer, NAME, name, kind, server, cost, doc, q, p)                          \
+	case RPC_##NAME:                                                               \
+		return kind == CALL;
+#include "proto/rpc.def"
+#undef RPC
+	default:
+		return false;
+	}
+}
+
+u64 stats_local(const struct core_stats *s)
+{
+	u64 n = 0;
+	u32 id;
+
+	for (id = 1; id < RPC_COUNT; id++)
+		n += s->counter[COUNT_LOCAL(id)];
+	return n;
+}
+
+u64 stats_sent(const struct core_stats *s)
+{
+	u64 n = 0;
+	u32 id;
+
+	for (id = 1; id < RPC_COUNT; id++)
+		n += s->counter[COUNT_SENT(id)];
+	return n;
+}
+
+u64 stats_served(const struct core_stats *s)
+{
+	u64 n = 0;
+	u32 id;
+
+	for (id = 1; id < RPC_COUNT; id++)
+		n += s->counter[COUNT_SERVED(id)];
+	return n;
+}
+
+u64 stats_messages(const struct core_stats *s)
+{
+	u64 n = 0;
+	u32 id;
+
+	for (id = 1; id < RPC_COUNT; id++)
+		n += s->counter[COUNT_SERVED(id)] * (rpc_is_two_way(id) ? 2 : 1);
+	return n;
+}

@@ -1,0 +1,569 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * execve and execveat up to the point of no return: finds the program, resolves `#!`, copies
+ * arguments and environment, chooses the core. (Thesis section 3.6.1; the other core's part is
+ * exec_far.c.) The host's execve of the loader, which follows, is src/intercept's.
+ *
+ * Everything that can fail fails here, as POSIX wants: after client_exec_commit the old program
+ * has no way back.
+ */
+#include <asm/errno.h>
+#include <linux/elf.h>
+#include <linux/fcntl.h>
+#include <linux/mman.h>
+#include <linux/resource.h>
+
+#include "base/hash.h"
+#include "base/str.h"
+#include "base/sys.h"
+#include "client/exec.h"
+
+#define HEAD_SIZE 256 /* what Linux looks at for `#!` */
+#define SCRIPTS_MAX 5 /* nested */
+#define STRING_MAX 131072
+#define ARGS_MIN 131072
+#define ARGS_MAX (6u << 20)
+#define LOADER_ROOM 8192 /* of the host's limit on arguments, for the loader's own */
+#define ARENA_STRINGS (8u << 20)
+#define ARENA_SIZE (2 * ARENA_STRINGS) /* the upper half holds pointers */
+
+/* --- memory of a plan ----------------------------------------------------------------------------- */
+
+struct arena {
+	char *base;
+	size_t used;   /* of strings */
+	size_t limit;  /* strings and pointers, as the host counts them */
+	u32 pointers;
+};
+
+static long arena_map(struct exec_plan *plan, struct arena *a)
+{
+	long p = SYS(mmap, 0, ARENA_SIZE, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (sys_failed(p))
+		return p;
+	plan->mem = (void *)p;
+	plan->mem_size = ARENA_SIZE;
+	*a = (struct arena){.base = (char *)p, .limit = ARGS_MIN - LOADER_ROOM};
+	return 0;
+}
+
+/* The host's limit is a quarter of the stack's; asked for only by those who need it. */
+static bool arena_fits(struct arena *a, size_t more)
+{
+	struct { u64 cur, max; } rl;
+	size_t want = a->used + more + a->pointers * sizeof(char *);
+
+	if (likely(want <= a->limit))
+		return true;
+	if (!sys_failed(SYS(prlimit64, 0, RLIMIT_STACK, 0, &rl)))
+		a->limit = MIN(MAX((size_t)(rl.cur / 4), (size_t)ARGS_MIN), (size_t)ARGS_MAX) -
+			   LOADER_ROOM;
+	return want <= a->limit;
+}
+
+/* A string of our own memory. */
+static char *arena_add(struct arena *a, const char *s)
+{
+	size_t len = strlen(s) + 1;
+	char *at = a->base + a->used;
+
+	if (!arena_fits(a, len))
+		return NULL;
+	memcpy(at, s, len);
+	a->used += len;
+	return at;
+}
+
+static char **arena_pointers(struct arena *a)
+{
+	return (char **)(a->base + ARENA_STRINGS) + a->pointers;
+}
+
+static bool arena_point(struct arena *a, char *s)
+{
+	if (!arena_fits(a, sizeof(char *)))
+		return false;
+	*arena_pointers(a) = s;
+	a->pointers++;
+	return true;
+}
+
+/* A NULL-terminated array of strings of the program's memory, from its `skip`th on. Count. */
+static long copy_strings(struct arena *a, char **user, u32 skip)
+{
+	u32 n;
+
+	for (n = 0; user; n++) {
+		char *p, *at = a->base + a->used;
+		long len;
+
+		if (user_read(&p, user + n, sizeof(p)))
+			return -EFAULT;
+		if (!p)
+			break;
+		if (n < skip)
+			continue;
+		if (!arena_fits(a, sizeof(char *)))
+			return -E2BIG;
+		len = user_read_str(at, p, MIN((size_t)STRING_MAX, ARENA_STRINGS - a->used));
+		if (len < 0)
+			return len == -ENAMETOOLONG ? -E2BIG : len;
+		if (!arena_fits(a, (size_t)len + 1))
+			return -E2BIG;
+		a->used += (size_t)len + 1;
+		arena_point(a, at);
+	}
+	return n > skip ? (long)(n - skip) : 0;
+}
+
+static long copy_arguments(struct exec_plan *plan, struct arena *a, char **argv, char **envp,
+			   char **head, u32 heads)
+{
+	long n;
+	u32 i;
+
+	plan->argv = arena_pointers(a);
+	for (i = 0; i < heads; i++)
+		if (!arena_point(a, head[i]))
+			return -E2BIG;
+	n = copy_strings(a, argv, heads ? 1 : 0);
+	if (n < 0)
+		return n;
+	plan->argc = (u32)n + heads;
+	if (!plan->argc) { /* as Linux does: a program always has its name */
+		arena_point(a, arena_add(a, ""));
+		plan->argc = 1;
+	}
+	arena_point(a, NULL);
+	plan->envp = arena_pointers(a);
+	n = copy_strings(a, envp, 0);
+	if (n < 0)
+		return n;
+	plan->envc = (u32)n;
+	return arena_point(a, NULL) ? 0 : -E2BIG;
+}
+
+/* --- the file --------------------------------------------------------------------------------------- */
+
+/* One file of the chain from the script to the program. */
+struct target {
+	char path[PATH_LEN_MAX]; /* what the loader, or the script's interpreter, shall open */
+	char head[HEAD_SIZE + 1];
+	s32 keep_fd; /* path is /proc/self/fd/keep_fd, open for the loader alone; -1 */
+};
+
+static long host_head(struct target *g, int dirfd, const char *path, int flags)
+{
+	u32 follow = (u32)flags & (AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH);
+	u32 nofollow = flags & AT_SYMLINK_NOFOLLOW ? O_NOFOLLOW : 0;
+	char self[32];
+	long fd, n;
+
+	/* AT_EACCESS: by the effective ids; refuses mounts without execution, too. */
+	n = SYS(faccessat2, dirfd, path, 1, (long)(AT_EACCESS | follow));
+	if (sys_failed(n))
+		return n;
+	if (!*path) {
+		str_format(self, sizeof(self), "/proc/self/fd/%d", dirfd);
+		path = self;
+		nofollow = 0;
+	}
+	/* Without waiting for a FIFO's writer. */
+	fd = SYS(openat, dirfd, path, (long)(O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC |
+					     nofollow), 0);
+	if (sys_failed(fd))
+		return fd;
+	n = SYS(pread64, fd, g->head, HEAD_SIZE, 0);
+	SYS(close, fd);
+	if (sys_failed(n))
+		return n == -EIO ? n : -EACCES; /* a directory, a FIFO, a device */
+	g->head[n] = 0;
+	return n;
+}
+
+static long hare_head(struct task *t, struct target *g, struct ofd *o)
+{
+	u64 off = 0;
+	long n = file_read(t, o, g->head, HEAD_SIZE, &off);
+
+	if (n >= 0)
+		g->head[n] = 0;
+	return n;
+}
+
+/* /proc/self/fd/N, for programs that are given as a descriptor. It must outlive close-on-exec. */
+static long name_descriptor(struct task *t, struct target *g, int fd)
+{
+	long a[6] = {fd, F_DUPFD, 3};
+	long r = client_fcntl(t, a);
+
+	if (r == CLIENT_HOST)
+		r = SYS(fcntl, fd, F_DUPFD, 3);
+	if (sys_failed(r))
+		return r;
+	g->keep_fd = (s32)r;
+	str_format(g->path, sizeof(g->path), "/proc/self/fd/%d", (int)r);
+	return 0;
+}
+
+/* A path that means the same without dirfd. */
+static long name_path(struct task *t, struct target *g, int dirfd, const char *path,
+		      const struct place *pl)
+{
+	char link[40];
+	long n;
+
+	if (*path == '/' || dirfd == AT_FDCWD) {
+		str_copy(g->path, path, sizeof(g->path));
+		return 0;
+	}
+	if (pl->host) {
+		str_format(link, sizeof(link), "/proc/self/fd/%d", dirfd);
+		n = SYS(readlink, link, g->path, sizeof(g->path) - 1);
+	} else {
+		n = walk_path_of(t, pl->dir, g->path, sizeof(g->path) - 1);
+		path = pl->name;
+	}
+	if (sys_failed(n))
+		return n;
+	if ((size_t)n + strlen(path) + 2 > sizeof(g->path))
+		return -ENAMETOOLONG;
+	g->path[n] = '/';
+	str_copy(g->path + n + 1, path, sizeof(g->path) - (size_t)n - 1);
+	return 0;
+}
+
+/* Finds the file of one step. Its head's length; everything that forbids to execute it. */
+static long find_target(struct task *t, struct target *g, int dirfd, const char *path, int flags)
+{
+	bool empty = !*path, rewritten = false;
+	struct place pl;
+	struct ofd *o;
+	long n = path_open_exec(t, dirfd, path, flags, &pl, t->host_path, &rewritten, &o);
+
+	if (n)
+		return n;
+	if (pl.host && rewritten)
+		path = t->host_path, dirfd = AT_FDCWD, empty = false;
+	if (pl.host) {
+		n = host_head(g, dirfd, path, flags);
+	} else {
+		n = hare_head(t, g, o);
+		ofd_put(t, o);
+	}
+	if (n >= 0) {
+		long r = empty ? name_descriptor(t, g, dirfd) :
+				 name_path(t, g, dirfd, path, &pl);
+
+		n = r < 0 ? r : n;
+	}
+	return n;
+}
+
+/* --- `#!` ------------------------------------------------------------------------------------------- */
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+/* Cuts the line of a script into interpreter and argument (NULL: none), as Linux does. */
+static long parse_script(char *head, long len, char **interp, char **arg)
+{
+	char *end = strchr(head, '\n'), *p = head + 2;
+
+	while (is_blank(*p))
+		p++;
+	if (!end || end >= head + HEAD_SIZE) {
+		end = head + len;
+		/* A line that is cut off must not name another program. */
+		for (*arg = p; **arg && !is_blank(**arg); (*arg)++)
+			;
+		if (len == HEAD_SIZE && !**arg)
+			return -ENOEXEC;
+	}
+	while (end > p && is_blank(end[-1]))
+		end--;
+	*end = 0;
+	if (!*p)
+		return -ENOEXEC;
+	*interp = p;
+	while (*p && !is_blank(*p))
+		p++;
+	*arg = NULL;
+	if (!*p)
+		return 0;
+	*p++ = 0;
+	while (is_blank(*p))
+		p++;
+	*arg = *p ? p : NULL;
+	return 0;
+}
+
+static long check_elf(const char *head, long len)
+{
+	const Elf64_Ehdr *eh = (const Elf64_Ehdr *)head;
+
+	if (len < (long)sizeof(*eh) || memcmp(head, ELFMAG, SELFMAG) ||
+	    eh->e_ident[EI_CLASS] != ELFCLASS64 || eh->e_machine != EM_X86_64 ||
+	    (eh->e_type != ET_EXEC && eh->e_type != ET_DYN))
+		return -ENOEXEC;
+	return 0;
+}
+
+/* Puts interpreter, its argument and the script's path before the arguments; what stood first
+ * (the name that the script was called by) falls away. */
+static long add_heads(struct arena *a, char **head, u32 *heads, const char *interp,
+		      const char *arg, const char *script)
+{
+	char *add[3];
+	u32 n = 0, keep = *heads ? *heads - 1 : 0, i;
+
+	add[n++] = arena_add(a, interp);
+	if (arg)
+		add[n++] = arena_add(a, arg);
+	add[n++] = arena_add(a, script);
+	for (i = keep; i-- > 0;)
+		head[n + i] = head[1 + i];
+	for (i = 0; i < n; i++) {
+		if (!add[i])
+			return -E2BIG;
+		head[i] = add[i];
+	}
+	*heads = keep + n;
+	return 0;
+}
+
+/* Follows the scripts to a program. head: room for 2 * SCRIPTS_MAX + 2 strings. */
+static long resolve(struct task *t, struct arena *a, struct target *g, int dirfd, int flags,
+		    char **head, u32 *heads)
+{
+	char *interp, *arg;
+	u32 depth;
+	long n;
+
+	*heads = 0;
+	for (depth = 0;; depth++) {
+		n = find_target(t, g, dirfd, t->path, flags);
+		if (n < 0)
+			return n;
+		if (g->head[0] != '#' || g->head[1] != '!')
+			return check_elf(g->head, n);
+		if (depth == SCRIPTS_MAX)
+			return -ELOOP;
+		n = parse_script(g->head, n, &interp, &arg);
+		if (!n)
+			n = add_heads(a, head, heads, interp, arg, g->path);
+		if (n)
+			return n;
+		if (g->keep_fd >= 0) /* the interpreter opens it, and it stays open */
+			g->keep_fd = -1;
+		str_copy(t->path, interp, sizeof(t->path));
+		dirfd = AT_FDCWD;
+		flags = 0;
+	}
+}
+
+/* --- the core --------------------------------------------------------------------------------------- */
+
+static const char *env_value(char **envp, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (; *envp; envp++)
+		if (!strncmp(*envp, name, len) && (*envp)[len] == '=')
+			return *envp + len + 1;
+	return NULL;
+}
+
+static void read_environment(struct task *t, struct exec_plan *plan)
+{
+	const char *v = env_value(plan->envp, "HARE_PLACEMENT");
+
+	plan->placement = t->proc->placement;
+	if (v && !strcmp(v, "round-robin"))
+		plan->placement = PLACE_ROUND_ROBIN;
+	else if (v && !strcmp(v, "random"))
+		plan->placement = PLACE_RANDOM;
+	else if (v && !strcmp(v, "local"))
+		plan->placement = PLACE_LOCAL;
+	v = env_value(plan->envp, "HARE_DISTRIBUTE");
+	plan->distribute = v && !strcmp(v, "1");
+}
+
+static u32 next_allowed(u64 mask, u32 from, u32 cores)
+{
+	u32 i;
+
+	for (i = 0; i < cores; i++)
+		if (mask & (1ULL << ((from + i) % cores)))
+			return (from + i) % cores;
+	return from;
+}
+
+/* The scheduling policy (thesis 3.6.1): state is the process's, inherited by its children. */
+static void choose_core(struct task *t, struct exec_plan *plan)
+{
+	u32 cores = t->ctx.isl->super->cores, own = t->ctx.core;
+	u64 mask = t->proc->affinity & (cores >= 64 ? ~0ULL : (1ULL << cores) - 1);
+
+	plan->target = own;
+	plan->next_core = t->proc->next_core;
+	if (cores == 1 || !mask || (t->proc->flags & (PROC_STAY | PROC_TOOL)))
+		return;
+	switch (plan->placement) {
+	case PLACE_ROUND_ROBIN:
+		plan->target = next_allowed(mask, plan->next_core, cores);
+		plan->next_core = (plan->target + 1) % cores;
+		break;
+	case PLACE_RANDOM:
+		plan->target = (u32)(hash_u64(host_monotonic_ns() ^ t->proc->host_pid) % cores);
+		plan->target = next_allowed(mask, plan->target, cores);
+		break;
+	default:
+		plan->target = next_allowed(mask, own, cores);
+	}
+}
+
+/* --- the calls -------------------------------------------------------------------------------------- */
+
+static void loader_args(struct task *t, struct exec_plan *plan)
+{
+	const struct mem_fds *fds = &t->ctx.isl->fds;
+	char *s = plan->loader_args;
+	size_t size = sizeof(plan->loader_args);
+	int n = str_format(s, size, "core=%u,dram=%d,copy=%d", t->ctx.core, fds->dram, fds->copy);
+
+	if (plan->remote)
+		str_format(s + n, size - (size_t)n, ",target=%u", plan->target);
+	else if (plan->keep_fd >= 0)
+		str_format(s + n, size - (size_t)n, ",close=%d", plan->keep_fd);
+}
+
+static long plan_program(struct task *t, int dirfd, char **argv, char **envp, int flags,
+			 struct exec_plan *plan, struct target *g)
+{
+	char *head[2 * SCRIPTS_MAX + 2];
+	struct arena a;
+	u32 heads;
+	long r = arena_map(plan, &a);
+
+	if (!r)
+		r = resolve(t, &a, g, dirfd, flags, head, &heads);
+	if (!r)
+		r = copy_arguments(plan, &a, argv, envp, head, heads);
+	if (r)
+		return r;
+	str_copy(plan->path, g->path, sizeof(plan->path));
+	str_copy(plan->exe, g->path, sizeof(plan->exe));
+	return 0;
+}
+
+static void close_kept(struct task *t, s32 fd)
+{
+	long a[6] = {fd};
+
+	if (fd >= 0 && client_close(t, a) == CLIENT_HOST)
+		SYS(close, fd);
+}
+
+long client_exec_prepare(struct task *t, int dirfd, const char *user_path, char **user_argv,
+			 char **user_envp, int flags, struct exec_plan *plan)
+{
+	struct target g = {.keep_fd = -1};
+	long r;
+
+	plan->mem = NULL;
+	plan->mem_size = 0;
+	plan->remote = false;
+	if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
+		return -EINVAL;
+	r = user_read_str(t->path, user_path, sizeof(t->path));
+	if (r < 0)
+		return r;
+	if (!r && !(flags & AT_EMPTY_PATH))
+		return -ENOENT;
+	str_copy(plan->name, t->path, sizeof(plan->name));
+	r = plan_program(t, dirfd, user_argv, user_envp, flags, plan, &g);
+	plan->keep_fd = g.keep_fd;
+	if (r) {
+		close_kept(t, plan->keep_fd);
+		client_exec_drop(plan);
+		return r;
+	}
+	read_environment(t, plan);
+	choose_core(t, plan);
+	if (plan->target != t->ctx.core && plan->keep_fd < 0)
+		plan->remote = exec_far(t, plan);
+	loader_args(t, plan);
+	return 0;
+}
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+/* A table shared by CLONE_FILES is the program's own from here on. */
+static void unshare_table(struct task *t)
+{
+	struct ck *ck = t->ctx.ck;
+	struct proc *p = t->proc;
+	struct fdtable *old = p->fds, *new = NULL;
+
+	if (!old || old->refs == 1)
+		return;
+	if (fdtable_copy(t, old, &new))
+		return;
+	ck_lock(&t->ctx, ck);
+	TX_SET(ck, p->fds, new);
+	TX_ADD(ck, old->refs, -1);
+	ck_unlock(ck);
+}
+
+static void commit_entry(struct task *t, const struct exec_plan *plan)
+{
+	struct ck *ck = t->ctx.ck;
+	struct proc *p = t->proc;
+	char comm[PROC_COMM];
+
+	str_copy(comm, base_name(plan->name[0] ? plan->name : plan->path), sizeof(comm));
+	ck_lock(&t->ctx, ck);
+	tx_save(ck, p->comm, sizeof(p->comm));
+	memcpy(p->comm, comm, sizeof(comm));
+	TX_SET(ck, p->placement, plan->placement);
+	TX_SET(ck, p->next_core, plan->next_core);
+	TX_SET(ck, p->distribute, plan->distribute);
+	TX_ADD(ck, proc_root(ck)->threads, -(u64)(p->threads - 1));
+	TX_SET(ck, p->threads, 1);
+	if (!plan->remote)
+		(void)proc_set_exe(ck, p, plan->exe);
+	ck->counter[plan->remote ? COUNT_EXEC_REMOTE : COUNT_EXEC_LOCAL]++;
+	ck_unlock(ck);
+}
+
+void client_exec_commit(struct task *t, struct exec_plan *plan)
+{
+	if (plan->remote) {
+		/* The proxy needs the host's descriptors alone. Its cwd stays pinned: the program
+		 * may not have come so far yet. */
+		fdtable_put(t, &t->proc->fds);
+		exec_pass_done(t, t->proc);
+	} else {
+		unshare_table(t);
+		fdtable_exec_close(t, t->proc);
+	}
+	commit_entry(t, plan);
+	msg_slot_give(&t->ctx);
+}
+
+void client_exec_drop(struct exec_plan *plan)
+{
+	if (plan->mem)
+		SYS(munmap, plan->mem, plan->mem_size);
+	plan->mem = NULL;
+}

@@ -1,0 +1,796 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An exec on another core: what the process is goes there, the host process here becomes its
+ * proxy. (Thesis section 3.6.1.) The two ends of it: exec_far in the process that leaves,
+ * client_exec_receive and client_exec_start in the agent of the core where it goes on.
+ *
+ *   step                                      entry here   pass           entry there
+ *   1 may everything go along?                RUNNING      -
+ *   2 references for the descriptors          RUNNING      one by one     -
+ *   3 state PROXY, then EXEC                  PROXY        all            job
+ *   4 commit: own descriptors closed          PROXY        -              job, NEW, RUNNING
+ *   5 the host executes the loader as proxy   PROXY        -              RUNNING
+ *
+ * Killed at 2: the references recorded in proc.pass are given back. Killed after 3: who reaps the
+ * proxy tells the other core to end the program (SIGNAL). If that core knows it, or has told its
+ * end (proc.changes), the references are the program's; else EXEC never arrived there and
+ * they are given back.
+ *
+ * An exec goes only if everything that it would inherit can go along (may_leave, add_fds); else
+ * it stays on its core, which is always right.
+ */
+#include <asm/errno.h>
+#include <asm/stat.h>
+#include <linux/fcntl.h>
+#include <linux/mman.h>
+#include <linux/resource.h>
+#include <linux/time.h>
+#include <linux/time_types.h>
+
+#include "base/str.h"
+#include "base/sys.h"
+#include "client/exec.h"
+#include "proto/hio.h"
+
+#define INLINE_MAX 16384
+#define CHUNK 16384
+#define O_PATH_ 010000000u
+#define PASS_MAX 2000
+#define WNOHANG_EXITED_NOWAIT (1 | 4 | 0x01000000)
+
+/* Shared descriptions whose references travel with an EXEC. In core-kernel memory. */
+struct exec_pass {
+	u64 file; /* the image's inode, when it is a file; 0 */
+	u32 count, cap;
+	struct {
+		u64 ino, shared;
+	} ref[];
+};
+
+/* --- step 1: may everything go along? -------------------------------------------------------------- */
+
+static const char *status_field(const char *text, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (; text; text = strchr(text, '\n')) {
+		if (*text == '\n')
+			text++;
+		if (!strncmp(text, name, len) && text[len] == ':') {
+			for (text += len + 1; *text == '\t' || *text == ' '; text++)
+				;
+			return text;
+		}
+	}
+	return "0";
+}
+
+static u64 hex(const char *s)
+{
+	u64 v = 0;
+
+	for (;; s++) {
+		if (*s >= '0' && *s <= '9')
+			v = v * 16 + (u64)(*s - '0');
+		else if (*s >= 'a' && *s <= 'f')
+			v = v * 16 + (u64)(*s - 'a') + 10;
+		else
+			return v;
+	}
+}
+
+/* Signals, and what binds the process to its core: a tracer, a filter, a pending signal. */
+static bool read_status(struct exec_image *im)
+{
+	char text[4096];
+	long fd = SYS(open, "/proc/thread-self/status", O_RDONLY | O_CLOEXEC, 0), n;
+
+	if (sys_failed(fd))
+		return false;
+	n = SYS(read, fd, text, sizeof(text) - 1);
+	SYS(close, fd);
+	if (n <= 0)
+		return false;
+	text[n] = 0;
+	if (hex(status_field(text, "TracerPid")) || hex(status_field(text, "Seccomp")) ||
+	    hex(status_field(text, "SigPnd")) || hex(status_field(text, "ShdPnd")))
+		return false;
+	im->mask = hex(status_field(text, "SigBlk"));
+	im->ignored = hex(status_field(text, "SigIgn"));
+	return true;
+}
+
+/* The agent there takes the process's ids on; without privilege it has but its own. */
+static bool read_ids(struct task *t, struct exec_image *im)
+{
+	const struct super *s = t->ctx.isl->super;
+	u32 *groups = (u32 *)t->bounce;
+	long n = SYS(getgroups, CLIENT_BOUNCE_SIZE / sizeof(u32), groups);
+
+	SYS(getresuid, &im->ruid, &im->euid, &im->suid);
+	SYS(getresgid, &im->rgid, &im->egid, &im->sgid);
+	if (n < 0 || n > CRED_GROUPS_MAX)
+		return false;
+	return !s->uid || (im->ruid == s->uid && im->euid == s->uid && im->suid == s->uid &&
+			   im->rgid == s->gid && im->egid == s->gid && im->sgid == s->gid);
+}
+
+static bool has_children(void)
+{
+	u8 info[128];
+
+	return SYS(waitid, 0, 0, info, WNOHANG_EXITED_NOWAIT, 0) != -ECHILD;
+}
+
+static u64 timeval_us(const struct __kernel_old_timeval *tv)
+{
+	return (u64)tv->tv_sec * 1000000 + (u64)tv->tv_usec;
+}
+
+static void read_limits(struct exec_image *im)
+{
+	struct __kernel_old_itimerval it = {0};
+	u32 i;
+
+	for (i = 0; i < EXEC_RLIMITS; i++)
+		SYS(prlimit64, 0, i, 0, im->rlimit[i]);
+	SYS(getitimer, ITIMER_REAL, &it);
+	im->itimer_us = timeval_us(&it.it_value);
+	im->itimer_interval_us = timeval_us(&it.it_interval);
+	im->nice = 20 - (s32)SYS(getpriority, PRIO_PROCESS, 0);
+	im->persona = (u32)SYS(personality, 0xffffffff);
+}
+
+static bool may_leave(struct task *t, struct exec_image *im)
+{
+	struct proc *p = t->proc;
+
+	return p->threads == 1 && p->fds && p->fds->refs == 1 && !has_children() &&
+	       read_status(im) && read_ids(t, im);
+}
+
+/* --- descriptors -------------------------------------------------------------------------------------- */
+
+static struct exec_pass *pass_new(struct task *t, u32 cap)
+{
+	struct ck *ck = t->ctx.ck;
+	struct exec_pass *pass;
+
+	ck_lock(&t->ctx, ck);
+	pass = ck_alloc(ck, sizeof(*pass) + cap * sizeof(pass->ref[0]));
+	if (pass) {
+		pass->cap = cap;
+		TX_SET(ck, t->proc->pass, pass);
+	}
+	ck_unlock(ck);
+	return pass;
+}
+
+static void pass_add(struct task *t, u64 ino, u64 shared)
+{
+	struct ck *ck = t->ctx.ck;
+	struct exec_pass *pass = t->proc->pass;
+
+	ck_lock(&t->ctx, ck);
+	TX_SET(ck, pass->ref[pass->count].ino, ino);
+	TX_SET(ck, pass->ref[pass->count].shared, shared);
+	TX_ADD(ck, pass->count, 1);
+	ck_unlock(ck);
+}
+
+static void pass_file(struct task *t, u64 ino)
+{
+	struct ck *ck = t->ctx.ck;
+
+	ck_lock(&t->ctx, ck);
+	TX_SET(ck, t->proc->pass->file, ino);
+	ck_unlock(ck);
+}
+
+void exec_pass_done(struct task *t, struct proc *p)
+{
+	struct ck *ck = t->ctx.ck;
+
+	if (!p->pass)
+		return;
+	ck_lock(&t->ctx, ck);
+	ck_free(ck, p->pass);
+	TX_SET(ck, p->pass, NULL);
+	ck_unlock(ck);
+}
+
+/* Takes the last reference off the record, then gives it back: dying in between leaks it, the
+ * other order would give it back twice. */
+static bool pass_pop(struct task *t, struct exec_pass *pass, struct req_CLOSE *q)
+{
+	struct ck *ck = t->ctx.ck;
+	bool got = false;
+
+	ck_lock(&t->ctx, ck);
+	if (pass->count) {
+		*q = (struct req_CLOSE){
+			.ino = pass->ref[pass->count - 1].ino,
+			.ofd = pass->ref[pass->count - 1].shared,
+			.core = t->ctx.core,
+		};
+		TX_ADD(ck, pass->count, -1);
+		got = true;
+	}
+	ck_unlock(ck);
+	return got;
+}
+
+static void drop_file(struct task *t, u64 ino)
+{
+	struct req_DESTROY q = {.ino = ino};
+	struct rep_DESTROY rep;
+
+	if (ino)
+		(void)rpc_destroy(&t->ctx, ino_server(ino), &q, &rep);
+}
+
+void exec_pass_undo(struct task *t, struct proc *p)
+{
+	bool arrived = p->state == PROC_PROXY && ((p->flags & PROC_KILLED) || p->changes);
+	struct req_CLOSE q;
+	struct rep_CLOSE rep;
+
+	if (!arrived) {
+		while (pass_pop(t, p->pass, &q))
+			(void)rpc_close(&t->ctx, ino_server(q.ino), &q, &rep);
+		drop_file(t, p->pass->file);
+	}
+	exec_pass_done(t, p);
+}
+
+static bool is_memory_device(u64 rdev)
+{
+	u64 minor = rdev & 0xff;
+
+	/* null zero full random urandom: any core has them */
+	return rdev >> 8 == 1 && (minor == 3 || minor == 5 || minor == 7 || minor == 8 ||
+				  minor == 9);
+}
+
+/* A descriptor of this core's host: a device that every core has, or one that the proxy serves;
+ * of any other kind the process stays. */
+static bool host_fd(struct task *t, int fd, struct image_fd *d)
+{
+	struct stat st;
+	u32 type;
+
+	if (sys_failed(SYS(fstat, fd, &st)))
+		return false;
+	type = st.st_mode & HS_IFMT;
+	d->flags = (u32)SYS(fcntl, fd, F_GETFL);
+	d->mode = st.st_mode;
+	d->how = IMAGE_RELAY;
+	d->relay_pid = t->proc->host_pid;
+	d->relay_core = t->ctx.core;
+	d->relay_fd = (u32)fd;
+	if (d->flags & O_PATH_)
+		return false;
+	if (type == HS_IFCHR && is_memory_device(st.st_rdev)) {
+		d->how = IMAGE_DEVICE;
+		d->rdev = st.st_rdev;
+		return true;
+	}
+	return type == HS_IFCHR || type == HS_IFIFO || type == HS_IFREG;
+}
+
+/* What another proxy serves already goes on being served by it, under a number of its own. */
+static bool relayed_fd(struct task *t, struct ofd *o, struct image_fd *d)
+{
+	long r = relay_request(t, o, HIO_DUP, 0, 0);
+
+	if (r < 0)
+		return false;
+	d->how = IMAGE_RELAY;
+	d->relay_pid = o->relay_pid;
+	d->relay_core = o->relay_core;
+	d->relay_fd = (u32)r;
+	return true;
+}
+
+static bool hare_fd(struct task *t, struct ofd *o, struct image_fd *d)
+{
+	d->how = IMAGE_HARE;
+	d->kind = o->kind;
+	d->flags = o->flags;
+	d->dflags = o->dflags;
+	d->mode = o->mode;
+	d->ino = o->ino;
+	d->dir_state = o->dir_state;
+	switch (o->kind) {
+	case OFD_FILE:
+	case OFD_DIR:
+	case OFD_PIPE:
+	case OFD_FIFO:
+		if (ofd_share(t, o, 1))
+			return false;
+		d->shared = o->shared;
+		pass_add(t, o->ino, o->shared);
+		return true;
+	case OFD_PATH:
+		return true; /* opened anew there */
+	case OFD_RELAY:
+		return relayed_fd(t, o, d);
+	default:
+		return false;
+	}
+}
+
+/* All that survives exec. Count, or -1 when something of it cannot go. */
+static s32 add_fds(struct task *t, struct image_fd *out, u32 max)
+{
+	struct fdtable *ft = t->proc->fds;
+	u32 n = 0, i;
+
+	for (i = 0; i < ft->cap; i++) {
+		struct fdent *e = &ft->ent[i];
+		bool ok;
+
+		if (e->cloexec || (e->kind != FD_HARE && e->kind != FD_HOST))
+			continue;
+		if (n == max)
+			return -1;
+		memset(&out[n], 0, sizeof(out[n]));
+		out[n].fd = (s32)i;
+		ok = e->kind == FD_HOST ? host_fd(t, (int)i, &out[n]) :
+					  hare_fd(t, e->ofd, &out[n]);
+		if (!ok)
+			return -1;
+		n++;
+	}
+	return (s32)n;
+}
+
+/* --- steps 2 and 3 ------------------------------------------------------------------------------------ */
+
+static void fill_image(struct task *t, const struct exec_plan *plan, struct exec_image *im)
+{
+	const struct proc *p = t->proc;
+
+	im->magic = EXEC_IMAGE_MAGIC;
+	im->argc = plan->argc;
+	im->envc = plan->envc;
+	im->pid = p->pid;
+	im->ppid = p->ppid;
+	im->pgid = p->pgid;
+	im->sid = p->sid;
+	im->proxy_core = t->ctx.core;
+	im->proxy_pid = p->host_pid;
+	im->umask = p->umask;
+	im->placement = plan->placement;
+	im->next_core = plan->next_core;
+	im->distribute = plan->distribute;
+	im->cwd = p->cwd;
+	im->cwd_dflags = p->cwd_dflags;
+	im->affinity = p->affinity;
+	im->cred = p->cred;
+	memcpy(im->comm, p->comm, sizeof(im->comm));
+}
+
+struct writer {
+	char *at, *end;
+};
+
+static bool put(struct writer *w, const char *s)
+{
+	size_t len = strlen(s) + 1;
+
+	if ((size_t)(w->end - w->at) < len)
+		return false;
+	memcpy(w->at, s, len);
+	w->at += len;
+	return true;
+}
+
+static bool put_strings(struct writer *w, const struct exec_plan *plan)
+{
+	const char *slash = strrchr(plan->name, '/');
+	char cwd[PATH_LEN_MAX];
+	u32 i;
+
+	if (SYS(getcwd, cwd, sizeof(cwd)) <= 0)
+		str_copy(cwd, "/", sizeof(cwd));
+	if (!put(w, plan->path) || !put(w, plan->exe) || !put(w, slash ? slash + 1 : plan->name) ||
+	    !put(w, cwd))
+		return false;
+	for (i = 0; i < plan->argc; i++)
+		if (!put(w, plan->argv[i]))
+			return false;
+	for (i = 0; i < plan->envc; i++)
+		if (!put(w, plan->envp[i]))
+			return false;
+	return true;
+}
+
+/* An image too big for one message goes as a file of the server there. */
+static long send_as_file(struct task *t, u32 core, const char *data, u32 len, u64 *ino)
+{
+	struct cred root = {0};
+	struct req_CREATE cq = {.cred = &root, .mode = HS_IFREG | 0600};
+	struct rep_CREATE cp = {0};
+	u32 off;
+	long r = rpc_create(&t->ctx, core, &cq, &cp);
+
+	if (r)
+		return r;
+	*ino = cp.ino;
+	pass_file(t, cp.ino);
+	for (off = 0; off < len; off += CHUNK) {
+		u32 n = MIN(len - off, (u32)CHUNK);
+		struct req_WRITE q = {.ino = cp.ino, .off = off,
+				      .data = {(void *)(data + off), n, n}};
+		struct rep_WRITE p;
+
+		r = rpc_write(&t->ctx, core, &q, &p);
+		if (r || p.count != n)
+			return r ? r : -ENOSPC;
+	}
+	return 0;
+}
+
+static void set_proxy(struct task *t, u32 state, u32 target)
+{
+	struct ck *ck = t->ctx.ck;
+
+	ck_lock(&t->ctx, ck);
+	TX_SET(ck, t->proc->state, state);
+	TX_SET(ck, t->proc->target_core, target);
+	TX_SET(ck, t->proc->changes, 0);
+	ck_unlock(ck);
+}
+
+static long send_image(struct task *t, u32 core, char *data, u32 len)
+{
+	struct req_EXEC q = {.pid = t->proc->pid, .core = t->ctx.core,
+			     .proxy_pid = t->proc->host_pid, .len = len};
+	struct rep_EXEC p;
+	long r;
+
+	if (len <= INLINE_MAX) {
+		q.data = (struct rpc_bytes){data, len, len};
+	} else {
+		r = send_as_file(t, core, data, len, &q.ino);
+		if (r)
+			return r;
+	}
+	set_proxy(t, PROC_PROXY, core);
+	r = rpc_exec(&t->ctx, core, &q, &p);
+	if (r)
+		set_proxy(t, PROC_RUNNING, MAX_CORES);
+	return r;
+}
+
+static long far(struct task *t, struct exec_plan *plan, char *room, size_t size)
+{
+	struct exec_image *im = (struct exec_image *)room;
+	struct image_fd *fds = (struct image_fd *)(im + 1);
+	struct writer w;
+	s32 n;
+
+	if (!may_leave(t, im) || !pass_new(t, PASS_MAX))
+		return -EPERM;
+	fill_image(t, plan, im);
+	read_limits(im);
+	n = add_fds(t, fds, PASS_MAX);
+	if (n < 0)
+		return -EPERM;
+	im->fds = (u32)n;
+	w = (struct writer){(char *)(fds + n), room + size};
+	if (!put_strings(&w, plan))
+		return -E2BIG;
+	im->size = (u32)(w.at - room);
+	return send_image(t, plan->target, room, im->size);
+}
+
+bool exec_far(struct task *t, struct exec_plan *plan)
+{
+	long room = SYS(mmap, 0, EXEC_IMAGE_MAX, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	long r;
+
+	if (sys_failed(room))
+		return false;
+	r = far(t, plan, (char *)room, EXEC_IMAGE_MAX);
+	SYS(munmap, room, EXEC_IMAGE_MAX);
+	if (r && t->proc->pass)
+		exec_pass_undo(t, t->proc);
+	return !r;
+}
+
+/* --- there: the image becomes a process ------------------------------------------------------------- */
+
+/* The next string of the image; NULL when it is cut short. */
+static char *get(char **at, char *end)
+{
+	char *s = *at;
+	size_t i, max = (size_t)(end - s);
+
+	for (i = 0; i < max; i++) {
+		if (!s[i]) {
+			*at = s + i + 1;
+			return s;
+		}
+	}
+	return NULL;
+}
+
+static bool parse(struct exec_start *st, char *data, u32 len, char **pointers, u32 max)
+{
+	struct exec_image *im = (struct exec_image *)data;
+	char *at, *end = data + len;
+	u32 i, n = 0;
+
+	if (len < sizeof(*im) || im->magic != EXEC_IMAGE_MAGIC || im->size != len ||
+	    im->fds > PASS_MAX || im->cred.ngroups > CRED_GROUPS_MAX ||
+	    len < sizeof(*im) + im->fds * sizeof(struct image_fd) ||
+	    (u64)im->argc + im->envc + 6 > max)
+		return false;
+	st->image = im;
+	st->fds = (struct image_fd *)(im + 1);
+	at = (char *)(st->fds + im->fds);
+	if (!(st->path = get(&at, end)) || !(st->exe = get(&at, end)) ||
+	    !(st->name = get(&at, end)) || !(st->cwd = get(&at, end)))
+		return false;
+	st->argv = pointers += 4; /* room for the loader's own words */
+	for (i = 0; i < im->argc + im->envc; i++) {
+		if (i == im->argc)
+			pointers[n++] = NULL;
+		if (!(pointers[n++] = get(&at, end)))
+			return false;
+	}
+	if (!im->argc || im->argc + im->envc + 1 < n)
+		return false;
+	if (!im->envc)
+		pointers[n++] = NULL;
+	pointers[n] = NULL;
+	st->argv0 = st->argv[0];
+	st->envp = pointers + im->argc + 1;
+	return true;
+}
+
+static struct proc *entry_from(struct task *t, const struct exec_start *st)
+{
+	const struct exec_image *im = st->image;
+	struct ck *ck = t->ctx.ck;
+	struct proc *p = NULL;
+
+	ck_lock(&t->ctx, ck);
+	if (!proc_root(ck)->halting)
+		p = proc_new(ck);
+	if (p) {
+		p->pid = im->pid;
+		p->ppid = im->ppid;
+		p->pgid = im->pgid;
+		p->sid = im->sid;
+		p->umask = im->umask;
+		p->proxy_core = im->proxy_core;
+		p->proxy_pid = im->proxy_pid;
+		p->placement = im->placement;
+		p->next_core = im->next_core;
+		p->affinity = im->affinity;
+		p->distribute = im->distribute;
+		p->cred = im->cred;
+		p->maker = proc_root(ck)->agent_pid;
+		p->start_ns = host_monotonic_ns();
+		str_copy(p->comm, st->name, sizeof(p->comm));
+		ck->counter[COUNT_PROCS]++;
+		if (proc_set_exe(ck, p, st->exe)) {
+			ck_abort(ck);
+			p = NULL;
+		}
+	}
+	ck_unlock(ck);
+	return p;
+}
+
+static struct ofd *ofd_from(struct task *t, const struct image_fd *d)
+{
+	struct req_OPEN q = {.ino = d->ino, .flags = d->flags | OPEN_NOCHECK};
+	struct rep_OPEN rep = {0};
+	struct ck *ck = t->ctx.ck;
+	struct ofd *o;
+
+	if (d->how == IMAGE_HARE && d->kind == OFD_PATH) {
+		q.cred = &t->proc->cred;
+		if (rpc_open(&t->ctx, ino_server(d->ino), &q, &rep))
+			return NULL;
+	}
+	o = ofd_new(t, d->how == IMAGE_RELAY ? OFD_RELAY : d->kind, d->ino, d->flags);
+	if (!o)
+		return NULL;
+	ck_lock(&t->ctx, ck);
+	TX_SET(ck, o->dflags, d->dflags);
+	TX_SET(ck, o->mode, d->mode);
+	TX_SET(ck, o->shared, d->shared);
+	TX_SET(ck, o->dir_state, d->dir_state);
+	TX_SET(ck, o->relay_pid, d->relay_pid);
+	TX_SET(ck, o->relay_core, d->relay_core);
+	TX_SET(ck, o->relay_fd, d->relay_fd);
+	ck_unlock(ck);
+	return o;
+}
+
+/* Descriptors of Hare and of proxies; the child opens devices itself, see enter_devices. */
+static long enter_fds(struct task *t, const struct exec_start *st)
+{
+	u32 i;
+
+	for (i = 0; i < st->image->fds; i++) {
+		const struct image_fd *d = &st->fds[i];
+		struct ofd *o;
+		long r;
+
+		if (d->how == IMAGE_DEVICE) {
+			r = fd_enter_host(t, d->fd);
+			if (r < 0)
+				return r;
+			continue;
+		}
+		o = ofd_from(t, d);
+		if (!o)
+			return -ENFILE;
+		r = fd_install(t, o, false, d->fd);
+		if (r != d->fd)
+			return r < 0 ? r : -EBADF;
+	}
+	return 0;
+}
+
+long client_exec_receive(struct task *t, char *data, u32 len, char **pointers, u32 max,
+			 struct exec_start *st)
+{
+	struct proc *p, *self = t->proc;
+	long r;
+
+	if (!parse(st, data, len, pointers, max))
+		return -EBADMSG;
+	p = entry_from(t, st);
+	if (!p)
+		return -ENOSPC;
+	t->proc = st->proc = p;
+	r = fdtable_new(t, &p->fds, false);
+	if (!r)
+		r = enter_fds(t, st);
+	if (!r && st->image->cwd)
+		r = cwd_set(t, p, st->image->cwd, st->image->cwd_dflags);
+	t->proc = self;
+	return r;
+}
+
+/* --- there, in the new host process -------------------------------------------------------------------- */
+
+static const char *device_path(u64 rdev)
+{
+	switch (rdev & 0xff) {
+	case 5:
+		return "/dev/zero";
+	case 7:
+		return "/dev/full";
+	case 8:
+		return "/dev/random";
+	case 9:
+		return "/dev/urandom";
+	default:
+		return "/dev/null";
+	}
+}
+
+/* Everything of the agent's goes, but the hidden descriptors; devices come. */
+static long enter_devices(const struct exec_start *st, s32 fd_base)
+{
+	u32 i;
+
+	SYS(close_range, 0, fd_base - 1, 0);
+	SYS(close_range, fd_base + 2, ~0U, 0);
+	for (i = 0; i < st->image->fds; i++) {
+		const struct image_fd *d = &st->fds[i];
+		long fd;
+
+		if (d->how != IMAGE_DEVICE)
+			continue;
+		fd = SYS(open, device_path(d->rdev), d->flags & ~(u32)(O_CREAT | O_EXCL), 0);
+		if (sys_failed(fd))
+			return fd;
+		if (fd != d->fd) {
+			SYS(dup3, fd, d->fd, 0);
+			SYS(close, fd);
+		}
+	}
+	return 0;
+}
+
+static void enter_signals(const struct exec_image *im)
+{
+	struct { u64 handler, flags, restorer, mask; } act = {0};
+	u32 sig;
+
+	for (sig = 1; sig <= 64; sig++) {
+		act.handler = im->ignored & (1ULL << (sig - 1)) ? 1 : 0; /* SIG_IGN, SIG_DFL */
+		SYS(rt_sigaction, sig, &act, 0, 8);
+	}
+}
+
+static void enter_limits(const struct exec_image *im)
+{
+	struct __kernel_old_itimerval it = {
+		.it_value = {(long)(im->itimer_us / 1000000), (long)(im->itimer_us % 1000000)},
+		.it_interval = {(long)(im->itimer_interval_us / 1000000),
+				(long)(im->itimer_interval_us % 1000000)},
+	};
+	u32 i;
+
+	for (i = 0; i < EXEC_RLIMITS; i++) {
+		u64 now[2];
+
+		if (!SYS(prlimit64, 0, i, 0, now) && memcmp(now, im->rlimit[i], sizeof(now)))
+			SYS(prlimit64, 0, i, im->rlimit[i], 0);
+	}
+	if (im->itimer_us)
+		SYS(setitimer, ITIMER_REAL, &it, 0);
+	if (im->nice)
+		SYS(setpriority, PRIO_PROCESS, 0, im->nice);
+	if (im->persona)
+		SYS(personality, im->persona);
+}
+
+static long enter_ids(const struct exec_image *im)
+{
+	u32 r, e, s;
+	long ret = 0;
+
+	SYS(getresgid, &r, &e, &s);
+	if (SYS(geteuid) == 0)
+		ret = SYS(setgroups, im->cred.ngroups, im->cred.groups);
+	if (!ret && (r != im->rgid || e != im->egid || s != im->sgid))
+		ret = SYS(setresgid, im->rgid, im->egid, im->sgid);
+	SYS(getresuid, &r, &e, &s);
+	if (!ret && (r != im->ruid || e != im->euid || s != im->suid))
+		ret = SYS(setresuid, im->ruid, im->euid, im->suid);
+	return ret;
+}
+
+/* The entry gets its host pid before the program can ask for it. */
+static void enter_table(struct task *t, struct proc *p)
+{
+	struct ctx c = t->ctx;
+	struct ck *ck = c.ck;
+
+	c.tid = (u32)SYS(gettid);
+	ck_lock(&c, ck);
+	proc_set_host_pid(ck, p, c.tid);
+	TX_SET(ck, p->host_pgid, c.tid);
+	TX_SET(ck, p->state, PROC_RUNNING);
+	ck_unlock(ck);
+}
+
+void client_exec_start(struct task *t, const struct exec_start *st)
+{
+	const struct super *s = t->ctx.isl->super;
+	const struct mem_fds *fds = &t->ctx.isl->fds;
+	const struct exec_image *im = st->image;
+	char args[256];
+
+	/* A group of its own: what a terminal sends comes by the proxy, once. */
+	SYS(setpgid, 0, 0);
+	enter_signals(im);
+	enter_limits(im);
+	SYS(umask, im->umask);
+	if (sys_failed(SYS(chdir, st->cwd)))
+		SYS(chdir, "/");
+	if (enter_ids(im) || enter_devices(st, s->fd_base))
+		return;
+	enter_table(t, st->proc);
+	str_format(args, sizeof(args), "core=%u,dram=%d,copy=%d,mask=%lx,name=%.15s",
+		   t->ctx.core, fds->dram, fds->copy, (unsigned long)im->mask, st->name);
+	/* hare-ld run ARGS ARGV0 PATH ARG...: four words before argv[1], see intercept/loader.c */
+	st->argv[0] = st->path; /* parse left room in front of it */
+	st->argv[-1] = st->argv0;
+	st->argv[-2] = args;
+	st->argv[-3] = (char *)"run";
+	st->argv[-4] = (char *)"hare-ld";
+	SYS(execve, s->loader, st->argv - 4, st->envp);
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files about descriptors and data (fdtable.c, ofd.c, uio.c, file.c, vnode.c, io.c,
+ * fcntl.c, pipe.c, wait.c, poll.c, epoll.c, mmap.c, socket.c, adopt.c, splice.c) share among
+ * themselves. Everything else of the client includes state.h only.
+ */
+#ifndef HARE_CLIENT_FILE_H
+#define HARE_CLIENT_FILE_H
+
+#include <asm/errno.h>
+#include <linux/fcntl.h>
+#include <linux/uio.h>
+
+#include "base/str.h"
+#include "base/sys.h"
+#include "client/state.h"
+#include "client/syscalls.h"
+
+#define RW_MAX 0x7ffff000UL /* bytes of one read or write, as Linux has it */
+#define FILE_OFF_MAX 0x7fffffffffffffffULL
+#define MSG_IO_MAX 16384u   /* bytes of data in one message */
+
+/* --- fdtable.c ------------------------------------------------------------------------------ */
+
+/* Arrays of entries only grow, and outgrown ones stay until the table goes: so that a thread may
+ * look at an entry's kind without the lock. */
+struct fdents {
+	struct fdents *older;
+	u32 cap;
+	u32 pad;
+	struct fdent e[];
+};
+static inline struct fdents *fdents_of(struct fdent *e)
+{
+	return container_of(e, struct fdents, e);
+}
+/* The entry of a number; NULL beyond the table. */
+static inline struct fdent *fd_entry(struct fdtable *ft, int fd)
+{
+	struct fdent *e = __atomic_load_n(&ft->ent, __ATOMIC_ACQUIRE);
+
+	return (u32)fd < fdents_of(e)->cap ? &e[fd] : NULL;
+}
+/* The loader's own descriptors: the program's calls on these numbers give EBADF. */
+#define HIDDEN_FDS 8u
+static inline bool fd_is_hidden(const struct task *t, int fd)
+{
+	return (u32)(fd - t->ctx.isl->super->fd_base) < HIDDEN_FDS;
+}
+/* No other thread or process can change this table or the references of its descriptions. */
+static inline bool fd_is_alone(const struct task *t, const struct fdtable *ft)
+{
+	return ft->refs == 1 && t->proc->threads <= 1;
+}
+/* Nobody else moves this description's offset. */
+static inline bool ofd_is_alone(const struct task *t, const struct ofd *o)
+{
+	return o->refs == 1 && fd_is_alone(t, t->proc->fds);
+}
+/* Sets and clears entries; core lock held. */
+void fd_set_entry(struct ck *ck, struct fdtable *ft, u32 fd, u32 kind, struct ofd *o,
+		  bool cloexec);
+/* The lowest free number >= min, with an entry for it; -EMFILE, -ENOMEM. Lock held. */
+long fd_lowest(struct ck *ck, struct fdtable *ft, u32 min);
+/* Makes room for an entry; 0, -EMFILE (not below FD_MAX), -ENOMEM. Lock held. */
+long fd_grow(struct ck *ck, struct fdtable *ft, u32 fd);
+/* Takes the entry of a number out; what has to be dropped afterwards, or NULL. Lock held. */
+struct ofd *fd_clear(struct ck *ck, struct fdtable *ft, u32 fd);
+/* Closes a number of Hare's, or only forgets one of the host's. */
+void fd_close_entry(struct task *t, struct fdtable *ft, u32 fd);
+/* fd_get for calls that can only be about Hare's: *ret is CLIENT_HOST or -EBADF on NULL. */
+struct ofd *fd_use(struct task *t, long fd, long *ret);
+
+/* --- ofd.c ---------------------------------------------------------------------------------- */
+
+/* The client's root, with what the first use adds; NULL: the core kernel is full. Lock held. */
+struct client_root *files_root(struct ck *ck);
+/* Notes, for the case that this thread is killed, that it uses o (counted). Lock held. */
+void hold_note(struct task *t, struct ck *ck, u32 i, struct ofd *o);
+/* One more description in t->hold; false when it is full. */
+static inline bool hold_push(struct task *t, struct ofd *o, bool counted, u32 *at)
+{
+	u32 i = (u32)__builtin_ctz(~t->hold_used);
+
+	if (i >= HOLDS)
+		return false;
+	t->hold_used |= 1u << i;
+	if (counted)
+		t->hold_counted |= 1u << i;
+	t->hold[i] = o;
+	*at = i;
+	return true;
+}
+/* Which hold is o's; -1 none. */
+static inline int hold_find(const struct task *t, const struct ofd *o)
+{
+	for (u32 m = t->hold_used; m; m &= m - 1) {
+		int i = __builtin_ctz(m);
+
+		if (t->hold[i] == o)
+			return i;
+	}
+	return -1;
+}
+/* One counted reference less; lock held; commits and releases it. */
+void ofd_drop_unlock(struct task *t, struct ofd *o);
+/* The same, lock not held. */
+void ofd_drop(struct task *t, struct ofd *o);
+/* Gives back what threads that died in a call used. */
+void holds_release(struct task *t, struct fdtable *ft);
+/* What dead threads left half closed. */
+void closing_finish(struct task *t);
+/* Offsets that others may move too: locked against them. True when it has to be unlocked. */
+bool pos_lock(struct task *t, struct ofd *o);
+void pos_unlock(struct ofd *o);
+/* Whose locks flock and F_OFD_SETLK set; makes one. */
+u64 ofd_lock_owner(struct task *t, struct ofd *o);
+/* A close of a descriptor gives back the process's POSIX locks of the file. */
+void posix_locks_release(struct task *t, u64 ino);
+
+static inline u32 ofd_server(const struct ofd *o)
+{
+	return ino_server(o->ino);
+}
+static inline bool ofd_can_read(const struct ofd *o)
+{
+	return !(o->flags & O_PATH) && ((o->flags & O_ACCMODE) + 1) & 1;
+}
+static inline bool ofd_can_write(const struct ofd *o)
+{
+	return !(o->flags & O_PATH) && ((o->flags & O_ACCMODE) + 1) & 2;
+}
+static inline bool ofd_is_pipe(const struct ofd *o)
+{
+	return o->kind == OFD_PIPE || o->kind == OFD_FIFO;
+}
+
+/* A handler of this core's own server run inside a transaction of the client: exactly once also
+ * when the thread is killed. Between begin and end the core lock is held. */
+void own_begin(struct task *t, struct rpc_env *e);
+void own_end(struct rpc_env *e);
+
+/* --- uio.c ---------------------------------------------------------------------------------- */
+
+#define UIO_FAST 8
+/* A program's buffers, walked once from begin to end. */
+struct uio {
+	const struct iovec *user; /* the program's array; NULL: all are in fast */
+	u32 count, next;          /* segments; the next one to start */
+	char *at;                 /* in the current segment */
+	size_t left;              /* bytes of the current segment */
+	size_t total;             /* bytes left altogether */
+	u32 first, cached;        /* fast holds segments [first, first + cached) */
+	struct iovec fast[UIO_FAST];
+};
+void uio_buf(struct uio *u, void *buf, size_t len);
+/* readv's arguments: -EINVAL, -EFAULT. */
+long uio_vec(struct uio *u, const void *user_iov, long count);
+/* Copies n bytes on: 0, or -EFAULT when not all could be copied; uio->total says how far it came
+ * (whole segments). n <= u->total. */
+long uio_put(struct uio *u, const void *src, size_t n);
+long uio_get(struct uio *u, void *dst, size_t n);
+long uio_zero(struct uio *u, size_t n);
+
+/* --- file.c, vnode.c ------------------------------------------------------------------------ */
+
+long file_readv(struct task *t, struct ofd *o, struct uio *u, u64 *off);
+long file_writev(struct task *t, struct ofd *o, struct uio *u, u64 *off, u32 flags);
+/* A read or write at the description's own offset (shared ones: at the server). */
+long file_read_here(struct task *t, struct ofd *o, struct uio *u);
+long file_write_here(struct task *t, struct ofd *o, struct uio *u);
+/* From and to memory of ours, at an offset; for splice.c and mmap.c. */
+long file_pread_mem(struct task *t, struct ofd *o, void *buf, u32 len, u64 off);
+
+#define VNODE_WROTE 1u  /* written by this core since `version` was learned */
+#define VNODE_ATIME 2u  /* the first read has to set atime */
+#define VNODE_READ 4u   /* was read, and atime is to be told */
+#define VBLK_HOLE (1ULL << 32)  /* known to be a hole */
+#define VBLK_NEW (1ULL << 33)   /* allocated beyond the end: content undefined */
+#define VBLK_STALE (1ULL << 34) /* this island's cache may hold old lines of it */
+#define VBLK(v) ((blk_t)(v))
+
+struct vnode *vnode_get(struct task *t, u64 ino); /* a reference; NULL: full */
+struct vnode *vnode_find(struct task *t, u64 ino); /* a reference; NULL: none */
+void vnode_put(struct task *t, struct vnode *v);
+void vnode_refresh(struct task *t, struct vnode *v, const struct attr *a,
+		   const struct rpc_bytes *runs);
+void vnode_sync(struct task *t, struct vnode *v, u64 ino);
+void vnode_forget(struct task *t, struct vnode *v, u64 from, u64 to);
+long vnode_read(struct task *t, struct vnode *v, struct uio *u, u64 *off);
+long vnode_write(struct task *t, struct vnode *v, struct uio *u, u64 *off);
+
+/* --- pipe.c --------------------------------------------------------------------------------- */
+
+long pipe_readv(struct task *t, struct ofd *o, struct uio *u, bool nonblock);
+long pipe_writev(struct task *t, struct ofd *o, struct uio *u, bool nonblock);
+void raise_sigpipe(struct task *t);
+
+/* --- poll.c, epoll.c ------------------------------------------------------------------------- */
+
+/* What is ready of `events` (HP_*); with seq != 0 registers for an EVENT when nothing is. */
+u32 ofd_poll(struct task *t, struct ofd *o, u32 events, u32 seq);
+/* A description is closed: it leaves all epoll sets. Lock held. */
+void epoll_forget(struct ck *ck, struct ofd *o);
+/* The shadow of an epoll instance goes. Lock held. */
+void epoll_shadow_free(struct ck *ck, struct ofd *shadow);
+
+/* --- mmap.c ----------------------------------------------------------------------------------- */
+
+long maps_copy(struct task *t, struct fdtable *from, struct fdtable *to);
+void maps_drop(struct task *t, struct fdtable *ft);
+/* Before an fsync: what was stored through shared mappings. */
+void maps_sync(struct task *t, u64 ino);
+
+#endif

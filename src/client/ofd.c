@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Open descriptions: counting, closing, sharing between cores. (Thesis 3.5.1.)
+ *
+ * A reference is held by each descriptor, by each call of a process with several threads, and
+ * by a description that ofd_new made and that has no number yet; the latter two are noted in
+ * client_root.holds under the thread's reply slot, so that nothing is lost when it is killed.
+ *
+ * Closing, and what is found when the thread that closes is killed:
+ *
+ *   step  this core                                             killed after it: the agent
+ *   1     last reference goes: link to client_root.closing      goes on with 2
+ *   2     leave epoll sets, write back, give back locks         does it again, harmless
+ *   3     own server: CLOSE and free, one transaction           nothing left to do
+ *         far server: CLOSE into the outbox and free, one       nothing left to do
+ *         server on another core of the island: close_sent,     frees it; its CLOSE may not have
+ *         CLOSE by local call, free                             run: a leaked open, never a wrong one
+ *
+ * Where nothing is to be done in step 2, which is the rule, 1 and 3 are one critical section.
+ *
+ * Local to shared: ofd_share moves offset and flags to the inode's server by DUP; from then on
+ * `shared` is not 0 and reads, writes and seeks at the offset go there. What this core wrote is
+ * written back before.
+ */
+#include <linux/futex.h>
+
+#include "client/file.h"
+
+#define BUSY_WAITERS 0x80000000u
+#define BUSY_SLICE_NS 50000000L
+#define LOCK_OWNER_OFD (1ULL << 63)
+#define LOCK_OWNER_SHARED (3ULL << 62)
+#define LOCK_OWNER_CORE_SHIFT 24
+
+struct client_root *files_root(struct ck *ck)
+{
+	struct client_root *r = client_root(ck);
+	struct hold *h;
+
+	if (likely(r->holds))
+		return r;
+	h = ck_alloc(ck, MSG_SLOTS * sizeof(*h));
+	if (!h)
+		return NULL;
+	TX_SET(ck, r->closing.next, &r->closing);
+	TX_SET(ck, r->closing.prev, &r->closing);
+	TX_SET(ck, r->vnode_lru.next, &r->vnode_lru);
+	TX_SET(ck, r->vnode_lru.prev, &r->vnode_lru);
+	TX_SET(ck, r->holds, h);
+	return r;
+}
+
+/* --- a handler of the own server inside a transaction ---------------------------------------- */
+
+void own_begin(struct task *t, struct rpc_env *e)
+{
+	e->c = &t->ctx;
+	e->ck = t->ctx.ck;
+	e->srv = e->core = t->ctx.core;
+	e->slot = t->ctx.slot;
+	e->far = false;
+	e->wakes = 0;
+}
+
+void own_end(struct rpc_env *e)
+{
+	struct ctx *c = e->c;
+
+	ck_commit(e->ck);
+	msg_flush(c, e->ck);
+	ck_unlock(e->ck);
+	for (u32 i = 0; i < e->wakes; i++)
+		msg_event_set(c, e->wake[i].core, e->wake[i].slot, e->wake[i].seq);
+}
+
+/* --- references ------------------------------------------------------------------------------ */
+
+void hold_note(struct task *t, struct ck *ck, u32 i, struct ofd *o)
+{
+	struct client_root *r = files_root(ck);
+	struct hold *h;
+
+	if (!r)
+		return;
+	h = &r->holds[t->ctx.slot];
+	if (o && h->ft != t->proc->fds)
+		TX_SET(ck, h->ft, t->proc->fds);
+	TX_SET(ck, h->ofd[i], o);
+}
+
+struct ofd *ofd_new(struct task *t, u32 kind, u64 ino, u32 flags)
+{
+	struct ck *ck = t->ctx.ck;
+	struct ofd *o;
+	u32 i;
+
+	ck_lock(&t->ctx, ck);
+	o = files_root(ck) ? ck_alloc(ck, sizeof(*o)) : NULL;
+	if (o) {
+		o->refs = 1;
+		o->kind = kind;
+		o->flags = flags;
+		o->ino = ino;
+		o->far = !rpc_is_near(&t->ctx, ino_server(ino));
+		list_init_fresh(&o->link);
+		list_init_fresh(&o->watch);
+		if (hold_push(t, o, true, &i))
+			hold_note(t, ck, i, o);
+	} else {
+		ck_abort(ck);
+	}
+	ck_unlock(ck);
+	return o;
+}
+
+void ofd_put(struct task *t, struct ofd *o)
+{
+	struct ck *ck = t->ctx.ck;
+	int i = hold_find(t, o);
+
+	if (likely(i >= 0)) {
+		bool counted = t->hold_counted & 1u << i;
+
+		t->hold_used &= ~(1u << i);
+		t->hold_counted &= ~(1u << i);
+		if (likely(!counted))
+			return;
+	}
+	ck_lock(&t->ctx, ck);
+	if (i >= 0)
+		hold_note(t, ck, (u32)i, NULL);
+	ofd_drop_unlock(t, o);
+}
+
+void ofd_drop(struct task *t, struct ofd *o)
+{
+	ck_lock(&t->ctx, t->ctx.ck);
+	ofd_drop_unlock(t, o);
+}
+
+/* --- closing --------------------------------------------------------------------------------- */
+
+static void close_request(const struct task *t, const struct ofd *o, struct req_CLOSE *q)
+{
+	q->ino = o->ino;
+	q->flags = o->flags;
+	q->core = t->ctx.core;
+	q->ofd = o->shared;
+}
+
+static bool owes_close(const struct ofd *o)
+{
+	return o->ino && !o->untold && o->kind != OFD_RELAY && !o->close_sent;
+}
+
+static void ofd_free(struct ck *ck, struct ofd *o)
+{
+	tx_list_del(ck, &o->link);
+	ck_free(ck, o);
+}
+
+/* Step 3 for own and far servers; lock held, released. False: another way is needed; the lock is
+ * still held and the transaction has to be aborted. */
+static bool close_in_tx(struct task *t, struct ofd *o)
+{
+	struct ck *ck = t->ctx.ck;
+	struct rpc_env e;
+	struct req_CLOSE q;
+	struct rep_CLOSE p;
+	long r = 0;
+
+	own_begin(t, &e);
+	if (owes_close(o)) {
+		u32 srv = ofd_server(o);
+
+		close_request(t, o, &q);
+		if (srv == t->ctx.core && !o->far) {
+			r = fs_close(&e, &q, &p);
+			ck->counter[COUNT_LOCAL(RPC_CLOSE)]++;
+		} else if (o->far) {
+			r = rpc_post_close(&e, srv, &q);
+			ck->counter[COUNT_SENT(RPC_CLOSE)]++;
+		} else {
+			return false;
+		}
+	}
+	if (r < 0)
+		return false;
+	ofd_free(ck, o);
+	own_end(&e);
+	return true;
+}
+
+/* Step 2. */
+static void close_prepare(struct task *t, struct ofd *o)
+{
+	struct ck *ck = t->ctx.ck;
+
+	ck_lock(&t->ctx, ck);
+	epoll_forget(ck, o);
+	ck_unlock(ck);
+	if (o->vnode) {
+		vnode_sync(t, o->vnode, o->ino);
+		vnode_put(t, o->vnode);
+		o->vnode = NULL;
+	}
+	if (o->lock_owner && !o->shared) {
+		struct req_LOCK q = {
+			.ino = o->ino, .op = LOCK_RELEASE_OWNER, .owner = ofd_lock_owner(t, o)
+		};
+		struct rep_LOCK p;
+
+		rpc_lock(&t->ctx, ofd_server(o), &q, &p);
+	}
+}
+
+static void close_by_call(struct task *t, struct ofd *o)
+{
+	struct ck *ck = t->ctx.ck;
+	struct req_CLOSE q;
+	struct rep_CLOSE p;
+
+	if (owes_close(o)) {
+		close_request(t, o, &q);
+		ck_lock(&t->ctx, ck);
+		TX_SET(ck, o->close_sent, 1);
+		ck_unlock(ck);
+		rpc_close(&t->ctx, ofd_server(o), &q, &p);
+	}
+	ck_lock(&t->ctx, ck);
+	ofd_free(ck, o);
+	ck_unlock(ck);
+}
+
+/* Steps 2 and 3 of a description on the closing list. */
+static void close_finish(struct task *t, struct ofd *o)
+{
+	close_prepare(t, o);
+	ck_lock(&t->ctx, t->ctx.ck);
+	if (close_in_tx(t, o))
+		return;
+	ck_abort(t->ctx.ck);
+	ck_unlock(t->ctx.ck);
+	close_by_call(t, o);
+}
+
+void ofd_drop_unlock(struct task *t, struct ofd *o)
+{
+	struct ck *ck = t->ctx.ck;
+	struct client_root *r;
+
+	TX_ADD(ck, o->refs, -1);
+	if (o->refs) {
+		ck_unlock(ck);
+		return;
+	}
+	if (o->kind == OFD_EPOLL_SHADOW) {
+		epoll_shadow_free(ck, o);
+		ck_unlock(ck);
+		return;
+	}
+	r = client_root(ck);
+	tx_list_add_tail(ck, &r->closing, &o->link);
+	TX_SET(ck, o->closer, t->ctx.tid);
+	if (likely(!o->vnode && !o->lock_owner && list_empty(&o->watch))) {
+		ck_commit(ck); /* close_in_tx that fails takes back its own changes alone */
+		if (likely(close_in_tx(t, o)))
+			return;
+		ck_abort(ck);
+	}
+	ck_unlock(ck);
+	close_finish(t, o);
+}
+
+/* One that a dead thread left half closed, now ours; NULL: none. */
+static struct ofd *closing_claim(struct task *t)
+{
+	struct ck *ck = t->ctx.ck;
+	struct client_root *r = client_root(ck);
+	struct ofd *found = NULL;
+	struct list *l;
+
+	if (!r->holds || list_empty(&r->closing))
+		return NULL;
+	ck_lock(&t->ctx, ck);
+	for (l = r->closing.next; l != &r->closing && !found; l = l->next) {
+		struct ofd *o = LIST_ENTRY(l, struct ofd, link);
+
+		if (o->closer != t->ctx.tid && ck_thread_dead(o->closer)) {
+			TX_SET(ck, o->closer, t->ctx.tid);
+			found = o;
+		}
+	}
+	ck_unlock(ck);
+	return found;
+}
+
+void closing_finish(struct task *t)
+{
+	struct ofd *o;
+
+	while ((o = closing_claim(t)))
+		close_finish(t, o);
+}
+
+void holds_release(struct task *t, struct fdtable *ft)
+{
+	struct ck *ck = t->ctx.ck;
+	struct client_root *r = client_root(ck);
+
+	if (!r->holds)
+		return;
+	for (u32 s = 0; s < MSG_SLOTS; s++) {
+		struct hold *h = &r->holds[s];
+
+		if (h->ft != ft)
+			continue;
+		for (u32 i = 0; i < HOLDS; i++) {
+			struct ofd *o;
+
+			ck_lock(&t->ctx, ck);
+			o = h->ft == ft ? h->ofd[i] : NULL;
+			if (!o) {
+				ck_unlock(ck);
+				continue;
+			}
+			TX_SET(ck, h->ofd[i], NULL);
+			ofd_drop_unlock(t, o);
+		}
+	}
+}
+
+/* --- offsets --------------------------------------------------------------------------------- */
+
+static bool busy_cas(struct ofd *o, u32 from, u32 to)
+{
+	return __atomic_compare_exchange_n(&o->busy, &from, to, false, __ATOMIC_ACQUIRE,
+					   __ATOMIC_RELAXED);
+}
+
+static void pos_lock_slow(struct task *t, struct ofd *o)
+{
+	struct { s64 sec, nsec; } slice = { 0, BUSY_SLICE_NS };
+
+	for (;;) {
+		u32 v = __atomic_load_n(&o->busy, __ATOMIC_RELAXED);
+		u32 tid = v & ~BUSY_WAITERS;
+
+		if (!tid || ck_thread_dead(tid)) {
+			if (busy_cas(o, v, t->ctx.tid | BUSY_WAITERS))
+				return;
+			continue;
+		}
+		if (v & BUSY_WAITERS || busy_cas(o, v, v | BUSY_WAITERS))
+			SYS(futex, &o->busy, FUTEX_WAIT, tid | BUSY_WAITERS, &slice, 0, 0);
+	}
+}
+
+bool pos_lock(struct task *t, struct ofd *o)
+{
+	if (likely(ofd_is_alone(t, o)))
+		return false;
+	if (!busy_cas(o, 0, t->ctx.tid))
+		pos_lock_slow(t, o);
+	return true;
+}
+
+void pos_unlock(struct ofd *o)
+{
+	if (__atomic_exchange_n(&o->busy, 0, __ATOMIC_RELEASE) & BUSY_WAITERS)
+		SYS(futex, &o->busy, FUTEX_WAKE, 1, 0, 0, 0);
+}
+
+/* --- sharing --------------------------------------------------------------------------------- */
+
+long ofd_share(struct task *t, struct ofd *o, u32 add_refs)
+{
+	struct ck *ck = t->ctx.ck;
+	struct req_DUP q = { .ino = o->ino };
+	struct rep_DUP p;
+	bool locked;
+	long r;
+
+	if (o->kind == OFD_RELAY)
+		return 0;
+	r = file_sync(t, o);
+	if (r)
+		return r;
+	locked = pos_lock(t, o);
+	q.ofd = o->shared;
+	q.refs = o->shared ? add_refs : add_refs + 1;
+	q.off = o->off;
+	q.flags = o->flags;
+	r = rpc_dup(&t->ctx, ofd_server(o), &q, &p);
+	if (!r && !o->shared) {
+		ck_lock(&t->ctx, ck);
+		TX_SET(ck, o->shared, p.ofd);
+		ck_unlock(ck);
+	}
+	if (locked)
+		pos_unlock(o);
+	return r;
+}
+
+/* --- locks ----------------------------------------------------------------------------------- */
+
+u64 ofd_lock_owner(struct task *t, struct ofd *o)
+{
+	struct ck *ck = t->ctx.ck;
+	struct client_root *r = client_root(ck);
+
+	if (o->shared && !o->lock_owner)
+		return LOCK_OWNER_SHARED | o->shared;
+	if (!o->lock_owner) {
+		ck_lock(&t->ctx, ck);
+		if (!o->lock_owner) {
+			u32 mask = (1u << LOCK_OWNER_CORE_SHIFT) - 1;
+
+			TX_ADD(ck, r->lock_owners, 1);
+			TX_SET(ck, o->lock_owner,
+			       t->ctx.core << LOCK_OWNER_CORE_SHIFT |
+				       ((u32)r->lock_owners & mask));
+		}
+		ck_unlock(ck);
+	}
+	return LOCK_OWNER_OFD | o->lock_owner;
+}
+
+void posix_locks_release(struct task *t, u64 ino)
+{
+	struct req_LOCK q = {
+		.ino = ino, .kind = LOCK_POSIX, .op = LOCK_RELEASE_OWNER, .owner = task_owner(t)
+	};
+	struct rep_LOCK p;
+
+	rpc_lock(&t->ctx, ino_server(ino), &q, &p);
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of the path calls (walk.c, cache.c, path_*.c, intent.c) share among themselves.
+ * Everything else of the client includes state.h only.
+ */
+#ifndef HARE_CLIENT_PATH_H
+#define HARE_CLIENT_PATH_H
+
+#include <asm/errno.h>
+#include <linux/fcntl.h>
+
+#include "base/str.h"
+#include "base/sys.h"
+#include "client/state.h"
+#include "client/syscalls.h"
+
+/* Dflags of the root directory: it is never distributed. */
+#define ROOT_DFLAGS 0u
+/* How often an operation starts over because others changed what it had looked up. */
+#define RACE_RETRIES 1000
+
+/* t->bounce during a walk: two buffers for expanded symlinks, one for host paths. */
+#define WALK_TEXT_SIZE 16384
+#define WALK_TEXT(t, i) ((char *)(t)->bounce + (i) * WALK_TEXT_SIZE)
+
+/* --- cache.c ------------------------------------------------------------------------------- */
+
+/* One lookup: the server itself when it is near, else the core's cache, else the server. Fills
+ * out's ino, type, dflags, and with want_attr perhaps attr. -ENOENT (ino, type are then 0),
+ * -EACCES, -ENOTDIR. */
+long cache_lookup(struct task *t, u64 dir, u32 dflags, const char *name, size_t len,
+		  bool want_attr, struct place *out);
+/* Forgets one entry on this core. Called after changes that this core made itself. */
+void cache_forget(struct task *t, u64 dir, u32 dflags, const char *name, size_t len);
+
+struct perm {
+	u32 mode, uid, gid;
+};
+/* Mode and owner of a directory: cached, or FSTAT at its home. */
+long dir_perm_get(struct task *t, u64 dir, struct perm *p);
+/* The same from the cache alone: no message. */
+bool dir_perm_peek(struct task *t, u64 dir, struct perm *p);
+
+/* --- perm.c -------------------------------------------------------------------------------- */
+
+bool cred_in_group(const struct cred *cred, u32 gid);
+/* Whether this process may add and remove names in a directory: 0 or -EACCES. */
+long dir_may_write(struct task *t, u64 dir, struct perm *p);
+/* A sticky directory: only owners of the directory or of the entry may remove it. 0, -EPERM. */
+long sticky_check(const struct cred *cred, const struct perm *dir, u32 owner);
+
+/* --- walk.c -------------------------------------------------------------------------------- */
+
+/* Copies the path at *upath in and walks it from *dirfd (NULL: AT_FDCWD). 0: in Hare.
+ * CLIENT_HOST: *upath and *dirfd have been rewritten when they had to be. -errno. */
+long path_walk(struct task *t, long *dirfd, long *upath, u32 flags, struct place *pl);
+/* The second path of a call, with the buffers path2 and host_path2. */
+long path_walk2(struct task *t, long *dirfd, long *upath, u32 flags, struct place *pl);
+/* A path without a last name: the root, ".", "..", or a descriptor itself. */
+static inline bool place_has_no_name(const struct place *pl)
+{
+	return !pl->dir || pl->last_dot || pl->last_dotdot;
+}
+/* The attributes of what a walk found. */
+long place_attr(struct task *t, const struct place *pl, struct attr *a);
+/* Waits until a server says that what made it answer -EAGAIN may have changed. */
+void retry_wait(struct task *t, u32 seq);
+
+/* --- intent.c ------------------------------------------------------------------------------ */
+
+/* In intent.ino_dflags and old_dflags, beside DIR_*: the inode is a directory. RENAME_LOCK keeps
+ * the owner in intent.ino. */
+#define INTENT_IS_DIR 0x80000000u
+#define INTENT_OLD_DIR 0x80000000u
+
+/* --- path_create.c -------------------------------------------------------------------------- */
+
+struct creation {
+	u32 mode;        /* type and permissions, umask applied */
+	u32 open_flags;  /* with `open`: as open(2)'s */
+	u64 rdev;
+	const char *target; /* symlinks */
+	u32 target_len;
+	bool excl;       /* -EEXIST when the name is there */
+	bool open;       /* open it in the same operation */
+	bool distribute; /* a directory whose entries are spread */
+	/* results */
+	bool created, opened;
+	u64 ino;
+	u32 type, dflags;
+	struct attr attr;      /* when opened */
+	struct rpc_bytes runs; /* when opened; the caller sets p and cap */
+};
+/* Makes pl->name in pl->dir, by one call or by several (creation affinity). Without excl, a
+ * name that is there gives 0 with created = false and its ino and type. */
+long create(struct task *t, const struct place *pl, struct creation *cr);
+/* An inode without a name at this core's own server. */
+long create_unnamed(struct task *t, u64 dir, const struct perm *parent, u32 srv, const char *name,
+		    size_t len, struct creation *cr);
+
+/* --- path_remove.c -------------------------------------------------------------------------- */
+
+/* Phases of rmdir at all servers that hold a part of the directory. MARK undoes itself when a
+ * server refuses. */
+long dir_mark(struct task *t, u64 dir, u32 dflags);
+void dir_unmark(struct task *t, u64 dir, u32 dflags, u32 phase);
+/* Drops one link of a file; when that was the last and nobody has it open it is gone. */
+long link_drop(struct ctx *c, u64 ino);
+
+#endif

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Making files, directories, symlinks and nodes (thesis, sections 3.7.4 and 3.7.5).
+ *
+ * Where the inode goes, and how many messages that costs:
+ *   entry at a near server     the inode beside its entry: CREATE does both, and opens: one local
+ *                              call. A directory goes to this core's own server instead, so that
+ *                              what is later made in it is near its maker: three local calls
+ *   entry at a far server      creation affinity: the inode at this core's own server (local),
+ *                              then ADD_MAP: one message. Switched off: CREATE there: one
+ *                              message, but the file's data is then far for ever
+ *   a distributed directory    inode, SHARD_NEW at every server, ADD_MAP
+ *
+ * An inode without a name stands between CREATE and ADD_MAP; a name that is taken gives EEXIST
+ * there, the inode is destroyed, and open(O_CREAT) goes on with the one that has the name.
+ */
+#include "client/path.h"
+
+/* --- the parts ------------------------------------------------------------------------------ */
+
+/* What an inode inherits from its directory when the directory is not at hand where it is made:
+ * the group of a set-gid one (inode_init_owner in Linux). */
+static u32 inherit(const struct perm *parent, struct cred *cred, u32 mode)
+{
+	bool member = cred_in_group(cred, parent->gid);
+
+	if (!(parent->mode & HS_ISGID))
+		return mode;
+	cred->gid = parent->gid;
+	if ((mode & HS_IFMT) == HS_IFDIR)
+		return mode | HS_ISGID;
+	if ((mode & (HS_ISGID | 0010)) == (HS_ISGID | 0010) && !member && cred->uid != 0)
+		mode &= ~HS_ISGID;
+	return mode;
+}
+
+static long call_create(struct task *t, u32 srv, struct req_CREATE *q, struct creation *cr)
+{
+	struct rep_CREATE p;
+	long r;
+
+	q->rdev = cr->rdev;
+	q->target.p = (void *)cr->target;
+	q->target.len = cr->target_len;
+	q->target.cap = cr->target_len;
+	q->open_flags = cr->open_flags;
+	q->flags = (cr->excl ? CREATE_EXCL : 0) | (cr->open ? CREATE_OPEN : 0) |
+		   (cr->distribute ? CREATE_DISTRIBUTED : 0);
+	q->wait_seq = 0;
+	p.runs = cr->runs;
+	for (;;) {
+		r = rpc_create(&t->ctx, srv, q, &p);
+		if (likely(r != -EAGAIN))
+			break;
+		/* Its directory is being removed: look again when that is over. */
+		if (q->wait_seq)
+			retry_wait(t, q->wait_seq);
+		q->wait_seq = msg_event_prepare(&t->ctx);
+	}
+	if (r)
+		return r;
+	cr->created = p.created != 0;
+	cr->opened = p.opened != 0;
+	cr->ino = p.ino;
+	cr->type = p.type & HS_IFMT;
+	cr->dflags = p.dflags;
+	cr->runs.len = p.runs.len;
+	cr->attr = p.attr;
+	return 0;
+}
+
+long create_unnamed(struct task *t, u64 dir, const struct perm *parent, u32 srv, const char *name,
+		    size_t len, struct creation *cr)
+{
+	struct cred cred = t->proc->cred;
+	struct req_CREATE q = { .dir = 0, .parent = dir, .cred = &cred,
+				.name = { .p = name, .len = (u32)len } };
+
+	q.mode = inherit(parent, &cred, cr->mode);
+	cr->mode = q.mode;
+	return call_create(t, srv, &q, cr);
+}
+
+/* Takes an unnamed inode back. */
+static void create_undo(struct task *t, const struct creation *cr)
+{
+	struct ctx *c = &t->ctx;
+	struct req_DESTROY q = { .ino = cr->ino };
+	struct rep_DESTROY p;
+	u32 srv;
+
+	if (cr->opened) {
+		struct req_CLOSE cq = { .ino = cr->ino, .flags = cr->open_flags, .core = c->core };
+		struct rep_CLOSE cp;
+
+		rpc_close(c, ino_server(cr->ino), &cq, &cp);
+	}
+	if (cr->distribute) {
+		struct req_SHARD sq = { .dir = cr->ino, .op = SHARD_DROP };
+		struct rep_SHARD sp;
+
+		for (srv = 0; srv < c->isl->super->cores; srv++)
+			rpc_shard(c, srv, &sq, &sp);
+	}
+	rpc_destroy(c, ino_server(cr->ino), &q, &p);
+}
+
+/* A distributed directory's part at every server. */
+static long make_shards(struct task *t, const struct creation *cr)
+{
+	struct req_FSTAT fq = { .ino = cr->ino };
+	struct rep_FSTAT fp;
+	struct req_SHARD q = { .dir = cr->ino, .op = SHARD_NEW };
+	struct rep_SHARD p;
+	u32 srv;
+	long r = rpc_fstat(&t->ctx, ino_server(cr->ino), &fq, &fp);
+
+	q.mode = fp.attr.mode;
+	q.uid = fp.attr.uid;
+	q.gid = fp.attr.gid;
+	for (srv = 0; !r && srv < t->ctx.isl->super->cores; srv++)
+		r = rpc_shard(&t->ctx, srv, &q, &p);
+	return r;
+}
+
+/* Names the inode. -EEXIST: *taken says what has the name. */
+static long add_map(struct task *t, const struct place *pl, u32 srv, const struct creation *cr,
+		    struct rep_ADD_MAP *taken)
+{
+	struct req_ADD_MAP q = { .dir = pl->dir, .name = { .p = pl->name, .len = pl->name_len },
+				 .cred = &t->proc->cred, .ino = cr->ino,
+				 .type = cr->mode & HS_IFMT, .dflags = cr->dflags };
+	long r;
+
+	for (;;) {
+		r = rpc_add_map(&t->ctx, srv, &q, taken);
+		if (likely(r != -EAGAIN))
+			return r;
+		if (q.wait_seq)
+			retry_wait(t, q.wait_seq);
+		q.wait_seq = msg_event_prepare(&t->ctx);
+	}
+}
+
+static void set_parent(struct task *t, const struct place *pl, u64 ino)
+{
+	struct req_SET_PARENT q = { .ino = ino, .parent = pl->dir, .parent_dflags = pl->dir_dflags,
+				    .name = { .p = pl->name, .len = pl->name_len } };
+	struct rep_SET_PARENT p;
+
+	rpc_set_parent(&t->ctx, ino_server(ino), &q, &p);
+}
+
+/* --- inode and entry at different servers, or by different calls --------------------------------- */
+
+/* The entry's server is far: what the cache says of the name may save all messages, and the
+ * directory's group must be known. 1: the name is there, cr is filled. */
+static long look_before(struct task *t, const struct place *pl, struct creation *cr,
+			struct perm *parent)
+{
+	struct place pl2;
+	long r;
+
+	if (dir_perm_peek(t, pl->dir, parent))
+		return 0;
+	r = cache_lookup(t, pl->dir, pl->dir_dflags, pl->name, pl->name_len, false, &pl2);
+	if (!r) {
+		cr->created = false;
+		cr->opened = false;
+		cr->ino = pl2.ino;
+		cr->type = pl2.type;
+		cr->dflags = pl2.dflags;
+		return cr->excl ? -EEXIST : 1;
+	}
+	return r == -ENOENT ? dir_perm_get(t, pl->dir, parent) : r;
+}
+
+static long create_apart(struct task *t, const struct place *pl, u32 entry_srv, u32 srv,
+			 struct creation *cr)
+{
+	struct intent it = { .op = INTENT_CREATE, .dir = pl->dir, .dir_dflags = pl->dir_dflags };
+	struct rep_ADD_MAP taken;
+	struct intent_node *n;
+	struct perm parent;
+	bool is_dir = (cr->mode & HS_IFMT) == HS_IFDIR;
+	long r;
+
+	if (rpc_is_near(&t->ctx, entry_srv))
+		r = dir_perm_get(t, pl->dir, &parent);
+	else
+		r = look_before(t, pl, cr, &parent);
+	if (r)
+		return r < 0 ? r : 0;
+	r = create_unnamed(t, pl->dir, &parent, srv, pl->name, pl->name_len, cr);
+	if (r)
+		return r;
+	it.ino = cr->ino;
+	it.ino_dflags = cr->dflags;
+	memcpy(it.name, pl->name, pl->name_len + 1);
+	n = intent_begin(t, &it);
+	if (!n)
+		r = -ENOSPC;
+	if (!r && cr->distribute)
+		r = make_shards(t, cr);
+	/* Before it can be found by name: `..` must work from the first moment. */
+	if (!r && is_dir)
+		set_parent(t, pl, cr->ino);
+	if (!r)
+		r = add_map(t, pl, entry_srv, cr, &taken);
+	if (r) {
+		create_undo(t, cr);
+		cr->created = false;
+		cr->opened = false;
+	}
+	if (n)
+		intent_end(t, n);
+	cache_forget(t, pl->dir, pl->dir_dflags, pl->name, pl->name_len);
+	if (r == -EEXIST && !cr->excl) {
+		cr->ino = taken.old_ino;
+		cr->type = taken.old_type & HS_IFMT;
+		cr->dflags = taken.old_dflags;
+		return 0;
+	}
+	return r;
+}
+
+long create(struct task *t, const struct place *pl, struct creation *cr)
+{
+	struct req_CREATE q = { .dir = pl->dir, .parent = pl->dir, .mode = cr->mode,
+				.cred = &t->proc->cred,
+				.name = { .p = pl->name, .len = pl->name_len } };
+	u32 without = t->ctx.isl->super->without;
+	u32 own = t->ctx.core;
+	u32 srv = rpc_entry_server(&t->ctx, pl->dir, pl->dir_dflags, pl->name, pl->name_len);
+	bool is_dir = (cr->mode & HS_IFMT) == HS_IFDIR;
+	bool affine = !(without & WITHOUT_CREATION_AFFINITY);
+	long r;
+
+	if (!is_dir || without & WITHOUT_DISTRIBUTION)
+		cr->distribute = false;
+	if (affine && srv != own && (is_dir || !rpc_is_near(&t->ctx, srv)))
+		return create_apart(t, pl, srv, own, cr);
+	if (cr->distribute || without & WITHOUT_COALESCING)
+		return create_apart(t, pl, srv, srv, cr);
+	r = call_create(t, srv, &q, cr);
+	if (!rpc_is_near(&t->ctx, srv))
+		cache_forget(t, pl->dir, pl->dir_dflags, pl->name, pl->name_len);
+	return r;
+}
+
+/* --- mkdir, mknod, symlink -------------------------------------------------------------------------- */
+
+/* A path that ends in no name, or in a slash where no directory is made. */
+static long bad_target(struct task *t, const struct place *pl, bool is_dir)
+{
+	struct place there;
+	long r;
+
+	if (place_has_no_name(pl))
+		return -EEXIST;
+	if (!pl->must_dir || is_dir)
+		return 0;
+	r = cache_lookup(t, pl->dir, pl->dir_dflags, pl->name, pl->name_len, false, &there);
+	return r ? r : -EEXIST;
+}
+
+static long make(struct task *t, long *dirfd, long *upath, struct creation *cr)
+{
+	struct place pl;
+	long r;
+
+	r = path_walk(t, dirfd, upath, WALK_PARENT | WALK_NOLAST, &pl);
+	if (r)
+		return r;
+	r = bad_target(t, &pl, (cr->mode & HS_IFMT) == HS_IFDIR);
+	if (r)
+		return r;
+	cr->excl = true;
+	return create(t, &pl, cr);
+}
+
+static long do_mkdir(struct task *t, long *dirfd, long *upath, u32 mode, bool distribute)
+{
+	struct creation cr;
+
+	cr.mode = HS_IFDIR | (mode & 01777 & ~t->proc->umask);
+	cr.open_flags = 0;
+	cr.rdev = 0;
+	cr.target = NULL;
+	cr.target_len = 0;
+	cr.open = false;
+	cr.distribute = distribute;
+	cr.runs = (struct rpc_bytes){ 0 };
+	return make(t, dirfd, upath, &cr);
+}
+
+long client_mkdir(struct task *t, long a[6])
+{
+	return do_mkdir(t, NULL, &a[0], (u32)a[1], t->proc->distribute != 0);
+}
+
+long client_mkdirat(struct task *t, long a[6])
+{
+	return do_mkdir(t, &a[0], &a[1], (u32)a[2], t->proc->distribute != 0);
+}
+
+long client_mkdir_distributed(struct task *t, const char *path, u32 mode)
+{
+	long upath = (long)path;
+	long r = do_mkdir(t, NULL, &upath, mode, true);
+
+	return r == CLIENT_HOST ? -EXDEV : r;
+}
+
+static long do_mknod(struct task *t, long *dirfd, long *upath, u32 mode, u64 dev)
+{
+	u32 type = mode & HS_IFMT;
+	struct creation cr;
+	struct place pl;
+	long r;
+
+	r = path_walk(t, dirfd, upath, WALK_PARENT | WALK_NOLAST, &pl);
+	if (r)
+		return r;
+	r = bad_target(t, &pl, false);
+	if (r)
+		return r;
+	switch (type) {
+	case 0:
+		type = HS_IFREG;
+		break;
+	case HS_IFREG:
+	case HS_IFIFO:
+	case HS_IFSOCK:
+		break;
+	case HS_IFCHR:
+	case HS_IFBLK:
+		if (t->proc->cred.uid != 0)
+			return -EPERM;
+		break;
+	case HS_IFDIR:
+		return -EPERM;
+	default:
+		return -EINVAL;
+	}
+	cr.mode = type | (mode & 07777 & ~t->proc->umask);
+	cr.open_flags = 0;
+	cr.rdev = type == HS_IFCHR || type == HS_IFBLK ? dev & 0xffffffffu : 0;
+	cr.target = NULL;
+	cr.target_len = 0;
+	cr.excl = true;
+	cr.open = false;
+	cr.distribute = false;
+	cr.runs = (struct rpc_bytes){ 0 };
+	return create(t, &pl, &cr);
+}
+
+long client_mknod(struct task *t, long a[6])
+{
+	return do_mknod(t, NULL, &a[0], (u32)a[1], (u64)a[2]);
+}
+
+long client_mknodat(struct task *t, long a[6])
+{
+	return do_mknod(t, &a[0], &a[1], (u32)a[2], (u64)a[3]);
+}
+
+static long do_symlink(struct task *t, long utarget, long *dirfd, long *upath)
+{
+	struct creation cr;
+	long len = user_read_str(t->path2, (const char *)utarget, PATH_LEN_MAX);
+
+	if (len < 0)
+		return len;
+	if (len == 0)
+		return -ENOENT;
+	cr.mode = HS_IFLNK | 0777;
+	cr.open_flags = 0;
+	cr.rdev = 0;
+	cr.target = t->path2;
+	cr.target_len = (u32)len;
+	cr.open = false;
+	cr.distribute = false;
+	cr.runs = (struct rpc_bytes){ 0 };
+	return make(t, dirfd, upath, &cr);
+}
+
+long client_symlink(struct task *t, long a[6])
+{
+	return do_symlink(t, a[0], NULL, &a[1]);
+}
+
+long client_symlinkat(struct task *t, long a[6])
+{
+	return do_symlink(t, a[0], &a[1], &a[2]);
+}

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * getdents and getdents64.
+ *
+ * A position in a directory (d_off, lseek, telldir) is
+ *
+ *   63    56 55        48 47                                   0
+ *   0        server       0 ".", 1 "..", else server's cookie + 2
+ *
+ * Entries of a distributed directory come server by server; "." and ".." come first, at server
+ * position 0. A server's cookies keep their meaning while entries come and go, and so do these:
+ * a name that is there all the time is seen exactly once.
+ */
+#include "client/path.h"
+
+#define POS_SERVER_SHIFT 48
+#define POS_COOKIE_MASK ((1ULL << POS_SERVER_SHIFT) - 1)
+#define POS_DOTS 2ULL /* positions of "." and ".." */
+#define BATCH 16384   /* bytes of entries that one call brings */
+
+/* linux_dirent64 and linux_dirent as getdents(2) has them. */
+struct dirent64 {
+	u64 ino;
+	u64 off;
+	u16 len;
+	u8 type;
+	char name[];
+};
+struct dirent_old {
+	u64 ino;
+	u64 off;
+	u16 len;
+	char name[]; /* its NUL, padding, and the type in the last byte */
+};
+#define DIRENT64_NAME 19
+#define DIRENT_OLD_NAME 18
+#define DT_DIR_ 4
+
+/* A reading of one directory by one call. */
+struct reading {
+	struct task *t;
+	u64 dir;
+	u32 servers; /* that have parts: all, or only `first` */
+	u32 first;
+	bool old;    /* the layout of getdents */
+	char *out;   /* where records are built: t->bounce + BATCH */
+	size_t used, size;
+	u64 pos;     /* after the last record in out */
+};
+
+/* Appends one record; false when there is no room. */
+static bool emit(struct reading *rd, u64 ino, u64 next, u8 type, const char *name)
+{
+	size_t len = strlen(name);
+	size_t need = rd->old ? DIRENT_OLD_NAME + len + 2 : DIRENT64_NAME + len + 1;
+	char *rec = rd->out + rd->used;
+
+	need = ALIGN_UP(need, (size_t)8);
+	if (rd->used + need > rd->size)
+		return false;
+	if (rd->old) {
+		struct dirent_old *d = (void *)rec;
+
+		d->ino = ino;
+		d->off = next;
+		d->len = (u16)need;
+		memset(d->name, 0, need - DIRENT_OLD_NAME);
+		memcpy(d->name, name, len);
+		rec[need - 1] = (char)type;
+	} else {
+		struct dirent64 *d = (void *)rec;
+
+		d->ino = ino;
+		d->off = next;
+		d->len = (u16)need;
+		d->type = type;
+		memset(d->name, 0, need - DIRENT64_NAME);
+		memcpy(d->name, name, len);
+	}
+	rd->used += need;
+	rd->pos = next;
+	return true;
+}
+
+static u64 pos_of(const struct reading *rd, u32 srv, u64 cookie)
+{
+	u64 part = rd->servers > 1 ? srv : 0;
+
+	return part << POS_SERVER_SHIFT | (cookie + POS_DOTS);
+}
+
+static u64 parent_ino(struct reading *rd)
+{
+	struct req_PARENT q = { .ino = rd->dir };
+	struct rep_PARENT p = { .name = { .p = NULL } };
+
+	return rpc_parent(&rd->t->ctx, ino_server(rd->dir), &q, &p) ? rd->dir : p.parent;
+}
+
+/* One batch of one server. 0: go on; 1: out is full; 2: this server has no more; -errno. */
+static long read_batch(struct reading *rd, u32 srv)
+{
+	u64 cookie = (rd->pos & POS_COOKIE_MASK) - POS_DOTS;
+	struct req_DIRENT q = { .dir = rd->dir, .cookie = cookie };
+	struct rep_DIRENT p = { .data = { .p = rd->t->bounce, .cap = BATCH } };
+	u32 at;
+	long r;
+
+	q.size = (u32)MIN(rd->size - rd->used, (size_t)BATCH);
+	r = rpc_dirent(&rd->t->ctx, srv, &q, &p);
+	if (r)
+		return r;
+	for (at = 0; at < p.data.len;) {
+		struct dirent64 *d = (void *)(rd->t->bounce + at);
+
+		if (!emit(rd, d->ino, pos_of(rd, srv, d->off), d->type, d->name))
+			return 1;
+		at += d->len;
+	}
+	if (p.eof)
+		return 2;
+	return p.data.len ? 0 : 1;
+}
+
+static long read_dots(struct reading *rd)
+{
+	if (rd->pos == 0 && !emit(rd, rd->dir, 1, DT_DIR_, "."))
+		return 1;
+	if (rd->pos == 1 && !emit(rd, parent_ino(rd), POS_DOTS, DT_DIR_, ".."))
+		return 1;
+	return 0;
+}
+
+/* Fills out from rd->pos on. 0 or -errno. */
+static long read_entries(struct reading *rd)
+{
+	u32 part = (u32)(rd->pos >> POS_SERVER_SHIFT);
+	long r = 0;
+
+	if (rd->pos < POS_DOTS)
+		r = read_dots(rd);
+	while (!r && part < rd->servers) {
+		if ((rd->pos & POS_COOKIE_MASK) < POS_DOTS)
+			rd->pos = pos_of(rd, part, 0);
+		r = read_batch(rd, rd->first + part);
+		if (r == 2) {
+			part++;
+			/* Where nothing was found, the position itself moves on. */
+			rd->pos = (u64)part << POS_SERVER_SHIFT | (part ? POS_DOTS : 0);
+			r = 0;
+		}
+	}
+	return r < 0 ? r : 0;
+}
+
+/* --- the position ------------------------------------------------------------------------------------- */
+
+static long pos_get(struct task *t, struct ofd *o, u64 *pos)
+{
+	struct req_LSEEK q = { .ino = o->ino, .ofd = o->shared, .whence = 1 };
+	struct rep_LSEEK p;
+	long r;
+
+	if (likely(!o->shared)) {
+		*pos = __atomic_load_n(&o->off, __ATOMIC_RELAXED);
+		return 0;
+	}
+	r = rpc_lseek(&t->ctx, ino_server(o->ino), &q, &p);
+	*pos = (u64)p.off;
+	return r;
+}
+
+static void pos_set(struct task *t, struct ofd *o, u64 pos)
+{
+	struct req_LSEEK q = { .ino = o->ino, .ofd = o->shared, .off = (s64)pos, .whence = 0 };
+	struct rep_LSEEK p;
+
+	/* One field that nothing else depends on: no transaction. */
+	if (likely(!o->shared))
+		__atomic_store_n(&o->off, pos, __ATOMIC_RELAXED);
+	else
+		rpc_lseek(&t->ctx, ino_server(o->ino), &q, &p);
+}
+
+static long read_dir(struct task *t, struct ofd *o, void *user, size_t size, bool old)
+{
+	bool spread = (o->dflags & DIR_DISTRIBUTED) != 0;
+	struct reading rd = {
+		.t = t,
+		.dir = o->ino,
+		.servers = spread ? t->ctx.isl->super->cores : 1,
+		.first = spread ? 0 : ino_server(o->ino),
+		.old = old,
+		.out = (char *)t->bounce + BATCH,
+		.size = MIN(size, (size_t)CLIENT_BOUNCE_SIZE - BATCH),
+	};
+	u64 before;
+	long r;
+
+	if (o->flags & O_PATH)
+		return -EBADF;
+	if (o->kind != OFD_DIR)
+		return -ENOTDIR;
+	r = pos_get(t, o, &rd.pos);
+	if (r)
+		return r;
+	before = rd.pos;
+	r = read_entries(&rd);
+	if (r)
+		return r;
+	if (!rd.used) {
+		/* The end, unless there was something that did not fit. */
+		if ((rd.pos >> POS_SERVER_SHIFT) >= rd.servers)
+			pos_set(t, o, rd.pos);
+		return (rd.pos >> POS_SERVER_SHIFT) >= rd.servers ? 0 : -EINVAL;
+	}
+	r = user_write(user, rd.out, rd.used);
+	if (r)
+		return r;
+	if (rd.pos != before)
+		pos_set(t, o, rd.pos);
+	return (long)rd.used;
+}
+
+static long do_getdents(struct task *t, long a[6], bool old)
+{
+	bool host;
+	struct ofd *o = fd_get(t, (int)a[0], &host);
+	long r;
+
+	if (!o)
+		return host ? CLIENT_HOST : -EBADF;
+	r = read_dir(t, o, (void *)a[1], (u32)a[2], old);
+	ofd_put(t, o);
+	return r;
+}
+
+long client_getdents(struct task *t, long a[6])
+{
+	return do_getdents(t, a, true);
+}
+
+long client_getdents64(struct task *t, long a[6])
+{
+	return do_getdents(t, a, false);
+}

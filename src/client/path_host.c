@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Calls whose paths only the host's file systems can serve: mounts, swap, accounting, file
+ * handles, watches. Host paths are passed on; a path in Hare gives what a file system without
+ * the feature gives.
+ */
+#include "client/path.h"
+
+/* The call is the host's; in Hare it is `err`. */
+static long host_only(struct task *t, long *dirfd, long *upath, u32 wf, long err)
+{
+	struct place pl;
+	long r = path_walk(t, dirfd, upath, wf, &pl);
+
+	return r ? r : err;
+}
+
+/* The same for a call that makes a descriptor. */
+static long host_fd(struct task *t, long nr, long a[6], bool cloexec)
+{
+	long fd = host_block(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+
+	return fd < 0 ? fd : fd_adopt(t, fd, cloexec, 0);
+}
+
+static u32 at_walk(long flags)
+{
+	return (flags & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW) |
+	       (flags & AT_EMPTY_PATH ? WALK_EMPTY : 0);
+}
+
+long client_acct(struct task *t, long a[6])
+{
+	return a[0] ? host_only(t, NULL, &a[0], WALK_FOLLOW, -EPERM) : CLIENT_HOST;
+}
+
+long client_swapon(struct task *t, long a[6])
+{
+	return host_only(t, NULL, &a[0], WALK_FOLLOW, t->proc->cred.uid ? -EPERM : -EINVAL);
+}
+
+long client_swapoff(struct task *t, long a[6])
+{
+	return host_only(t, NULL, &a[0], WALK_FOLLOW, t->proc->cred.uid ? -EPERM : -EINVAL);
+}
+
+/* The source may be a word ("tmpfs") as well as a path; it is only text unless it is in Hare. */
+long client_mount(struct task *t, long a[6])
+{
+	struct place pl;
+	long r = path_walk2(t, NULL, &a[1], WALK_FOLLOW, &pl);
+
+	if (r != CLIENT_HOST)
+		return r ? r : -EPERM;
+	if (!a[0])
+		return CLIENT_HOST;
+	r = path_walk(t, NULL, &a[0], WALK_FOLLOW, &pl);
+	return r == 0 ? -EPERM : CLIENT_HOST;
+}
+
+long client_umount2(struct task *t, long a[6])
+{
+	return host_only(t, NULL, &a[0], WALK_FOLLOW, t->proc->cred.uid ? -EPERM : -EINVAL);
+}
+
+long client_pivot_root(struct task *t, long a[6])
+{
+	struct place pl;
+	long r = path_walk(t, NULL, &a[0], WALK_FOLLOW, &pl);
+
+	if (r != CLIENT_HOST)
+		return r ? r : -EPERM;
+	r = path_walk2(t, NULL, &a[1], WALK_FOLLOW, &pl);
+	return r ? r : -EPERM;
+}
+
+long client_quotactl(struct task *t, long a[6])
+{
+	return a[1] ? host_only(t, NULL, &a[1], WALK_FOLLOW, -ENOTBLK) : CLIENT_HOST;
+}
+
+long client_name_to_handle_at(struct task *t, long a[6])
+{
+	u32 wf = (a[4] & AT_SYMLINK_FOLLOW ? WALK_FOLLOW : 0) |
+		 (a[4] & AT_EMPTY_PATH ? WALK_EMPTY : 0);
+
+	return host_only(t, &a[0], &a[1], wf, -EOPNOTSUPP);
+}
+
+long client_inotify_add_watch(struct task *t, long a[6])
+{
+	if (!fd_is_host(t, (int)a[0]))
+		return -EINVAL;
+	return host_only(t, NULL, &a[1], WALK_FOLLOW, -ENOSYS);
+}
+
+long client_fanotify_mark(struct task *t, long a[6])
+{
+	if (!a[4])
+		return fd_is_host(t, (int)a[3]) || (int)a[3] == AT_FDCWD ? CLIENT_HOST : -ENODEV;
+	return host_only(t, &a[3], &a[4], WALK_FOLLOW, -ENODEV);
+}
+
+#define OPEN_TREE_CLOEXEC_ O_CLOEXEC
+
+long client_open_tree(struct task *t, long a[6])
+{
+	long r = host_only(t, &a[0], &a[1], at_walk(a[2]), -EINVAL);
+
+	if (r != CLIENT_HOST)
+		return r;
+	return host_fd(t, __NR_open_tree, a, (a[2] & OPEN_TREE_CLOEXEC_) != 0);
+}
+
+#ifndef __NR_open_tree_attr
+#define __NR_open_tree_attr 467
+#endif
+
+long client_open_tree_attr(struct task *t, long a[6])
+{
+	long r = host_only(t, &a[0], &a[1], at_walk(a[2]), -EINVAL);
+
+	if (r != CLIENT_HOST)
+		return r;
+	return host_fd(t, __NR_open_tree_attr, a, (a[2] & OPEN_TREE_CLOEXEC_) != 0);
+}
+
+#define MOVE_MOUNT_F_EMPTY 4
+#define MOVE_MOUNT_T_EMPTY 0x40
+
+long client_move_mount(struct task *t, long a[6])
+{
+	struct place pl;
+	long r = path_walk(t, &a[0], &a[1],
+			   WALK_FOLLOW | (a[4] & MOVE_MOUNT_F_EMPTY ? WALK_EMPTY : 0), &pl);
+
+	if (r != CLIENT_HOST)
+		return r ? r : -EINVAL;
+	r = path_walk2(t, &a[2], &a[3],
+		       WALK_FOLLOW | (a[4] & MOVE_MOUNT_T_EMPTY ? WALK_EMPTY : 0), &pl);
+	return r ? r : -EINVAL;
+}
+
+#define FSPICK_CLOEXEC_ 1
+#define FSPICK_NOFOLLOW_ 2
+#define FSPICK_EMPTY_ 8
+
+long client_fspick(struct task *t, long a[6])
+{
+	long r = host_only(t, &a[0], &a[1],
+			   (a[2] & FSPICK_NOFOLLOW_ ? 0 : WALK_FOLLOW) |
+				   (a[2] & FSPICK_EMPTY_ ? WALK_EMPTY : 0),
+			   -EINVAL);
+
+	return r == CLIENT_HOST ? host_fd(t, __NR_fspick, a, (a[2] & FSPICK_CLOEXEC_) != 0) : r;
+}
+
+long client_mount_setattr(struct task *t, long a[6])
+{
+	return host_only(t, &a[0], &a[1], at_walk(a[2]), t->proc->cred.uid ? -EPERM : -EINVAL);
+}
+
+long client_file_getattr(struct task *t, long a[6])
+{
+	return host_only(t, &a[0], &a[1], at_walk(a[4]), -EOPNOTSUPP);
+}
+
+long client_file_setattr(struct task *t, long a[6])
+{
+	return host_only(t, &a[0], &a[1], at_walk(a[4]), -EOPNOTSUPP);
+}

@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * open, openat, openat2, creat; O_TMPFILE, O_PATH, FIFOs; the program file of execve.
+ *
+ * O_CREAT does not look the last name up: CREATE says whether the name was there, and opens what
+ * it made or found, in one call (coalescing). Only a symlink there costs a second walk.
+ *
+ *   open(O_CREAT)   walk to the directory -> create() -> made, or found here: install
+ *                                                     -> found elsewhere: OPEN -> install
+ *                                                     -> a symlink: walk it, start over
+ */
+#include "client/path.h"
+
+#include <linux/openat2.h>
+
+#define OPEN_VALID                                                                     \
+	(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NDELAY |     \
+	 O_NONBLOCK | O_SYNC | O_DSYNC | FASYNC | O_DIRECT | O_LARGEFILE | O_DIRECTORY | \
+	 O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH | O_TMPFILE)
+#define OPEN_PATH_VALID (O_DIRECTORY | O_NOFOLLOW | O_PATH | O_CLOEXEC)
+/* What fcntl(F_GETFL) does not show. */
+#define OPEN_NOT_KEPT (O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC)
+#define TMPFILE_BIT (O_TMPFILE & ~O_DIRECTORY)
+#define RUNS_BYTES (RUNS_MAX * sizeof(struct run))
+
+/* An open(2) that is under way. */
+struct opening {
+	long dirfd, upath;
+	u32 flags; /* O_*, checked */
+	u32 mode;  /* of a new file */
+	u32 walk;  /* WALK_* from RESOLVE_* */
+	struct place pl;
+	struct rpc_bytes runs; /* a far file's first blocks; empty for near ones */
+	u8 runs_buf[RUNS_BYTES];
+};
+
+/* --- description and descriptor ---------------------------------------------------------------- */
+
+static void close_ino(struct task *t, u64 ino, u32 flags)
+{
+	struct req_CLOSE q = { .ino = ino, .flags = flags, .core = t->ctx.core };
+	struct rep_CLOSE p;
+
+	rpc_close(&t->ctx, ino_server(ino), &q, &p);
+}
+
+/* A blocking open of one end of a FIFO waits for the other end. */
+static long fifo_wait(struct task *t, u64 ino, u32 flags)
+{
+	struct req_POLL q = { .ino = ino, .fifo_peer = 1 };
+	struct rep_POLL p;
+	long r;
+
+	if (flags & (O_NONBLOCK | O_PATH) || (flags & O_ACCMODE) > O_WRONLY)
+		return 0;
+	q.access = (flags & O_ACCMODE) + 1;
+	q.events = (flags & O_ACCMODE) == O_RDONLY ? HP_IN : HP_OUT;
+	for (;;) {
+		q.wait_seq = msg_event_prepare(&t->ctx);
+		r = rpc_poll(&t->ctx, ino_server(ino), &q, &p);
+		if (r || p.revents)
+			return r;
+		r = msg_event_wait(&t->ctx, q.wait_seq, -1);
+		if (r == -HARE_ERESTARTSYS)
+			return r;
+	}
+}
+
+static u32 ofd_kind_of(const struct task *t, const struct place *pl, u32 type, u32 flags)
+{
+	(void)t;
+	(void)pl;
+	if (flags & O_PATH)
+		return OFD_PATH;
+	if (type == HS_IFDIR)
+		return OFD_DIR;
+	return type == HS_IFIFO ? OFD_FIFO : OFD_FILE;
+}
+
+/* Makes the description and its number of an inode that has been opened at its server. */
+static long install(struct task *t, struct opening *op, u64 ino, const struct attr *a)
+{
+	u32 type = a->mode & HS_IFMT;
+	u32 keep = op->flags & ~(u32)OPEN_NOT_KEPT;
+	struct ofd *o;
+	long r;
+
+	if (!(op->flags & O_PATH))
+		keep |= O_LARGEFILE;
+	if (type == HS_IFIFO) {
+		r = fifo_wait(t, ino, op->flags);
+		if (r) {
+			close_ino(t, ino, op->flags);
+			return r;
+		}
+	}
+	o = ofd_new(t, ofd_kind_of(t, &op->pl, type, op->flags), ino, keep);
+	if (!o) {
+		close_ino(t, ino, op->flags);
+		return -ENFILE;
+	}
+	/* Nobody else sees the description before it is installed. */
+	o->mode = a->mode;
+	o->dflags = a->dflags;
+	o->parent = op->pl.dir;
+	o->parent_dflags = op->pl.dir_dflags;
+	if (o->kind == OFD_FILE)
+		file_opened(t, o, a, &op->runs);
+	return fd_install(t, o, (op->flags & O_CLOEXEC) != 0, 0);
+}
+
+static void runs_wanted(const struct task *t, struct opening *op, u64 ino)
+{
+	bool near = rpc_is_near(&t->ctx, ino_server(ino));
+
+	op->runs.p = near ? NULL : op->runs_buf;
+	op->runs.len = 0;
+	op->runs.cap = near ? 0 : RUNS_BYTES;
+}
+
+/* --- what is there ---------------------------------------------------------------------------------- */
+
+/* A description of a proxy's host descriptor has no inode: its number is duplicated. */
+static long reopen_relay(struct task *t, const struct opening *op)
+{
+	bool host;
+	struct ofd *o = fd_get(t, op->pl.magic_fd, &host);
+
+	if (!o)
+		return -ENOENT;
+	return fd_install(t, o, (op->flags & O_CLOEXEC) != 0, 0);
+}
+
+static long open_there(struct task *t, struct opening *op)
+{
+	const struct place *pl = &op->pl;
+	struct req_OPEN q = { .ino = pl->ino, .flags = op->flags, .cred = &t->proc->cred };
+	struct rep_OPEN p;
+	long r;
+
+	if (pl->magic && !pl->ino)
+		return reopen_relay(t, op);
+	if (op->flags & O_DIRECTORY && pl->type != HS_IFDIR)
+		return -ENOTDIR;
+	if (op->flags & O_PATH) {
+		q.flags |= OPEN_NOCHECK;
+	} else {
+		if (pl->type == HS_IFLNK)
+			return -ELOOP;
+		if (pl->type == HS_IFDIR && (op->flags & (O_ACCMODE | O_CREAT | O_TRUNC)))
+			return -EISDIR;
+		if (pl->type == HS_IFSOCK)
+			return -ENXIO;
+	}
+	runs_wanted(t, op, pl->ino);
+	p.runs = op->runs;
+	r = rpc_open(&t->ctx, ino_server(pl->ino), &q, &p);
+	if (r)
+		return r;
+	op->runs.len = p.runs.len;
+	if (op->flags & O_NOATIME && t->proc->cred.uid != 0 && t->proc->cred.uid != p.attr.uid) {
+		close_ino(t, pl->ino, op->flags);
+		return -EPERM;
+	}
+	return install(t, op, pl->ino, &p.attr);
+}
+
+static long open_host(struct task *t, const struct opening *op)
+{
+	long fd = host_block(__NR_openat, op->dirfd, op->upath, (long)op->flags, (long)op->mode, 0,
+			     0);
+
+	return fd < 0 ? fd : fd_adopt(t, fd, (op->flags & O_CLOEXEC) != 0, 0);
+}
+
+static long open_plain(struct task *t, struct opening *op)
+{
+	u32 wf = op->walk | (op->flags & O_NOFOLLOW ? 0 : WALK_FOLLOW);
+	int i;
+
+	for (i = 0;; i++) {
+		long dirfd = op->dirfd, upath = op->upath;
+		long r = path_walk(t, &dirfd, &upath, wf, &op->pl);
+
+		if (r == CLIENT_HOST) {
+			op->dirfd = dirfd;
+			op->upath = upath;
+			return open_host(t, op);
+		}
+		if (r)
+			return r;
+		r = open_there(t, op);
+		/* Gone between lookup and open: the name may lead to another file by now. */
+		if (r != -ENOENT || op->pl.magic || i >= RACE_RETRIES)
+			return r;
+	}
+}
+
+/* --- O_CREAT -------------------------------------------------------------------------------------------- */
+
+/* -EAGAIN: start over, having been told by op->walk to follow the last name. */
+static long creat_at(struct task *t, struct opening *op)
+{
+	struct creation cr;
+	long r;
+
+	cr.mode = HS_IFREG | (op->mode & 07777 & ~t->proc->umask);
+	cr.open_flags = op->flags & ~(u32)(O_CREAT | O_EXCL);
+	cr.rdev = 0;
+	cr.target = NULL;
+	cr.target_len = 0;
+	cr.excl = (op->flags & O_EXCL) != 0;
+	cr.open = true;
+	cr.distribute = false;
+	cr.runs.p = op->runs_buf;
+	cr.runs.len = 0;
+	cr.runs.cap = RUNS_BYTES;
+	r = create(t, &op->pl, &cr);
+	if (r)
+		return r;
+	op->pl.ino = cr.ino;
+	op->pl.type = cr.type;
+	op->pl.dflags = cr.dflags;
+	if (cr.opened) {
+		op->runs = cr.runs;
+		return install(t, op, cr.ino, &cr.attr);
+	}
+	if (cr.type == HS_IFLNK && !(op->flags & O_NOFOLLOW)) {
+		op->walk |= WALK_FOLLOW;
+		return -EAGAIN;
+	}
+	r = open_there(t, op);
+	return r == -ENOENT ? -EAGAIN : r;
+}
+
+static long open_creat(struct task *t, struct opening *op)
+{
+	int i;
+
+	for (i = 0; i < RACE_RETRIES; i++) {
+		u32 wf = op->walk | WALK_PARENT | (op->walk & WALK_FOLLOW ? 0 : WALK_NOLAST);
+		long dirfd = op->dirfd, upath = op->upath;
+		long r = path_walk(t, &dirfd, &upath, wf, &op->pl);
+
+		if (r == CLIENT_HOST) {
+			op->dirfd = dirfd;
+			op->upath = upath;
+			return open_host(t, op);
+		}
+		if (r)
+			return r;
+		if (op->pl.magic && !(op->flags & O_EXCL)) {
+			op->flags &= ~(u32)O_CREAT;
+			return open_there(t, op);
+		}
+		if (op->pl.must_dir)
+			return -EISDIR;
+		if (place_has_no_name(&op->pl))
+			return op->flags & O_EXCL ? -EEXIST : -EISDIR;
+		r = op->pl.ino ? open_there(t, op) : creat_at(t, op);
+		if (r != -EAGAIN && !(r == -ENOENT && op->pl.ino))
+			return r;
+	}
+	return -ENOENT;
+}
+
+/* An unnamed file in the file system of a directory. */
+static long open_tmpfile(struct task *t, struct opening *op)
+{
+	struct creation cr;
+	struct perm parent;
+	long r = path_walk(t, &op->dirfd, &op->upath, op->walk | WALK_FOLLOW, &op->pl);
+
+	if (r == CLIENT_HOST)
+		return open_host(t, op);
+	if (r)
+		return r;
+	if (op->pl.type != HS_IFDIR)
+		return -ENOTDIR;
+	r = dir_may_write(t, op->pl.ino, &parent);
+	if (r)
+		return r;
+	cr.mode = HS_IFREG | (op->mode & 07777 & ~t->proc->umask);
+	cr.open_flags = op->flags & ~(u32)(O_TMPFILE | O_EXCL);
+	cr.rdev = 0;
+	cr.target = NULL;
+	cr.target_len = 0;
+	cr.excl = false;
+	cr.open = true;
+	cr.distribute = false;
+	cr.runs.p = op->runs_buf;
+	cr.runs.len = 0;
+	cr.runs.cap = RUNS_BYTES;
+	r = create_unnamed(t, op->pl.ino, &parent, t->ctx.core, "", 0, &cr);
+	if (r)
+		return r;
+	link_drop(&t->ctx, cr.ino);
+	op->flags &= ~(u32)O_DIRECTORY;
+	op->pl.dir = op->pl.ino;
+	op->runs = cr.runs;
+	return install(t, op, cr.ino, &cr.attr);
+}
+
+/* --- the calls ------------------------------------------------------------------------------------------- */
+
+/* As Linux's build_open_flags. 0 or -EINVAL. */
+static long check_flags(struct opening *op)
+{
+	u32 f = op->flags;
+
+	if (f & TMPFILE_BIT && (f & (O_DIRECTORY | O_CREAT)) != O_DIRECTORY)
+		return -EINVAL;
+	if (f & TMPFILE_BIT && !(f & O_ACCMODE))
+		return -EINVAL;
+	if (f & O_PATH)
+		f &= OPEN_PATH_VALID;
+	if ((f & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY))
+		return -EINVAL;
+	op->flags = f;
+	op->mode &= 07777;
+	return 0;
+}
+
+static long do_open(struct task *t, struct opening *op)
+{
+	long r = check_flags(op);
+
+	if (r)
+		return r;
+	if (op->flags & TMPFILE_BIT)
+		return open_tmpfile(t, op);
+	if (op->flags & O_CREAT)
+		return open_creat(t, op);
+	return open_plain(t, op);
+}
+
+static long open_args(struct task *t, long dirfd, long upath, long flags, long mode)
+{
+	struct opening op;
+
+	op.dirfd = dirfd;
+	op.upath = upath;
+	op.flags = (u32)flags & OPEN_VALID;
+	op.mode = (u32)mode;
+	op.walk = 0;
+	return do_open(t, &op);
+}
+
+long client_open(struct task *t, long a[6])
+{
+	return open_args(t, AT_FDCWD, a[0], a[1], a[2]);
+}
+
+long client_openat(struct task *t, long a[6])
+{
+	return open_args(t, (int)a[0], a[1], a[2], a[3]);
+}
+
+long client_creat(struct task *t, long a[6])
+{
+	return open_args(t, AT_FDCWD, a[0], O_CREAT | O_WRONLY | O_TRUNC, a[1]);
+}
+
+static long openat2_host(struct task *t, const long a[6], bool cloexec)
+{
+	long fd = host_block(__NR_openat2, a[0], a[1], a[2], a[3], 0, 0);
+
+	return fd < 0 ? fd : fd_adopt(t, fd, cloexec, 0);
+}
+
+/* struct open_how as far as it is known; what follows must be zero. */
+static long read_how(struct open_how *how, const char *user, size_t size)
+{
+	size_t i;
+	long r;
+
+	if (size < sizeof(*how))
+		return -EINVAL;
+	if (size > PAGE_SIZE)
+		return -E2BIG;
+	r = user_read(how, user, sizeof(*how));
+	for (i = sizeof(*how); !r && i < size; i++) {
+		char c;
+
+		r = user_read(&c, user + i, 1);
+		if (!r && c)
+			r = -E2BIG;
+	}
+	return r;
+}
+
+static long how_check(const struct open_how *how)
+{
+	const u64 known = RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS |
+			  RESOLVE_BENEATH | RESOLVE_IN_ROOT | RESOLVE_CACHED;
+
+	if (how->flags & ~(u64)OPEN_VALID || how->resolve & ~known)
+		return -EINVAL;
+	if (how->mode & ~07777ULL || (how->mode && !(how->flags & (O_CREAT | TMPFILE_BIT))))
+		return -EINVAL;
+	if (how->flags & O_PATH && how->flags & ~(u64)OPEN_PATH_VALID)
+		return -EINVAL;
+	if (how->resolve & RESOLVE_BENEATH && how->resolve & RESOLVE_IN_ROOT)
+		return -EINVAL;
+	return 0;
+}
+
+long client_openat2(struct task *t, long a[6])
+{
+	struct opening op;
+	struct open_how how;
+	struct place pl;
+	long dirfd = a[0], upath = a[1];
+	bool cloexec;
+	long r = read_how(&how, (const char *)a[2], (size_t)a[3]);
+
+	if (r)
+		return r;
+	r = how_check(&how);
+	if (r)
+		return r;
+	cloexec = (how.flags & O_CLOEXEC) != 0;
+	op.walk = (how.resolve & RESOLVE_NO_SYMLINKS ? WALK_NO_SYMLINKS | WALK_NO_MAGIC : 0) |
+		  (how.resolve & RESOLVE_NO_MAGICLINKS ? WALK_NO_MAGIC : 0) |
+		  (how.resolve & RESOLVE_BENEATH ? WALK_BENEATH : 0) |
+		  (how.resolve & RESOLVE_IN_ROOT ? WALK_IN_ROOT : 0) |
+		  (how.resolve & RESOLVE_NO_XDEV ? WALK_NO_XDEV : 0);
+	/* Confined below a directory of the host: the host's kernel confines. */
+	if (how.resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT | RESOLVE_NO_XDEV) &&
+	    ((int)a[0] == AT_FDCWD ? !t->proc->cwd : fd_is_host(t, (int)a[0])))
+		return openat2_host(t, a, cloexec);
+	/* What the host shall open, it opens under the program's conditions. */
+	r = path_walk(t, &dirfd, &upath, op.walk | WALK_PARENT, &pl);
+	if (r == CLIENT_HOST) {
+		a[0] = dirfd;
+		a[1] = upath;
+		return openat2_host(t, a, cloexec);
+	}
+	if (r)
+		return r;
+	if (how.resolve & RESOLVE_CACHED)
+		return -EAGAIN;
+	op.dirfd = (int)a[0];
+	op.upath = a[1];
+	op.flags = (u32)how.flags;
+	op.mode = (u32)how.mode;
+	return do_open(t, &op);
+}
+
+/* --- execve ------------------------------------------------------------------------------------------------ */
+
+long path_open_exec(struct task *t, int dirfd, const char *path, int at_flags, struct place *out,
+		    char *host_buf, bool *rewritten, struct ofd **o)
+{
+	u32 wf = (at_flags & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW) |
+		 (at_flags & AT_EMPTY_PATH ? WALK_EMPTY : 0);
+	struct req_OPEN q = { .flags = O_RDONLY | OPEN_NOCHECK, .cred = &t->proc->cred };
+	struct rep_OPEN p;
+	u8 runs[RUNS_BYTES];
+	long r = walk(t, dirfd, path, wf, out, host_buf, rewritten);
+
+	*o = NULL;
+	if (r || out->host)
+		return r;
+	if (out->type == HS_IFLNK)
+		return -ELOOP;
+	if (out->type != HS_IFREG || out->must_dir)
+		return -EACCES;
+	q.ino = out->ino;
+	p.runs.p = runs;
+	p.runs.len = 0;
+	p.runs.cap = sizeof(runs);
+	r = rpc_open(&t->ctx, ino_server(q.ino), &q, &p);
+	if (r)
+		return r;
+	r = perm_check(&t->proc->cred, p.attr.mode, p.attr.uid, p.attr.gid, MAY_EXEC);
+	if (!r) {
+		*o = ofd_new(t, OFD_FILE, q.ino, O_RDONLY | O_LARGEFILE);
+		r = *o ? 0 : -ENFILE;
+	}
+	if (r) {
+		close_ino(t, q.ino, O_RDONLY);
+		return r;
+	}
+	(*o)->mode = p.attr.mode;
+	(*o)->parent = out->dir;
+	(*o)->parent_dflags = out->dir_dflags;
+	file_opened(t, *o, &p.attr, &p.runs);
+	return 0;
+}

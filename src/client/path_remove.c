@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * unlink and rmdir.
+ *
+ * unlink: RM_MAP at the entry's server removes the name, and drops the link too when the inode is
+ * there (coalescing); otherwise LINK -1 at the inode's server follows.
+ *
+ * rmdir of a directory whose entry, inode and contents are at one server: RMDIR_ALL. Otherwise
+ * the three phases of thesis 3.4.1; D's home is H, its entry in P is at server E, its parts are
+ * at all servers S when it is distributed (at H alone when not):
+ *
+ *   step  message                    D at H        D at S      entry   if it fails
+ *   1     RMDIR_SERIALIZE to H       one remover   -           there   EAGAIN: wait, again
+ *   2     RMDIR_MARK to H, all S     marked        marked      there   ENOTEMPTY: ABORT to all
+ *   3     RM_MAP to E                marked        marked      gone    ABORT to all
+ *   4     RMDIR_COMMIT to S, H       gone          gone        gone
+ *
+ * The race: a file made in D between 2 and 4 waits at its server until COMMIT (then ENOENT) or
+ * ABORT (then it is made). A file made before 2 makes MARK fail. Two removers: the second waits
+ * at step 1, then finds no directory: ENOENT.
+ */
+#include "client/path.h"
+
+/* --- the parts ------------------------------------------------------------------------------ */
+
+long link_drop(struct ctx *c, u64 ino)
+{
+	struct req_LINK q = { .ino = ino, .delta = -1 };
+	struct rep_LINK p;
+
+	return rpc_link(c, ino_server(ino), &q, &p);
+}
+
+static long rmdir_call(struct task *t, u32 srv, u64 dir, u32 phase)
+{
+	struct req_RMDIR q = { .dir = dir, .phase = phase, .cred = &t->proc->cred,
+			       .owner = task_owner(t) };
+	struct rep_RMDIR p;
+	long r;
+
+	for (;;) {
+		r = rpc_rmdir(&t->ctx, srv, &q, &p);
+		if (r != -EAGAIN)
+			return r;
+		if (q.wait_seq)
+			retry_wait(t, q.wait_seq);
+		q.wait_seq = msg_event_prepare(&t->ctx);
+	}
+}
+
+void dir_unmark(struct task *t, u64 dir, u32 dflags, u32 phase)
+{
+	u32 home = ino_server(dir);
+	u32 srv;
+
+	if (dflags & DIR_DISTRIBUTED)
+		for (srv = 0; srv < t->ctx.isl->super->cores; srv++)
+			if (srv != home)
+				rmdir_call(t, srv, dir, phase);
+	rmdir_call(t, home, dir, phase);
+}
+
+long dir_mark(struct task *t, u64 dir, u32 dflags)
+{
+	u32 home = ino_server(dir);
+	u32 srv;
+	long r = rmdir_call(t, home, dir, RMDIR_SERIALIZE);
+
+	if (r)
+		return r;
+	r = rmdir_call(t, home, dir, RMDIR_MARK);
+	if (dflags & DIR_DISTRIBUTED)
+		for (srv = 0; !r && srv < t->ctx.isl->super->cores; srv++)
+			if (srv != home)
+				r = rmdir_call(t, srv, dir, RMDIR_MARK);
+	if (r)
+		dir_unmark(t, dir, dflags, RMDIR_ABORT);
+	return r;
+}
+
+static u32 owner_of(struct task *t, u64 ino)
+{
+	struct attr a;
+
+	return attr_get(t, ino, &a) ? ~0u : a.uid;
+}
+
+/* RM_MAP; *p says whose entry it was. A sticky directory may want the owner named first. */
+static long remove_entry(struct task *t, const struct place *pl, u32 flags, u64 expect,
+			 struct rep_RM_MAP *p)
+{
+	u32 srv = rpc_entry_server(&t->ctx, pl->dir, pl->dir_dflags, pl->name, pl->name_len);
+	struct req_RM_MAP q = { .dir = pl->dir, .name = { .p = pl->name, .len = pl->name_len },
+				.cred = &t->proc->cred, .flags = flags, .expect = expect,
+				.sticky_owner = ~0u };
+	long r;
+	int i;
+
+	for (i = 0; i < RACE_RETRIES; i++) {
+		p->ino = 0;
+		r = rpc_rm_map(&t->ctx, srv, &q, p);
+		if (r != -EAGAIN)
+			break;
+		if (expect && p->ino != expect)
+			return -ENOENT; /* another one by now */
+		q.expect = p->ino;
+		q.sticky_owner = owner_of(t, p->ino);
+	}
+	if (!r)
+		cache_forget(t, pl->dir, pl->dir_dflags, pl->name, pl->name_len);
+	return r;
+}
+
+/* --- unlink ------------------------------------------------------------------------------------ */
+
+/* A path with a slash at its end: never a file that can be unlinked. */
+static long unlink_slash(struct task *t, const struct place *pl)
+{
+	struct place there;
+	long r = cache_lookup(t, pl->dir, pl->dir_dflags, pl->name, pl->name_len, false, &there);
+
+	if (r)
+		return r;
+	return there.type == HS_IFDIR ? -EISDIR : -ENOTDIR;
+}
+
+/* The inode is at another server than the entry that has just been removed. */
+static __attribute__((noinline)) long unlink_far(struct task *t, const struct place *pl, u64 ino)
+{
+	struct intent it = { .op = INTENT_UNLINK, .dir = pl->dir, .ino = ino };
+	struct intent_node *n = intent_begin(t, &it);
+
+	if (n)
+		intent_step(t, n, 1);
+	link_drop(&t->ctx, ino);
+	if (n)
+		intent_end(t, n);
+	return 0;
+}
+
+static long do_unlink(struct task *t, long *dirfd, long *upath)
+{
+	struct rep_RM_MAP p;
+	struct place pl;
+	long r;
+
+	r = path_walk(t, dirfd, upath, WALK_PARENT | WALK_NOLAST, &pl);
+	if (r)
+		return r;
+	if (place_has_no_name(&pl))
+		return -EISDIR;
+	if (pl.must_dir)
+		return unlink_slash(t, &pl);
+	if (t->ctx.isl->super->without & WITHOUT_COALESCING)
+		r = remove_entry(t, &pl, RM_FILE, 0, &p);
+	else
+		r = remove_entry(t, &pl, RM_FILE | RM_UNLINK, 0, &p);
+	return r || p.done ? r : unlink_far(t, &pl, p.ino);
+}
+
+long client_unlink(struct task *t, long a[6])
+{
+	return do_unlink(t, NULL, &a[0]);
+}
+
+/* --- rmdir ---------------------------------------------------------------------------------------- */
+
+static long rmdir_all(struct task *t, const struct place *pl)
+{
+	struct req_RMDIR q = { .dir = pl->ino, .phase = RMDIR_ALL, .parent = pl->dir,
+			       .name = { .p = pl->name, .len = pl->name_len },
+			       .cred = &t->proc->cred, .owner = task_owner(t) };
+	struct rep_RMDIR p;
+	long r;
+
+	for (;;) {
+		r = rpc_rmdir(&t->ctx, ino_server(pl->ino), &q, &p);
+		if (r != -EAGAIN)
+			break;
+		if (q.wait_seq)
+			retry_wait(t, q.wait_seq);
+		q.wait_seq = msg_event_prepare(&t->ctx);
+	}
+	if (!r)
+		cache_forget(t, pl->dir, pl->dir_dflags, pl->name, pl->name_len);
+	return r;
+}
+
+/* Permission comes before ENOTEMPTY, so it is checked before the directory is marked. */
+static long rmdir_allowed(struct task *t, const struct place *pl)
+{
+	struct perm parent;
+	long r = dir_may_write(t, pl->dir, &parent);
+
+	if (r || !(parent.mode & HS_ISVTX) || t->proc->cred.uid == 0)
+		return r;
+	return sticky_check(&t->proc->cred, &parent, owner_of(t, pl->ino));
+}
+
+static long rmdir_phases(struct task *t, const struct place *pl)
+{
+	struct intent it = { .op = INTENT_RMDIR, .dir = pl->dir, .dir_dflags = pl->dir_dflags,
+			     .ino = pl->ino, .ino_dflags = pl->dflags };
+	struct intent_node *n;
+	struct rep_RM_MAP p;
+	long r = rmdir_allowed(t, pl);
+
+	if (r)
+		return r;
+	memcpy(it.name, pl->name, pl->name_len + 1);
+	n = intent_begin(t, &it);
+	if (!n)
+		return -ENOSPC;
+	r = dir_mark(t, pl->ino, pl->dflags);
+	if (!r) {
+		intent_step(t, n, 1);
+		r = remove_entry(t, pl, RM_DIR, pl->ino, &p);
+		dir_unmark(t, pl->ino, pl->dflags, r ? RMDIR_ABORT : RMDIR_COMMIT);
+	}
+	intent_end(t, n);
+	return r;
+}
+
+static long do_rmdir(struct task *t, long *dirfd, long *upath)
+{
+	struct place pl;
+	u32 entry_srv;
+	long r;
+
+	r = path_walk(t, dirfd, upath, WALK_PARENT, &pl);
+	if (r)
+		return r;
+	if (pl.last_dot)
+		return -EINVAL;
+	if (pl.last_dotdot)
+		return -ENOTEMPTY;
+	if (!pl.dir)
+		return -EBUSY;
+	if (!pl.ino)
+		return -ENOENT;
+	if (pl.type != HS_IFDIR)
+		return -ENOTDIR;
+	entry_srv = rpc_entry_server(&t->ctx, pl.dir, pl.dir_dflags, pl.name, pl.name_len);
+	if (entry_srv == ino_server(pl.ino) && !(pl.dflags & DIR_DISTRIBUTED))
+		return rmdir_all(t, &pl);
+	return rmdir_phases(t, &pl);
+}
+
+long client_rmdir(struct task *t, long a[6])
+{
+	return do_rmdir(t, NULL, &a[0]);
+}
+
+long client_unlinkat(struct task *t, long a[6])
+{
+	if (a[2] & ~(long)AT_REMOVEDIR)
+		return -EINVAL;
+	return a[2] ? do_rmdir(t, &a[0], &a[1]) : do_unlink(t, &a[0], &a[1]);
+}

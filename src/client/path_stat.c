@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stat and its relatives, access, readlink, statfs: calls that only look.
+ *
+ * A near file's attributes come with the lookup of its name (RESOLVE, want_attr): stat costs one
+ * local call per component. Directories report sizes as tmpfs does: 20 bytes per entry.
+ */
+#include "client/path.h"
+
+#include <asm/stat.h>
+#include <asm/statfs.h>
+#include <linux/stat.h>
+
+#define DIRENT_BYTES 20 /* what an entry adds to st_size */
+#define TMPFS_MAGIC 0x01021994
+#define STATFS_FLAGS 0x20 /* f_flags is valid */
+#define NS 1000000000LL
+
+/* --- attributes --------------------------------------------------------------------------------- */
+
+/* All parts of a distributed directory together. */
+static long add_shards(struct task *t, struct attr *a)
+{
+	struct req_SHARD q = { .dir = a->ino, .op = SHARD_STAT };
+	struct rep_SHARD p;
+	u64 entries = 0, subdirs = 0;
+	u32 srv;
+
+	for (srv = 0; srv < t->ctx.isl->super->cores; srv++) {
+		long r = rpc_shard(&t->ctx, srv, &q, &p);
+
+		if (r == -ENOENT)
+			continue; /* removed, still open */
+		if (r)
+			return r;
+		entries += p.entries;
+		subdirs += p.subdirs;
+		a->mtime = MAX(a->mtime, p.mtime);
+		a->ctime = MAX(a->ctime, p.mtime);
+	}
+	a->size = entries;
+	if (a->nlink)
+		a->nlink = 2 + (u32)subdirs;
+	return 0;
+}
+
+long attr_get(struct task *t, u64 ino, struct attr *a)
+{
+	struct req_FSTAT q = { .ino = ino };
+	struct rep_FSTAT p;
+	long r;
+
+	if (unlikely(!ino))
+		return -EBADF;
+	r = rpc_fstat(&t->ctx, ino_server(ino), &q, &p);
+	if (r)
+		return r;
+	*a = p.attr;
+	if (unlikely(a->dflags & DIR_DISTRIBUTED))
+		return add_shards(t, a);
+	if (!rpc_is_near(&t->ctx, ino_server(ino)) && (a->mode & HS_IFMT) == HS_IFREG)
+		file_attr(t, a);
+	return 0;
+}
+
+static s64 time_sec(u64 ns)
+{
+	s64 s = (s64)ns / NS;
+
+	return (s64)ns % NS < 0 ? s - 1 : s;
+}
+
+static u32 time_nsec(u64 ns)
+{
+	return (u32)((s64)ns - time_sec(ns) * NS);
+}
+
+static u64 shown_size(const struct attr *a)
+{
+	return (a->mode & HS_IFMT) == HS_IFDIR ? (a->size + 2) * DIRENT_BYTES : a->size;
+}
+
+long attr_put_stat(const struct attr *a, void *user)
+{
+	struct stat st;
+
+	st.st_dev = HARE_DEV;
+	st.st_ino = a->ino;
+	st.st_nlink = a->nlink;
+	st.st_mode = a->mode;
+	st.st_uid = a->uid;
+	st.st_gid = a->gid;
+	st.st_rdev = a->rdev;
+	st.st_size = (s64)shown_size(a);
+	st.st_blksize = PAGE_SIZE;
+	st.st_blocks = (s64)(a->blocks * (PAGE_SIZE / 512));
+	st.st_atime = (u64)time_sec(a->atime);
+	st.st_atime_nsec = time_nsec(a->atime);
+	st.st_mtime = (u64)time_sec(a->mtime);
+	st.st_mtime_nsec = time_nsec(a->mtime);
+	st.st_ctime = (u64)time_sec(a->ctime);
+	st.st_ctime_nsec = time_nsec(a->ctime);
+	INIT_STRUCT_STAT_PADDING(st);
+	return user_write(user, &st, sizeof(st));
+}
+
+static struct statx_timestamp timestamp(u64 ns)
+{
+	struct statx_timestamp ts = { .tv_sec = time_sec(ns), .tv_nsec = time_nsec(ns) };
+
+	return ts;
+}
+
+static u32 dev_major(u64 dev)
+{
+	return (u32)(dev >> 8) & 0xfff;
+}
+
+static u32 dev_minor(u64 dev)
+{
+	return ((u32)dev & 0xff) | ((u32)(dev >> 12) & 0xfff00);
+}
+
+long attr_put_statx(const struct attr *a, void *user)
+{
+	struct statx sx = {
+		.stx_mask = STATX_BASIC_STATS | STATX_BTIME,
+		.stx_blksize = PAGE_SIZE,
+		.stx_nlink = a->nlink,
+		.stx_uid = a->uid,
+		.stx_gid = a->gid,
+		.stx_mode = (u16)a->mode,
+		.stx_ino = a->ino,
+		.stx_size = shown_size(a),
+		.stx_blocks = a->blocks * (PAGE_SIZE / 512),
+		.stx_atime = timestamp(a->atime),
+		.stx_btime = timestamp(a->btime),
+		.stx_ctime = timestamp(a->ctime),
+		.stx_mtime = timestamp(a->mtime),
+		.stx_rdev_major = dev_major(a->rdev),
+		.stx_rdev_minor = dev_minor(a->rdev),
+		.stx_dev_major = dev_major(HARE_DEV),
+		.stx_dev_minor = dev_minor(HARE_DEV),
+	};
+
+	return user_write(user, &sx, sizeof(sx));
+}
+
+long attr_put_statfs(struct task *t, void *user)
+{
+	struct statfs st = { .f_type = TMPFS_MAGIC, .f_bsize = PAGE_SIZE, .f_frsize = PAGE_SIZE,
+			     .f_namelen = NAME_LEN_MAX, .f_flags = STATFS_FLAGS };
+	struct req_STATFS q = { .unused = 0 };
+	struct rep_STATFS p;
+	u32 srv;
+
+	for (srv = 0; srv < t->ctx.isl->super->cores; srv++) {
+		long r = rpc_statfs(&t->ctx, srv, &q, &p);
+
+		if (r)
+			return r;
+		st.f_blocks += (s64)p.blocks;
+		st.f_bfree += (s64)p.blocks_free;
+		st.f_files += (s64)p.inodes;
+		st.f_ffree += (s64)p.inodes_free;
+	}
+	st.f_bavail = st.f_bfree;
+	memcpy(&st.f_fsid, &t->ctx.isl->super->boot_id, sizeof(st.f_fsid));
+	return user_write(user, &st, sizeof(st));
+}
+
+/* --- stat ------------------------------------------------------------------------------------------- */
+
+static long do_stat(struct task *t, long *dirfd, long *upath, long ubuf, u32 wf)
+{
+	struct place pl;
+	struct attr a;
+	long r;
+
+	r = path_walk(t, dirfd, upath, wf | WALK_ATTR, &pl);
+	if (r)
+		return r;
+	r = place_attr(t, &pl, &a);
+	return r ? r : attr_put_stat(&a, (void *)ubuf);
+}
+
+long client_stat(struct task *t, long a[6])
+{
+	return do_stat(t, NULL, &a[0], a[1], WALK_FOLLOW);
+}
+
+long client_lstat(struct task *t, long a[6])
+{
+	return do_stat(t, NULL, &a[0], a[1], 0);
+}
+
+/* AT_EMPTY_PATH with an empty path: fstat, which also knows descriptors without an inode. */
+static bool is_empty_path(long upath)
+{
+	char c;
+
+	return !upath || (!user_read(&c, (const char *)upath, 1) && !c);
+}
+
+static u32 at_flags(long flags)
+{
+	return (flags & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW) |
+	       (flags & AT_EMPTY_PATH ? WALK_EMPTY : 0);
+}
+
+long client_newfstatat(struct task *t, long a[6])
+{
+	if (a[3] & ~(long)(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH))
+		return -EINVAL;
+	if (a[3] & AT_EMPTY_PATH && (int)a[0] != AT_FDCWD && is_empty_path(a[1])) {
+		long args[6] = { a[0], a[2] };
+		long r = client_fstat(t, args);
+
+		return r;
+	}
+	a[0] = (int)a[0];
+	return do_stat(t, &a[0], &a[1], a[2], at_flags(a[3]));
+}
+
+long client_statx(struct task *t, long a[6])
+{
+	const long known = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH |
+			   AT_STATX_SYNC_TYPE;
+	struct place pl;
+	struct attr at;
+	long r;
+
+	if (a[2] & ~known || (a[2] & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE)
+		return -EINVAL;
+	if ((u32)a[3] & STATX__RESERVED)
+		return -EINVAL;
+	a[0] = (int)a[0];
+	if (!a[1] && a[2] & AT_EMPTY_PATH)
+		a[1] = (long)"";
+	r = path_walk(t, &a[0], &a[1], at_flags(a[2]) | WALK_ATTR, &pl);
+	if (r)
+		return r;
+	r = place_attr(t, &pl, &at);
+	return r ? r : attr_put_statx(&at, (void *)a[4]);
+}
+
+long client_statfs(struct task *t, long a[6])
+{
+	struct place pl;
+	long r = path_walk(t, NULL, &a[0], WALK_FOLLOW, &pl);
+
+	return r ? r : attr_put_statfs(t, (void *)a[1]);
+}
+
+/* --- access ------------------------------------------------------------------------------------------ */
+
+/* access(2) asks for the real ids, not those that the process works with. */
+static void real_cred(const struct task *t, struct cred *c)
+{
+	*c = t->proc->cred;
+	c->uid = (u32)SYS(getuid);
+	c->gid = (u32)SYS(getgid);
+}
+
+static long do_access(struct task *t, long *dirfd, long *upath, long mode, long flags)
+{
+	struct cred cred;
+	struct place pl;
+	struct attr a;
+	long r;
+
+	if (mode & ~7L || flags & ~(long)(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
+		return -EINVAL;
+	r = path_walk(t, dirfd, upath, at_flags(flags) | (mode ? WALK_ATTR : 0), &pl);
+	if (r || !mode)
+		return r;
+	r = place_attr(t, &pl, &a);
+	if (r)
+		return r;
+	if (flags & AT_EACCESS)
+		return perm_check(&t->proc->cred, a.mode, a.uid, a.gid, (u32)mode);
+	real_cred(t, &cred);
+	return perm_check(&cred, a.mode, a.uid, a.gid, (u32)mode);
+}
+
+long client_access(struct task *t, long a[6])
+{
+	return do_access(t, NULL, &a[0], (int)a[1], 0);
+}
+
+long client_faccessat(struct task *t, long a[6])
+{
+	a[0] = (int)a[0];
+	return do_access(t, &a[0], &a[1], (int)a[2], 0);
+}
+
+long client_faccessat2(struct task *t, long a[6])
+{
+	a[0] = (int)a[0];
+	return do_access(t, &a[0], &a[1], (int)a[2], (int)a[3]);
+}
+
+/* --- readlink ------------------------------------------------------------------------------------------ */
+
+/* The name of an inode in the directory that it was opened in; 0 when it is there no more. */
+static long name_in_dir(struct task *t, u64 dir, u32 dflags, u64 ino, char *name)
+{
+	u32 srv = dflags & DIR_DISTRIBUTED ? 0 : ino_server(dir);
+	u32 last = dflags & DIR_DISTRIBUTED ? t->ctx.isl->super->cores - 1 : srv;
+	struct dirent64 {
+		u64 ino, off;
+		u16 len;
+		u8 type;
+		char name[];
+	};
+
+	for (; srv <= last; srv++) {
+		struct req_DIRENT q = { .dir = dir, .size = 16384 };
+		struct rep_DIRENT p = { .data = { .p = WALK_TEXT(t, 2), .cap = 16384 } };
+
+		do {
+			u32 at = 0;
+
+			if (rpc_dirent(&t->ctx, srv, &q, &p))
+				break;
+			while (at < p.data.len) {
+				struct dirent64 *d = (void *)((char *)p.data.p + at);
+
+				if (d->ino == ino)
+					return (long)str_copy(name, d->name, NAME_LEN_MAX + 1);
+				q.cookie = d->off;
+				at += d->len;
+			}
+			p.eof |= p.data.len == 0;
+		} while (!p.eof);
+	}
+	return 0;
+}
+
+long ofd_path(struct task *t, struct ofd *o, char *buf, size_t size)
+{
+	const char *at = t->ctx.isl->super->at;
+	char name[NAME_LEN_MAX + 1];
+	long len;
+
+	if ((o->mode & HS_IFMT) == HS_IFDIR) {
+		len = walk_path_of(t, o->ino, buf, size);
+		if (len != -ENOENT)
+			return len;
+	} else if (o->kind == OFD_PIPE) {
+		return str_format(buf, size, "pipe:[%lu]", o->ino);
+	} else if (o->parent && name_in_dir(t, o->parent, o->parent_dflags, o->ino, name)) {
+		len = walk_path_of(t, o->parent, buf, size);
+		if (len >= 0)
+			return len + str_format(buf + len, size - (size_t)len, "/%s", name);
+	}
+	return str_format(buf, size, "%s/#%lu (deleted)", at, o->ino);
+}
+
+/* "/proc/self/fd/N" and "/proc/self/cwd" themselves. CLIENT_HOST when they are not Hare's. */
+static long readlink_magic(struct task *t, const char *path, char *buf)
+{
+	struct place pl;
+	bool rewritten, host;
+	struct ofd *o;
+	long r;
+
+	if (strncmp(path, "/proc/", 6) && strncmp(path, "/dev/fd/", 8))
+		return CLIENT_HOST;
+	r = walk(t, AT_FDCWD, path, WALK_FOLLOW, &pl, t->host_path, &rewritten);
+	if (r || pl.host)
+		return CLIENT_HOST;
+	if (!pl.magic)
+		return walk_path_of(t, pl.ino, buf, PATH_LEN_MAX);
+	o = fd_get(t, pl.magic_fd, &host);
+	if (!o)
+		return -ENOENT;
+	r = o->kind == OFD_RELAY ? str_format(buf, PATH_LEN_MAX, "/dev/fd/%u", o->relay_fd) :
+				   ofd_path(t, o, buf, PATH_LEN_MAX);
+	ofd_put(t, o);
+	return r;
+}
+
+/* Whether readlink of it is the link itself, not something below it. */
+static bool is_magic_link(const char *path)
+{
+	const char *last = strrchr(path, '/');
+
+	if (!last)
+		return false;
+	last++;
+	return !strcmp(last, "cwd") || (*last >= '0' && *last <= '9');
+}
+
+static long do_readlink(struct task *t, long *dirfd, long *upath, char *ubuf, long size)
+{
+	char *text = WALK_TEXT(t, 3);
+	struct req_READLINK q;
+	struct rep_READLINK p = { .data = { .p = text, .cap = PATH_LEN_MAX } };
+	struct place pl;
+	long len;
+	long r;
+
+	if ((int)size <= 0)
+		return -EINVAL;
+	r = path_walk(t, dirfd, upath, dirfd ? WALK_EMPTY : 0, &pl);
+	if (r == CLIENT_HOST && is_magic_link(t->path)) {
+		len = readlink_magic(t, t->path, text);
+		if (len == CLIENT_HOST)
+			return r;
+	} else if (r) {
+		return r;
+	} else {
+		if (pl.type != HS_IFLNK)
+			return t->path[0] ? -EINVAL : -ENOENT;
+		q.ino = pl.ino;
+		r = rpc_readlink(&t->ctx, ino_server(pl.ino), &q, &p);
+		len = r ? r : (long)p.data.len;
+	}
+	if (len < 0)
+		return len;
+	len = MIN(len, (long)(int)size);
+	r = user_write(ubuf, text, (size_t)len);
+	return r ? r : len;
+}
+
+long client_readlink(struct task *t, long a[6])
+{
+	return do_readlink(t, NULL, &a[0], (char *)a[1], a[2]);
+}
+
+long client_readlinkat(struct task *t, long a[6])
+{
+	a[0] = (int)a[0];
+	return do_readlink(t, &a[0], &a[1], (char *)a[2], a[3]);
+}

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Extended attributes, by path and (xattr_*) by inode. The servers keep them and check rights;
+ * user.hare.distribute of a directory is made up here, from its flags: "1" when its entries are
+ * spread over all servers. It can be read only.
+ */
+#include "client/path.h"
+
+#define XATTR_NAME_SIZE 256
+#define XATTR_SIZE_LIMIT 65536 /* Linux's: E2BIG beyond */
+#define XATTR_BYTES 16384      /* what a message carries */
+#define XATTR_GET 0u
+#define XATTR_SET 1u
+#define XATTR_LIST 2u
+#define XATTR_REMOVE 3u
+#define DISTRIBUTE "user.hare.distribute"
+
+/* --- by inode --------------------------------------------------------------------------------------------- */
+
+static long xattr_call(struct task *t, u64 ino, u32 op, const char *name, size_t len, u32 flags,
+		       size_t size, struct rep_XATTR *p)
+{
+	struct req_XATTR q = { .ino = ino, .op = op, .name = { .p = name, .len = (u32)len },
+			       .flags = flags, .size = (u32)size, .cred = &t->proc->cred };
+
+	if (!ino)
+		return -EBADF;
+	if (op == XATTR_SET) {
+		q.value.p = t->bounce;
+		q.value.len = (u32)size;
+		q.value.cap = (u32)size;
+	}
+	p->data.p = t->bounce;
+	p->data.len = 0;
+	p->data.cap = XATTR_BYTES;
+	p->len = 0;
+	return rpc_xattr(&t->ctx, ino_server(ino), &q, p);
+}
+
+/* Copies a name into t->path2; its length or -errno. */
+static long read_name(struct task *t, const char *user)
+{
+	long len = user_read_str(t->path2, user, XATTR_NAME_SIZE);
+
+	return len == -ENAMETOOLONG || len == 0 ? -ERANGE : len;
+}
+
+static bool is_distribute(struct task *t)
+{
+	return unlikely(!strcmp(t->path2, DISTRIBUTE));
+}
+
+long xattr_set(struct task *t, u64 ino, const char *user_name, const void *user_value, size_t size,
+	       int flags)
+{
+	struct rep_XATTR p;
+	long len, r;
+
+	if (flags & ~3)
+		return -EINVAL;
+	len = read_name(t, user_name);
+	if (len < 0)
+		return len;
+	if (size > XATTR_SIZE_LIMIT)
+		return -E2BIG;
+	if (size > XATTR_BYTES)
+		return -ENOSPC;
+	if (is_distribute(t))
+		return -EPERM;
+	r = size ? user_read(t->bounce, user_value, size) : 0;
+	return r ? r : xattr_call(t, ino, XATTR_SET, t->path2, (size_t)len, (u32)flags, size, &p);
+}
+
+/* What a get or list gave, to the program. */
+static long give(struct task *t, const struct rep_XATTR *p, void *user, size_t size)
+{
+	long r;
+
+	if (!size)
+		return (long)p->len;
+	if (p->data.len > size)
+		return -ERANGE;
+	r = user_write(user, t->bounce, p->data.len);
+	return r ? r : (long)p->data.len;
+}
+
+static long get_distribute(struct task *t, u64 ino, void *user, size_t size)
+{
+	struct rep_XATTR p = { .data = { .len = 1 }, .len = 1 };
+	struct attr a;
+	long r = attr_get(t, ino, &a);
+
+	if (r)
+		return r;
+	if ((a.mode & HS_IFMT) != HS_IFDIR)
+		return -ENODATA;
+	t->bounce[0] = a.dflags & DIR_DISTRIBUTED ? '1' : '0';
+	return give(t, &p, user, size);
+}
+
+long xattr_get(struct task *t, u64 ino, const char *user_name, void *user_value, size_t size)
+{
+	struct rep_XATTR p;
+	long len = read_name(t, user_name);
+	long r;
+
+	if (len < 0)
+		return len;
+	if (is_distribute(t))
+		return get_distribute(t, ino, user_value, size);
+	r = xattr_call(t, ino, XATTR_GET, t->path2, (size_t)len, 0, MIN(size, (size_t)XATTR_BYTES),
+		       &p);
+	return r ? r : give(t, &p, user_value, size);
+}
+
+long xattr_list(struct task *t, u64 ino, char *user_list, size_t size)
+{
+	struct rep_XATTR p;
+	long r = xattr_call(t, ino, XATTR_LIST, "", 0, 0, MIN(size, (size_t)XATTR_BYTES), &p);
+
+	return r ? r : give(t, &p, user_list, size);
+}
+
+long xattr_remove(struct task *t, u64 ino, const char *user_name)
+{
+	struct rep_XATTR p;
+	long len = read_name(t, user_name);
+
+	if (len < 0)
+		return len;
+	if (is_distribute(t))
+		return -EPERM;
+	return xattr_call(t, ino, XATTR_REMOVE, t->path2, (size_t)len, 0, 0, &p);
+}
+
+/* --- by path ------------------------------------------------------------------------------------------------ */
+
+long client_setxattr(struct task *t, long a[6])
+{
+	struct place pl;
+	long r = path_walk(t, NULL, &a[0], WALK_FOLLOW, &pl);
+
+	return r ? r : xattr_set(t, pl.ino, (char *)a[1], (void *)a[2], (size_t)a[3], (int)a[4]);
+}
+
+long client_lsetxattr(struct task *t, long a[6])
+{
+	struct place pl;
+	long r = path_walk(t, NULL, &a[0], 0, &pl);
+
+	return r ? r : xattr_set(t, pl.ino, (char *)a[1], (void *)a[2], (size_t)a[3], (int)a[4]);
+}
+
+long client_getxattr(struct task *t, long a[6])
+{
+	struct place pl;
+	long r = path_walk(t, NULL, &a[0], WALK_FOLLOW, &pl);
+
+	return r ? r : xattr_get(t, pl.ino, (char *)a[1], (void *)a[2], (size_t)a[3]);
+}
+
+long client_lgetxattr(struct task *t, long a[6])
+{
+	struct place pl;
+	long r = path_walk(t, NULL, &a[0], 0, &pl);
+
+	return r ? r : xattr_get(t, pl.ino, (char *)a[1], (void *)a[2], (size_t)a[3]);
+}
+
+long client_listxattr(struct task *t, long a[6])
+{
+	struct place pl;
+	long r = path_walk(t, NULL, &a[0], WALK_FOLLOW, &pl);
+
+	return r ? r : xattr_list(t, pl.ino, (char *)a[1], (size_t)a[2]);
+}
+
+long client_llistxattr(struct task *t, long a[6])
+{
+	struct place pl;
+	long r = path_walk(t, NULL, &a[0], 0, &pl);
+
+	return r ? r : xattr_list(t, pl.ino, (char *)a[1], (size_t)a[2]);
+}
+
+long client_removexattr(struct task *t, long a[6])
+{
+	struct place pl;
+	long r = path_walk(t, NULL, &a[0], WALK_FOLLOW, &pl);
+
+	return r ? r : xattr_remove(t, pl.ino, (char *)a[1]);
+}
+
+long client_lremovexattr(struct task *t, long a[6])
+{
+	struct place pl;
+	long r = path_walk(t, NULL, &a[0], 0, &pl);
+
+	return r ? r : xattr_remove(t, pl.ino, (char *)a[1]);
+}
+
+/* --- the *at calls of Linux 6.13: (dirfd, path, at_flags, ...) ------------------------------------------ */
+
+struct xattr_args { /* the kernel's */
+	u64 value;
+	u32 size;
+	u32 flags;
+};
+
+static long walk_at(struct task *t, long a[6], struct place *pl)
+{
+	if (a[2] & ~(long)(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
+		return -EINVAL;
+	return path_walk(t, &a[0], &a[1],
+			 (a[2] & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW) |
+				 (a[2] & AT_EMPTY_PATH ? WALK_EMPTY : 0),
+			 pl);
+}
+
+long client_setxattrat(struct task *t, long a[6])
+{
+	struct xattr_args x;
+	struct place pl;
+	long r = walk_at(t, a, &pl);
+
+	if (r)
+		return r;
+	if (a[5] < (long)sizeof(x))
+		return -EINVAL;
+	r = user_read(&x, (void *)a[4], sizeof(x));
+	return r ? r : xattr_set(t, pl.ino, (char *)a[3], (void *)x.value, x.size, (int)x.flags);
+}
+
+long client_getxattrat(struct task *t, long a[6])
+{
+	struct xattr_args x;
+	struct place pl;
+	long r = walk_at(t, a, &pl);
+
+	if (r)
+		return r;
+	if (a[5] < (long)sizeof(x))
+		return -EINVAL;
+	r = user_read(&x, (void *)a[4], sizeof(x));
+	if (!r && x.flags)
+		r = -EINVAL;
+	return r ? r : xattr_get(t, pl.ino, (char *)a[3], (void *)x.value, x.size);
+}
+
+long client_listxattrat(struct task *t, long a[6])
+{
+	struct place pl;
+	long r = walk_at(t, a, &pl);
+
+	return r ? r : xattr_list(t, pl.ino, (char *)a[3], (size_t)a[4]);
+}
+
+long client_removexattrat(struct task *t, long a[6])
+{
+	struct place pl;
+	long r = walk_at(t, a, &pl);
+
+	return r ? r : xattr_remove(t, pl.ino, (char *)a[3]);
+}

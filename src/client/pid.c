@@ -1,0 +1,626 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Process numbers, groups, sessions and signals as programs see them, wherever they run. (Thesis
+ * section 3.6.)
+ *
+ * A process keeps the pid that it was born with. On the core where it was born the host knows it
+ * by that number too; after an exec on another core the host there knows the program by another
+ * one, and the old number is its proxy's. So numbers are translated through the entries of the
+ * core kernel (struct proc), and a signal for a process that is not here goes to the core where
+ * it is: by the proxy's entry, else by asking all cores. What no core knows is the host's affair.
+ */
+#include <asm/errno.h>
+#include <linux/capability.h>
+
+#include "base/str.h"
+#include "base/sys.h"
+#include "client/process.h"
+#include "proto/hio.h"
+
+#define SIG_MAX 64
+
+static bool is_remote(const struct proc *p)
+{
+	return p->proxy_core != MAX_CORES;
+}
+
+/* --- who am I ----------------------------------------------------------------------------------- */
+
+long client_getpid(struct task *t, long a[6])
+{
+	(void)a;
+	return (long)t->proc->pid;
+}
+
+long client_gettid(struct task *t, long a[6])
+{
+	(void)a;
+	return t->ctx.tid == t->proc->host_pid ? (long)t->proc->pid : (long)t->ctx.tid;
+}
+
+/* The parent at birth, while it lives; afterwards whoever took us over. */
+long client_getppid(struct task *t, long a[6])
+{
+	struct proc *p = t->proc, *parent;
+	struct ck *ck = t->ctx.ck;
+	u32 host, pid = 0;
+
+	(void)a;
+	if (is_remote(p)) {
+		long r = relay_own(t, HIO_GETPPID, 0, 0);
+
+		return r > 0 ? r : (long)p->ppid;
+	}
+	host = (u32)SYS(getppid);
+	if (host == p->host_ppid)
+		return (long)p->ppid;
+	ck_lock(&t->ctx, ck);
+	parent = proc_by_host_pid(ck, host);
+	if (parent)
+		pid = parent->pid;
+	else if (host == proc_root(ck)->agent_pid)
+		pid = 1;
+	ck_unlock(ck);
+	return pid ? (long)pid : (long)host;
+}
+
+/* --- groups and sessions ------------------------------------------------------------------------ */
+
+struct ids {
+	u32 host_pid, pgid, sid;
+	bool found;
+};
+
+static struct ids ids_of(struct task *t, u32 pid)
+{
+	struct ck *ck = t->ctx.ck;
+	struct ids ids = {0};
+	struct proc *p;
+
+	ck_lock(&t->ctx, ck);
+	p = pid ? proc_by_pid(ck, pid) : t->proc;
+	if (p)
+		ids = (struct ids){p->host_pid, p->pgid, p->sid, true};
+	ck_unlock(ck);
+	return ids;
+}
+
+long client_getpgrp(struct task *t, long a[6])
+{
+	(void)a;
+	return (long)t->proc->pgid;
+}
+
+long client_getpgid(struct task *t, long a[6])
+{
+	struct ids ids = ids_of(t, (u32)a[0]);
+
+	return ids.found ? (long)ids.pgid : CLIENT_HOST;
+}
+
+long client_getsid(struct task *t, long a[6])
+{
+	struct ids ids = ids_of(t, (u32)a[0]);
+
+	return ids.found ? (long)ids.sid : CLIENT_HOST;
+}
+
+/* The host's number of a group that a process of this core is to join. */
+static u32 host_group(struct ck *ck, struct proc *p, u32 pgid)
+{
+	struct proc_root *r = proc_root(ck);
+	struct list *l;
+
+	if (pgid == p->pid)
+		return p->host_pid;
+	for (l = r->all.next; l != &r->all; l = l->next) {
+		struct proc *q = LIST_ENTRY(l, struct proc, all);
+
+		if (q->pgid == pgid && q->sid == p->sid)
+			return q->host_pgid;
+	}
+	return pgid;
+}
+
+/* setpgid for a process of this core, in both worlds. The host checks what POSIX wants. */
+static long move_to_group(struct task *t, struct proc *p, u32 pgid)
+{
+	struct ck *ck = t->ctx.ck;
+	u32 pid, group, seen;
+	bool remote;
+	long r;
+
+	ck_lock(&t->ctx, ck);
+	seen = pgid ? pgid : p->pid;
+	pid = p->host_pid;
+	group = host_group(ck, p, seen);
+	remote = is_remote(p);
+	ck_unlock(ck);
+	/* The host's group of a program started here from afar is its own already. */
+	r = SYS(setpgid, pid == t->proc->host_pid ? 0 : pid, group);
+	if (remote && p == t->proc && (!r || group == pid)) {
+		r = relay_own(t, HIO_SETPGID, seen == p->pid ? 0 : seen, 0);
+		group = pid;
+	}
+	if (r)
+		return r;
+	ck_lock(&t->ctx, ck);
+	p = proc_by_host_pid(ck, pid);
+	if (p) {
+		TX_SET(ck, p->pgid, seen);
+		TX_SET(ck, p->host_pgid, group);
+	}
+	ck_unlock(ck);
+	return 0;
+}
+
+long client_setpgid(struct task *t, long a[6])
+{
+	struct ck *ck = t->ctx.ck;
+	struct proc *p;
+
+	if ((s32)a[1] < 0)
+		return -EINVAL;
+	ck_lock(&t->ctx, ck);
+	p = (u32)a[0] ? proc_by_pid(ck, (u32)a[0]) : t->proc;
+	ck_unlock(ck);
+	if (!p)
+		return CLIENT_HOST;
+	return move_to_group(t, p, (u32)a[1]);
+}
+
+long client_setsid(struct task *t, long a[6])
+{
+	struct ck *ck = t->ctx.ck;
+	struct proc *p = t->proc;
+	long r;
+
+	(void)a;
+	if (p->pgid == p->pid)
+		return -EPERM;
+	r = SYS(setsid);
+	/* From afar: here it leads a group already, which no terminal knows. */
+	if (is_remote(p))
+		r = relay_own(t, HIO_SETSID, 0, 0);
+	if (r < 0)
+		return r;
+	ck_lock(&t->ctx, ck);
+	TX_SET(ck, p->pgid, p->pid);
+	TX_SET(ck, p->sid, p->pid);
+	TX_SET(ck, p->host_pgid, p->host_pid);
+	ck_unlock(ck);
+	return (long)p->pid;
+}
+
+/* --- signals ------------------------------------------------------------------------------------ */
+
+/* How a signal is sent: kill, tgkill and the like as one thing. info: rt_sigqueueinfo's, or NULL. */
+struct sending {
+	u32 sig;
+	const void *info;
+};
+#define INFO_SIZE 128
+
+/* On another core, or with group on each that has members. -ESRCH: nobody there. */
+static long send_far(struct task *t, u32 core, u32 pid, bool group, const struct sending *s)
+{
+	struct cred cred = t->proc->cred;
+	struct req_SIGNAL q = {
+		.pid = pid,
+		.sig = s->sig,
+		.group = group,
+		.info = {(void *)s->info, s->info ? INFO_SIZE : 0, 0},
+		.cred = &cred,
+	};
+	struct rep_SIGNAL p;
+
+	return rpc_signal(&t->ctx, core, &q, &p);
+}
+
+/* -ESRCH when no other core has it; else what the first that has it says. */
+static long send_anywhere(struct task *t, u32 pid, const struct sending *s)
+{
+	u32 cores = t->ctx.isl->super->cores, core;
+	long r;
+
+	for (core = 0; core < cores; core++) {
+		if (core == t->ctx.core)
+			continue;
+		r = send_far(t, core, pid, false, s);
+		if (r != -ESRCH)
+			return r;
+	}
+	return -ESRCH;
+}
+
+/* Where a pid is. Here: its host pid. A proxy: 0, and *core is where the program runs. Unknown:
+ * 0, and *core is MAX_CORES. */
+static u32 locate(struct task *t, u32 pid, u32 *core)
+{
+	struct ck *ck = t->ctx.ck;
+	struct proc *p;
+	u32 host_pid = 0;
+
+	*core = MAX_CORES;
+	ck_lock(&t->ctx, ck);
+	p = proc_by_pid(ck, pid);
+	if (p && p->state == PROC_PROXY)
+		*core = p->target_core;
+	else if (p)
+		host_pid = p->host_pid;
+	ck_unlock(ck);
+	return host_pid;
+}
+
+/* To one process: 0, an error, or CLIENT_HOST with *pid translated. */
+static long send_to(struct task *t, long *pid, const struct sending *s)
+{
+	u32 core, host_pid = locate(t, (u32)*pid, &core);
+	long r;
+
+	if (host_pid) {
+		*pid = (long)host_pid;
+		return CLIENT_HOST;
+	}
+	if (core != MAX_CORES)
+		return send_far(t, core, (u32)*pid, false, s);
+	r = t->ctx.isl->super->cores > 1 ? send_anywhere(t, (u32)*pid, s) : -ESRCH;
+	return r == -ESRCH ? CLIENT_HOST : r;
+}
+
+#define KILL_BATCH 64
+
+/* Members of a group (0: all processes) on this core, but the caller: at most KILL_BATCH whose
+ * host pid is over `after`, in ascending order. */
+static u32 group_members(struct task *t, u32 pgid, u32 after, u32 *pids)
+{
+	struct ck *ck = t->ctx.ck;
+	struct proc_root *r = proc_root(ck);
+	u32 n = 0, i;
+	struct list *l;
+
+	ck_lock(&t->ctx, ck);
+	for (l = r->all.next; l != &r->all; l = l->next) {
+		struct proc *p = LIST_ENTRY(l, struct proc, all);
+
+		if (p->state != PROC_RUNNING || p == t->proc || p->host_pid <= after ||
+		    (p->flags & PROC_TOOL) || (pgid && p->pgid != pgid))
+			continue;
+		if (n == KILL_BATCH && p->host_pid >= pids[n - 1])
+			continue;
+		i = n < KILL_BATCH ? n++ : n - 1;
+		for (; i && pids[i - 1] > p->host_pid; i--)
+			pids[i] = pids[i - 1];
+		pids[i] = p->host_pid;
+	}
+	ck_unlock(ck);
+	return n;
+}
+
+struct tally {
+	u32 sent, refused;
+};
+
+static void tally_add(struct tally *n, long r)
+{
+	if (!r)
+		n->sent++;
+	else if (r == -EPERM)
+		n->refused++;
+}
+
+static void send_members_here(struct task *t, u32 pgid, const struct sending *s, struct tally *n)
+{
+	u32 pids[KILL_BATCH], count, i, after = 0;
+
+	do {
+		count = group_members(t, pgid, after, pids);
+		for (i = 0; i < count; i++)
+			tally_add(n, SYS(kill, pids[i], s->sig));
+		after = count ? pids[count - 1] : after;
+	} while (count == KILL_BATCH);
+}
+
+/* kill(0), kill(-pgid), kill(-1): here one by one, elsewhere by each core for itself, the caller
+ * last, since the signal may end it. */
+static long send_group(struct task *t, long a[6], u32 pgid, const struct sending *s)
+{
+	u32 cores = t->ctx.isl->super->cores, core;
+	bool self = pgid && t->proc->pgid == pgid;
+	struct tally n = {0};
+
+	for (core = 0; core < cores; core++) {
+		if (core == t->ctx.core)
+			send_members_here(t, pgid, s, &n);
+		else
+			tally_add(&n, send_far(t, core, pgid, true, s));
+	}
+	if (self) {
+		a[0] = (long)t->proc->host_pid;
+		return CLIENT_HOST;
+	}
+	if (n.sent)
+		return 0;
+	if (n.refused)
+		return -EPERM;
+	return pgid ? CLIENT_HOST : -ESRCH; /* a group outside of Hare */
+}
+
+long client_kill(struct task *t, long a[6])
+{
+	struct sending s = {.sig = (u32)a[1]};
+	s32 pid = (s32)a[0];
+
+	if (s.sig > SIG_MAX)
+		return -EINVAL;
+	if (pid > 0)
+		return send_to(t, &a[0], &s);
+	if (pid == -1)
+		return send_group(t, a, 0, &s);
+	return send_group(t, a, pid ? (u32)-pid : t->proc->pgid, &s);
+}
+
+long client_rt_sigqueueinfo(struct task *t, long a[6])
+{
+	u8 info[INFO_SIZE];
+	struct sending s = {.sig = (u32)a[1], .info = info};
+
+	if (s.sig > SIG_MAX || (s32)a[0] <= 0)
+		return CLIENT_HOST;
+	if (user_read(info, (const void *)a[2], sizeof(info)))
+		return -EFAULT;
+	return send_to(t, &a[0], &s);
+}
+
+/* A thread: of this process, of another one here, or the main thread of one elsewhere. */
+static long send_thread(struct task *t, long *tgid, long *tid, const struct sending *s)
+{
+	struct proc *p = t->proc;
+	bool main_thread = *tgid == *tid;
+	long r;
+
+	if ((u32)*tgid == p->pid) {
+		*tgid = (long)p->host_pid;
+		if (main_thread)
+			*tid = (long)p->host_pid;
+		return CLIENT_HOST;
+	}
+	if ((s32)*tgid <= 0)
+		return CLIENT_HOST;
+	r = send_to(t, tgid, s);
+	if (r == CLIENT_HOST && main_thread)
+		*tid = *tgid;
+	return r;
+}
+
+long client_tgkill(struct task *t, long a[6])
+{
+	struct sending s = {.sig = (u32)a[2]};
+
+	if (s.sig > SIG_MAX)
+		return -EINVAL;
+	return send_thread(t, &a[0], &a[1], &s);
+}
+
+long client_rt_tgsigqueueinfo(struct task *t, long a[6])
+{
+	u8 info[INFO_SIZE];
+	struct sending s = {.sig = (u32)a[2], .info = info};
+
+	if (s.sig > SIG_MAX)
+		return CLIENT_HOST;
+	if (user_read(info, (const void *)a[3], sizeof(info)))
+		return -EFAULT;
+	return send_thread(t, &a[0], &a[1], &s);
+}
+
+long client_tkill(struct task *t, long a[6])
+{
+	struct sending s = {.sig = (u32)a[1]};
+
+	if (s.sig > SIG_MAX)
+		return -EINVAL;
+	if ((u32)a[0] == t->proc->pid) {
+		a[0] = (long)t->proc->host_pid;
+		return CLIENT_HOST;
+	}
+	/* Another thread of ours, or a process's main thread. */
+	return (s32)a[0] > 0 ? send_to(t, &a[0], &s) : CLIENT_HOST;
+}
+
+/* The process that a pidfd means, as /proc/self/fdinfo says. */
+static u32 pidfd_pid(int fd)
+{
+	char path[40], text[512];
+	const char *at;
+	long f, n;
+	u32 pid = 0;
+
+	str_format(path, sizeof(path), "/proc/thread-self/fdinfo/%d", fd);
+	f = SYS(open, path, 0x80000 /* O_CLOEXEC */, 0);
+	if (sys_failed(f))
+		return 0;
+	n = SYS(read, f, text, sizeof(text) - 1);
+	SYS(close, f);
+	text[n > 0 ? n : 0] = 0;
+	for (at = text; at && strncmp(at, "Pid:\t", 5); at = strchr(at, '\n'))
+		if (*at == '\n')
+			at++;
+	for (at = at ? at + 5 : ""; *at >= '0' && *at <= '9'; at++)
+		pid = pid * 10 + (u32)(*at - '0');
+	return pid;
+}
+
+/* A pidfd is the host's: of a process elsewhere it is the proxy's, which SIGKILL and SIGSTOP
+ * would reach without the program knowing. */
+long client_pidfd_send_signal(struct task *t, long a[6])
+{
+	struct sending s = {.sig = (u32)a[1]};
+	u8 info[INFO_SIZE];
+	u32 pid, core;
+
+	if (t->ctx.isl->super->cores == 1 || s.sig > SIG_MAX)
+		return CLIENT_HOST;
+	pid = pidfd_pid((int)a[0]);
+	if (!pid || locate(t, pid, &core) || core == MAX_CORES)
+		return CLIENT_HOST;
+	if (a[2]) {
+		if (user_read(info, (const void *)a[2], sizeof(info)))
+			return -EFAULT;
+		s.info = info;
+	}
+	return send_far(t, core, pid, false, &s);
+}
+
+/* --- CPUs: a program sees Hare's cores ----------------------------------------------------------- */
+
+static u64 all_cores(const struct task *t)
+{
+	u32 cores = t->ctx.isl->super->cores;
+
+	return cores >= 64 ? ~0ULL : (1ULL << cores) - 1;
+}
+
+/* The process that sched_*affinity means: numbers of our own threads mean ourselves. NULL: one
+ * that this core does not know. Lock held. */
+static struct proc *affinity_of(struct task *t, u32 pid)
+{
+	if (!pid || pid == t->ctx.tid || pid == t->proc->pid)
+		return t->proc;
+	return proc_by_pid(t->ctx.ck, pid);
+}
+
+long client_sched_getaffinity(struct task *t, long a[6])
+{
+	struct ck *ck = t->ctx.ck;
+	size_t size = (size_t)(u32)a[1];
+	struct proc *p;
+	u64 mask = 0;
+
+	if (size * 8 < t->ctx.isl->super->cores || (size & (sizeof(u64) - 1)))
+		return -EINVAL;
+	ck_lock(&t->ctx, ck);
+	p = affinity_of(t, (u32)a[0]);
+	if (p)
+		mask = p->affinity & all_cores(t);
+	ck_unlock(ck);
+	if (!p) { /* a thread of ours, or nobody's */
+		if (SYS(tgkill, t->proc->host_pid, a[0], 0))
+			return -ESRCH;
+		mask = t->proc->affinity & all_cores(t);
+	}
+	return user_write((void *)a[2], &mask, sizeof(mask)) ? -EFAULT : (long)sizeof(mask);
+}
+
+/* Decides where the process's next exec may go: a running one stays where it is. */
+long client_sched_setaffinity(struct task *t, long a[6])
+{
+	struct ck *ck = t->ctx.ck;
+	struct proc *p;
+	u64 mask = 0;
+
+	if (user_read(&mask, (const void *)a[2], MIN((size_t)(u32)a[1], sizeof(mask))))
+		return -EFAULT;
+	mask &= all_cores(t);
+	if (!mask)
+		return -EINVAL;
+	ck_lock(&t->ctx, ck);
+	p = affinity_of(t, (u32)a[0]);
+	if (p)
+		TX_SET(ck, p->affinity, mask);
+	ck_unlock(ck);
+	if (!p && SYS(tgkill, t->proc->host_pid, a[0], 0))
+		return -ESRCH;
+	return 0;
+}
+
+long client_getcpu(struct task *t, long a[6])
+{
+	u32 node = 0;
+
+	if (a[0] && user_write((void *)a[0], &t->ctx.core, sizeof(u32)))
+		return -EFAULT;
+	if (a[1] && user_write((void *)a[1], &node, sizeof(node)))
+		return -EFAULT;
+	return 0;
+}
+
+/* --- rights ------------------------------------------------------------------------------------ */
+
+/* The host's call, then what the file system is to think of the process. */
+static long change_ids(struct task *t, long nr, const long a[6])
+{
+	struct ck *ck = t->ctx.ck;
+	long r = sys_call6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+	struct cred cred;
+
+	if (sys_failed(r))
+		return r;
+	cred_read(t, &cred);
+	ck_lock(&t->ctx, ck);
+	tx_save(ck, &t->proc->cred, ALIGN_DOWN(sizeof(cred), (size_t)8));
+	TX_SET(ck, t->proc->cred.groups[CRED_GROUPS_MAX - 1],
+	       t->proc->cred.groups[CRED_GROUPS_MAX - 1]);
+	t->proc->cred = cred;
+	ck_unlock(ck);
+	return r;
+}
+
+#define CHANGES_IDS(name)                                                              \
+	long client_##name(struct task *t, long a[6])                                  \
+	{                                                                              \
+		return change_ids(t, __NR_##name, a);                                  \
+	}
+CHANGES_IDS(setuid)
+CHANGES_IDS(setgid)
+CHANGES_IDS(setreuid)
+CHANGES_IDS(setregid)
+CHANGES_IDS(setresuid)
+CHANGES_IDS(setresgid)
+CHANGES_IDS(setfsuid)
+CHANGES_IDS(setfsgid)
+CHANGES_IDS(setgroups)
+
+/* What another core could not give it: from now on the process and its children stay here. */
+static void stay_here(struct task *t)
+{
+	struct ck *ck = t->ctx.ck;
+
+	ck_lock(&t->ctx, ck);
+	TX_SET(ck, t->proc->flags, t->proc->flags | PROC_STAY);
+	ck_unlock(ck);
+}
+
+#define STAYS(name)                                                                    \
+	long client_##name(struct task *t, long a[6])                                  \
+	{                                                                              \
+		(void)a;                                                               \
+		stay_here(t);                                                          \
+		return CLIENT_HOST;                                                    \
+	}
+STAYS(capset)
+STAYS(unshare)
+STAYS(setns)
+
+/* --- the hare command inside ------------------------------------------------------------------- */
+
+long client_hare(struct task *t, long a[6])
+{
+	const struct super *s = t->ctx.isl->super;
+	struct hare_info info = {
+		.boot_id = s->boot_id,
+		.core = t->ctx.core,
+		.cores = s->cores,
+		.islands = s->islands,
+		.pid = t->proc->pid,
+	};
+
+	switch (a[0]) {
+	case HARE_INFO:
+		return user_write((void *)a[1], &info, sizeof(info)) ? -EFAULT : 0;
+	case HARE_MKDIR:
+		return client_mkdir_distributed(t, (const char *)a[1], (u32)a[2]);
+	default:
+		return -EINVAL;
+	}
+}

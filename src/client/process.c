@@ -1,0 +1,562 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Life of a process as its core kernel sees it: attach, threads, fork, leaving, and what is done
+ * for one that was killed. (Thesis section 3.6.) Called by src/intercept around the host's own
+ * clone, execve and exit_group, and by the agent and by parents for the dead.
+ *
+ *   fork    prepare: entry NEW with copies of descriptors and cwd; host's clone; the child
+ *           enters its host pid and is RUNNING. A maker killed in between leaves a NEW entry
+ *           without host pid, which the agent drops when no child has claimed it for a while.
+ *   exit    closes everything, frees the entry. A process that still has other threads only
+ *           says that it is EXITING: they may be in the middle of a call and are gone only when
+ *           the host process is, so its parent's wait or the agent does the rest.
+ *   killed  the same: client_reap, by whoever sees the end first. It may itself be killed at
+ *           any point and is then done again by the next one.
+ */
+#include <asm/errno.h>
+#include <linux/sched.h>
+#include <linux/time_types.h>
+
+#include "base/str.h"
+#include "base/sys.h"
+#include "client/process.h"
+
+#define NAP_NS 100000
+#define NAPS_MAX 20000 /* two seconds */
+
+static struct island g_island;
+
+static void nap(void)
+{
+	struct __kernel_timespec t = {.tv_nsec = NAP_NS};
+
+	SYS(nanosleep, &t, 0);
+}
+
+/* --- attach ------------------------------------------------------------------------------------- */
+
+static long map_island(const struct mem_fds *memfds, u32 core)
+{
+	struct super head;
+	long r;
+
+	if (g_island.super)
+		return core < g_island.super->cores ? 0 : -EINVAL;
+	r = SYS(pread64, memfds->dram, &head, offsetof(struct super, model), 0);
+	if (sys_failed(r))
+		return r;
+	if (head.magic != SUPER_MAGIC || core >= head.cores)
+		return -EINVAL;
+	return mem_map(&g_island, memfds, mem_island_of(&head, core));
+}
+
+static void ctx_init(struct task *t, u32 core)
+{
+	t->ctx = (struct ctx){
+		.isl = &g_island,
+		.ck = mem_ck(&g_island, core),
+		.core = core,
+		.tid = (u32)SYS(gettid),
+	};
+}
+
+/* Slots are never short for long: the number of threads is bounded by PROC_THREADS_MAX. */
+static void slot_take(struct task *t)
+{
+	t->ctx.slot = 0;
+	while (msg_slot_take(&t->ctx) == -EAGAIN)
+		nap();
+}
+
+long client_attach(struct task *t, const struct mem_fds *memfds, u32 core)
+{
+	struct ck *ck;
+	long r = map_island(memfds, core);
+
+	if (r)
+		return r;
+	rpc_init();
+	ctx_init(t, core);
+	ck = t->ctx.ck;
+	ck_lock(&t->ctx, ck);
+	t->proc = proc_by_host_pid(ck, (u32)SYS(getpid));
+	ck_unlock(ck);
+	if (!t->proc)
+		return -ESRCH;
+	slot_take(t);
+	return 0;
+}
+
+long client_attach_core(struct task *t, const struct mem_fds *memfds, u32 core)
+{
+	long r = map_island(memfds, core);
+
+	if (r)
+		return r;
+	rpc_init();
+	ctx_init(t, core);
+	return msg_slot_take(&t->ctx);
+}
+
+struct island *client_island(void)
+{
+	return &g_island;
+}
+
+void cred_read(struct task *t, struct cred *cred)
+{
+	u32 *groups = (u32 *)t->bounce;
+	long n = SYS(getgroups, CLIENT_BOUNCE_SIZE / sizeof(u32), groups);
+
+	cred->uid = (u32)SYS(setfsuid, -1);
+	cred->gid = (u32)SYS(setfsgid, -1);
+	cred->ngroups = n > 0 ? MIN((u32)n, CRED_GROUPS_MAX) : 0;
+	memcpy(cred->groups, groups, cred->ngroups * sizeof(u32));
+}
+
+static void fill_from_host(struct proc *p, const struct super *s, u32 core)
+{
+	p->pid = (u32)SYS(getpid);
+	p->ppid = p->host_ppid = (u32)SYS(getppid);
+	p->pgid = p->host_pgid = (u32)SYS(getpgid, 0);
+	p->sid = (u32)SYS(getsid, 0);
+	p->placement = s->placement;
+	p->next_core = (core + 1) % s->cores;
+	p->start_ns = host_monotonic_ns();
+	str_copy(p->comm, "hare", sizeof(p->comm));
+}
+
+long client_attach_tool(struct task *t, const struct mem_fds *memfds, u32 core)
+{
+	struct cred cred;
+	struct ck *ck;
+	u32 mask = (u32)SYS(umask, 022);
+	long r = client_attach_core(t, memfds, core);
+
+	SYS(umask, mask);
+	if (r)
+		return r;
+	ck = t->ctx.ck;
+	cred_read(t, &cred);
+	ck_lock(&t->ctx, ck);
+	t->proc = proc_root(ck)->halting ? NULL : proc_new(ck);
+	if (t->proc) {
+		fill_from_host(t->proc, g_island.super, core);
+		t->proc->cred = cred;
+		t->proc->umask = mask;
+		t->proc->flags = PROC_TOOL;
+		t->proc->state = PROC_RUNNING;
+		proc_set_host_pid(ck, t->proc, t->proc->pid);
+	}
+	ck_unlock(ck);
+	if (!t->proc)
+		return -ENOSPC;
+	agent_wake(t);
+	return fdtable_new(t, &t->proc->fds, true);
+}
+
+void client_tool_becomes_program(struct task *t)
+{
+	struct ck *ck = t->ctx.ck;
+
+	ck_lock(&t->ctx, ck);
+	TX_SET(ck, t->proc->flags, t->proc->flags & ~PROC_TOOL);
+	ck_unlock(ck);
+}
+
+/* The agent looks at new processes some time after the first of them came. */
+void agent_wake(struct task *t)
+{
+	struct proc_root *r = proc_root(t->ctx.ck);
+
+	if (__atomic_load_n(&r->wake_agent, __ATOMIC_RELAXED))
+		return;
+	__atomic_store_n(&r->wake_agent, 1, __ATOMIC_SEQ_CST);
+	msg_ring(t->ctx.isl, t->ctx.core, 0);
+}
+
+/* --- threads ------------------------------------------------------------------------------------ */
+
+static bool thread_room(struct ck *ck)
+{
+	struct proc_root *r = proc_root(ck);
+
+	return !r->halting && r->threads < PROC_THREADS_MAX;
+}
+
+static void thread_count(struct task *t, u32 delta)
+{
+	struct ck *ck = t->ctx.ck;
+
+	ck_lock(&t->ctx, ck);
+	TX_ADD(ck, t->proc->threads, delta);
+	TX_ADD(ck, proc_root(ck)->threads, (u64)(s64)(s32)delta);
+	ck_unlock(ck);
+}
+
+long client_thread_new(struct task *t, struct task *child)
+{
+	if (!thread_room(t->ctx.ck))
+		return -EAGAIN;
+	thread_count(t, 1);
+	child->ctx = t->ctx;
+	child->ctx.tid = 0;
+	child->ctx.slot = 0;
+	child->proc = t->proc;
+	child->flags = t->flags;
+	return 0;
+}
+
+void client_thread_run(struct task *child, s32 tid)
+{
+	child->ctx.tid = (u32)tid;
+	slot_take(child);
+}
+
+/* Also for a thread that the host refused to make: then t has no tid, and the caller's is as
+ * good for the lock as any that lives. */
+void client_thread_exit(struct task *t)
+{
+	if (!t->ctx.tid)
+		t->ctx.tid = (u32)SYS(gettid);
+	msg_slot_give(&t->ctx);
+	thread_count(t, (u32)-1);
+}
+
+/* --- fork --------------------------------------------------------------------------------------- */
+
+static void inherit(struct ck *ck, struct proc *p, struct proc *c, u64 clone_flags, u32 cores)
+{
+	bool sibling = clone_flags & CLONE_PARENT;
+
+	c->maker = p->host_pid;
+	c->ppid = sibling ? p->ppid : p->pid;
+	c->host_ppid = sibling ? p->host_ppid : p->host_pid;
+	c->pgid = p->pgid;
+	c->host_pgid = p->host_pgid;
+	c->sid = p->sid;
+	c->umask = p->umask;
+	c->cred = p->cred;
+	c->placement = p->placement;
+	c->next_core = p->next_core;
+	c->affinity = p->affinity;
+	c->distribute = p->distribute;
+	c->flags = p->flags & (PROC_STAY | PROC_TOOL);
+	c->start_ns = host_monotonic_ns();
+	memcpy(c->comm, p->comm, sizeof(c->comm));
+	/* Each child starts the round one core further (thesis 3.6.1). */
+	if (p->placement == PLACE_ROUND_ROBIN && cores > 1)
+		TX_SET(ck, p->next_core, (p->next_core + 1) % cores);
+}
+
+static struct proc *entry_for_child(struct task *t, u64 clone_flags)
+{
+	struct ck *ck = t->ctx.ck;
+	struct proc *p = t->proc, *c = NULL;
+
+	ck_lock(&t->ctx, ck);
+	if (thread_room(ck))
+		c = proc_new(ck);
+	if (c) {
+		inherit(ck, p, c, clone_flags, t->ctx.isl->super->cores);
+		if (p->exe && proc_set_exe(ck, c, p->exe)) {
+			ck_abort(ck);
+			c = NULL;
+		} else if ((clone_flags & CLONE_FILES) && p->fds) {
+			TX_ADD(ck, p->fds->refs, 1);
+			c->fds = p->fds;
+		}
+	}
+	ck->counter[COUNT_FORKS]++;
+	ck_unlock(ck);
+	return c;
+}
+
+long client_fork_prepare(struct task *t, u64 clone_flags, struct proc **child)
+{
+	struct proc *p = t->proc, *c = entry_for_child(t, clone_flags);
+	long r = 0;
+
+	if (!c)
+		return -EAGAIN;
+	if (p->cwd)
+		r = cwd_set(t, c, p->cwd, p->cwd_dflags);
+	if (!r && !c->fds && p->fds)
+		r = fdtable_copy(t, p->fds, &c->fds);
+	if (r) {
+		client_fork_parent(t, c, r);
+		return r == -ENOSPC ? -ENOMEM : r;
+	}
+	*child = c;
+	return 0;
+}
+
+void client_fork_child(struct task *t, struct proc *child, s32 tid)
+{
+	struct ck *ck = t->ctx.ck;
+	bool mine;
+
+	t->ctx.tid = (u32)tid;
+	t->proc = child;
+	ck_lock(&t->ctx, ck);
+	mine = child->state == PROC_NEW && !proc_root(ck)->halting;
+	if (mine) {
+		TX_SET(ck, child->pid, (u32)tid);
+		TX_SET(ck, child->state, PROC_RUNNING);
+		proc_set_host_pid(ck, child, (u32)tid);
+		ck->counter[COUNT_PROCS]++;
+	}
+	ck_unlock(ck);
+	if (!mine) /* the instance ends, or nobody expected us any more */
+		SYS(exit_group, 128 + 9);
+	agent_wake(t);
+	slot_take(t);
+}
+
+void client_fork_parent(struct task *t, struct proc *child, long result)
+{
+	if (!sys_failed(result))
+		return; /* the entry is the child's now, which may be gone already */
+	proc_release(t, child);
+	proc_drop(t, child);
+}
+
+/* --- leaving ------------------------------------------------------------------------------------ */
+
+/* A task that acts for another process of its core: whoever looks at t->proc sees that one. */
+static struct proc *act_for(struct task *t, struct proc *p)
+{
+	struct proc *self = t->proc;
+
+	t->proc = p;
+	return self;
+}
+
+static void intents_recover(struct task *t, struct proc *p)
+{
+	struct ck *ck = t->ctx.ck;
+
+	for (;;) {
+		struct intent_node *n = NULL;
+		struct intent it;
+
+		ck_lock(&t->ctx, ck);
+		if (!list_empty(&p->intents)) {
+			n = LIST_ENTRY(p->intents.next, struct intent_node, link);
+			it = n->it;
+		}
+		ck_unlock(ck);
+		if (!n)
+			return;
+		(void)client_intent_recover(&t->ctx, ck, &it);
+		ck_lock(&t->ctx, ck);
+		tx_list_del(ck, &n->link);
+		ck_free(ck, n);
+		ck->counter[COUNT_RECOVERIES]++;
+		ck_unlock(ck);
+	}
+}
+
+/* Closes what a process holds, whoever does it, as often as it is called. */
+void proc_release(struct task *t, struct proc *p)
+{
+	struct proc *self = act_for(t, p);
+
+	intents_recover(t, p);
+	if (p->pass)
+		exec_pass_undo(t, p);
+	if (p->fds)
+		fdtable_put(t, &p->fds);
+	if (p->cwd)
+		(void)cwd_set(t, p, 0, 0);
+	t->proc = self;
+}
+
+static void drop_hio(struct ck *ck, struct proc *p)
+{
+	while (!list_empty(&p->hio)) {
+		struct list *l = p->hio.next;
+
+		tx_list_del(ck, l);
+		ck_free(ck, l); /* the link is a hio's first member */
+	}
+}
+
+void proc_drop(struct task *t, struct proc *p)
+{
+	struct ck *ck = t->ctx.ck;
+
+	ck_lock(&t->ctx, ck);
+	drop_hio(ck, p);
+	proc_free(ck, p);
+	ck_unlock(ck);
+}
+
+static void set_state(struct task *t, struct proc *p, u32 state)
+{
+	struct ck *ck = t->ctx.ck;
+
+	ck_lock(&t->ctx, ck);
+	TX_SET(ck, p->state, state);
+	ck_unlock(ck);
+}
+
+void client_exit(struct task *t, int status)
+{
+	struct proc *p = t->proc;
+
+	(void)status;
+	if (p->threads > 1) {
+		set_state(t, p, PROC_EXITING);
+		agent_wake(t);
+		return;
+	}
+	proc_release(t, p);
+	msg_slot_give(&t->ctx);
+	/* Of a program that a proxy waits for the agent has still to tell the end. */
+	if (p->proxy_core != MAX_CORES)
+		set_state(t, p, PROC_EXITING);
+	else
+		proc_drop(t, p);
+	t->proc = NULL;
+}
+
+/* One reaper at a time; one that was killed is replaced. */
+static bool reap_claim(struct task *t, struct proc *p)
+{
+	struct ck *ck = t->ctx.ck;
+
+	if (p->reaper && p->reaper != t->ctx.tid && !ck_thread_dead(p->reaper))
+		return false;
+	TX_SET(ck, p->reaper, t->ctx.tid);
+	if (p->state != PROC_PROXY)
+		TX_SET(ck, p->state, PROC_EXITING);
+	return true;
+}
+
+/* The entry of a dead process, claimed; NULL when there is none (*busy: or another reaps). */
+static struct proc *reap_find(struct task *t, u32 host_pid, bool *busy)
+{
+	struct ck *ck = t->ctx.ck;
+	struct proc *p;
+
+	*busy = false;
+	ck_lock(&t->ctx, ck);
+	p = proc_by_host_pid(ck, host_pid);
+	if (p && !reap_claim(t, p)) {
+		*busy = true;
+		p = NULL;
+	}
+	ck_unlock(ck);
+	return p;
+}
+
+/* The program of a proxy that was killed must end with it. */
+static void kill_program(struct task *t, struct proc *p)
+{
+	struct req_SIGNAL q = {.pid = p->pid, .sig = 9};
+	struct rep_SIGNAL rep;
+	struct cred root = {0};
+
+	if (p->state != PROC_PROXY || p->target_core == MAX_CORES || p->flags & PROC_REPORTED)
+		return;
+	q.cred = &root;
+	(void)rpc_signal(&t->ctx, p->target_core, &q, &rep);
+}
+
+static void reap(struct task *t, struct proc *p)
+{
+	kill_program(t, p);
+	relay_forget(t, p);
+	proc_release(t, p);
+	if (p->proxy_core == MAX_CORES)
+		proc_drop(t, p); /* else the agent tells the proxy and drops it */
+}
+
+void client_reap(struct task *t, u32 host_pid)
+{
+	bool busy;
+	u32 naps = 0;
+
+	do {
+		struct proc *p = reap_find(t, host_pid, &busy);
+
+		if (p)
+			reap(t, p);
+		if (busy)
+			nap();
+	} while (busy && naps++ < NAPS_MAX);
+}
+
+void client_reap_new(struct task *t, struct proc *p)
+{
+	proc_release(t, p);
+	proc_drop(t, p);
+}
+
+/* --- waiting for children --------------------------------------------------------------------- */
+
+#define W_EXITED(st) (((st)&0x7f) == 0)
+#define W_SIGNALED(st) (((st)&0x7f) && ((st)&0x7f) != 0x7f)
+#define W_NOWAIT 0x01000000
+
+static long wait_result(long r)
+{
+	return r == -EINTR ? -HARE_ERESTARTSYS : r;
+}
+
+/* A group by the number that the host knows it by. */
+static long host_group_arg(struct task *t, long pid)
+{
+	return pid < -1 && (u32)-pid == t->proc->pgid && t->proc->pgid != t->proc->host_pgid ?
+		       0 : pid;
+}
+
+/* Children are children of the host too: of one that is on another core its proxy is. What a
+ * killed child or one with threads left open is closed before the wait returns, so that its
+ * parent finds what the child wrote. */
+long client_wait4(struct task *t, long a[6])
+{
+	int status = 0;
+	long r = host_block(__NR_wait4, host_group_arg(t, (int)a[0]), (long)&status, a[2], a[3],
+			    0, 0);
+
+	if (r <= 0)
+		return wait_result(r);
+	if (W_EXITED(status) || W_SIGNALED(status))
+		client_reap(t, (u32)r);
+	if (a[1] && user_write((void *)a[1], &status, sizeof(status)))
+		return -EFAULT;
+	return r;
+}
+
+/* The part of siginfo_t that waitid fills. */
+struct wait_info {
+	s32 signo, error, code, pad;
+	s32 pid;
+	u32 uid;
+	s32 status;
+};
+
+#define P_PGID_ 2
+#define CLD_DUMPED_ 3
+
+long client_waitid(struct task *t, long a[6])
+{
+	union {
+		struct wait_info w;
+		u8 room[128];
+	} info = {0};
+	long id = a[1], r;
+
+	if (a[0] == P_PGID_ && (u32)id == t->proc->pgid && t->proc->pgid != t->proc->host_pgid)
+		id = 0;
+	r = host_block(__NR_waitid, a[0], id, (long)&info, a[3], a[4], 0);
+	if (r < 0)
+		return wait_result(r);
+	if (info.w.pid && info.w.code <= CLD_DUMPED_ && !(a[3] & W_NOWAIT))
+		client_reap(t, (u32)info.w.pid);
+	if (a[2] && user_write((void *)a[2], &info.w, sizeof(info.w)))
+		return -EFAULT;
+	return r;
+}

@@ -1,0 +1,703 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Path walk (thesis, section 3.7.1: one lookup per component, at the server of each).
+ *
+ * A path starts in Hare or on the host and may cross over, in both directions, any number of
+ * times:
+ *   into Hare    an absolute path below super.at (textually: slashes, "." and ".." before that
+ *                point are resolved by their text alone, the host's symlinks are not followed);
+ *                a relative path of a host directory that does the same; /proc/self/fd/N and
+ *                the like when they name something of Hare
+ *   to the host  ".." at Hare's root; a symlink to an absolute path that is not below super.at.
+ *                From there on the rest of the path is the host's.
+ *
+ * A symlink's target and what follows it are put together in one of two buffers in t->bounce
+ * (the text being read is in the other one, or the program's path). Nothing else is copied but
+ * the last name.
+ */
+#include "client/path.h"
+
+/* A walk in progress inside Hare. */
+struct cursor {
+	u64 dir;
+	u32 dflags;
+	u32 links;        /* symlinks followed so far */
+	u32 text;         /* which buffer the next expansion goes to */
+	u32 flags;        /* WALK_* */
+	u64 floor;        /* WALK_BENEATH, WALK_IN_ROOT: the directory that it may not leave */
+	u32 floor_dflags;
+	const char *rest; /* what is still to be walked */
+};
+
+/* --- between host and Hare ------------------------------------------------------------------ */
+
+static size_t component(const char *p)
+{
+	size_t n = 0;
+
+	while (p[n] && p[n] != '/')
+		n++;
+	return n;
+}
+
+/* Cheap test: only a path with the last name of super.at in it can enter Hare by its text. */
+static bool mentions_at(const struct super *s, const char *path)
+{
+	const char *leaf = strrchr(s->at, '/');
+	size_t want = strlen(leaf ? leaf + 1 : s->at);
+
+	while (*path) {
+		size_t n = component(path);
+
+		if (n == want && !memcmp(path, leaf ? leaf + 1 : s->at, n))
+			return true;
+		path += n;
+		while (*path == '/')
+			path++;
+	}
+	return false;
+}
+
+/* Follows the text of `path` from the host directory `base` (absolute; "" is the root). Where
+ * that arrives at super.at, returns what is left of path; NULL when it never does. `base` is
+ * used as scratch: WALK_TEXT_SIZE bytes. */
+static const char *enters_hare(const struct super *s, char *base, const char *path)
+{
+	size_t len = strlen(base);
+
+	while (len && base[len - 1] == '/')
+		len--;
+	for (;;) {
+		size_t n;
+
+		while (*path == '/')
+			path++;
+		n = component(path);
+		if (!n)
+			return NULL;
+		if (n == 2 && path[0] == '.' && path[1] == '.') {
+			while (len && base[--len] != '/')
+				;
+		} else if (n != 1 || path[0] != '.') {
+			if (len + n + 2 > WALK_TEXT_SIZE)
+				return NULL;
+			base[len++] = '/';
+			memcpy(base + len, path, n);
+			len += n;
+			if (len == s->at_len && !memcmp(base, s->at, len))
+				return path + n;
+		}
+		path += n;
+	}
+}
+
+/* An absolute path: what is left of it below Hare's root, or NULL for the host's. */
+static const char *enters_absolute(struct task *t, const char *path)
+{
+	const struct super *s = t->ctx.isl->super;
+	const char *end = path + s->at_len;
+	char *scratch = WALK_TEXT(t, 2);
+
+	if (!strncmp(path, s->at, s->at_len) && (*end == '\0' || *end == '/'))
+		return end;
+	if (!mentions_at(s, path))
+		return NULL;
+	scratch[0] = '\0';
+	return enters_hare(s, scratch, path);
+}
+
+/* A path relative to a host directory: fd, or AT_FDCWD. */
+static const char *enters_relative(struct task *t, int dirfd, const char *path)
+{
+	char *scratch = WALK_TEXT(t, 2);
+	char link[32];
+	long n;
+
+	if (!mentions_at(t->ctx.isl->super, path))
+		return NULL;
+	if (dirfd == AT_FDCWD)
+		str_copy(link, "/proc/self/cwd", sizeof(link));
+	else
+		str_format(link, sizeof(link), "/proc/self/fd/%d", dirfd);
+	n = SYS(readlink, link, scratch, PATH_LEN_MAX);
+	if (n <= 0 || scratch[0] != '/')
+		return NULL;
+	scratch[n] = '\0';
+	return enters_hare(t->ctx.isl->super, scratch, path);
+}
+
+/* --- /proc/self/fd/N and its relatives -------------------------------------------------------- */
+
+enum magic { MAGIC_NO, MAGIC_FD, MAGIC_CWD };
+
+static bool skip_prefix(const char **p, const char *prefix)
+{
+	size_t n = strlen(prefix);
+
+	if (strncmp(*p, prefix, n))
+		return false;
+	*p += n;
+	return true;
+}
+
+static bool read_number(const char **p, u32 *out)
+{
+	const char *s = *p;
+	u64 v = 0;
+
+	while (*s >= '0' && *s <= '9' && v < 1u << 31)
+		v = v * 10 + (u64)(*s++ - '0');
+	if (s == *p || v >= 1u << 31 || (*s && *s != '/'))
+		return false;
+	*p = s;
+	*out = (u32)v;
+	return true;
+}
+
+/* "self/", "thread-self/", "<own pid>/", "self/task/<tid>/" */
+static bool skip_own_process(const struct task *t, const char **p)
+{
+	u32 n;
+
+	if (!skip_prefix(p, "self/") && !skip_prefix(p, "thread-self/")) {
+		if (!read_number(p, &n) || (n != t->proc->pid && n != t->proc->host_pid) ||
+		    !skip_prefix(p, "/"))
+			return false;
+	}
+	if (skip_prefix(p, "task/") && (!read_number(p, &n) || !skip_prefix(p, "/")))
+		return false;
+	return true;
+}
+
+/* Paths by which the host's kernel would show the process's own descriptors and working
+ * directory. *rest: what follows. */
+static enum magic magic_path(const struct task *t, const char *path, u32 *fd, const char **rest)
+{
+	enum magic m = MAGIC_NO;
+	const char *p = path;
+
+	if (skip_prefix(&p, "/dev/")) {
+		if (!strcmp(p, "stdin") || !strcmp(p, "stdout") || !strcmp(p, "stderr")) {
+			*fd = p[3] == 'i' ? 0 : p[3] == 'o' ? 1 : 2;
+			*rest = p + strlen(p);
+			return MAGIC_FD;
+		}
+		if (skip_prefix(&p, "fd/") && read_number(&p, fd))
+			m = MAGIC_FD;
+	} else if (skip_prefix(&p, "/proc/") && skip_own_process(t, &p)) {
+		if (skip_prefix(&p, "fd/") && read_number(&p, fd))
+			m = MAGIC_FD;
+		else if (skip_prefix(&p, "cwd") && (!*p || *p == '/'))
+			m = MAGIC_CWD;
+	}
+	*rest = p;
+	return m;
+}
+
+/* What a walk ends at when its last component is no name: the root, ".", "..", a descriptor. */
+static void place_nameless(struct place *out, u64 ino, u32 type, u32 dflags)
+{
+	out->host = false;
+	out->dir = 0;
+	out->dir_dflags = 0;
+	out->type = type;
+	out->ino = ino;
+	out->dflags = dflags;
+	out->name_len = 0;
+	out->name[0] = '\0';
+	out->must_dir = false;
+	out->last_dot = false;
+	out->last_dotdot = false;
+	out->has_attr = false;
+	out->magic = false;
+}
+
+/* A description by itself: AT_EMPTY_PATH, /proc/self/fd/N. */
+static long place_ofd(struct task *t, int fd, struct ofd *o, struct place *out)
+{
+	u32 type = o->mode & HS_IFMT;
+
+	if (!type)
+		type = o->kind == OFD_DIR ? HS_IFDIR :
+		       o->kind == OFD_PIPE || o->kind == OFD_FIFO ? HS_IFIFO : HS_IFREG;
+	place_nameless(out, o->ino, type, o->dflags);
+	out->magic = true;
+	out->magic_fd = fd;
+	ofd_put(t, o);
+	return 0;
+}
+
+/* --- the walk inside Hare ---------------------------------------------------------------------- */
+
+/* Search permission in a directory, for "." and ".." where no lookup checks it. */
+static long may_search(struct task *t, u64 dir)
+{
+	struct perm p;
+	long r;
+
+	if (t->proc->cred.uid == 0)
+		return 0;
+	r = dir_perm_get(t, dir, &p);
+	if (r)
+		return r;
+	return perm_check(&t->proc->cred, p.mode | HS_IFDIR, p.uid, p.gid, MAY_EXEC);
+}
+
+static long to_host(struct place *out, const char *text, char *host_buf, bool *rewritten)
+{
+	out->host = true;
+	out->dir = 0;
+	out->ino = 0;
+	*rewritten = true;
+	if (str_copy(host_buf, text, PATH_LEN_MAX) >= PATH_LEN_MAX)
+		return -ENAMETOOLONG;
+	return 0;
+}
+
+/* ".." at the root: 0 when the rest re-enters Hare, 1 when it is the host's (out is filled). */
+static long leave_root(struct task *t, struct cursor *c, const char *rest, struct place *out,
+		       char *host_buf, bool *rewritten)
+{
+	const struct super *s = t->ctx.isl->super;
+	char *text = WALK_TEXT(t, c->text);
+	char *scratch = WALK_TEXT(t, 2);
+	const char *again;
+	size_t len = s->at_len;
+	long r;
+
+	while (len && s->at[--len] != '/')
+		;
+	memcpy(scratch, s->at, len);
+	scratch[len] = '\0';
+	again = enters_hare(s, scratch, rest);
+	if (again) {
+		c->rest = again;
+		return 0;
+	}
+	if (c->flags & (WALK_NO_XDEV | WALK_BENEATH))
+		return -EXDEV;
+	memcpy(text, s->at, len);
+	text[len] = '\0';
+	if (str_copy(text + len, *rest ? rest : "/", WALK_TEXT_SIZE - len) >= WALK_TEXT_SIZE - len)
+		return -ENAMETOOLONG;
+	r = to_host(out, text, host_buf, rewritten);
+	return r ? r : 1;
+}
+
+/* Goes to the parent. As leave_root. */
+static long step_up(struct task *t, struct cursor *c, const char *rest, struct place *out,
+		    char *host_buf, bool *rewritten)
+{
+	struct req_RESOLVE q;
+	struct rep_RESOLVE p;
+	long r;
+
+	if (c->flags & (WALK_BENEATH | WALK_IN_ROOT) && c->dir == c->floor) {
+		if (c->flags & WALK_BENEATH)
+			return -EXDEV;
+		c->rest = rest;
+		return may_search(t, c->dir);
+	}
+	if (c->dir == INO_ROOT) {
+		r = may_search(t, c->dir);
+		return r ? r : leave_root(t, c, rest, out, host_buf, rewritten);
+	}
+	q.dir = c->dir;
+	q.name.p = "..";
+	q.name.len = 2;
+	q.cred = &t->proc->cred;
+	q.want_attr = 0;
+	r = rpc_resolve(&t->ctx, ino_server(c->dir), &q, &p);
+	if (r)
+		return r;
+	c->dir = p.ino;
+	c->dflags = p.dflags;
+	c->rest = rest;
+	return 0;
+}
+
+/* A symlink: c->rest becomes its target followed by `rest`. As leave_root. */
+static long follow(struct task *t, struct cursor *c, u64 ino, const char *rest, struct place *out,
+		   char *host_buf, bool *rewritten)
+{
+	char *text = WALK_TEXT(t, c->text);
+	struct req_READLINK q = { .ino = ino };
+	struct rep_READLINK p = { .data = { .p = text, .cap = PATH_LEN_MAX } };
+	const char *inside;
+	size_t room;
+	long r;
+
+	if (c->flags & WALK_NO_SYMLINKS || c->links++ >= SYMLINKS_MAX)
+		return -ELOOP;
+	r = rpc_readlink(&t->ctx, ino_server(ino), &q, &p);
+	if (r)
+		return r;
+	room = WALK_TEXT_SIZE - p.data.len;
+	if (str_copy(text + p.data.len, rest, room) >= room)
+		return -ENAMETOOLONG;
+	c->text ^= 1;
+	c->rest = text;
+	if (text[0] != '/')
+		return 0;
+	if (c->flags & WALK_BENEATH)
+		return -EXDEV;
+	if (c->flags & WALK_IN_ROOT) {
+		c->dir = c->floor;
+		c->dflags = c->floor_dflags;
+		return 0;
+	}
+	inside = enters_absolute(t, text);
+	if (inside) {
+		c->dir = INO_ROOT;
+		c->dflags = ROOT_DFLAGS;
+		c->rest = inside;
+		return 0;
+	}
+	if (c->flags & WALK_NO_XDEV)
+		return -EXDEV;
+	r = to_host(out, text, host_buf, rewritten);
+	return r ? r : 1;
+}
+
+static void place_named(struct place *out, const struct cursor *c, const char *name, size_t len,
+			bool must_dir)
+{
+	out->host = false;
+	out->dir = c->dir;
+	out->dir_dflags = c->dflags;
+	out->name_len = (u32)len;
+	memcpy(out->name, name, len);
+	out->name[len] = '\0';
+	out->must_dir = must_dir;
+	out->last_dot = false;
+	out->last_dotdot = false;
+	out->has_attr = false;
+	out->magic = false;
+}
+
+/* The last name. 0: out is filled; 1: it is a symlink to be followed. */
+static long last_name(struct task *t, struct cursor *c, const char *name, size_t len,
+		      bool must_dir, struct place *out)
+{
+	long r;
+
+	place_named(out, c, name, len, must_dir);
+	out->ino = 0;
+	out->type = 0;
+	out->dflags = 0;
+	if (c->flags & WALK_NOLAST)
+		return 0;
+	r = cache_lookup(t, c->dir, c->dflags, name, len, (c->flags & WALK_ATTR) != 0, out);
+	if (r == -ENOENT && c->flags & WALK_PARENT)
+		return 0;
+	if (r)
+		return r;
+	if (out->type == HS_IFLNK) {
+		if (c->flags & WALK_FOLLOW || (must_dir && !(c->flags & WALK_PARENT)))
+			return 1;
+		if (c->flags & WALK_NO_SYMLINKS && !(c->flags & WALK_PARENT))
+			return -ELOOP;
+	}
+	if (must_dir && out->type != HS_IFDIR && !(c->flags & WALK_PARENT))
+		return -ENOTDIR;
+	return 0;
+}
+
+/* A name in the middle: into the directory that it names. As leave_root. */
+static long middle_name(struct task *t, struct cursor *c, const char *name, size_t len,
+			struct place *out, char *host_buf, bool *rewritten)
+{
+	long r = cache_lookup(t, c->dir, c->dflags, name, len, false, out);
+
+	if (r)
+		return r;
+	if (out->type == HS_IFLNK)
+		return follow(t, c, out->ino, name + len, out, host_buf, rewritten);
+	if (out->type != HS_IFDIR)
+		return -ENOTDIR;
+	c->dir = out->ino;
+	c->dflags = out->dflags;
+	c->rest = name + len;
+	return 0;
+}
+
+/* "." or "..". As leave_root; `last`: nothing follows. */
+static long dots(struct task *t, struct cursor *c, const char *p, size_t len, bool last,
+		 struct place *out, char *host_buf, bool *rewritten)
+{
+	long r;
+
+	if (len == 1) {
+		r = may_search(t, c->dir);
+		c->rest = p + len;
+	} else {
+		r = step_up(t, c, p + len, out, host_buf, rewritten);
+	}
+	if (r || !last)
+		return r;
+	/* leave_root may have come back in with more to walk. */
+	while (*c->rest == '/')
+		c->rest++;
+	if (*c->rest)
+		return 0;
+	place_nameless(out, c->dir, HS_IFDIR, c->dflags);
+	out->last_dot = len == 1;
+	out->last_dotdot = len == 2;
+	return 1;
+}
+
+static long walk_inside(struct task *t, struct cursor *c, struct place *out, char *host_buf,
+			bool *rewritten)
+{
+	for (;;) {
+		const char *p = c->rest;
+		const char *after;
+		size_t len;
+		long r;
+
+		while (*p == '/')
+			p++;
+		if (!*p) {
+			place_nameless(out, c->dir, HS_IFDIR, c->dflags);
+			return 0;
+		}
+		len = component(p);
+		if (unlikely(len > NAME_LEN_MAX))
+			return -ENAMETOOLONG;
+		for (after = p + len; *after == '/'; after++)
+			;
+		if (p[0] == '.' && (len == 1 || (len == 2 && p[1] == '.'))) {
+			r = dots(t, c, p, len, !*after, out, host_buf, rewritten);
+		} else if (*after) {
+			r = middle_name(t, c, p, len, out, host_buf, rewritten);
+		} else {
+			r = last_name(t, c, p, len, p[len] == '/', out);
+			if (r != 1)
+				return r;
+			r = follow(t, c, out->ino, p + len, out, host_buf, rewritten);
+		}
+		if (r)
+			return r < 0 ? r : 0;
+	}
+}
+
+/* --- where a walk starts ------------------------------------------------------------------------ */
+
+static long start_host(struct place *out)
+{
+	out->host = true;
+	out->dir = 0;
+	out->ino = 0;
+	return 0;
+}
+
+static void start_at(struct cursor *c, u64 dir, u32 dflags, const char *rest)
+{
+	c->dir = dir;
+	c->dflags = dflags;
+	c->floor = dir;
+	c->floor_dflags = dflags;
+	c->rest = rest;
+}
+
+/* At a descriptor: 0 to walk on from it, 1 when out is the result. */
+static long start_fd(struct task *t, int fd, const char *path, struct cursor *c, struct place *out)
+{
+	bool host;
+	struct ofd *o = fd_get(t, fd, &host);
+	long r = 0;
+
+	if (!o) {
+		start_host(out);
+		return host ? 1 : -EBADF;
+	}
+	if (!*path) {
+		place_ofd(t, fd, o, out);
+		return 1;
+	}
+	if ((o->mode & HS_IFMT) == HS_IFDIR || o->kind == OFD_DIR)
+		start_at(c, o->ino, o->dflags, path);
+	else
+		r = -ENOTDIR;
+	ofd_put(t, o);
+	return r;
+}
+
+/* /proc/self/...: as start_fd; 2 when the path is the host's. */
+static long start_magic(struct task *t, const char *path, struct cursor *c, struct place *out)
+{
+	const char *rest;
+	u32 fd = 0;
+	enum magic m = magic_path(t, path, &fd, &rest);
+
+	if (m == MAGIC_NO || c->flags & WALK_NO_MAGIC)
+		return 2;
+	/* The link itself is the host's business; path_stat.c knows its own cases. */
+	if (!*rest && !(c->flags & WALK_FOLLOW))
+		return 2;
+	if (m == MAGIC_FD)
+		return fd_is_host(t, (int)fd) ? 2 : start_fd(t, (int)fd, rest, c, out);
+	if (!t->proc->cwd)
+		return 2;
+	start_at(c, t->proc->cwd, t->proc->cwd_dflags, rest);
+	return 0;
+}
+
+static long start_absolute(struct task *t, const char *path, struct cursor *c, struct place *out)
+{
+	const char *rest;
+	long r;
+
+	rest = enters_absolute(t, path);
+	if (rest) {
+		start_at(c, INO_ROOT, ROOT_DFLAGS, rest);
+		return 0;
+	}
+	if (path[1] == 'p' || path[1] == 'd') {
+		r = start_magic(t, path, c, out);
+		if (r != 2)
+			return r;
+	}
+	start_host(out);
+	return 1;
+}
+
+static long start_relative(struct task *t, int dirfd, const char *path, struct cursor *c,
+			   struct place *out)
+{
+	const char *rest;
+
+	if (dirfd == AT_FDCWD && t->proc->cwd) {
+		start_at(c, t->proc->cwd, t->proc->cwd_dflags, path);
+		return 0;
+	}
+	if (dirfd != AT_FDCWD && !fd_is_host(t, dirfd))
+		return start_fd(t, dirfd, path, c, out);
+	rest = enters_relative(t, dirfd, path);
+	if (rest) {
+		start_at(c, INO_ROOT, ROOT_DFLAGS, rest);
+		return 0;
+	}
+	start_host(out);
+	return 1;
+}
+
+/* AT_EMPTY_PATH. */
+static long start_empty(struct task *t, int dirfd, struct cursor *c, struct place *out)
+{
+	if (dirfd != AT_FDCWD)
+		return start_fd(t, dirfd, "", c, out);
+	if (!t->proc->cwd) {
+		start_host(out);
+		return 1;
+	}
+	place_nameless(out, t->proc->cwd, HS_IFDIR, t->proc->cwd_dflags);
+	return 1;
+}
+
+long walk(struct task *t, int dirfd, const char *path, u32 flags, struct place *out,
+	  char *host_buf, bool *rewritten)
+{
+	struct cursor c = { .flags = flags };
+	long r;
+
+	*rewritten = false;
+	out->magic = false;
+	if (path[0] == '/' && !(flags & (WALK_BENEATH | WALK_IN_ROOT)))
+		r = start_absolute(t, path, &c, out);
+	else if (path[0])
+		r = start_relative(t, dirfd, path, &c, out);
+	else if (flags & WALK_EMPTY)
+		r = start_empty(t, dirfd, &c, out);
+	else
+		return -ENOENT;
+	if (r)
+		return r < 0 ? r : 0;
+	if (path[0] == '/' && flags & WALK_BENEATH)
+		return -EXDEV;
+	return walk_inside(t, &c, out, host_buf, rewritten);
+}
+
+/* --- for the calls --------------------------------------------------------------------------------- */
+
+static long walk_user(struct task *t, long *dirfd, long *upath, u32 flags, struct place *pl,
+		      char *buf, char *host_buf)
+{
+	bool rewritten;
+	long r = user_read_str(buf, (const char *)*upath, PATH_LEN_MAX);
+
+	if (unlikely(r < 0))
+		return r;
+	r = walk(t, dirfd ? (int)*dirfd : AT_FDCWD, buf, flags, pl, host_buf, &rewritten);
+	if (r || !pl->host)
+		return r;
+	if (rewritten) {
+		*upath = (long)host_buf;
+		if (dirfd)
+			*dirfd = AT_FDCWD;
+	}
+	return CLIENT_HOST;
+}
+
+long path_walk(struct task *t, long *dirfd, long *upath, u32 flags, struct place *pl)
+{
+	return walk_user(t, dirfd, upath, flags, pl, t->path, t->host_path);
+}
+
+long path_walk2(struct task *t, long *dirfd, long *upath, u32 flags, struct place *pl)
+{
+	return walk_user(t, dirfd, upath, flags, pl, t->path2, t->host_path2);
+}
+
+long place_attr(struct task *t, const struct place *pl, struct attr *a)
+{
+	if (!pl->has_attr || (pl->type == HS_IFDIR && pl->dflags & DIR_DISTRIBUTED))
+		return attr_get(t, pl->ino, a);
+	*a = pl->attr;
+	if (pl->type == HS_IFREG && unlikely(!rpc_is_near(&t->ctx, ino_server(pl->ino))))
+		file_attr(t, a);
+	return 0;
+}
+
+void retry_wait(struct task *t, u32 seq)
+{
+	/* Not interruptible, as in Linux: it lasts for another core's rmdir or rename at most. A
+	 * signal that waits would make the event return at once, so sleep a little then. */
+	struct { s64 sec, nsec; } nap = { 0, 50000 };
+
+	if (msg_event_wait(&t->ctx, seq, -1) == -HARE_ERESTARTSYS)
+		SYS(nanosleep, &nap, 0);
+}
+
+/* The path of a directory: from it up to the root, names written from the buffer's end. */
+long walk_path_of(struct task *t, u64 dir, char *buf, size_t size)
+{
+	const struct super *s = t->ctx.isl->super;
+	char name[NAME_LEN_MAX + 1];
+	size_t at = size;
+	int depth = 0;
+
+	if (size < 2)
+		return -ERANGE;
+	buf[--at] = '\0';
+	while (dir != INO_ROOT) {
+		struct req_PARENT q = { .ino = dir };
+		struct rep_PARENT p = { .name = { .p = name, .cap = sizeof(name) } };
+		long r = rpc_parent(&t->ctx, ino_server(dir), &q, &p);
+
+		if (r)
+			return r;
+		if (p.name.len + 1u > at || ++depth > PATH_LEN_MAX)
+			return -ERANGE;
+		at -= p.name.len;
+		memcpy(buf + at, name, p.name.len);
+		buf[--at] = '/';
+		dir = p.parent;
+	}
+	if (s->at_len > at)
+		return -ERANGE;
+	at -= s->at_len;
+	memcpy(buf + at, s->at, s->at_len);
+	memmove(buf, buf + at, size - at);
+	return (long)(size - at - 1);
+}

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Names that come and go: CREATE ADD_MAP RM_MAP.
+ *
+ * Order of checks, as Linux has it: search permission of the directory, whether the name is
+ * there, write permission, sticky bit, type.
+ */
+#include "fileserver/fs.h"
+
+/* --- CREATE ------------------------------------------------------------------------------------- */
+
+static long create_check(const struct req_CREATE *q)
+{
+	switch (q->mode & HS_IFMT) {
+	case HS_IFREG:
+	case HS_IFDIR:
+	case HS_IFIFO:
+	case HS_IFSOCK:
+		return 0;
+	case HS_IFLNK:
+		if (!q->target.len)
+			return -ENOENT;
+		return q->target.len >= PATH_LEN_MAX ? -ENAMETOOLONG : 0;
+	case HS_IFCHR: /* 0:0 is a whiteout, which everybody may make */
+		return q->cred->uid && q->rdev ? -EPERM : 0;
+	case HS_IFBLK:
+		return q->cred->uid ? -EPERM : 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+/* What a set-gid directory passes on. d: NULL when the parent is not known here; then the caller
+ * gave the group in cred already. */
+static void inherit(const struct fs_dir *d, const struct cred *cr, u32 *mode, u32 *gid)
+{
+	u32 type = *mode & HS_IFMT;
+
+	*gid = cr->gid;
+	if (type == HS_IFLNK)
+		*mode = HS_IFLNK | 0777;
+	if (!d || !(d->mode & HS_ISGID))
+		return;
+	*gid = d->gid;
+	if (type == HS_IFDIR)
+		*mode |= HS_ISGID;
+	else if ((*mode & HS_ISGID) && (*mode & 0010) && cr->uid && !fs_in_group(cr, d->gid))
+		*mode &= ~HS_ISGID;
+}
+
+static long create_inode(struct rpc_env *e, const struct req_CREATE *q, const struct fs_dir *d,
+			 u64 parent, struct fs_inode **out)
+{
+	u32 mode = q->mode & (HS_IFMT | 07777), gid;
+	struct fs_inode *i;
+
+	inherit(d, q->cred, &mode, &gid);
+	i = fs_inode_new(e, mode, q->cred->uid, gid);
+	if (!i)
+		return -ENOSPC;
+	*out = i;
+	switch (mode & HS_IFMT) {
+	case HS_IFLNK:
+		i->target = fs_alloc(e->ck, q->target.len + 1);
+		if (!i->target)
+			return -ENOSPC;
+		memcpy(i->target, q->target.p, q->target.len);
+		i->size = q->target.len;
+		break;
+	case HS_IFDIR:
+		if (q->flags & CREATE_DISTRIBUTED)
+			fs_inode_part(i)->dflags = DIR_DISTRIBUTED;
+		return fs_dir_set_parent(e, fs_inode_part(i), parent, d ? d->part->dflags : 0,
+					 q->name.p, q->name.len);
+	case HS_IFCHR:
+	case HS_IFBLK:
+		i->rdev = q->rdev;
+		break;
+	default:
+		break;
+	}
+	return 0;
+}
+
+static void created(struct rep_CREATE *p, const struct fs_inode *i)
+{
+	fs_inode_attr(i, &p->attr);
+	p->ino = i->node.key;
+	p->type = fs_type(i);
+	p->dflags = p->attr.dflags;
+	p->created = 1;
+}
+
+/* The name is there already. */
+static long create_found(struct rpc_env *e, const struct req_CREATE *q, struct rep_CREATE *p,
+			 struct fs_entry *n)
+{
+	struct fs_inode *i;
+	long r;
+
+	p->ino = n->ino;
+	p->type = (u32)n->type << 12;
+	p->dflags = n->dflags;
+	fs_entry_cached(e, n);
+	if (q->flags & CREATE_EXCL) {
+		if (e->far)
+			ck_commit(e->ck); /* it is told, and may be cached */
+		return -EEXIST;
+	}
+	if (!(q->flags & CREATE_OPEN) || p->type != HS_IFREG)
+		return 0;
+	i = fs_inode_find(fs_of(e->ck), n->ino);
+	if (!i)
+		return 0;
+	r = fs_open_inode(e, i, q->open_flags, q->cred, &p->attr, &p->runs);
+	if (!r)
+		p->opened = 1;
+	return r;
+}
+
+/* CREATE with dir = 0. */
+static long create_nameless(struct rpc_env *e, const struct req_CREATE *q, struct rep_CREATE *p)
+{
+	struct fs_inode *i;
+	struct fs_dir d;
+	bool here = q->parent && fs_dir_find(fs_of(e->ck), q->parent, &d) == 0;
+	long r = create_check(q);
+
+	if (!r)
+		r = create_inode(e, q, here ? &d : NULL, q->parent, &i);
+	if (r < 0)
+		return r;
+	i->flags |= FS_I_NAMELESS;
+	if ((q->flags & CREATE_OPEN) && fs_is_reg(i)) {
+		r = fs_open_inode(e, i, q->open_flags, NULL, &p->attr, &p->runs);
+		p->opened = !r;
+	}
+	created(p, i);
+	return r;
+}
+
+long fs_create(struct rpc_env *e, const struct req_CREATE *q, struct rep_CREATE *p)
+{
+	struct fs *f = fs_of(e->ck);
+	struct fs_dir d;
+	struct fs_inode *i;
+	struct fs_entry *n;
+	u64 hash;
+	long r;
+
+	p->created = p->opened = 0;
+	p->runs.len = 0;
+	if (!q->dir)
+		return create_nameless(e, q, p);
+	r = fs_name_check(&q->name);
+	if (r < 0)
+		return r;
+	r = fs_dir_find(f, q->dir, &d);
+	if (r < 0)
+		return r;
+	r = fs_dir_perm(&d, q->cred, MAY_EXEC);
+	if (r < 0)
+		return r;
+	hash = fs_hash(q->dir, &q->name);
+	n = fs_entry_find(f, q->dir, q->name.p, q->name.len, hash);
+	if (n)
+		return create_found(e, q, p, n);
+	r = fs_dir_perm(&d, q->cred, MAY_WRITE);
+	if (!r)
+		r = create_check(q);
+	if (!r)
+		r = fs_dir_delayed(e, &d, q->wait_seq);
+	if (!r)
+		r = create_inode(e, q, &d, q->dir, &i);
+	if (r < 0)
+		return r;
+	r = fs_entry_add(e, &d, q->dir, &q->name, hash, i->node.key, fs_type(i),
+			 q->flags & CREATE_DISTRIBUTED && fs_is_dir(i) ? DIR_DISTRIBUTED : 0);
+	if (r < 0)
+		return r;
+	fs_dir_touch(e->ck, &d, i->btime);
+	if ((q->flags & CREATE_OPEN) && fs_is_reg(i)) {
+		r = fs_open_inode(e, i, q->open_flags & ~(u32)O_TRUNC, NULL, NULL, NULL);
+		p->opened = !r;
+	}
+	created(p, i);
+	return r;
+}
+
+/* --- ADD_MAP, RM_MAP --------------------------------------------------------------------------------- */
+
+/* Sticky directories: may cr remove entry n? told, owner: what the client knows of an inode
+ * that is elsewhere. -EPERM; -EAGAIN when the owner is not known. */
+static long may_remove(struct rpc_env *e, const struct fs_dir *d, const struct cred *cr,
+		       const struct fs_entry *n, u64 told, u32 owner)
+{
+	struct fs_inode *i;
+
+	if (!(d->mode & HS_ISVTX) || !cr->uid || cr->uid == d->uid)
+		return 0;
+	i = fs_inode_find(fs_of(e->ck), n->ino);
+	if (i)
+		return fs_dir_sticky(d, cr, i->uid);
+	if (told != n->ino)
+		return -EAGAIN;
+	return fs_dir_sticky(d, cr, owner);
+}
+
+static long replace(struct rpc_env *e, const struct req_ADD_MAP *q, struct rep_ADD_MAP *p,
+		    struct fs_dir *d, struct fs_entry *n)
+{
+	bool old_dir = n->type == HS_IFDIR >> 12, new_dir = q->type == HS_IFDIR;
+	long r;
+
+	p->old_ino = n->ino;
+	p->old_type = (u32)n->type << 12;
+	p->old_dflags = n->dflags;
+	if (!(q->flags & MAP_REPLACE))
+		return -EEXIST;
+	if (n->ino == q->ino) {
+		p->same = 1;
+		return 0;
+	}
+	r = fs_dir_perm(d, q->cred, MAY_WRITE);
+	if (!r)
+		r = may_remove(e, d, q->cred, n, q->expect, q->sticky_owner);
+	if (r < 0)
+		return r;
+	if (old_dir && !new_dir)
+		return -EISDIR;
+	if (!old_dir && new_dir)
+		return -ENOTDIR;
+	if (old_dir && n->ino != q->marked)
+		return -EAGAIN;
+	r = fs_entry_set(e, d, n, q->ino, q->type, q->dflags);
+	if (r < 0)
+		return r;
+	fs_entry_cached(e, n);
+	fs_dir_touch(e->ck, d, host_realtime_ns());
+	return 0;
+}
+
+long fs_add_map(struct rpc_env *e, const struct req_ADD_MAP *q, struct rep_ADD_MAP *p)
+{
+	struct fs *f = fs_of(e->ck);
+	struct fs_dir d;
+	struct fs_entry *n;
+	u64 hash;
+	long r;
+
+	p->old_ino = 0;
+	p->same = p->busy = 0;
+	r = fs_name_check(&q->name);
+	if (r < 0)
+		return r;
+	if (!q->ino || (q->type & ~HS_IFMT) || !q->type || ino_server(q->ino) >= f->cores)
+		return -EINVAL;
+	r = fs_dir_find(f, q->dir, &d);
+	if (!r)
+		r = fs_dir_perm(&d, q->cred, MAY_EXEC);
+	if (r < 0)
+		return r;
+	hash = fs_hash(q->dir, &q->name);
+	n = fs_entry_find(f, q->dir, q->name.p, q->name.len, hash);
+	if (n)
+		return replace(e, q, p, &d, n);
+	r = fs_dir_perm(&d, q->cred, MAY_WRITE);
+	if (r < 0)
+		return r;
+	r = fs_dir_delayed(e, &d, q->wait_seq);
+	if (r < 0) {
+		p->busy = 1;
+		return r;
+	}
+	r = fs_entry_add(e, &d, q->dir, &q->name, hash, q->ino, q->type, q->dflags);
+	if (r < 0)
+		return r;
+	fs_dir_touch(e->ck, &d, host_realtime_ns());
+	return 0;
+}
+
+static long rm_check(struct rpc_env *e, const struct req_RM_MAP *q, const struct fs_dir *d,
+		     const struct fs_entry *n)
+{
+	bool dir = n->type == HS_IFDIR >> 12;
+	long r;
+
+	if (q->expect && q->expect != n->ino)
+		return -EAGAIN;
+	if (!(q->flags & RM_MOVED)) {
+		r = fs_dir_perm(d, q->cred, MAY_WRITE);
+		if (!r)
+			r = may_remove(e, d, q->cred, n, q->expect, q->sticky_owner);
+		if (r < 0)
+			return r;
+	}
+	if ((q->flags & RM_FILE) && dir)
+		return -EISDIR;
+	if ((q->flags & RM_DIR) && !dir)
+		return -ENOTDIR;
+	return 0;
+}
+
+long fs_rm_map(struct rpc_env *e, const struct req_RM_MAP *q, struct rep_RM_MAP *p)
+{
+	struct fs *f = fs_of(e->ck);
+	struct fs_dir d;
+	struct fs_entry *n;
+	struct fs_inode *i = NULL;
+	u64 now;
+	long r;
+
+	p->ino = 0;
+	p->done = 0;
+	r = fs_dir_find(f, q->dir, &d);
+	if (!r && !(q->flags & RM_MOVED))
+		r = fs_dir_perm(&d, q->cred, MAY_EXEC);
+	if (r < 0)
+		return r;
+	n = fs_entry_find(f, q->dir, q->name.p, q->name.len, fs_hash(q->dir, &q->name));
+	if (!n)
+		return -ENOENT;
+	p->ino = n->ino;
+	p->type = (u32)n->type << 12;
+	p->dflags = n->dflags;
+	r = rm_check(e, q, &d, n);
+	if (r < 0)
+		return r;
+	r = fs_entry_del(e, &d, n);
+	if (r < 0)
+		return r;
+	now = host_realtime_ns();
+	fs_dir_touch(e->ck, &d, now);
+	if ((q->flags & RM_UNLINK) && p->type != HS_IFDIR)
+		i = fs_inode_find(f, p->ino);
+	if (i && i->nlink) {
+		fs_inode_unlink(e, i, now);
+		p->done = 1;
+	}
+	return 0;
+}

@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The file server's inside: its structures in core-kernel memory and what its files offer each
+ * other. Not for other folders; they include fileserver.h.
+ *
+ *   table.c  hash tables           entry.c  names: (dir, name) -> inode    dir.c   parts, RESOLVE
+ *   inode.c  inodes, attributes    block.c  block allocator                data.c  READ, WRITE
+ *   map.c    BLOCKS, TRUNC, FLUSH  open.c   OPEN, CLOSE, shared offsets    pipe.c  pipes, FIFOs
+ *   create.c CREATE, ADD_MAP...    rename.c RENAME, its lock               rmdir.c RMDIR, SHARD
+ *   lock.c   LOCK                  xattr.c  XATTR                          wait.c  waiters
+ *   check.c  fsck                  init.c   boot, deaths
+ *
+ * All of it is protected by the core lock and changed inside transactions (mem.h). Two kinds of
+ * memory are outside the undo log: file blocks, and hints that may hold anything (named *_hint).
+ *
+ * Invariants (checked by check.c):
+ * - An inode is in the table while it has links or opens.
+ * - A block is referenced exactly once: by a file's map, a pipe, or a carrier (see block.c).
+ * - Bytes beyond a file's end in its blocks are zero, or were written directly by a core that has
+ *   not told its FLUSH yet; so a file grows without zeroing. The exception is marked FS_I_TRIM.
+ */
+#ifndef HARE_FILESERVER_FS_H
+#define HARE_FILESERVER_FS_H
+
+#include <asm/errno.h>
+#include <asm/fcntl.h>
+
+#include "base/hash.h"
+#include "base/host.h"
+#include "base/str.h"
+#include "fileserver/fileserver.h"
+#include "proto/rpc.h"
+
+/* --- hash tables: table.c ------------------------------------------------------------------- */
+
+struct fs_node {
+	struct fs_node *next;
+	u64 key;
+};
+
+/* Linear hashing: grows by one bucket per insertion once it holds more nodes than buckets. */
+#define FS_TABLE_SEG 1024u /* 8 KiB: fills a class of the heap */
+#define FS_TABLE_SEGS 1024u
+struct fs_table {
+	u64 buckets, mask; /* mask: smallest 2^n - 1 >= buckets */
+	u64 count;
+	struct fs_node **seg[FS_TABLE_SEGS];
+};
+
+static inline u64 fs_table_index(const struct fs_table *t, u64 key)
+{
+	u64 i = ((u32)key + (u32)(key >> INO_SERVER_SHIFT) * 0x9e3779b1u) & t->mask;
+
+	return i < t->buckets ? i : i & (t->mask >> 1);
+}
+static inline struct fs_node **fs_table_at(const struct fs_table *t, u64 i)
+{
+	return &t->seg[i / FS_TABLE_SEG][i % FS_TABLE_SEG];
+}
+static inline struct fs_node **fs_table_bucket(const struct fs_table *t, u64 key)
+{
+	return fs_table_at(t, fs_table_index(t, key));
+}
+static inline struct fs_node *fs_table_find(const struct fs_table *t, u64 key)
+{
+	struct fs_node *n = *fs_table_bucket(t, key);
+
+	while (n && n->key != key)
+		n = n->next;
+	return n;
+}
+long fs_table_init(struct ck *ck, struct fs_table *t, u64 buckets);
+void fs_table_insert_fresh(struct ck *ck, struct fs_table *t, struct fs_node *n);
+void fs_table_remove(struct ck *ck, struct fs_table *t, struct fs_node *n);
+/* Iteration, outside transactions: the node after n (NULL: the first). */
+struct fs_node *fs_table_next(const struct fs_table *t, const struct fs_node *n);
+
+/* --- structures ------------------------------------------------------------------------------- */
+
+struct fs_entry {
+	struct fs_node node; /* key: hash_name(dir, name) */
+	u64 dir, ino;
+	u64 cached; /* cores that know it */
+	u64 cookie;
+	u8 type; /* mode >> 12 */
+	u8 len;
+	u8 dflags;
+	char name[]; /* len bytes */
+};
+
+/* A name that far cores know not to be there. */
+struct fs_neg {
+	struct fs_node node; /* as an entry's */
+	struct list lru;
+	u64 dir;
+	u64 cached;
+	u8 len;
+	char name[];
+};
+
+/* One server's part of a directory: behind the inode at its home, else alone (a shard). */
+struct fs_part {
+	struct fs_node node;  /* key: the directory; in fs.shards, unless at home */
+	u32 mode, uid, gid;   /* shards; at home the inode's count */
+	u32 dflags;
+	u64 entries, subdirs;
+	u64 mtime;            /* shards */
+	u64 next_cookie;
+	struct radix cookies; /* -> struct fs_entry * */
+	u64 perm_cached;      /* cores that know mode and owner */
+	u64 dotdot_cached;    /* cores that know the parent */
+	u64 mark_owner;       /* RMDIR_MARK; 0: not marked */
+	u64 serial_owner;     /* RMDIR_SERIALIZE, home only */
+	struct list marks;    /* in fs.marks while either is set */
+	struct list waiters;
+	/* home only */
+	u64 parent;
+	u32 parent_dflags;
+	u32 name_len;
+	char *name;
+};
+
+/* Flags of an inode. */
+#define FS_I_TRIM 1u      /* blocks beyond the end are garbage, to be freed before it grows */
+#define FS_I_NAMELESS 2u  /* made without a name: LINK may revive it */
+#define FS_I_ANON 4u      /* a pipe of PIPE: no links, shown as one */
+#define FS_I_DIRTY 8u     /* map has FS_BLK_DIRTY values between more->dirty_lo and dirty_hi */
+#define FS_I_REMOTE 16u   /* a far core wrote blocks more->remote_lo to remote_hi */
+
+struct fs_inode {
+	struct fs_node node; /* key: the number */
+	u32 mode, nlink;     /* nlink of a directory: 1, or 0 when removed */
+	u32 uid, gid;
+	u64 size;
+	u64 mtime, ctime;
+	u32 opens;           /* by all cores; pipe ends count one each */
+	u32 flags;           /* FS_I_* */
+	/* -- a cache line -- */
+	struct radix map;    /* block index -> FS_BLK | FS_BLK_DIRTY */
+	u64 atime, btime;
+	u64 version;
+	struct fs_more *more;
+	union {
+		struct fs_pipe *pipe;
+		char *target; /* symlinks, NUL-terminated */
+		u64 rdev;
+	};
+};
+
+/* A directory's inode is allocated with its part. */
+struct fs_dirinode {
+	struct fs_inode i;
+	struct fs_part part;
+};
+
+/* What few inodes need. */
+struct fs_more {
+	struct list all; /* fs.more */
+	struct fs_inode *inode;
+	struct fs_far *far;
+	u32 far_opens; /* sum over far */
+	u32 pins;      /* mappings, near and far */
+	struct list locks, lock_waiters, ofds;
+	struct fs_xattr *xattrs;
+	struct fs_inode *limbo; /* carriers of blocks not to be reused yet */
+	u64 dirty_lo, dirty_hi;   /* block indices, hi exclusive */
+	u64 remote_lo, remote_hi;
+};
+
+/* Opens of one inode by one far core. */
+struct fs_far {
+	struct fs_far *next;
+	u32 core;
+	u32 opens, readers, writers, pins;
+};
+
+struct fs_xattr {
+	struct fs_xattr *next;
+	u32 len;
+	u32 name_len;
+	char data[]; /* name, value */
+};
+
+/* A shared open description (thesis 3.5.1). */
+struct fs_ofd {
+	struct list link; /* more->ofds */
+	u64 id, off;
+	u32 flags, refs;
+	u32 core; /* whose OPEN it took over */
+	u32 pad;
+};
+
+struct fs_waiter {
+	struct list link;
+	u32 core, slot, seq, events;
+};
+
+struct fs_pipe {
+	u32 readers, writers;
+	u32 reader_opens, writer_opens; /* ever, for opens that wait for the other end */
+	u64 head, tail;                 /* bytes read and written since it was last empty */
+	u32 pages;
+	u32 pad;
+	blk_t *slot; /* pages blocks, 0: not allocated */
+	struct list waiters;
+};
+
+struct fs_lock {
+	struct list link; /* more->locks */
+	u32 kind, type;   /* LOCK_FLOCK...; F_RDLCK 0, F_WRLCK 1 */
+	u64 owner;
+	u64 start, end;   /* inclusive */
+	u32 pid, pad;
+};
+
+struct fs_lock_waiter {
+	struct list link;    /* more->lock_waiters */
+	struct list blocked; /* fs.blocked */
+	struct fs_lock want; /* its link unused */
+	struct fs_more *more;
+	u32 core, slot, seq, pad;
+};
+
+/* A piece of the block bitmap: 0 is free. */
+#define FS_BITMAP_WORDS 960u
+struct fs_bitmap {
+	u64 full[FS_BITMAP_WORDS / 64]; /* a bit per word of used: all ones */
+	u64 used[FS_BITMAP_WORDS];
+};
+
+struct fs {
+	u32 srv, cores;
+	u32 coherent; /* write-back and invalidate cost nothing: no dirty ranges are kept */
+	u32 no_cache; /* clients cache no lookups */
+	u64 next_ino;
+	u64 next_ofd;
+	u64 reserve;  /* bytes of heap that only removals may use */
+	/* blocks: block.c */
+	u64 blk_free, blk_total;
+	u64 blk_hint; /* next fit; outside the log */
+	u64 dead_blocks;
+	struct fs_inode *dead; /* carriers to be trimmed, linked by node.next */
+	struct fs_bitmap **blk_map;
+	/* names */
+	struct list marks;     /* parts with an owner */
+	struct list neg_lru;
+	u64 neg_max;
+	/* locks and waiters */
+	struct list more;
+	struct list blocked;
+	u64 rename_owner;
+	struct list rename_waiters;
+	struct fs_table inodes, entries, shards, negs;
+};
+
+static inline struct fs *fs_of(const struct ck *ck)
+{
+	return ck->root[CK_ROOT_FS];
+}
+
+/* --- small things ----------------------------------------------------------------------------- */
+
+/* Memory for something that grows the file system: leaves a reserve for removals. */
+void *fs_alloc(struct ck *ck, size_t size);
+
+static inline bool fs_in_group(const struct cred *cr, u32 gid)
+{
+	u32 n = MIN(cr->ngroups, (u32)CRED_GROUPS_MAX);
+
+	if (cr->gid == gid)
+		return true;
+	for (u32 i = 0; i < n; i++)
+		if (cr->groups[i] == gid)
+			return true;
+	return false;
+}
+
+/* 0 or -EACCES. want: MAY_*. */
+static inline long fs_perm(const struct cred *cr, u32 mode, u32 uid, u32 gid, u32 want)
+{
+	u32 bits = mode;
+
+	if (cr->uid == 0) {
+		bool x = (mode & 0111) || (mode & HS_IFMT) == HS_IFDIR;
+
+		return (want & MAY_EXEC) && !x ? -EACCES : 0;
+	}
+	if (cr->uid == uid)
+		bits >>= 6;
+	else if (fs_in_group(cr, gid))
+		bits >>= 3;
+	return (bits & want) == want ? 0 : -EACCES;
+}
+
+static inline u32 fs_type(const struct fs_inode *i)
+{
+	return i->mode & HS_IFMT;
+}
+static inline bool fs_is_dir(const struct fs_inode *i)
+{
+	return fs_type(i) == HS_IFDIR;
+}
+static inline bool fs_is_reg(const struct fs_inode *i)
+{
+	return fs_type(i) == HS_IFREG;
+}
+
+#define FS_SIZE_MAX 0x7fffffffffffffffULL
+#define FS_O_ACCMODE 3u
+
+/* --- inode.c ---------------------------------------------------------------------------------- */
+
+static inline struct fs_inode *fs_inode_find(const struct fs *f, u64 ino)
+{
+	return (struct fs_inode *)fs_table_find(&f->inodes, ino);
+}
+static inline struct fs_part *fs_inode_part(struct fs_inode *i)
+{
+	return &((struct fs_dirinode *)i)->part;
+}
+/* A new inode with one link, in the table; NULL: full. Its memory is fresh. */
+struct fs_inode *fs_inode_new(struct rpc_env *e, u32 mode, u32 uid, u32 gid);
+struct fs_more *fs_inode_more(struct rpc_env *e, struct fs_inode *i); /* NULL: full */
+/* Frees an inode that has neither links nor opens. */
+void fs_inode_release(struct rpc_env *e, struct fs_inode *i);
+/* One link less. */
+void fs_inode_unlink(struct rpc_env *e, struct fs_inode *i, u64 now);
+void fs_inode_attr(const struct fs_inode *i, struct attr *a);
+/* Sets mtime and ctime, when they differ. */
+static inline void fs_inode_touch(struct ck *ck, struct fs_inode *i, u64 now)
+{
+	if (i->mtime != now)
+		TX_SET(ck, i->mtime, now);
+	if (i->ctime != now)
+		TX_SET(ck, i->ctime, now);
+}
+/* A write by a user: set-id bits go. */
+void fs_inode_drop_setid(struct ck *ck, struct fs_inode *i, u32 uid);
+/* After a read: atime, when it is older than the data (relatime). */
+static inline void fs_inode_read_at(struct ck *ck, struct fs_inode *i)
+{
+	if (unlikely(i->atime <= i->mtime || i->atime <= i->ctime)) {
+		u64 now = host_realtime_ns();
+
+		if (i->atime != now)
+			TX_SET(ck, i->atime, now);
+	}
+}
+
+/* --- dir.c -------------------------------------------------------------------------------------- */
+
+/* A directory as one server sees it. */
+struct fs_dir {
+	struct fs_part *part;
+	struct fs_inode *inode; /* home only */
+	u32 mode, uid, gid;
+};
+/* Finds this server's part. -ENOENT (also when removed), -ENOTDIR. */
+long fs_dir_find(struct fs *f, u64 dir, struct fs_dir *d);
+static inline long fs_dir_perm(const struct fs_dir *d, const struct cred *cr, u32 want)
+{
+	return fs_perm(cr, d->mode, d->uid, d->gid, want);
+}
+/* Its entries changed: mtime and ctime. */
+void fs_dir_touch(struct ck *ck, const struct fs_dir *d, u64 now);
+/* Sticky directories: whether cr may remove or rename what `owner` owns. 0 or -EPERM. */
+long fs_dir_sticky(const struct fs_dir *d, const struct cred *cr, u32 owner);
+/* Where the directory hangs; the strings are copied. -ENOSPC. */
+long fs_dir_set_parent(struct rpc_env *e, struct fs_part *p, u64 parent, u32 dflags,
+		       const char *name, u32 len);
+/* While it is marked by RMDIR: registers and -EAGAIN, else 0. */
+long fs_dir_delayed(struct rpc_env *e, struct fs_dir *d, u32 seq);
+/* Mode or owner changed: tells the cores that know them. */
+long fs_part_perm_changed(struct rpc_env *e, struct fs_part *p);
+void fs_part_init_fresh(struct fs_part *p, u64 dir);
+/* Frees a part's own memory, not the part; it has no entries. */
+void fs_part_release(struct rpc_env *e, struct fs_part *p);
+
+/* --- entry.c ------------------------------------------------------------------------------------ */
+
+struct fs_entry *fs_entry_find(const struct fs *f, u64 dir, const char *name, u32 len, u64 hash);
+static inline u64 fs_hash(u64 dir, const struct rpc_str *name)
+{
+	return hash_name(dir, name->p, name->len);
+}
+/* 0, -ENOENT (empty), -ENAMETOOLONG, -EINVAL ('/' or NUL inside), -EEXIST ("." and ".."). */
+long fs_name_check(const struct rpc_str *name);
+/* Adds an entry that is not there, tells who cached that, touches nothing else of the
+ * directory than its counts. -ENOSPC. */
+long fs_entry_add(struct rpc_env *e, struct fs_dir *d, u64 dir, const struct rpc_str *name,
+		  u64 hash, u64 ino, u32 type, u32 dflags);
+/* Removes an entry, or makes it lead to another inode; tells who cached it. */
+long fs_entry_del(struct rpc_env *e, struct fs_dir *d, struct fs_entry *n);
+long fs_entry_set(struct rpc_env *e, struct fs_dir *d, struct fs_entry *n, u64 ino, u32 type,
+		  u32 dflags);
+/* The asking core caches it. */
+static inline void fs_entry_cached(struct rpc_env *e, struct fs_entry *n)
+{
+	u64 bit = 1ULL << e->core;
+
+	if (e->far && !(n->cached & bit) && !fs_of(e->ck)->no_cache)
+		TX_SET(e->ck, n->cached, n->cached | bit);
+}
+/* The asking core is told that a name is not there. -ENOSPC. */
+long fs_neg_add(struct rpc_env *e, u64 dir, const struct rpc_str *name, u64 hash);
+/* Posts INVALIDATE to every core of a mask. */
+long fs_invalidate(struct rpc_env *e, u64 mask, u32 kind, u64 dir, const char *name, u32 len);
+
+/* --- block.c ------------------------------------------------------------------------------------ */
+
+#define FS_BLK(v) ((blk_t)(v))
+#define FS_BLK_DIRTY (1ULL << 32) /* this island wrote it and did not write it back */
+#define FS_TRIM_STEP 384u         /* blocks freed in one transaction at most */
+
+long fs_blk_init(struct ck *ck, struct fs *f, u32 blocks);
+/* 1 to want contiguous blocks, at goal when that is free; returns the first, 0: none left. */
+blk_t fs_blk_alloc(struct rpc_env *e, blk_t goal, u32 want, u32 *got);
+void fs_blk_free(struct ck *ck, blk_t blk, u32 count);
+/* Removes up to max values with an index >= from and frees their blocks. How many. */
+u32 fs_map_free(struct ck *ck, struct radix *map, u64 from, u64 to, u32 max);
+/* Takes all blocks from a file: freed, or kept in limbo while somebody may access them directly.
+ * -ENOSPC (limbo needs memory). */
+long fs_map_drop(struct rpc_env *e, struct fs_inode *i);
+/* The same for the blocks from index `from` to `to` (exclusive), max at most; *done: how many. */
+long fs_map_punch(struct rpc_env *e, struct fs_inode *i, u64 from, u64 to, u32 max, u32 *done);
+/* An inode that leaves with its blocks; its own memory carries them until they are freed. */
+void fs_dead_add(struct ck *ck, struct fs_inode *carrier);
+/* Nobody accesses the file directly any more: limbo is freed. */
+void fs_limbo_free(struct ck *ck, struct fs_more *m);
+bool fs_dead_trim(struct ck *ck, u32 max);
+
+/* --- data.c, map.c -------------------------------------------------------------------------------- */
+
+static inline bool fs_has_direct(const struct fs_inode *i)
+{
+	return i->more && (i->more->far_opens || i->more->pins);
+}
+void fs_data_read(struct rpc_env *e, struct fs_inode *i, u64 off, void *buf, u32 len);
+/* Writes and grows; bytes written (fewer when blocks run out) or -ENOSPC, -EFBIG. */
+long fs_data_write(struct rpc_env *e, struct fs_inode *i, u64 off, const void *buf, u32 len);
+long fs_data_truncate(struct rpc_env *e, struct fs_inode *i, u64 size);
+/* Before a far core accesses blocks [first, first+count) directly: writes back what this island
+ * wrote, `max` blocks at most. Index up to which it is done. */
+u64 fs_data_push(struct rpc_env *e, struct fs_inode *i, u64 first, u64 count, u32 max);
+/* Before this island accesses [first, first+count): drops what a far core wrote meanwhile. */
+void fs_data_pull(struct rpc_env *e, struct fs_inode *i, u64 first, u64 count);
+static inline void fs_data_fresh(struct rpc_env *e, struct fs_inode *i, u64 off, u64 len)
+{
+	if (unlikely(i->flags & FS_I_REMOTE) && len)
+		fs_data_pull(e, i, off / PAGE_SIZE,
+			     (off + len - 1) / PAGE_SIZE - off / PAGE_SIZE + 1);
+}
+/* A block of the map was or will be written by this island. */
+long fs_data_dirty(struct rpc_env *e, struct fs_inode *i, u64 first, u64 count);
+/* Frees what FS_I_TRIM says. */
+long fs_trim_finish(struct rpc_env *e, struct fs_inode *i);
+/* The runs that cover [first, first+count), into a reply. */
+void fs_runs(struct rpc_env *e, struct fs_inode *i, u64 first, u64 count, struct rpc_bytes *out);
+
+/* --- open.c --------------------------------------------------------------------------------------- */
+
+/* OPEN of an inode at this server. cr NULL: no permission check. */
+long fs_open_inode(struct rpc_env *e, struct fs_inode *i, u32 flags, const struct cred *cr,
+		   struct attr *attr, struct rpc_bytes *runs);
+struct fs_ofd *fs_ofd_find(const struct fs_inode *i, u64 id);
+/* Drops a far core's opens, all of them. */
+void fs_far_drop(struct rpc_env *e, struct fs_inode *i, u32 core);
+
+/* --- pipe.c --------------------------------------------------------------------------------------- */
+
+struct fs_pipe *fs_pipe_of(struct rpc_env *e, struct fs_inode *i); /* makes it; NULL: full */
+void fs_pipe_ends(struct rpc_env *e, struct fs_inode *i, u32 flags, s32 delta);
+void fs_pipe_lost(struct rpc_env *e, struct fs_inode *i, u32 readers, u32 writers);
+void fs_pipe_release(struct rpc_env *e, struct fs_inode *i);
+long fs_pipe_read(struct rpc_env *e, struct fs_inode *i, const struct req_READ *q,
+		  struct rep_READ *p);
+long fs_pipe_write(struct rpc_env *e, struct fs_inode *i, const struct req_WRITE *q,
+		   struct rep_WRITE *p);
+
+/* --- wait.c --------------------------------------------------------------------------------------- */
+
+/* Registers the asking thread (seq 0: does not), commits, and is -EAGAIN; -ENOMEM when full.
+ * Nothing else may have been changed in the transaction. */
+long fs_wait(struct rpc_env *e, struct list *head, u32 seq, u32 events);
+/* Wakes, and forgets, the waiters for any of `events`. */
+void fs_wake_all(struct rpc_env *e, struct list *head, u32 events);
+void fs_wait_free(struct ck *ck, struct list *head);
+#define FS_WAIT_ANY 0xffffffffu
+
+/* --- lock.c, xattr.c, rmdir.c ----------------------------------------------------------------------- */
+
+void fs_locks_release(struct rpc_env *e, struct fs_more *m);
+void fs_locks_owner_died(struct rpc_env *e, u64 owner);
+void fs_xattrs_free(struct ck *ck, struct fs_more *m);
+void fs_marks_owner_died(struct rpc_env *e, u64 owner);
+/* The marks of a part that goes, or of a dead owner: removed, waiters woken. */
+void fs_part_unmark(struct rpc_env *e, struct fs_part *p, bool serial);
+/* A directory of this server loses its last link. */
+void fs_dir_gone(struct rpc_env *e, struct fs_inode *i, u64 now);
+
+#endif

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inodes: life cycle and attributes. LINK FSTAT DESTROY CHMOD CHOWN UTIMENS READLINK STATFS.
+ *
+ * An inode lives while it has links or opens. A directory's stored link count is 1 while it is
+ * there and 0 when removed; what stat shows is 2 + subdirectories, as tmpfs does.
+ */
+#include "fileserver/fs.h"
+
+#define LINKS_MAX 0x7fffffffu
+
+void *fs_alloc(struct ck *ck, size_t size)
+{
+	u64 next = ck->heap_next;
+	void *p = ck_alloc(ck, size);
+
+	if (unlikely(ck->heap_next != next && ck->heap_end - ck->heap_next < fs_of(ck)->reserve))
+		return NULL; /* the caller fails, and with it the transaction */
+	return p;
+}
+
+struct fs_inode *fs_inode_new(struct rpc_env *e, u32 mode, u32 uid, u32 gid)
+{
+	struct fs *f = fs_of(e->ck);
+	bool dir = (mode & HS_IFMT) == HS_IFDIR;
+	struct fs_inode *i =
+		fs_alloc(e->ck, dir ? sizeof(struct fs_dirinode) : sizeof(struct fs_inode));
+
+	if (!i)
+		return NULL;
+	i->node.key = f->next_ino;
+	TX_SET(e->ck, f->next_ino, f->next_ino + 1);
+	i->mode = mode;
+	i->nlink = 1;
+	i->uid = uid;
+	i->gid = gid;
+	i->mtime = i->ctime = i->atime = i->btime = host_realtime_ns();
+	i->version = 1;
+	if (dir)
+		fs_part_init_fresh(fs_inode_part(i), i->node.key);
+	fs_table_insert_fresh(e->ck, &f->inodes, &i->node);
+	return i;
+}
+
+struct fs_more *fs_inode_more(struct rpc_env *e, struct fs_inode *i)
+{
+	struct fs_more *m = i->more;
+
+	if (m)
+		return m;
+	m = ck_alloc(e->ck, sizeof(*m));
+	if (!m)
+		return NULL;
+	m->inode = i;
+	list_init_fresh(&m->locks);
+	list_init_fresh(&m->lock_waiters);
+	list_init_fresh(&m->ofds);
+	tx_list_add_tail(e->ck, &fs_of(e->ck)->more, &m->all);
+	TX_SET(e->ck, i->more, m);
+	return m;
+}
+
+static void more_free(struct rpc_env *e, struct fs_inode *i)
+{
+	struct fs_more *m = i->more;
+
+	fs_locks_release(e, m);
+	fs_xattrs_free(e->ck, m);
+	fs_limbo_free(e->ck, m);
+	while (!list_empty(&m->ofds)) {
+		struct fs_ofd *o = LIST_ENTRY(m->ofds.next, struct fs_ofd, link);
+
+		tx_list_del(e->ck, &o->link);
+		ck_free(e->ck, o);
+	}
+	while (m->far) {
+		struct fs_far *x = m->far;
+
+		TX_SET(e->ck, m->far, x->next);
+		ck_free(e->ck, x);
+	}
+	tx_list_del(e->ck, &m->all);
+	TX_SET(e->ck, i->more, NULL);
+	ck_free(e->ck, m);
+}
+
+void fs_inode_release(struct rpc_env *e, struct fs_inode *i)
+{
+	struct ck *ck = e->ck;
+	struct fs *f = fs_of(ck);
+
+	if (i->nlink || i->opens)
+		return;
+	fs_table_remove(ck, &f->inodes, &i->node);
+	if (i->more)
+		more_free(e, i);
+	switch (fs_type(i)) {
+	case HS_IFREG:
+		if (fs_map_free(ck, &i->map, 0, ~0ULL, FS_TRIM_STEP) == FS_TRIM_STEP &&
+		    i->map.count) {
+			fs_dead_add(ck, i);
+			return;
+		}
+		break;
+	case HS_IFDIR:
+		fs_part_release(e, fs_inode_part(i));
+		break;
+	case HS_IFIFO:
+		fs_pipe_release(e, i);
+		break;
+	case HS_IFLNK:
+		ck_free(ck, i->target);
+		break;
+	default:
+		break;
+	}
+	ck_free(ck, i);
+}
+
+void fs_inode_unlink(struct rpc_env *e, struct fs_inode *i, u64 now)
+{
+	TX_SET(e->ck, i->nlink, i->nlink - 1);
+	if (i->nlink || i->opens) {
+		if (i->ctime != now)
+			TX_SET(e->ck, i->ctime, now);
+		return;
+	}
+	fs_inode_release(e, i);
+}
+
+void fs_inode_attr(const struct fs_inode *i, struct attr *a)
+{
+	a->ino = i->node.key;
+	a->mode = i->mode;
+	a->nlink = i->flags & FS_I_ANON ? 1 : i->nlink;
+	a->uid = i->uid;
+	a->gid = i->gid;
+	a->size = i->size;
+	a->blocks = 0;
+	a->rdev = 0;
+	a->atime = i->atime;
+	a->mtime = i->mtime;
+	a->ctime = i->ctime;
+	a->btime = i->btime;
+	a->version = i->version;
+	a->dflags = 0;
+	a->pad = 0;
+	if (fs_is_reg(i)) {
+		a->blocks = i->map.count;
+	} else if (fs_is_dir(i)) {
+		const struct fs_part *p = &((const struct fs_dirinode *)i)->part;
+
+		a->nlink = i->nlink ? 2 + (u32)p->subdirs : 0;
+		a->size = 40 + 20 * p->entries; /* tmpfs's numbers */
+		a->dflags = p->dflags;
+	} else if (fs_type(i) == HS_IFCHR || fs_type(i) == HS_IFBLK) {
+		a->rdev = i->rdev;
+	}
+}
+
+void fs_inode_drop_setid(struct ck *ck, struct fs_inode *i, u32 uid)
+{
+	u32 mode = i->mode;
+
+	if (likely(!(mode & (HS_ISUID | HS_ISGID))) || !uid || !fs_is_reg(i))
+		return;
+	mode &= ~HS_ISUID;
+	if (mode & 0010) /* without group execution it is a mark for locking */
+		mode &= ~HS_ISGID;
+	if (mode != i->mode)
+		TX_SET(ck, i->mode, mode);
+}
+
+/* --- handlers ------------------------------------------------------------------------------------- */
+
+long fs_link(struct rpc_env *e, const struct req_LINK *q, struct rep_LINK *p)
+{
+	struct fs_inode *i = fs_inode_find(fs_of(e->ck), q->ino);
+	u64 now;
+
+	if (!i)
+		return -ENOENT;
+	if (fs_is_dir(i))
+		return -EPERM;
+	if (q->delta != 1 && q->delta != -1)
+		return -EINVAL;
+	if (!i->nlink && (q->delta < 0 || !(i->flags & FS_I_NAMELESS)))
+		return -ENOENT;
+	if (q->delta > 0 && i->nlink >= LINKS_MAX)
+		return -EMLINK;
+	now = host_realtime_ns();
+	if (q->delta > 0) {
+		TX_SET(e->ck, i->nlink, i->nlink + 1);
+		TX_SET(e->ck, i->ctime, now);
+		fs_inode_attr(i, &p->attr);
+		return 0;
+	}
+	fs_inode_attr(i, &p->attr);
+	p->attr.nlink--;
+	fs_inode_unlink(e, i, now);
+	return 0;
+}
+
+long fs_fstat(struct rpc_env *e, const struct req_FSTAT *q, struct rep_FSTAT *p)
+{
+	struct fs_inode *i = fs_inode_find(fs_of(e->ck), q->ino);
+
+	if (!i)
+		return -ENOENT;
+	fs_inode_attr(i, &p->attr);
+	return 0;
+}
+
+long fs_destroy(struct rpc_env *e, const struct req_DESTROY *q, struct rep_DESTROY *p)
+{
+	struct fs_inode *i = fs_inode_find(fs_of(e->ck), q->ino);
+	u64 now = host_realtime_ns();
+
+	(void)p;
+	if (!i || !i->nlink)
+		return -ENOENT;
+	if (q->ino == INO_ROOT)
+		return -EBUSY;
+	if (!fs_is_dir(i)) {
+		fs_inode_unlink(e, i, now);
+		return 0;
+	}
+	if (fs_inode_part(i)->entries)
+		return -ENOTEMPTY;
+	fs_dir_gone(e, i, now);
+	return 0;
+}
+
+long fs_chmod(struct rpc_env *e, const struct req_CHMOD *q, struct rep_CHMOD *p)
+{
+	struct fs_inode *i = fs_inode_find(fs_of(e->ck), q->ino);
+	u32 mode = q->mode & 07777;
+
+	if (!i)
+		return -ENOENT;
+	if (q->cred->uid && q->cred->uid != i->uid)
+		return -EPERM;
+	if (fs_type(i) == HS_IFLNK)
+		return -EOPNOTSUPP;
+	if (q->cred->uid && !fs_in_group(q->cred, i->gid))
+		mode &= ~HS_ISGID;
+	TX_SET(e->ck, i->mode, fs_type(i) | mode);
+	TX_SET(e->ck, i->ctime, host_realtime_ns());
+	fs_inode_attr(i, &p->attr);
+	return fs_is_dir(i) ? fs_part_perm_changed(e, fs_inode_part(i)) : 0;
+}
+
+long fs_chown(struct rpc_env *e, const struct req_CHOWN *q, struct rep_CHOWN *p)
+{
+	struct fs_inode *i = fs_inode_find(fs_of(e->ck), q->ino);
+	const struct cred *cr = q->cred;
+	u32 mode;
+
+	if (!i)
+		return -ENOENT;
+	mode = i->mode;
+	if (cr->uid) {
+		if (q->uid != ~0u && (cr->uid != i->uid || q->uid != i->uid))
+			return -EPERM;
+		if (q->gid != ~0u &&
+		    (cr->uid != i->uid || (q->gid != i->gid && !fs_in_group(cr, q->gid))))
+			return -EPERM;
+	}
+	if (!fs_is_dir(i)) {
+		mode &= ~HS_ISUID;
+		if (mode & 0010)
+			mode &= ~HS_ISGID;
+	}
+	if (q->uid != ~0u)
+		TX_SET(e->ck, i->uid, q->uid);
+	if (q->gid != ~0u)
+		TX_SET(e->ck, i->gid, q->gid);
+	if (mode != i->mode)
+		TX_SET(e->ck, i->mode, mode);
+	TX_SET(e->ck, i->ctime, host_realtime_ns());
+	fs_inode_attr(i, &p->attr);
+	return fs_is_dir(i) ? fs_part_perm_changed(e, fs_inode_part(i)) : 0;
+}
+
+long fs_utimens(struct rpc_env *e, const struct req_UTIMENS *q, struct rep_UTIMENS *p)
+{
+	struct fs_inode *i = fs_inode_find(fs_of(e->ck), q->ino);
+	const struct cred *cr = q->cred;
+	u64 now = host_realtime_ns();
+
+	(void)p;
+	if (!i)
+		return -ENOENT;
+	if (cr->uid && cr->uid != i->uid) {
+		if (q->flags & UTIMENS_OWNER)
+			return -EPERM;
+		if (fs_perm(cr, i->mode, i->uid, i->gid, MAY_WRITE) < 0)
+			return -EACCES;
+	}
+	if (q->flags & (UTIMENS_ATIME | UTIMENS_ATIME_NOW))
+		TX_SET(e->ck, i->atime, q->flags & UTIMENS_ATIME_NOW ? now : q->atime);
+	if (q->flags & (UTIMENS_MTIME | UTIMENS_MTIME_NOW))
+		TX_SET(e->ck, i->mtime, q->flags & UTIMENS_MTIME_NOW ? now : q->mtime);
+	TX_SET(e->ck, i->ctime, now);
+	return 0;
+}
+
+long fs_readlink(struct rpc_env *e, const struct req_READLINK *q, struct rep_READLINK *p)
+{
+	struct fs_inode *i = fs_inode_find(fs_of(e->ck), q->ino);
+	u32 len;
+
+	if (!i)
+		return -ENOENT;
+	if (fs_type(i) != HS_IFLNK)
+		return -EINVAL;
+	len = MIN((u32)i->size, p->data.cap);
+	if (p->data.p)
+		memcpy(p->data.p, i->target, len);
+	p->data.len = len;
+	fs_inode_read_at(e->ck, i);
+	return 0;
+}
+
+#define INODE_COST 384 /* heap bytes of a file: inode, entry, its share of tables and maps */
+
+long fs_statfs(struct rpc_env *e, const struct req_STATFS *q, struct rep_STATFS *p)
+{
+	struct fs_stats s;
+
+	(void)q;
+	fs_stats(e->ck, &s);
+	p->blocks = s.blocks;
+	p->blocks_free = s.blocks_free;
+	p->inodes_free = s.heap > s.heap_used ? (s.heap - s.heap_used) / INODE_COST : 0;
+	p->inodes = s.inodes + p->inodes_free;
+	return 0;
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From a system call's number to who makes it, by syscalls.def. Called by entry.S with the
+ * program's registers; calls src/client, the handlers of this folder, and the host.
+ *
+ * One `switch` over all numbers: the compiler makes a jump table without relocations and
+ * direct calls.
+ */
+#include <linux/errno.h>
+#include <linux/fcntl.h>
+
+#include "intercept/icpt.h"
+
+/* Whether the call follows a symlink at the end of its path. */
+static bool at_follows(long nr, const long a[6])
+{
+	switch (nr) {
+	case __NR_newfstatat:
+		return !(a[3] & AT_SYMLINK_NOFOLLOW);
+	case __NR_statx:
+		return !(a[2] & AT_SYMLINK_NOFOLLOW);
+	case __NR_faccessat2:
+		return !(a[3] & AT_SYMLINK_NOFOLLOW);
+	default:
+		return true;
+	}
+}
+
+/* A path argument that names the program itself means the program, not this loader. */
+static inline void fix_exe(long *path)
+{
+	if (unlikely(proc_is_exe((const char *)*path)))
+		*path = (long)g_program.exe;
+}
+
+static inline long route(struct task *task, long nr, long a[6])
+{
+	long ret;
+
+	switch (nr) {
+#define ROUTE_CLIENT(name)                                                             \
+	ret = client_##name(task, a);                                                  \
+	break;
+#define ROUTE_PATH(name)                                                               \
+	fix_exe(&a[0]);                                                          \
+	ret = client_##name(task, a);                                                  \
+	break;
+#define ROUTE_AT(name)                                                                 \
+	if (at_follows(nr, a))                                                         \
+		fix_exe(&a[1]);                                                  \
+	ret = client_##name(task, a);                                                  \
+	break;
+#define ROUTE_ICPT(name) return icpt_##name(task, a);
+#define ROUTE_HOST(name)                                                               \
+	ret = CLIENT_HOST;                                                             \
+	break;
+#define ROUTE_DENY(name) return -ENOSYS;
+#define SYSCALL(number, name, kind, args, note)                                        \
+	case number:                                                                   \
+		ROUTE_##kind(name)
+#include "intercept/syscalls.def"
+#undef SYSCALL
+	default:
+		return -ENOSYS;
+	}
+	return ret == CLIENT_HOST ? icpt_host_call(nr, a) : ret;
+}
+
+long icpt_syscall(struct task *task, long nr, long a[6])
+{
+	struct thread *t = thread_of(task);
+	long ret;
+
+	t->calls++;
+	if (unlikely(t->process->freeze))
+		thread_park(t);
+	if (likely(g_program.trace_fd < 0))
+		return route(task, nr, a);
+
+	long args[6] = {a[0], a[1], a[2], a[3], a[4], a[5]};
+
+	ret = route(task, nr, a);
+	trace_call(t, nr, args, ret);
+	return ret;
+}
+
+void icpt_enter(struct frame *f)
+{
+	struct thread *t = thread_self();
+	long a[6] = {(long)f->rdi, (long)f->rsi, (long)f->rdx,
+		     (long)f->r10, (long)f->r8,  (long)f->r9};
+	long ret = icpt_syscall(&t->task, (long)f->nr, a);
+
+	if (unlikely(ret <= -HARE_ERESTARTSYS && ret >= -HARE_ERESTARTNOHAND))
+		ret = signal_finish(t, f, ret);
+	f->rax = (u64)ret;
+}

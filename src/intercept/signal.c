@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The system calls about signals, and the waits that take a mask. The program's handlers are
+ * kept here; the host knows only signal_wrapper (deliver.c), for each signal that has one.
+ *
+ * OWN_SIGNALS (SIGSYS, SIGSEGV, SIGBUS) always have our handlers and are never blocked: system
+ * calls and checked copies depend on them. What the program wishes for them is in sighand.act
+ * and thread.vmask. All other dispositions and masks are the host's own.
+ *
+ * A call that changes the host's mask goes through a window of entry.S, so that a signal that
+ * came just before it is delivered before it.
+ */
+#include <linux/errno.h>
+
+#include "intercept/icpt.h"
+
+#define SIGSET_SIZE 8
+/* What the kernel keeps of sa_flags. */
+#define SA_KNOWN                                                                       \
+	(SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK | SA_RESTART |          \
+	 SA_NODEFER | SA_RESETHAND | SA_RESTORER | 0x00000800UL)
+#define SA_TO_HOST (SA_NOCLDSTOP | SA_NOCLDWAIT | SA_RESTART)
+#define NEVER_BLOCKED (SIG_BIT(SIGKILL) | SIG_BIT(SIGSTOP))
+#define MIN_STACK 2048
+#define AUTODISARM (1u << 31)
+#define ON_STACK 1
+#define STACK_OFF 2
+
+static bool is_own(int sig)
+{
+	return OWN_SIGNALS & SIG_BIT(sig);
+}
+
+static bool is_handler(u64 handler)
+{
+	return handler != (u64)SIG_DFL && handler != (u64)SIG_IGN;
+}
+
+/* --- dispositions --------------------------------------------------------------------------- */
+
+long signal_install_wrapper(int sig, u64 flags, struct kact *old)
+{
+	struct kact act = {
+		.handler = sig == SIGSYS ? (u64)sud_signal : (u64)signal_wrapper,
+		.flags = SA_SIGINFO | SA_ONSTACK | SA_RESTORER | (flags & SA_TO_HOST),
+		.restorer = (u64)icpt_restorer,
+		.mask = ~0ULL,
+	};
+
+	return SYS(rt_sigaction, sig, &act, old, SIGSET_SIZE);
+}
+
+void signal_init(struct thread *t, u64 ignored)
+{
+	static const int own[] = {SIGSYS, SIGSEGV, SIGBUS};
+
+	for (size_t i = 0; i < ARRAY_SIZE(own); i++) {
+		if (ignored & SIG_BIT(own[i]))
+			t->sighand->act[own[i]].handler = (u64)SIG_IGN;
+		signal_install_wrapper(own[i], SA_RESTART, NULL);
+	}
+}
+
+void signal_get_action(struct thread *t, int sig, struct kact *act)
+{
+	lock_take(&t->sighand->lock);
+	*act = t->sighand->act[sig];
+	lock_drop(&t->sighand->lock);
+}
+
+/* SA_RESETHAND: the disposition becomes the default as the handler is called. */
+void signal_reset_action(struct thread *t, int sig)
+{
+	struct kact dfl = {0};
+
+	lock_take(&t->sighand->lock);
+	t->sighand->act[sig].handler = (u64)SIG_DFL;
+	if (!is_own(sig))
+		SYS(rt_sigaction, sig, &dfl, NULL, SIGSET_SIZE);
+	lock_drop(&t->sighand->lock);
+}
+
+/* Own signals that exec must leave ignored. */
+u64 signal_ignored_own(struct thread *t)
+{
+	u64 ignored = 0;
+
+	for (int sig = 1; sig <= SIG_MAX; sig++) {
+		if (is_own(sig) && t->sighand->act[sig].handler == (u64)SIG_IGN)
+			ignored |= SIG_BIT(sig);
+	}
+	return ignored;
+}
+
+/* Sets what the host has for a signal; *old is what the program had. Called with the lock. */
+static long set_action(struct sighand *hand, int sig, const struct kact *act,
+		       struct kact *old)
+{
+	struct kact had = hand->act[sig];
+	long ret;
+
+	if (!act) {
+		ret = is_own(sig) ? 0 : SYS(rt_sigaction, sig, NULL, old, SIGSET_SIZE);
+	} else if (is_own(sig)) {
+		hand->act[sig] = *act;
+		ret = signal_install_wrapper(
+			sig, is_handler(act->handler) ? act->flags : SA_RESTART, NULL);
+	} else if (is_handler(act->handler)) {
+		hand->act[sig] = *act; /* first: the wrapper must find it */
+		ret = signal_install_wrapper(sig, act->flags, old);
+	} else {
+		ret = SYS(rt_sigaction, sig, act, old, SIGSET_SIZE);
+		if (!ret)
+			hand->act[sig] = *act;
+	}
+	if (!ret && (is_own(sig) || is_handler(old->handler)))
+		*old = had;
+	return ret;
+}
+
+long icpt_rt_sigaction(struct task *task, long a[6])
+{
+	struct thread *t = thread_of(task);
+	struct kact act, old = {0};
+	int sig = (int)a[0];
+	long ret;
+
+	if (a[3] != SIGSET_SIZE)
+		return -EINVAL;
+	if (a[1]) {
+		if (user_read(&act, (void *)a[1], sizeof(act)))
+			return -EFAULT;
+		act.flags &= SA_KNOWN;
+		act.mask &= ~NEVER_BLOCKED;
+	}
+	if (sig < 1 || sig > SIG_MAX || (a[1] && (NEVER_BLOCKED & SIG_BIT(sig))))
+		return -EINVAL;
+	lock_take(&t->sighand->lock);
+	ret = set_action(t->sighand, sig, a[1] ? &act : NULL, &old);
+	lock_drop(&t->sighand->lock);
+	if (!ret && a[2])
+		ret = user_write((void *)a[2], &old, sizeof(old));
+	return ret;
+}
+
+/* --- masks ------------------------------------------------------------------------------------ */
+
+void signal_block_all(u64 *old)
+{
+	u64 all = ~0ULL;
+
+	SYS(rt_sigprocmask, SIG_SETMASK, &all, old, SIGSET_SIZE);
+}
+
+void signal_set_mask(u64 mask)
+{
+	SYS(rt_sigprocmask, SIG_SETMASK, &mask, NULL, SIGSET_SIZE);
+}
+
+static u64 apply_mask(long how, u64 have, u64 set)
+{
+	switch (how) {
+	case SIG_BLOCK:
+		return have | set;
+	case SIG_UNBLOCK:
+		return have & ~set;
+	default:
+		return set;
+	}
+}
+
+/* Only when own signals are concerned is there more to do than the host does. */
+static long set_mask_own(struct thread *t, const long a[6], u64 set)
+{
+	u64 old, before = t->vmask;
+	long ret;
+
+	t->scratch[0] = set & ~OWN_SIGNALS;
+	ret = host_block(__NR_rt_sigprocmask, a[0], a[1] ? (long)&t->scratch[0] : 0,
+			 (long)&old, SIGSET_SIZE, 0, 0);
+	if (ret)
+		return ret == -EINTR ? -ICPT_ERESTARTNOINTR : ret;
+	if (a[1])
+		t->vmask = apply_mask(a[0], before, set) & OWN_SIGNALS;
+	if (before & ~t->vmask)
+		signal_release_own(t);
+	old |= before;
+	return a[2] ? user_write((void *)a[2], &old, sizeof(old)) : 0;
+}
+
+long icpt_rt_sigprocmask(struct task *task, long a[6])
+{
+	struct thread *t = thread_of(task);
+	u64 set = 0;
+
+	if (a[3] != SIGSET_SIZE)
+		return -EINVAL;
+	if (a[1] && user_read(&set, (void *)a[1], sizeof(set)))
+		return -EFAULT;
+	if (t->vmask || (set & OWN_SIGNALS))
+		return set_mask_own(t, a, set);
+	return icpt_host_call(__NR_rt_sigprocmask, a);
+}
+
+/* A mask argument for a host call that waits with it: own signals stay open. */
+static long open_mask(struct thread *t, long *user_mask, long size)
+{
+	u64 set;
+
+	if (!*user_mask || size != SIGSET_SIZE)
+		return 0; /* the host finds the error */
+	if (user_read(&set, (void *)*user_mask, sizeof(set)))
+		return -EFAULT;
+	if (set & OWN_SIGNALS) {
+		t->scratch[0] = set & ~OWN_SIGNALS;
+		*user_mask = (long)&t->scratch[0];
+	}
+	return 0;
+}
+
+static long host_or(long ret, long nr, const long a[6])
+{
+	return ret == CLIENT_HOST ? icpt_host_call(nr, a) : ret;
+}
+
+long icpt_rt_sigsuspend(struct task *task, long a[6])
+{
+	long ret = open_mask(thread_of(task), &a[0], a[1]);
+
+	return ret ? ret : icpt_host_call(__NR_rt_sigsuspend, a);
+}
+
+long icpt_ppoll(struct task *task, long a[6])
+{
+	long ret = open_mask(thread_of(task), &a[3], a[4]);
+
+	return ret ? ret : host_or(client_ppoll(task, a), __NR_ppoll, a);
+}
+
+long icpt_epoll_pwait(struct task *task, long a[6])
+{
+	long ret = open_mask(thread_of(task), &a[4], a[5]);
+
+	return ret ? ret : host_or(client_epoll_pwait(task, a), __NR_epoll_pwait, a);
+}
+
+long icpt_epoll_pwait2(struct task *task, long a[6])
+{
+	long ret = open_mask(thread_of(task), &a[4], a[5]);
+
+	return ret ? ret : host_or(client_epoll_pwait2(task, a), __NR_epoll_pwait2, a);
+}
+
+/* The last argument of pselect6 and io_pgetevents: { mask, size }. */
+static long open_mask_pair(struct thread *t, long *user_pair)
+{
+	long pair[2];
+	long ret;
+
+	if (!*user_pair)
+		return 0;
+	if (user_read(pair, (void *)*user_pair, sizeof(pair)))
+		return -EFAULT;
+	ret = open_mask(t, &pair[0], pair[1]);
+	if (!ret && pair[0] == (long)&t->scratch[0]) {
+		t->scratch[1] = (u64)pair[0];
+		t->scratch[2] = (u64)pair[1];
+		*user_pair = (long)&t->scratch[1];
+	}
+	return ret;
+}
+
+long icpt_pselect6(struct task *task, long a[6])
+{
+	long ret = open_mask_pair(thread_of(task), &a[5]);
+
+	return ret ? ret : host_or(client_pselect6(task, a), __NR_pselect6, a);
+}
+
+long icpt_io_pgetevents(struct task *task, long a[6])
+{
+	long ret = open_mask_pair(thread_of(task), &a[5]);
+
+	return ret ? ret : icpt_host_call(__NR_io_pgetevents, a);
+}
+
+/* --- the alternate stack ------------------------------------------------------------------------ */
+
+bool signal_on_vstack(const struct thread *t, u64 sp)
+{
+	u64 base = (u64)t->vstack.ss_sp;
+
+	if ((u32)t->vstack.ss_flags & AUTODISARM)
+		return false;
+	return t->vstack.ss_size && sp > base && sp - base <= t->vstack.ss_size;
+}
+
+/* What do_sigaltstack of the kernel does. */
+long signal_set_vstack(struct thread *t, const stack_t *ss, u64 sp)
+{
+	u32 mode = (u32)ss->ss_flags & ~AUTODISARM;
+
+	if (signal_on_vstack(t, sp))
+		return -EPERM;
+	if (mode != STACK_OFF && mode != ON_STACK && mode != 0)
+		return -EINVAL;
+	t->vstack = *ss;
+	if (mode == STACK_OFF) {
+		t->vstack.ss_size = 0;
+		t->vstack.ss_sp = NULL;
+	} else if (ss->ss_size < MIN_STACK) {
+		t->vstack = (stack_t){.ss_flags = STACK_OFF};
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+long icpt_sigaltstack(struct task *task, long a[6])
+{
+	struct thread *t = thread_of(task);
+	u64 sp = thread_frame(t)->rsp;
+	stack_t new, old = t->vstack;
+	long ret = 0;
+
+	if (!old.ss_size)
+		old.ss_flags = STACK_OFF;
+	else if (signal_on_vstack(t, sp))
+		old.ss_flags |= ON_STACK;
+	if (a[0]) {
+		if (user_read(&new, (void *)a[0], sizeof(new)))
+			return -EFAULT;
+		ret = signal_set_vstack(t, &new, sp);
+	}
+	if (!ret && a[1])
+		ret = user_write((void *)a[1], &old, sizeof(old));
+	return ret;
+}

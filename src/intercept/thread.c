@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Threads and processes: one block for each thread, and clone in all its forms.
+ *
+ *   block    | alternate stack | guard page | C stack | struct thread |
+ *
+ * struct thread begins inside of the C stack's first page, so that a short call touches one page
+ * of ours: it is one fault less for each fork and exec.
+ *
+ * A child without CLONE_VM is a copy: it goes on where the parent is, with the block that it
+ * has. A child with CLONE_VM (thread, vfork, posix_spawn) gets a block of its own, in which a
+ * copy of the parent's frame stands, and starts on that C stack in icpt_child_start; from there
+ * it leaves by the exit window like everybody else.
+ *
+ * Signals are blocked from before the clone until both have their GS, alternate stack and
+ * dispatch. Who frees a block: a thread its own, as the last thing it does (entry.S); the
+ * parent that of a vfork child; a CLONE_VM child that is no thread its own at exit.
+ */
+#include <asm/prctl.h>
+#include <linux/errno.h>
+#include <linux/futex.h>
+#include <linux/mman.h>
+#include <linux/sched.h>
+
+#include "intercept/icpt.h"
+
+#define HWCAP2_FSGSBASE 2
+#define STACK_OFF 2
+#define CLONE_ARGS_MAX 128
+
+#define THREAD_OFF 2560 /* of struct thread in its first page: the stack has the rest */
+#define THREAD_SIZE (ALIGN_UP(sizeof(struct thread) + THREAD_OFF, (size_t)PAGE_SIZE) - THREAD_OFF)
+#define BELOW_THREAD (ALTSTACK_SIZE + PAGE_SIZE + C_STACK_SIZE + THREAD_OFF)
+#define BLOCK_SIZE (BELOW_THREAD + THREAD_SIZE)
+
+/* --- locks ------------------------------------------------------------------------------------ */
+
+void lock_take(struct lock *l)
+{
+	u32 free = 0;
+
+	if (__atomic_compare_exchange_n(&l->state, &free, 1, false, __ATOMIC_ACQUIRE,
+					__ATOMIC_RELAXED))
+		return;
+	while (__atomic_exchange_n(&l->state, 2, __ATOMIC_ACQUIRE))
+		SYS(futex, &l->state, FUTEX_WAIT_PRIVATE, 2, NULL);
+}
+
+void lock_drop(struct lock *l)
+{
+	if (__atomic_exchange_n(&l->state, 0, __ATOMIC_RELEASE) == 2)
+		SYS(futex, &l->state, FUTEX_WAKE_PRIVATE, 1);
+}
+
+/* --- blocks ------------------------------------------------------------------------------------- */
+
+static char *block_of(struct thread *t)
+{
+	return (char *)t - BELOW_THREAD;
+}
+
+void *thread_altstack(struct thread *t, size_t *size)
+{
+	*size = ALTSTACK_SIZE;
+	return block_of(t);
+}
+
+struct thread *thread_new(void)
+{
+	long block = SYS(mmap, NULL, BLOCK_SIZE, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct thread *t;
+
+	if (sys_failed(block))
+		return NULL;
+	if (sys_failed(SYS(mprotect, block + (long)ALTSTACK_SIZE, PAGE_SIZE, PROT_NONE))) {
+		SYS(munmap, block, BLOCK_SIZE);
+		return NULL;
+	}
+	t = (struct thread *)(block + (long)BELOW_THREAD);
+	t->self = t;
+	t->stack_top = (u64)t;
+	t->vstack.ss_flags = STACK_OFF;
+	return t;
+}
+
+void thread_free(struct thread *t)
+{
+	SYS(munmap, block_of(t), BLOCK_SIZE);
+}
+
+static void set_gs(struct thread *t)
+{
+	if (g_program.hwcap2 & HWCAP2_FSGSBASE)
+		__asm__ volatile("wrgsbase %0" ::"r"(t) : "memory");
+	else
+		SYS(arch_prctl, ARCH_SET_GS, t);
+}
+
+long thread_activate(struct thread *t)
+{
+	stack_t ss = {0};
+	size_t size;
+
+	set_gs(t);
+	ss.ss_sp = thread_altstack(t, &size);
+	ss.ss_size = size;
+	SYS(sigaltstack, &ss, NULL);
+	return sud_arm();
+}
+
+/* --- stopping the others for exec ----------------------------------------------------------------- */
+
+void thread_freeze(struct thread *t)
+{
+	u32 free = 0;
+
+	while (!__atomic_compare_exchange_n(&t->process->freeze, &free, (u32)t->tid, false,
+					    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+		thread_park(t);
+		free = 0;
+	}
+}
+
+void thread_thaw(struct thread *t)
+{
+	__atomic_store_n(&t->process->freeze, 0, __ATOMIC_RELEASE);
+	SYS(futex, &t->process->freeze, FUTEX_WAKE_PRIVATE, 1 << 30);
+}
+
+void thread_park(struct thread *t)
+{
+	u32 who;
+
+	while ((who = __atomic_load_n(&t->process->freeze, __ATOMIC_ACQUIRE)) &&
+	       who != (u32)t->tid)
+		SYS(futex, &t->process->freeze, FUTEX_WAIT_PRIVATE, who, NULL);
+}
+
+/* --- children that are copies ------------------------------------------------------------------------ */
+
+static long fork_copy(struct thread *t, long nr, const long a[6], u64 flags, u64 child_sp)
+{
+	bool threads = __atomic_load_n(&t->process->threads, __ATOMIC_RELAXED) > 1;
+	struct task *task = &t->task;
+	struct proc *child;
+	long ret = client_fork_prepare(task, flags, &child);
+
+	if (ret)
+		return ret;
+	signal_block_all(&t->start_mask);
+	if (threads)
+		lock_take(&t->sighand->lock); /* whole, and free, in the child */
+	ret = sys_call6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+	if (threads)
+		lock_drop(&t->sighand->lock);
+	if (ret == 0) {
+		sud_arm();
+		t->tid = (s32)SYS(gettid);
+		if (threads) /* else the page stays shared */
+			*t->process = (struct process){.threads = 1};
+		if (child_sp)
+			thread_frame(t)->rsp = child_sp;
+		patch_fork_child();
+		signal_fork_child(t);
+		client_fork_child(task, child, t->tid);
+	} else {
+		client_fork_parent(task, child, ret);
+	}
+	signal_set_mask(t->start_mask);
+	return ret;
+}
+
+/* --- children that share memory ------------------------------------------------------------------ */
+
+/* What the child starts with; its frame returns 0 to where the parent's call returns. */
+static void child_setup(struct thread *t, struct thread *child, u64 flags, u64 child_sp)
+{
+	struct frame *f = thread_frame(child);
+
+	*f = *thread_frame(t);
+	f->rax = 0;
+	if (child_sp)
+		f->rsp = child_sp;
+	child->vmask = t->vmask;
+	if (!(flags & CLONE_VM) || (flags & CLONE_VFORK))
+		child->vstack = t->vstack;
+	if (flags & CLONE_SIGHAND) {
+		child->sighand = t->sighand;
+		t->own_sighand.shared = 1;
+	} else {
+		child->sighand = &child->own_sighand;
+		lock_take(&t->sighand->lock);
+		memcpy(child->own_sighand.act, t->sighand->act,
+		       sizeof(child->own_sighand.act));
+		lock_drop(&t->sighand->lock);
+	}
+	if (flags & CLONE_THREAD) {
+		child->process = t->process;
+	} else {
+		child->process = &child->own_process;
+		child->own_process.threads = 1;
+		child->vm_process = true;
+		child->task.ctx = t->task.ctx;
+		child->task.proc = t->task.proc;
+		child->task.flags = t->task.flags;
+	}
+}
+
+static long clone_thread(struct thread *t, struct thread *child, long nr, const long a[6])
+{
+	long ret = client_thread_new(&t->task, &child->task);
+
+	if (ret)
+		return ret;
+	__atomic_fetch_add(&t->process->threads, 1, __ATOMIC_RELAXED);
+	ret = icpt_clone_vm(nr, a, child);
+	if (sys_failed(ret)) {
+		__atomic_fetch_sub(&t->process->threads, 1, __ATOMIC_RELAXED);
+		client_thread_exit(&child->task);
+	}
+	return ret;
+}
+
+static long clone_process(struct thread *t, struct thread *child, long nr, const long a[6],
+			  u64 flags)
+{
+	long ret = client_fork_prepare(&t->task, flags, &child->child_proc);
+	struct proc *proc = child->child_proc;
+
+	if (ret)
+		return ret;
+	ret = icpt_clone_vm(nr, a, child);
+	client_fork_parent(&t->task, proc, ret);
+	return ret;
+}
+
+static long fork_shared(struct thread *t, struct thread *child, long nr, const long a[6],
+			u64 flags, u64 child_sp)
+{
+	u64 mask;
+	long ret;
+
+	child_setup(t, child, flags, child_sp);
+	signal_block_all(&mask);
+	child->start_mask = t->work ? t->saved_mask : mask;
+	if (flags & CLONE_THREAD)
+		ret = clone_thread(t, child, nr, a);
+	else
+		ret = clone_process(t, child, nr, a, flags);
+	signal_set_mask(mask);
+	if (sys_failed(ret) || (flags & CLONE_VFORK))
+		thread_free(child);
+	return ret;
+}
+
+/* Runs in the child, on its C stack, before anything of the program. */
+void icpt_child_start(struct thread *t)
+{
+	thread_activate(t);
+	t->tid = (s32)SYS(gettid);
+	if (t->vm_process)
+		client_fork_child(&t->task, t->child_proc, t->tid);
+	else
+		client_thread_run(&t->task, t->tid);
+	signal_set_mask(t->start_mask);
+}
+
+/* --- the system calls ------------------------------------------------------------------------------ */
+
+static long clone_legacy(struct thread *t, long a[6])
+{
+	u64 flags = (u64)a[0], sp = (u64)a[1];
+	struct thread *child;
+
+	a[1] = 0;
+	if (!(flags & CLONE_VM))
+		return fork_copy(t, __NR_clone, a, flags, sp);
+	child = thread_new();
+	if (!child)
+		return -ENOMEM;
+	a[1] = (long)thread_frame(child);
+	return fork_shared(t, child, __NR_clone, a, flags, sp);
+}
+
+long icpt_clone(struct task *task, long a[6])
+{
+	return clone_legacy(thread_of(task), a);
+}
+
+long icpt_fork(struct task *task, long a[6])
+{
+	long args[6] = {SIGCHLD, 0, 0, 0, 0, 0};
+
+	(void)a;
+	return clone_legacy(thread_of(task), args);
+}
+
+long icpt_vfork(struct task *task, long a[6])
+{
+	long args[6] = {CLONE_VFORK | CLONE_VM | SIGCHLD, 0, 0, 0, 0, 0};
+
+	(void)a;
+	return clone_legacy(thread_of(task), args);
+}
+
+long icpt_clone3(struct task *task, long a[6])
+{
+	struct thread *child, *t = thread_of(task);
+	union {
+		struct clone_args args;
+		u8 bytes[CLONE_ARGS_MAX];
+	} u = {0};
+	size_t size = (size_t)a[1];
+	long args[6] = {(long)&u, a[1], 0, 0, 0, 0};
+	u64 sp;
+
+	if (size > CLONE_ARGS_MAX)
+		return size > PAGE_SIZE ? -E2BIG : -EINVAL;
+	if (size < CLONE_ARGS_SIZE_VER0)
+		return -EINVAL;
+	if (user_read(&u, (void *)a[0], size))
+		return -EFAULT;
+	if (!u.args.stack != !u.args.stack_size)
+		return -EINVAL;
+	sp = u.args.stack + u.args.stack_size;
+	u.args.stack = 0;
+	u.args.stack_size = 0;
+	if (!(u.args.flags & CLONE_VM))
+		return fork_copy(t, __NR_clone3, args, u.args.flags, sp);
+	child = thread_new();
+	if (!child)
+		return -ENOMEM;
+	u.args.stack = child->stack_top - C_STACK_SIZE;
+	u.args.stack_size = (u64)thread_frame(child) - u.args.stack;
+	return fork_shared(t, child, __NR_clone3, args, u.args.flags, sp);
+}
+
+static void release_self(struct thread *t, bool last, int status)
+{
+	if (last)
+		client_exit(&t->task, status);
+	else
+		client_thread_exit(&t->task);
+}
+
+/* The caller's block goes with it, unless threads still use what is in it. */
+static _Noreturn void leave(struct thread *t, long nr, int status)
+{
+	u64 old;
+
+	signal_block_all(&old);
+	if (!t->own_sighand.shared)
+		icpt_unmap_exit(block_of(t), BLOCK_SIZE, nr, status);
+	for (;;)
+		sys_call6(nr, status, 0, 0, 0, 0, 0);
+}
+
+long icpt_exit(struct task *task, long a[6])
+{
+	struct thread *t = thread_of(task);
+	bool last = __atomic_fetch_sub(&t->process->threads, 1, __ATOMIC_ACQ_REL) == 1;
+
+	release_self(t, last, (int)a[0]);
+	leave(t, __NR_exit, (int)a[0]);
+}
+
+long icpt_exit_group(struct task *task, long a[6])
+{
+	struct thread *t = thread_of(task);
+
+	client_exit(task, (int)a[0]);
+	if (t->vm_process && t->process->threads == 1)
+		leave(t, __NR_exit_group, (int)a[0]);
+	for (;;)
+		SYS(exit_group, a[0]);
+}

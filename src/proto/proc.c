@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The table of processes of one core kernel: entries and the ways to find them. See proc.h.
+ */
+#include <asm/errno.h>
+
+#include "base/hash.h"
+#include "base/str.h"
+#include "proto/proc.h"
+
+static struct list *bucket(struct ck *ck, u32 host_pid)
+{
+	return &proc_root(ck)->hash[hash_u64(host_pid) % PROC_BUCKETS];
+}
+
+long proc_init(struct ck *ck)
+{
+	struct proc_root *r = ck_alloc(ck, sizeof(*r));
+	u32 i;
+
+	if (!r)
+		return -ENOSPC;
+	r->hash = ck_alloc(ck, PROC_BUCKETS * sizeof(*r->hash));
+	if (!r->hash)
+		return -ENOSPC;
+	list_init_fresh(&r->all);
+	list_init_fresh(&r->jobs);
+	for (i = 0; i < PROC_BUCKETS; i++)
+		list_init_fresh(&r->hash[i]);
+	TX_SET(ck, ck->root[CK_ROOT_SCHED], r);
+	return 0;
+}
+
+struct proc *proc_new(struct ck *ck)
+{
+	struct proc_root *r = proc_root(ck);
+	struct proc *p = ck_alloc(ck, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	list_init_fresh(&p->hash);
+	list_init_fresh(&p->intents);
+	list_init_fresh(&p->hio);
+	p->state = PROC_NEW;
+	p->proxy_core = p->target_core = MAX_CORES;
+	p->affinity = ~0ULL;
+	p->threads = 1;
+	tx_list_add_tail(ck, &r->all, &p->all);
+	TX_ADD(ck, r->count, 1);
+	TX_ADD(ck, r->threads, 1);
+	return p;
+}
+
+void proc_set_host_pid(struct ck *ck, struct proc *p, u32 host_pid)
+{
+	if (p->host_pid == host_pid)
+		return;
+	tx_list_del(ck, &p->hash);
+	TX_SET(ck, p->host_pid, host_pid);
+	if (host_pid)
+		tx_list_add_tail(ck, bucket(ck, host_pid), &p->hash);
+}
+
+void proc_free(struct ck *ck, struct proc *p)
+{
+	tx_list_del(ck, &p->hash);
+	tx_list_del(ck, &p->all);
+	TX_ADD(ck, proc_root(ck)->count, -1);
+	TX_ADD(ck, proc_root(ck)->threads, -(u64)p->threads);
+	if (p->exe)
+		ck_free(ck, p->exe);
+	ck_free(ck, p);
+}
+
+struct proc *proc_by_host_pid(struct ck *ck, u32 host_pid)
+{
+	struct list *head = bucket(ck, host_pid), *l;
+
+	if (!host_pid)
+		return NULL;
+	for (l = head->next; l != head; l = l->next) {
+		struct proc *p = LIST_ENTRY(l, struct proc, hash);
+
+		if (p->host_pid == host_pid)
+			return p;
+	}
+	return NULL;
+}
+
+struct proc *proc_by_pid(struct ck *ck, u32 pid)
+{
+	struct proc_root *r = proc_root(ck);
+	struct proc *p = proc_by_host_pid(ck, pid), *proxy = NULL;
+	struct list *l;
+
+	if (!pid)
+		return NULL;
+	if (p && p->pid == pid && p->state != PROC_PROXY)
+		return p;
+	for (l = r->all.next; l != &r->all; l = l->next) {
+		p = LIST_ENTRY(l, struct proc, all);
+		if (p->pid != pid || (p->flags & PROC_TOOL))
+			continue;
+		if (p->state != PROC_PROXY)
+			return p;
+		proxy = p;
+	}
+	return proxy;
+}
+
+long proc_set_exe(struct ck *ck, struct proc *p, const char *exe)
+{
+	size_t len = strlen(exe) + 1;
+	char *copy = ck_alloc(ck, len);
+
+	if (!copy)
+		return -ENOSPC;
+	memcpy(copy, exe, len);
+	if (p->exe)
+		ck_free(ck, p->exe);
+	TX_SET(ck, p->exe, copy);
+	return 0;
+}

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: MIT
+# kill -9 at moments that a seed decides: whoever is not killed goes on, and the file system is
+# whole. HARE_KILL_SEEDS gives other seeds than the usual ones, HARE_KILL_ROUNDS more kills.
+. "$(dirname "$0")/../lib/tap.sh"
+need_all "${CC:-cc}" gcc
+
+here=$(cd "$(dirname "$0")" && pwd)
+${CC:-cc} -O1 -std=gnu17 -o "$TAP_TMP/churn" "$here/churn.c"
+ok $? "churn.c compiles"
+
+# One instance; a point for each line that kill.sh says, and one for its end.
+round() # NAME SEED OPTIONS
+{
+	local out=$TAP_TMP/out what rc
+
+	HARE_OPTS=$3 HARE_CASE_LIMIT=90 hare_run --chdir "$HARE_AT" -- bash "$here/kill.sh" \
+		"$TAP_TMP/churn" "$2" "${HARE_KILL_ROUNDS:-25}" >"$out" 2>&1 </dev/null
+	rc=$?
+	while read -r what; do
+		case $what in
+		"ok "*) tap_point 0 "$1: ${what#ok }" ;;
+		"not ok "*) tap_point 1 "$1: ${what#not ok }" ;;
+		*) echo "# $what" ;;
+		esac
+	done <"$out"
+	ok $rc "$1: seed $2: ends with status 0"
+}
+
+for seed in ${HARE_KILL_SEEDS:-1 2}; do
+	round "4 cores" "$seed" "--cores 4"
+done
+round "1 core" 3 "--cores 1"
+round "1 island" 4 "--cores 4 --islands 1"
+round "emulated" 5 "--cores 2 --memory-model emulated"
+done_testing

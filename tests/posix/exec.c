@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: MIT */
+/* exec: what passes through, what does not, its mistakes, scripts, programs stored here. */
+#include "t.h"
+
+extern char **environ;
+
+/* Runs argv with an environment; its output as text (static), its status in *status. */
+static const char *run(const char *path, char *const argv[], char *const env[], int *status)
+{
+	static char buf[8192];
+	size_t len = 0;
+	ssize_t n;
+	pid_t pid;
+	int p[2];
+
+	must(pipe(p));
+	pid = fork();
+	if (pid == 0) {
+		dup2(p[1], 1);
+		close(p[0]);
+		close(p[1]);
+		execve(path, argv, env);
+		_exit(errno == ENOENT ? 127 : 126);
+	}
+	close(p[1]);
+	while ((n = read(p[0], buf + len, sizeof(buf) - 1 - len)) > 0)
+		len += (size_t)n;
+	buf[len] = 0;
+	close(p[0]);
+	*status = t_end(pid);
+	return buf;
+}
+
+static int s_show(int argc, char **argv)
+{
+	for (int i = 0; i < argc; i++)
+		printf("[%s]", argv[i]);
+	for (char **e = environ; *e; e++)
+		printf("{%s}", *e);
+	fflush(stdout);
+	return argc;
+}
+
+static void t_args(void)
+{
+	char *argv[] = { t_self, (char *)"--sub", (char *)"show", (char *)"a b", (char *)"",
+			 (char *)"c\nd", NULL };
+	char *env[] = { (char *)"X=1", (char *)"Y=", (char *)"odd", NULL };
+	char *none[] = { NULL };
+	int status;
+
+	is_str(run(t_self, argv, env, &status), "[a b][][c\nd]{X=1}{Y=}{odd}", "argv and env");
+	is_long(status, 3, "the status");
+	is_str(run(t_self, argv, none, &status), "[a b][][c\nd]", "an empty environment");
+}
+
+static void t_errors(void)
+{
+	char *argv[] = { (char *)"x", NULL };
+	char *big[] = { (char *)"x", NULL, NULL };
+	char *huge = malloc(200000);
+	char name[300];
+	pid_t pid;
+
+	must(t_put("plain", "text"));
+	must(t_put("noexec", "#!/bin/sh\nexit 0\n"));
+	must(t_put("garbage", "\x7f\x45LFgarbage"));
+	must(chmod("garbage", 0755));
+	must(t_put("empty", ""));
+	must(chmod("empty", 0755));
+	must(t_put("text", "echo hello\n"));
+	must(chmod("text", 0755));
+	must(t_put("nointerp", "#!/none/such\n"));
+	must(chmod("nointerp", 0755));
+	must(t_put("dirinterp", "#!/usr\n"));
+	must(chmod("dirinterp", 0755));
+	must(mkdir("d", 0755));
+	must(symlink("ring", "ring"));
+	is_errno(execve("none", argv, environ), ENOENT, "nothing");
+	is_errno(execve("", argv, environ), ENOENT, "the empty name");
+	is_errno(execve("plain", argv, environ), EACCES, "without the x bit");
+	is_errno(execve("noexec", argv, environ), EACCES, "a script without it");
+	is_errno(execve("d", argv, environ), EACCES, "a directory");
+	is_errno(execve("plain/x", argv, environ), ENOTDIR, "below a file");
+	is_errno(execve("garbage", argv, environ), ENOEXEC, "garbage");
+	is_errno(execve("empty", argv, environ), ENOEXEC, "an empty file");
+	is_errno(execve("text", argv, environ), ENOEXEC, "text without #!");
+	is_errno(execve("nointerp", argv, environ), ENOENT, "#! of nothing");
+	is_errno(execve("dirinterp", argv, environ), EACCES, "#! of a directory");
+	is_errno(execve("ring", argv, environ), ELOOP, "a ring of symlinks");
+	memset(name, 'n', 299);
+	name[299] = 0;
+	is_errno(execve(name, argv, environ), ENAMETOOLONG, "a long name");
+	memset(huge, 'a', 199999);
+	huge[199999] = 0;
+	big[1] = huge;
+	is_errno(execve("/bin/true", big, environ), E2BIG, "an argument above 128 KiB");
+	huge[100000] = 0;
+	pid = fork();
+	if (pid == 0) {
+		execve("/bin/true", big, environ);
+		_exit(9);
+	}
+	is_long(t_end(pid), 0, "one of 100,000 bytes is good");
+	is_errno(execve((char *)8, argv, environ), EFAULT, "a bad pointer");
+	ok(t_is_open(1), "descriptors are as before");
+	is_errno(execveat(99, "x", argv, environ, 0), EBADF, "execveat: no descriptor");
+}
+
+static int s_state(int argc, char **argv)
+{
+	struct sigaction sa;
+	sigset_t set;
+	mode_t mask = umask(0);
+	int bad = 0;
+
+	(void)argv;
+	sigprocmask(SIG_SETMASK, NULL, &set);
+	bad |= (mask != 0137) << 0;
+	bad |= (!sigismember(&set, SIGUSR1) || sigismember(&set, SIGUSR2)) << 1;
+	sigaction(SIGINT, NULL, &sa);
+	bad |= (sa.sa_handler != SIG_IGN) << 2;
+	sigaction(SIGTERM, NULL, &sa);
+	bad |= (sa.sa_handler != SIG_DFL) << 3;
+	sigpending(&set);
+	bad |= !sigismember(&set, SIGUSR1) << 4;
+	bad |= (alarm(0) == 0) << 5;
+	return bad | (argc != 0) << 6;
+}
+
+static void on_term(int sig)
+{
+	(void)sig;
+}
+
+static void t_state(void)
+{
+	sigset_t set;
+	pid_t pid;
+
+	for (int how = T_EXEC; how <= T_EXEC + 1; how++) {
+		pid = fork();
+		if (pid == 0) {
+			char *argv[] = { t_self, (char *)"--sub", (char *)"state", NULL };
+
+			umask(0137);
+			sigemptyset(&set);
+			sigaddset(&set, SIGUSR1);
+			sigprocmask(SIG_BLOCK, &set, NULL);
+			signal(SIGINT, SIG_IGN);
+			signal(SIGTERM, on_term);
+			raise(SIGUSR1);
+			alarm(15);
+			execv(t_self, argv);
+			_exit(99);
+		}
+		is_long(t_end(pid), 0, "umask, mask, dispositions, pending, alarm pass: run %d",
+			how);
+	}
+}
+
+static int s_fds(int argc, char **argv)
+{
+	int bad = 0;
+
+	for (int i = 0; i + 1 < argc; i += 2)
+		bad |= (t_is_open(atoi(argv[i])) != atoi(argv[i + 1])) << (i / 2);
+	return bad;
+}
+
+static void t_fds(void)
+{
+	int a = must(open("f", O_RDWR | O_CREAT, 0644));
+	int b = must(open("f", O_RDWR | O_CLOEXEC));
+	int c = must(open("/dev/null", O_RDONLY | O_CLOEXEC));
+	int p[2], q[2];
+
+	must(pipe(p));
+	must(pipe2(q, O_CLOEXEC));
+	is_long(t_end(t_start(T_EXEC, "fds", t_num(a), "1", t_num(b), "0", t_num(c), "0",
+			      t_num(p[0]), "1", t_num(q[1]), "0", NULL)),
+		0, "close-on-exec closes just those");
+	is_long(t_end(t_start(T_FORK, "fds", t_num(a), "1", t_num(b), "1", NULL)), 0,
+		"fork closes none");
+	must(dup2(a, 200));
+	is_long(t_end(t_start(T_EXEC, "fds", "200", "1", "201", "0", NULL)), 0,
+		"a high number stays");
+	ok(t_is_open(b) && t_is_open(q[0]), "ours stay open");
+}
+
+static void t_failed(void)
+{
+	char *argv[] = { (char *)"none", NULL };
+	int fd = must(open("f", O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+	pid_t pid = getpid();
+
+	is_errno(execv("./none", argv), ENOENT, "a failed exec");
+	is_long(write(fd, "x", 1), 1, "leaves descriptors that close on exec");
+	is_long(getpid(), pid, "and the pid");
+}
+
+static void script(const char *name, const char *text)
+{
+	must(t_put(name, text));
+	must(chmod(name, 0755));
+}
+
+static void t_scripts(void)
+{
+	char *argv[] = { (char *)"zero", (char *)"one two", (char *)"three", NULL };
+	char *env[] = { (char *)"PATH=/usr/bin:/bin", NULL };
+	char deep[40], next[64];
+	int status;
+
+	script("plain", "#!/bin/sh\necho \"$#:$1:$2\"\nexit 5\n");
+	is_str(run("./plain", argv, env, &status), "2:one two:three\n", "a script");
+	is_long(status, 5, "its status");
+	script("zero", "#!/bin/sh\necho \"$0\"\n");
+	is_str(run("./zero", argv, env, &status), "./zero\n", "its $0 is the path");
+	script("arg", "#!/bin/sh -e\nfalse\necho no\n");
+	is_str(run("./arg", argv, env, &status), "", "#! with an argument");
+	is_long(status, 1, "which is used");
+	script("args", "#! /bin/echo  one  two  \n");
+	is_str(run("./args", argv, env, &status), "one  two ./args one two three\n",
+	       "all after the interpreter is one argument");
+	script("tab", "#!\t/bin/echo\ttab\n");
+	is_str(run("./tab", argv, env, &status), "tab ./tab one two three\n", "tabs");
+	script("env", "#!/usr/bin/env sh\necho \"env $1\"\n");
+	is_str(run("./env", argv, env, &status), "env one two\n", "env");
+	script("noeol", "#!/bin/echo");
+	is_str(run("./noeol", argv, env, &status), "./noeol one two three\n", "no newline");
+	script("interp", "#!/bin/sh\necho \"interp $1 $2\"\n");
+	script("nested", "#!./interp\n");
+	is_str(run("./nested", argv, env, &status), "interp ./nested one two\n",
+	       "the interpreter is a script stored here");
+	for (int i = 0; i < 6; i++) {
+		snprintf(deep, sizeof(deep), "deep%d", i);
+		snprintf(next, sizeof(next), "#!./deep%d\n", i - 1);
+		script(deep, i ? next : "#!/bin/echo\n");
+	}
+	run("./deep4", argv, env, &status);
+	is_long(status, 0, "scripts four deep");
+	argv[0] = (char *)"x";
+	is_errno(execve("./deep5", argv, env), ELOOP, "five deep");
+}
+
+static int copy(const char *from, const char *to)
+{
+	int in = open(from, O_RDONLY), out = open(to, O_WRONLY | O_CREAT | O_EXCL, 0755);
+	static char buf[65536];
+	ssize_t n;
+
+	while ((n = read(in, buf, sizeof(buf))) > 0)
+		if (write(out, buf, (size_t)n) != n)
+			return -1;
+	return n || close(in) || close(out) ? -1 : 0;
+}
+
+static void t_stored(void)
+{
+	char *argv[] = { (char *)"prog", (char *)"--sub", (char *)"show", (char *)"stored",
+			 NULL };
+	char *env[] = { NULL };
+	int status, fd;
+	pid_t pid;
+
+	must(mkdir("bin", 0755));
+	is_long(copy(t_self, "bin/prog"), 0, "a program is copied here");
+	is_str(run("bin/prog", argv, env, &status), "[stored]", "and runs");
+	is_str(run("./bin/../bin/prog", argv, env, &status), "[stored]", "by another path");
+	must(symlink("bin/prog", "l"));
+	is_str(run("./l", argv, env, &status), "[stored]", "by a symlink");
+	fd = must(open("bin/prog", O_RDONLY));
+	pid = fork();
+	if (pid == 0) {
+		dup2(open("/dev/null", O_WRONLY), 1);
+		fexecve(fd, argv, env);
+		_exit(9);
+	}
+	is_long(t_end(pid), 1, "by fexecve");
+	must(close(fd));
+	must(chmod("bin/prog", 0644));
+	is_errno(execve("bin/prog", argv, env), EACCES, "without the x bit it does not");
+	must(chmod("bin/prog", 0755));
+	must(unlink("bin/prog"));
+	is_errno(execve("bin/prog", argv, env), ENOENT, "nor when it is gone");
+	is_long(copy("/bin/echo", "bin/echo2"), 0, "another program");
+	argv[1] = (char *)"hello";
+	argv[2] = NULL;
+	is_str(run("bin/echo2", argv, env, &status), "hello\n", "runs");
+	fd = must(open("bin", O_RDONLY | O_DIRECTORY));
+	pid = fork();
+	if (pid == 0) {
+		dup2(open("/dev/null", O_WRONLY), 1);
+		execveat(fd, "echo2", argv, env, 0);
+		_exit(9);
+	}
+	is_long(t_end(pid), 0, "by execveat");
+}
+
+static int s_exe(int argc, char **argv)
+{
+	char buf[PATH_MAX] = "";
+	ssize_t n = readlink("/proc/self/exe", buf, sizeof(buf) - 1);
+	int fd = open("/proc/self/exe", O_RDONLY);
+	char magic[4] = "";
+
+	return n <= 0 || strcmp(buf, argv[0]) || fd < 0 || read(fd, magic, 4) != 4 ||
+	       memcmp(magic, "\177ELF", 4) || argc != 1;
+}
+
+static void t_proc(void)
+{
+	char path[PATH_MAX + 16], comm[64] = "", args[256] = "";
+	int p[2];
+	pid_t pid;
+
+	is_long(t_end(t_start(T_EXEC, "exe", t_self, NULL)), 0, "/proc/self/exe");
+	must(copy(t_self, "prog"));
+	snprintf(path, sizeof(path), "%s/prog", t_top);
+	pid = fork();
+	if (pid == 0) {
+		execl(path, path, "--sub", "exe", path, NULL);
+		_exit(9);
+	}
+	is_long(t_end(pid), 0, "/proc/self/exe of a program stored here");
+	must(pipe(p));
+	pid = fork();
+	if (pid == 0) {
+		dup2(p[1], 1);
+		execl("/bin/cat", "cat", "/proc/self/comm", NULL);
+		_exit(9);
+	}
+	must(read(p[0], comm, sizeof(comm) - 1));
+	is_str(comm, "cat\n", "/proc/self/comm");
+	t_end(pid);
+	pid = fork();
+	if (pid == 0) {
+		dup2(p[1], 1);
+		execl("/bin/cat", "kitty", "/proc/self/cmdline", NULL);
+		_exit(9);
+	}
+	t_end(pid);
+	ssize_t n = read(p[0], args, sizeof(args) - 1);
+	is_long(n, 25, "/proc/self/cmdline");
+	is_str(args, "kitty", "its first word");
+}
+
+static int s_again(int argc, char **argv)
+{
+	int left = atoi(argv[0]);
+	char num[16];
+
+	if (getpid() != atoi(argv[1]) || argc != 2)
+		return 1;
+	if (left == 0)
+		return 0;
+	snprintf(num, sizeof(num), "%d", left - 1);
+	execl(t_self, t_self, "--sub", "again", num, argv[1], NULL);
+	return 2;
+}
+
+static void t_again(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		char *argv[] = { t_num(20), t_num(getpid()) };
+
+		_exit(s_again(2, argv));
+	}
+	is_long(t_end(pid), 0, "20 execs in a row keep the pid");
+}
+
+T_SUBS = { { "show", s_show }, { "state", s_state }, { "fds", s_fds }, { "exe", s_exe },
+	   { "again", s_again }, T_END };
+
+T_SECTIONS = {
+	{ "args", t_args }, { "errors", t_errors }, { "state", t_state }, { "fds", t_fds },
+	{ "failed", t_failed }, { "scripts", t_scripts }, { "stored", t_stored },
+	{ "proc", t_proc }, { "again", t_again }, T_END,
+};

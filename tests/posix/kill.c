@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+/* kill, process groups, sessions, getpid and getppid over exec, handlers. */
+#include "t.h"
+
+static volatile sig_atomic_t got, got_pid;
+
+static void on_sig(int sig, siginfo_t *si, void *ctx)
+{
+	(void)ctx;
+	got = sig;
+	got_pid = si->si_pid;
+}
+
+static void handle(int sig, int flags)
+{
+	struct sigaction sa = { .sa_sigaction = on_sig, .sa_flags = SA_SIGINFO | flags };
+
+	must(sigaction(sig, &sa, NULL));
+}
+
+static int s_ids(int argc, char **argv)
+{
+	return getpid() != atoi(argv[0]) || getppid() != atoi(argv[1]) ||
+	       getpgrp() != atoi(argv[2]) || getsid(0) != atoi(argv[3]) || argc != 4;
+}
+
+static int s_pid(int argc, char **argv)
+{
+	pid_t pid = getpid();
+
+	return write(atoi(argv[0]), &pid, sizeof(pid)) != sizeof(pid) || argc != 1;
+}
+
+static int s_wait(int argc, char **argv)
+{
+	int fd = argc ? atoi(argv[0]) : -1;
+
+	handle(SIGUSR1, 0);
+	if (fd >= 0 && write(fd, "r", 1) != 1)
+		return 1;
+	for (int i = 0; i < 1500 && !got; i++)
+		t_sleep_ms(10);
+	return got == SIGUSR1 ? 42 : 43;
+}
+
+static int s_signal(int argc, char **argv)
+{
+	return kill((pid_t)atoi(argv[0]), atoi(argv[1])) || argc != 2;
+}
+
+static void t_pids(void)
+{
+	int p[2];
+	pid_t pid, said = 0;
+
+	must(pipe(p));
+	for (int how = T_FORK; how <= T_EXEC; how++) {
+		pid = must(t_start(how, "pid", t_num(p[1]), NULL));
+		must(read(p[0], &said, sizeof(said)));
+		is_long(said, pid, "getpid is what fork returned, how %d", how);
+		is_long(t_end(pid), 0, "and what wait takes, how %d", how);
+	}
+	pid = fork();
+	if (pid == 0) {
+		char *argv[] = { t_self, (char *)"--sub", (char *)"ids", t_num(getpid()),
+				 t_num(getppid()), t_num(getpgrp()), t_num(getsid(0)), NULL };
+
+		execv(t_self, argv);
+		_exit(9);
+	}
+	is_long(t_end(pid), 0, "pid, parent, group, session are the same after an exec");
+	pid = fork();
+	if (pid == 0) {
+		pid_t me = getpid();
+
+		_exit(setsid() != me || getpgrp() != me || getsid(0) != me ||
+		      t_end(t_start(T_EXEC, "pid", t_num(p[1]), NULL)));
+	}
+	is_long(t_end(pid), 0, "setsid");
+	pid = fork();
+	if (pid == 0) {
+		must(setpgid(0, 0));
+		is_errno(setsid(), EPERM, "setsid of a group's leader");
+		_exit(0);
+	}
+	t_end(pid);
+}
+
+static void t_kill(void)
+{
+	int p[2];
+	char c;
+
+	must(pipe(p));
+	for (int how = T_FORK; how <= T_EXEC; how++) {
+		pid_t pid = must(t_start(how, "wait", t_num(p[1]), NULL));
+
+		must(read(p[0], &c, 1));
+		is_long(kill(pid, 0), 0, "signal 0, how %d", how);
+		is_long(kill(pid, SIGUSR1), 0, "kill, how %d", how);
+		is_long(t_end(pid), 42, "its handler ran, how %d", how);
+		is_errno(kill(pid, 0), ESRCH, "it is gone, how %d", how);
+		pid = must(t_start(how, "wait", t_num(p[1]), NULL));
+		must(read(p[0], &c, 1));
+		is_long(kill(pid, SIGTERM), 0, "SIGTERM, how %d", how);
+		is_long(t_end(pid), 1000 + SIGTERM, "killed by it, how %d", how);
+	}
+	is_errno(kill(getpid(), 99), EINVAL, "a bad signal");
+	is_errno(kill(99999999, 0), ESRCH, "a pid that cannot be");
+	handle(SIGUSR2, 0);
+	is_long(kill(getpid(), SIGUSR2), 0, "to oneself");
+	is_long(got, SIGUSR2, "comes at once");
+	is_long(got_pid, getpid(), "from oneself");
+	got = 0;
+	pid_t pid = must(t_start(T_EXEC, "signal", t_num(getpid()), t_num(SIGUSR2), NULL));
+	is_long(t_end(pid), 0, "a child signals its parent");
+	is_long(got, SIGUSR2, "it comes");
+	is_long(got_pid, pid, "from the child's pid");
+}
+
+static int s_group(int argc, char **argv)
+{
+	pid_t pid[3];
+	int sum = 0, p[2];
+	char c;
+
+	(void)argv;
+	if (setpgid(0, 0) || pipe(p))
+		return 1;
+	signal(SIGUSR1, SIG_IGN);
+	for (int i = 0; i < 3; i++)
+		pid[i] = t_start(i % 2 ? T_FORK : T_EXEC, "wait", t_num(p[1]), NULL);
+	for (int i = 0; i < 3; i++)
+		if (read(p[0], &c, 1) != 1)
+			return 2;
+	if (kill(0, SIGUSR1))
+		return 3;
+	for (int i = 0; i < 3; i++)
+		sum += t_end(pid[i]) == 42;
+	return sum + argc;
+}
+
+static void t_group(void)
+{
+	int p[2], n = 0;
+	pid_t pid[3], lead;
+	char c;
+
+	is_long(t_end(t_start(T_FORK, "group", NULL)), 3, "kill(0): all of the group");
+	is_long(t_end(t_start(T_EXEC, "group", NULL)), 3, "kill(0) after an exec");
+	must(pipe(p));
+	for (int i = 0; i < 3; i++) {
+		pid[i] = must(t_start(T_EXEC, "wait", t_num(p[1]), NULL));
+		setpgid(pid[i], pid[0]);
+	}
+	lead = pid[0];
+	for (int i = 0; i < 3; i++)
+		must(read(p[0], &c, 1));
+	is_long(getpgid(pid[2]), lead, "getpgid of another");
+	is_long(kill(-lead, SIGUSR1), 0, "kill of a group");
+	for (int i = 0; i < 3; i++)
+		n += t_end(pid[i]) == 42;
+	is_long(n, 3, "reaches all three");
+	is_errno(kill(-lead, 0), ESRCH, "the group is gone");
+	is_errno(getpgid(99999999), ESRCH, "getpgid of nothing");
+	is_errno(setpgid(99999999, 0), ESRCH, "setpgid of nothing");
+	is_errno(setpgid(0, 99999999), EPERM, "setpgid to no group");
+}
+
+static void t_mask(void)
+{
+	sigset_t set, old, pend;
+	siginfo_t si;
+	struct timespec ts = { 5, 0 };
+
+	handle(SIGUSR1, 0);
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	must(sigprocmask(SIG_BLOCK, &set, &old));
+	got = 0;
+	must(kill(getpid(), SIGUSR1));
+	is_long(got, 0, "blocked: it does not come");
+	must(sigpending(&pend));
+	is_long(sigismember(&pend, SIGUSR1), 1, "it is pending");
+	must(sigprocmask(SIG_SETMASK, &old, NULL));
+	is_long(got, SIGUSR1, "it comes when unblocked");
+	must(sigprocmask(SIG_BLOCK, &set, NULL));
+	pid_t pid = must(t_start(T_EXEC, "signal", t_num(getpid()), t_num(SIGUSR1), NULL));
+	is_long(sigtimedwait(&set, &si, &ts), SIGUSR1, "sigtimedwait");
+	is_long(si.si_pid, pid, "from the child");
+	t_end(pid);
+	ts.tv_sec = 0;
+	is_errno(sigtimedwait(&set, &si, &ts), EAGAIN, "sigtimedwait, none");
+	got = 0;
+	pid = must(t_start(T_EXEC, "signal", t_num(getpid()), t_num(SIGUSR1), NULL));
+	is_errno(sigsuspend(&old), EINTR, "sigsuspend");
+	is_long(got, SIGUSR1, "lets it come");
+	t_end(pid);
+}
+
+static void t_perm(void)
+{
+	pid_t pid;
+
+	if (geteuid() != 0) {
+		t_skip("root", "perm");
+		return;
+	}
+	pid = t_fork_nobody();
+	if (pid == 0) {
+		is_errno(kill(getppid(), SIGTERM), EPERM, "another user's process");
+		is_errno(kill(getppid(), 0), EPERM, "signal 0 too");
+		_exit(0);
+	}
+	is_long(t_end(pid), 0, "the unprivileged child ends");
+}
+
+/* A parent that is killed leaves its child running. */
+static int s_parent(int argc, char **argv)
+{
+	t_start(T_EXEC, "orphan", argv[0], NULL);
+	t_sleep_ms(15000);
+	return argc;
+}
+
+static int s_orphan(int argc, char **argv)
+{
+	int out = atoi(argv[0]);
+	pid_t parent = getppid();
+
+	if (write(out, "a", 1) != 1)
+		return 1;
+	for (int i = 0; i < 500 && getppid() == parent; i++)
+		t_sleep_ms(10);
+	if (getppid() == parent || t_put("orphan", "alive"))
+		return 1;
+	return write(out, "b", 1) != 1 || argc != 1;
+}
+
+static void t_orphan(void)
+{
+	for (int how = T_FORK; how <= T_EXEC; how++) {
+		pid_t pid;
+		int p[2];
+		char c = 0;
+
+		must(pipe(p));
+		must(fcntl(p[0], F_SETFD, FD_CLOEXEC));
+		pid = must(t_start(how, "parent", t_num(p[1]), NULL));
+		must(close(p[1]));
+		must(read(p[0], &c, 1));
+		must(kill(pid, SIGKILL));
+		is_long(t_end(pid), 1000 + SIGKILL, "a parent is killed, how %d", how);
+		is_long(read(p[0], &c, 1), 1, "its child lives, how %d", how);
+		is_long(c, 'b', "has another parent, how %d", how);
+		is_str(t_get("orphan"), "alive", "and writes files, how %d", how);
+		is_long(read(p[0], &c, 1), 0, "until it ends, how %d", how);
+		must(close(p[0]));
+		must(unlink("orphan"));
+	}
+}
+
+T_SUBS = { { "ids", s_ids }, { "pid", s_pid }, { "wait", s_wait }, { "signal", s_signal },
+	   { "group", s_group }, { "parent", s_parent }, { "orphan", s_orphan }, T_END };
+
+T_SECTIONS = {
+	{ "pids", t_pids }, { "kill", t_kill }, { "group", t_group }, { "mask", t_mask },
+	{ "perm", t_perm }, { "orphan", t_orphan }, T_END,
+};

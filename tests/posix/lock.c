@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+/* flock, POSIX record locks and open-file-description locks between processes. */
+#include "t.h"
+
+#include <sys/file.h>
+
+static int setlk(int fd, int cmd, int type, off_t start, off_t len)
+{
+	struct flock fl = { .l_type = (short)type, .l_whence = SEEK_SET, .l_start = start,
+			    .l_len = len };
+
+	return fcntl(fd, cmd, &fl);
+}
+
+/* The type of the lock that stands in the way, and its range in *fl. */
+static int getlk(int fd, int type, off_t start, off_t len, struct flock *fl)
+{
+	*fl = (struct flock){ .l_type = (short)type, .l_whence = SEEK_SET, .l_start = start,
+			      .l_len = len };
+	return fcntl(fd, F_GETLK, fl) ? -1 : fl->l_type;
+}
+
+/* sub "try KIND FILE START LEN": 0 when an exclusive lock was had, 1 when it was refused. */
+static int s_try(int argc, char **argv)
+{
+	int fd = open(argv[1], O_RDWR), r;
+
+	if (fd < 0 || argc != 4)
+		return 2;
+	if (argv[0][0] == 'f')
+		r = flock(fd, LOCK_EX | LOCK_NB);
+	else
+		r = setlk(fd, argv[0][0] == 'o' ? F_OFD_SETLK : F_SETLK, F_WRLCK,
+			  atol(argv[2]), atol(argv[3]));
+	if (r == 0)
+		return 0;
+	return errno == EAGAIN || errno == EACCES ? 1 : 3;
+}
+
+static int refused(const char *kind, const char *file, long start, long len)
+{
+	return t_end(t_start(T_EXEC, "try", kind, file, t_num(start), t_num(len), NULL));
+}
+
+static int s_flock(int argc, char **argv)
+{
+	return flock(atoi(argv[0]), atoi(argv[1])) ? errno : argc - 2;
+}
+
+static void t_flock(void)
+{
+	int fd, fd2, fd3;
+
+	must(t_put("f", "x"));
+	fd = must(open("f", O_RDWR));
+	is_long(flock(fd, LOCK_EX), 0, "exclusive");
+	is_long(refused("f", "f", 0, 0), 1, "another process is refused");
+	fd2 = must(open("f", O_RDWR));
+	is_errno(flock(fd2, LOCK_EX | LOCK_NB), EWOULDBLOCK, "another description too");
+	is_errno(flock(fd2, LOCK_SH | LOCK_NB), EWOULDBLOCK, "shared too");
+	fd3 = must(dup(fd));
+	is_long(flock(fd3, LOCK_EX | LOCK_NB), 0, "a copy has it already");
+	is_long(flock(fd, LOCK_UN), 0, "unlock");
+	is_long(refused("f", "f", 0, 0), 0, "another process may now");
+	is_long(flock(fd, LOCK_SH), 0, "shared");
+	is_long(flock(fd2, LOCK_SH | LOCK_NB), 0, "shared twice");
+	is_long(refused("f", "f", 0, 0), 1, "exclusive is refused");
+	must(close(fd2));
+	is_long(flock(fd, LOCK_EX | LOCK_NB), 0, "made exclusive");
+	must(close(fd));
+	is_long(refused("f", "f", 0, 0), 1, "a copy keeps it after a close");
+	must(close(fd3));
+	is_long(refused("f", "f", 0, 0), 0, "the last close frees it");
+	fd = must(open("f", O_RDONLY));
+	is_long(flock(fd, LOCK_EX), 0, "read-only descriptors may");
+	is_long(t_end(t_start(T_EXEC, "flock", t_num(fd), t_num(LOCK_UN), NULL)), 0,
+		"a child unlocks what it inherited");
+	is_long(refused("f", "f", 0, 0), 0, "it is free");
+	is_errno(flock(fd, 77), EINVAL, "a bad operation");
+	is_errno(flock(99, LOCK_EX), EBADF, "no descriptor");
+}
+
+static void t_posix(void)
+{
+	struct flock fl;
+	pid_t pid;
+	int fd, fd2, p[2];
+	char c;
+
+	must(t_put("f", "0123456789"));
+	fd = must(open("f", O_RDWR));
+	is_long(setlk(fd, F_SETLK, F_WRLCK, 0, 5), 0, "a range, for writing");
+	is_long(refused("p", "f", 0, 5), 1, "another process is refused");
+	is_long(refused("p", "f", 4, 1), 1, "its last byte");
+	is_long(refused("p", "f", 5, 5), 0, "the range after it is free");
+	is_long(refused("p", "f", 0, 0), 1, "the whole file");
+	is_long(getlk(fd, F_WRLCK, 0, 0, &fl), F_UNLCK, "our own is not in our way");
+	is_long(setlk(fd, F_SETLK, F_UNLCK, 2, 1), 0, "unlock the middle");
+	is_long(refused("p", "f", 2, 1), 0, "the middle is free");
+	is_long(refused("p", "f", 1, 1), 1, "before it is not");
+	is_long(refused("p", "f", 3, 1), 1, "nor after it");
+	must(pipe(p));
+	pid = fork();
+	if (pid == 0) {
+		is_long(getlk(fd, F_WRLCK, 0, 0, &fl), F_WRLCK, "a child has not its parent's");
+		is_long(fl.l_pid, getppid(), "F_GETLK names the parent");
+		is_long(fl.l_start, 0, "the start");
+		is_long(fl.l_len, 2, "the length");
+		_exit(0);
+	}
+	is_long(t_end(pid), 0, "the child ends");
+	is_long(refused("p", "f", 1, 1), 1, "its end frees nothing of ours");
+	fd2 = must(open("f", O_RDONLY));
+	must(close(fd2));
+	is_long(refused("p", "f", 1, 1), 0, "closing any descriptor frees all");
+	is_long(setlk(fd, F_SETLK, F_RDLCK, 0, 0), 0, "for reading, all");
+	pid = fork();
+	if (pid == 0) {
+		is_long(setlk(fd, F_SETLK, F_RDLCK, 0, 0), 0, "two may read");
+		is_errno(setlk(fd, F_SETLK, F_WRLCK, 3, 1), EAGAIN, "none may write");
+		is_long(setlk(fd, F_SETLK, F_RDLCK, 1L << 40, 10), 0, "far beyond the end");
+		_exit(0);
+	}
+	is_long(t_end(pid), 0, "the second child ends");
+	pid = fork();
+	if (pid == 0) {
+		must(write(p[1], "x", 1));
+		_exit(setlk(fd, F_SETLKW, F_WRLCK, 0, 0) != 0);
+	}
+	must(read(p[0], &c, 1));
+	t_sleep_ms(30);
+	is_long(waitpid(pid, NULL, WNOHANG), 0, "F_SETLKW waits");
+	must(setlk(fd, F_SETLK, F_UNLCK, 0, 0));
+	is_long(t_end(pid), 0, "until it is free");
+	is_errno(setlk(must(open("f", O_RDONLY)), F_SETLK, F_WRLCK, 0, 0), EBADF,
+		 "for writing by a read-only descriptor");
+	is_errno(setlk(fd, F_SETLK, F_WRLCK, -1, 1), EINVAL, "a negative start");
+	is_errno(setlk(fd, F_SETLK, 99, 0, 1), EINVAL, "a bad type");
+}
+
+static int s_hold(int argc, char **argv)
+{
+	int fd = open("f", O_RDWR);
+
+	if (fd < 0 || (argv[0][0] == 'f' ? flock(fd, LOCK_EX) :
+					   setlk(fd, F_SETLK, F_WRLCK, 0, 0)))
+		return 1;
+	if (write(atoi(argv[1]), "x", 1) != 1)
+		return 2;
+	t_sleep_ms(15000);
+	return argc;
+}
+
+static void t_killed(void)
+{
+	static const char *const kinds[] = { "f", "p" };
+
+	must(t_put("f", "x"));
+	for (int i = 0; i < 2; i++) {
+		int p[2];
+		pid_t pid;
+		char c;
+
+		must(pipe(p));
+		pid = must(t_start(T_EXEC, "hold", kinds[i], t_num(p[1]), NULL));
+		must(read(p[0], &c, 1));
+		is_long(refused(kinds[i], "f", 0, 0), 1, "another holds it, kind %s", kinds[i]);
+		must(kill(pid, SIGKILL));
+		is_long(t_end(pid), 1000 + SIGKILL, "it is killed, kind %s", kinds[i]);
+		is_long(refused(kinds[i], "f", 0, 0), 0, "the lock is free, kind %s", kinds[i]);
+	}
+}
+
+static void t_ofd(void)
+{
+	int fd, fd2;
+
+	must(t_put("f", "0123456789"));
+	fd = must(open("f", O_RDWR));
+	fd2 = must(open("f", O_RDWR));
+	is_long(setlk(fd, F_OFD_SETLK, F_WRLCK, 0, 0), 0, "a description's lock");
+	is_errno(setlk(fd2, F_OFD_SETLK, F_WRLCK, 0, 0), EAGAIN, "another is refused");
+	is_long(refused("o", "f", 0, 0), 1, "another process too");
+	is_long(refused("p", "f", 0, 0), 1, "a POSIX lock too");
+	must(close(must(open("f", O_RDONLY))));
+	is_errno(setlk(fd2, F_OFD_SETLK, F_RDLCK, 0, 0), EAGAIN, "another close frees nothing");
+	must(close(fd));
+	is_long(setlk(fd2, F_OFD_SETLK, F_WRLCK, 0, 0), 0, "its own close does");
+}
+
+static int s_exec(int argc, char **argv)
+{
+	(void)argv;
+	return refused("p", "f", 0, 0) * 10 + argc;
+}
+
+static void t_exec(void)
+{
+	int fd;
+	pid_t pid;
+
+	must(t_put("f", "x"));
+	fd = must(open("f", O_RDWR));
+	pid = fork();
+	if (pid == 0) {
+		must(setlk(fd, F_SETLK, F_WRLCK, 0, 0));
+		execl(t_self, t_self, "--sub", "exec", NULL);
+		_exit(9);
+	}
+	is_long(t_end(pid), 10, "a POSIX lock stays over exec");
+	is_long(refused("p", "f", 0, 0), 0, "and is free at the end");
+	is_long(lockf(fd, F_TLOCK, 0), 0, "lockf");
+	is_long(refused("p", "f", 0, 0), 1, "locks");
+}
+
+/* Two processes count in a file under a lock: no count is lost. */
+static int s_count(int argc, char **argv)
+{
+	int fd = open("n", O_RDWR), kind = argv[0][0];
+	int n;
+
+	for (int i = 0; i < 200; i++) {
+		if (kind == 'f' ? flock(fd, LOCK_EX) : setlk(fd, F_SETLKW, F_WRLCK, 0, 0))
+			return 1;
+		if (pread(fd, &n, sizeof(n), 0) != sizeof(n))
+			return 2;
+		n++;
+		if (pwrite(fd, &n, sizeof(n), 0) != sizeof(n))
+			return 3;
+		if (kind == 'f' ? flock(fd, LOCK_UN) : setlk(fd, F_SETLK, F_UNLCK, 0, 0))
+			return 4;
+	}
+	return argc - 1;
+}
+
+static void t_count(void)
+{
+	static const char *const kinds[] = { "f", "p" };
+
+	for (int i = 0; i < 2; i++) {
+		int fd = must(open("n", O_RDWR | O_CREAT | O_TRUNC, 0644)), n = 0;
+		pid_t a, b;
+
+		must(write(fd, &n, sizeof(n)));
+		a = must(t_start(T_EXEC, "count", kinds[i], NULL));
+		b = must(t_start(T_EXEC, "count", kinds[i], NULL));
+		is_long(t_end(a), 0, "one counts, kind %s", kinds[i]);
+		is_long(t_end(b), 0, "another counts, kind %s", kinds[i]);
+		close(fd);
+		fd = must(open("n", O_RDONLY));
+		must(read(fd, &n, sizeof(n)));
+		is_long(n, 400, "no count is lost, kind %s", kinds[i]);
+		must(close(fd));
+	}
+}
+
+T_SUBS = { { "try", s_try }, { "flock", s_flock }, { "hold", s_hold }, { "exec", s_exec },
+	   { "count", s_count }, T_END };
+
+T_SECTIONS = {
+	{ "flock", t_flock }, { "posix", t_posix }, { "killed", t_killed },
+	{ "ofd", t_ofd }, { "exec", t_exec }, { "count", t_count }, T_END,
+};

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/* mmap of files: shared and private, with read and write, over fork, exec and unlink. */
+#include "t.h"
+
+enum { PG = 4096 };
+
+static char *map(size_t len, int prot, int flags, int fd, off_t off)
+{
+	return mmap(NULL, len, prot, flags, fd, off);
+}
+
+static void t_shared(void)
+{
+	int fd = must(open("f", O_RDWR | O_CREAT, 0644));
+	char buf[16] = "";
+	char *p, *q;
+
+	must(ftruncate(fd, 3 * PG));
+	must(pwrite(fd, "hello", 5, 0));
+	p = map(3 * PG, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ok(p != MAP_FAILED, "mmap");
+	ok(memcmp(p, "hello", 5) == 0, "has the file's text");
+	ok(p[PG] == 0 && p[3 * PG - 1] == 0, "and its holes");
+	memcpy(p + 100, "mapped", 6);
+	is_long(msync(p, PG, MS_SYNC), 0, "msync");
+	is_long(pread(fd, buf, 6, 100), 6, "read");
+	is_str(buf, "mapped", "sees what was stored");
+	must(pwrite(fd, "WRITTEN", 7, PG + 10));
+	ok(memcmp(p + PG + 10, "WRITTEN", 7) == 0, "the mapping sees what was written");
+	q = map(PG, PROT_READ, MAP_SHARED, fd, PG);
+	ok(q != MAP_FAILED && memcmp(q + 10, "WRITTEN", 7) == 0, "a mapping at an offset");
+	p[PG + 20] = '!';
+	ok(q[20] == '!', "two mappings are one memory");
+	must(close(fd));
+	p[0] = 'H';
+	is_long(munmap(p, 3 * PG), 0, "munmap");
+	is_str(t_get("f"), "Hello", "stored after the descriptor was closed, before munmap");
+	ok(memcmp(q + 10, "WRITTEN", 7) == 0, "the other mapping stays");
+}
+
+static void t_private(void)
+{
+	int fd = must(open("f", O_RDWR | O_CREAT, 0644));
+	char *p;
+
+	must(write(fd, "original", 8));
+	p = map(PG, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	ok(p != MAP_FAILED, "mmap");
+	ok(memcmp(p, "original", 8) == 0, "has the file's text");
+	memcpy(p, "modified", 8);
+	is_str(t_get("f"), "original", "a store does not reach the file");
+	must(munmap(p, PG));
+	fd = must(open("f", O_RDONLY));
+	p = map(PG, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	ok(p != MAP_FAILED, "writable and private of a read-only descriptor");
+	p[0] = 'X';
+	is_long(p[0], 'X', "can be stored to");
+	p = map(PG, PROT_READ, MAP_PRIVATE, fd, 0);
+	ok(p != MAP_FAILED && p[0] == 'o', "another private one has the original");
+}
+
+static void t_errors(void)
+{
+	int fd, ro, wo;
+
+	must(t_put("f", "text"));
+	fd = must(open("f", O_RDWR));
+	ro = must(open("f", O_RDONLY));
+	wo = must(open("f", O_WRONLY));
+	is_errno(map(PG, PROT_READ | PROT_WRITE, MAP_SHARED, ro, 0), EACCES,
+		 "shared and writable of a read-only descriptor");
+	is_errno(map(PG, PROT_READ, MAP_SHARED, wo, 0), EACCES, "a write-only descriptor");
+	is_errno(map(0, PROT_READ, MAP_SHARED, fd, 0), EINVAL, "no length");
+	is_errno(map(PG, PROT_READ, MAP_SHARED, fd, 100), EINVAL, "an odd offset");
+	is_errno(map(PG, PROT_READ, 0, fd, 0), EINVAL, "neither shared nor private");
+	is_errno(map(PG, PROT_READ, MAP_SHARED, 99, 0), EBADF, "no descriptor");
+	is_errno(map(PG, PROT_READ, MAP_SHARED, must(open(".", O_RDONLY)), 0), ENODEV,
+		 "a directory");
+	ok(map(PG, PROT_READ, MAP_SHARED, ro, 0) != MAP_FAILED, "read-only is good");
+}
+
+static void t_fork(void)
+{
+	int fd = must(open("f", O_RDWR | O_CREAT, 0644));
+	char *s, *p;
+	pid_t pid;
+
+	must(ftruncate(fd, PG));
+	s = map(PG, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	p = map(PG, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	p[1] = 'p';
+	pid = fork();
+	if (pid == 0) {
+		s[0] = 'c';
+		p[1] = 'c';
+		_exit(0);
+	}
+	t_end(pid);
+	is_long(s[0], 'c', "a child's store to a shared mapping is seen");
+	is_long(p[1], 'p', "to a private one it is not");
+}
+
+static int s_map(int argc, char **argv)
+{
+	int fd = open(argv[0], O_RDWR);
+	char *p = fd < 0 ? MAP_FAILED : map(PG, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (p == MAP_FAILED || memcmp(p, "from parent", 11))
+		return 1;
+	memcpy(p, "from child!", 11);
+	return msync(p, PG, MS_SYNC) || munmap(p, PG) || close(fd) || argc != 1;
+}
+
+/* Close-to-open: what one process synced and closed, the next sees after its open. */
+static void t_other(void)
+{
+	int fd = must(open("f", O_RDWR | O_CREAT, 0644));
+	char *p;
+
+	must(ftruncate(fd, PG));
+	p = map(PG, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	memcpy(p, "from parent", 11);
+	must(msync(p, PG, MS_SYNC));
+	must(munmap(p, PG));
+	must(close(fd));
+	is_long(t_end(t_start(T_EXEC, "map", "f", NULL)), 0, "another maps and stores");
+	is_long(memcmp(t_get("f"), "from child!", 11), 0, "read sees it");
+	fd = must(open("f", O_RDWR));
+	p = map(PG, PROT_READ, MAP_SHARED, fd, 0);
+	is_long(memcmp(p, "from child!", 11), 0, "and a mapping");
+}
+
+static void t_unlinked(void)
+{
+	int fd = must(open("f", O_RDWR | O_CREAT, 0644));
+	char *p;
+
+	must(ftruncate(fd, 2 * PG));
+	p = map(2 * PG, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	memcpy(p + PG, "still", 5);
+	must(unlink("f"));
+	must(close(fd));
+	ok(memcmp(p + PG, "still", 5) == 0, "a mapping outlives name and descriptor");
+	memset(p, 'x', 2 * PG);
+	for (int i = 0; i < 20; i++) {
+		char name[16], data[PG];
+
+		memset(data, 'y', sizeof(data));
+		snprintf(name, sizeof(name), "g%d", i);
+		fd = must(open(name, O_RDWR | O_CREAT, 0644));
+		must(write(fd, data, sizeof(data)));
+		must(close(fd));
+	}
+	int good = 1;
+	for (int i = 0; i < 2 * PG; i++)
+		good &= p[i] == 'x';
+	ok(good, "and its memory is not given to other files");
+	must(munmap(p, 2 * PG));
+}
+
+static void on_bus(int sig)
+{
+	_exit(sig == SIGBUS ? 7 : 8);
+}
+
+static void t_end_of_file(void)
+{
+	int fd = must(open("f", O_RDWR | O_CREAT, 0644)), good = 1;
+	pid_t pid;
+	char *p;
+
+	must(write(fd, "0123456789", 10));
+	p = map(PG, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	for (int i = 10; i < PG; i++)
+		good &= p[i] == 0;
+	ok(good, "the last page is zero after the end");
+	p[5] = 'x';
+	p[50] = 'y';
+	must(msync(p, PG, MS_SYNC));
+	is_long(t_size("f"), 10, "a store after the end does not grow the file");
+	is_str(t_get("f"), "01234x6789", "the text");
+	pid = fork();
+	if (pid == 0) {
+		signal(SIGBUS, on_bus);
+		p = map(4 * PG, PROT_READ, MAP_SHARED, fd, 0);
+		_exit(p[2 * PG]);
+	}
+	is_long(t_end(pid), 7, "SIGBUS beyond the last page");
+}
+
+static void t_large(void)
+{
+	size_t len = 8 << 20;
+	int fd = must(open("f", O_RDWR | O_CREAT, 0644)), good = 1;
+	unsigned *p;
+	unsigned v;
+
+	must(ftruncate(fd, (off_t)len));
+	p = (unsigned *)map(len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	for (size_t i = 0; i < len / 4; i += 1024)
+		p[i] = (unsigned)i ^ 0x5a5a5a5a;
+	must(msync(p, len, MS_SYNC));
+	for (size_t i = 0; i < len / 4; i += 1024)
+		good &= pread(fd, &v, 4, (off_t)i * 4) == 4 && v == ((unsigned)i ^ 0x5a5a5a5a);
+	ok(good, "8 MiB by a mapping, read back");
+	for (size_t i = 0; i < len / 4; i += 4096) {
+		v = (unsigned)i * 3;
+		good &= pwrite(fd, &v, 4, (off_t)i * 4) == 4 && p[i] == (unsigned)i * 3;
+	}
+	ok(good, "and written, seen by the mapping");
+	is_long(madvise(p, len, MADV_SEQUENTIAL), 0, "madvise");
+	is_long(mprotect(p, len, PROT_READ), 0, "mprotect");
+	p = mremap(p, len, len / 2, MREMAP_MAYMOVE);
+	ok(p != MAP_FAILED && p[1024] == (1024 ^ 0x5a5a5a5a), "mremap to a half");
+}
+
+T_SUBS = { { "map", s_map }, T_END };
+
+T_SECTIONS = {
+	{ "shared", t_shared }, { "private", t_private }, { "errors", t_errors },
+	{ "fork", t_fork }, { "other", t_other }, { "unlinked", t_unlinked },
+	{ "endoffile", t_end_of_file }, { "large", t_large }, T_END,
+};

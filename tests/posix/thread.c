@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/* Threads: one descriptor table, one current directory, files at work from all of them. */
+#include "t.h"
+
+#include <pthread.h>
+
+enum { N = 8, ROUNDS = 150 };
+
+static int shared_fd, failures;
+
+static void fail(void)
+{
+	__atomic_add_fetch(&failures, 1, __ATOMIC_SEQ_CST);
+}
+
+static void all(void *(*fn)(void *))
+{
+	pthread_t t[N];
+
+	failures = 0;
+	for (intptr_t i = 0; i < N; i++)
+		if (pthread_create(&t[i], NULL, fn, (void *)i))
+			fail();
+	for (int i = 0; i < N; i++)
+		pthread_join(t[i], NULL);
+}
+
+static void *own_files(void *arg)
+{
+	char name[32], buf[32];
+
+	for (int i = 0; i < ROUNDS; i++) {
+		int fd;
+
+		snprintf(name, sizeof(name), "t%ld-%d", (long)(intptr_t)arg, i % 10);
+		fd = open(name, O_RDWR | O_CREAT | O_TRUNC, 0644);
+		if (fd < 0 || write(fd, name, strlen(name)) != (ssize_t)strlen(name) ||
+		    pread(fd, buf, sizeof(buf), 0) != (ssize_t)strlen(name) ||
+		    memcmp(buf, name, strlen(name)) || close(fd) ||
+		    (i % 3 == 0 && unlink(name)))
+			fail();
+	}
+	return NULL;
+}
+
+static void *append(void *arg)
+{
+	char rec[16];
+
+	for (int i = 0; i < ROUNDS; i++) {
+		int len = snprintf(rec, sizeof(rec), "%ld %04d\n", (long)(intptr_t)arg, i);
+
+		if (write(shared_fd, rec, (size_t)len) != len)
+			fail();
+	}
+	return NULL;
+}
+
+static void *exclusive(void *arg)
+{
+	char name[32];
+	long won = 0;
+
+	(void)arg;
+	for (int i = 0; i < ROUNDS; i++) {
+		int fd;
+
+		snprintf(name, sizeof(name), "x%d", i);
+		fd = open(name, O_WRONLY | O_CREAT | O_EXCL, 0644);
+		if (fd >= 0)
+			won++;
+		else if (errno != EEXIST)
+			fail();
+		if (fd >= 0)
+			close(fd);
+	}
+	__atomic_add_fetch(&shared_fd, won, __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
+static void *spawn(void *arg)
+{
+	for (int i = 0; i < 4; i++)
+		if (t_end(t_start(T_EXEC, "code", t_num((long)(intptr_t)arg), NULL)) !=
+		    (long)(intptr_t)arg)
+			fail();
+	return NULL;
+}
+
+static int s_code(int argc, char **argv)
+{
+	return atoi(argv[0]) + argc - 1;
+}
+
+static void t_files(void)
+{
+	all(own_files);
+	is_long(failures, 0, "8 threads, each its own files");
+}
+
+static void t_append(void)
+{
+	char seen[N][ROUNDS] = { { 0 } };
+	char line[64];
+	int who, i, n = 0, bad = 0;
+	FILE *f;
+
+	shared_fd = must(open("log", O_WRONLY | O_CREAT, 0644));
+	all(append);
+	is_long(failures, 0, "8 threads write by one descriptor");
+	f = fopen("log", "r");
+	while (f && fgets(line, sizeof(line), f)) {
+		n++;
+		if (sscanf(line, "%d %d", &who, &i) != 2 || who >= N || i >= ROUNDS ||
+		    seen[who][i]++)
+			bad++;
+	}
+	is_long(n, N * ROUNDS, "all records are there");
+	is_long(bad, 0, "each once");
+}
+
+static void t_exclusive(void)
+{
+	shared_fd = 0;
+	all(exclusive);
+	is_long(failures, 0, "8 threads create the same names with O_EXCL");
+	is_long(shared_fd, ROUNDS, "each name is won once");
+}
+
+static void t_spawn(void)
+{
+	all(spawn);
+	is_long(failures, 0, "8 threads start children and wait for them");
+}
+
+static int duel[2];
+
+static void *reader(void *arg)
+{
+	char c;
+	long n = 0;
+
+	(void)arg;
+	while (read(duel[0], &c, 1) == 1)
+		n++;
+	return (void *)n;
+}
+
+static void t_blocked(void)
+{
+	pthread_t t;
+	void *n;
+
+	must(pipe(duel));
+	must(pthread_create(&t, NULL, reader, NULL) ? -1 : 0);
+	t_sleep_ms(20);
+	is_long(t_put("f", "x"), 0, "one thread works while another waits in read");
+	for (int i = 0; i < 100; i++)
+		must(write(duel[1], "x", 1));
+	must(close(duel[1]));
+	pthread_join(t, &n);
+	is_long((long)n, 100, "the waiting one got all");
+}
+
+static void *opener(void *arg)
+{
+	(void)arg;
+	must(chdir("d"));
+	shared_fd = must(open("f", O_RDONLY));
+	return NULL;
+}
+
+static void t_table(void)
+{
+	pthread_t t;
+	char buf[8] = "";
+
+	must(mkdir("d", 0755));
+	must(t_put("d/f", "thread"));
+	must(pthread_create(&t, NULL, opener, NULL) ? -1 : 0);
+	pthread_join(t, NULL);
+	is_long(read(shared_fd, buf, 7), 6, "a descriptor opened by another thread");
+	is_str(buf, "thread", "its text");
+	is_str(t_get("f"), "thread", "the current directory is everybody's");
+}
+
+static void *exec_it(void *arg)
+{
+	(void)arg;
+	execl(t_self, t_self, "--sub", "code", "17", NULL);
+	return NULL;
+}
+
+static void t_exec(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		pthread_t t[3];
+
+		must(pipe(duel));
+		pthread_create(&t[0], NULL, reader, NULL);
+		pthread_create(&t[1], NULL, reader, NULL);
+		pthread_create(&t[2], NULL, exec_it, NULL);
+		pthread_join(t[0], NULL);
+		_exit(9);
+	}
+	is_long(t_end(pid), 17, "exec by a thread that is not the first ends the others");
+}
+
+T_SUBS = { { "code", s_code }, T_END };
+
+T_SECTIONS = {
+	{ "files", t_files }, { "append", t_append }, { "exclusive", t_exclusive },
+	{ "spawn", t_spawn }, { "blocked", t_blocked }, { "table", t_table },
+	{ "exec", t_exec }, T_END,
+};
