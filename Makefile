@@ -101,7 +101,8 @@ check: setup ## all tests, from a bare machine on
 check-unit: $(UNIT_BIN) $(CRASH_BIN) ## the unit tests alone
 	@tests/run $(UNIT_BIN) $(CRASH_BIN)
 
-demo: setup ## what Hare is for: builds, then Hare builds Hare on four cores
+demo: ## what Hare is for: builds, then Hare builds Hare on four cores
+	@scripts/setup build
 	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@scripts/demo
 
@@ -128,11 +129,13 @@ cppcheck: ## cppcheck
 compdb: ## compile_commands.json
 	bear -- $(MAKE) -B all
 
-docs: PROTOCOL.md docs/syscalls.md ## documents made from the tables
+docs: PROTOCOL.md docs/syscalls.md man/hare-run.1 ## documents made from the tables
 PROTOCOL.md: src/proto/rpc.def scripts/protocol
 	scripts/protocol > $@
 docs/syscalls.md: src/intercept/syscalls.def scripts/syscalls
 	scripts/syscalls > $@
+man/hare-run.1: src/base/settings.def scripts/man
+	scripts/man > $@
 
 install: all ## to PREFIX (default /usr/local)
 	install -D -m755 $(BUILD)/hare $(DESTDIR)$(PREFIX)/bin/hare

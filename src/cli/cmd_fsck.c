@@ -96,13 +96,13 @@ static void look(struct view *v, struct facts *facts, struct findings *out)
 		}
 		facts->count = out->len = out->count = 0;
 		for (core = 0; core < v->cores; core++)
-			ck_lock(&v->ctx[core], view_ck(v, core));
+			view_lock(v, core);
 		for (core = 0; core < v->cores; core++) {
 			check_core(&v->ctx[core], out);
 			fs_facts(view_ck(v, core), add_fact, facts);
 		}
 		for (core = v->cores; core-- > 0;)
-			ck_unlock(view_ck(v, core));
+			view_unlock(v, core);
 	} while (facts->count > facts->cap);
 	out->layer = NULL;
 	fs_check_between(facts->fact, facts->count, v->cores, found, out);

@@ -46,24 +46,22 @@ static void copy_proc(struct ps_row *r, u32 core, const struct proc *p)
 }
 
 /* Fills what there is room for; how many there are. */
-static size_t gather_core(struct ctx *c, struct ps_row *out, size_t room)
+static size_t gather_core(struct view *v, u32 core, struct ps_row *out, size_t room)
 {
-	struct proc_root *root;
+	struct proc_root *root = proc_root(view_lock(v, core)->ck);
 	struct list *l;
 	size_t n = 0;
 
-	ck_lock(c, c->ck);
-	root = proc_root(c->ck);
 	for (l = root->all.next; l != &root->all; l = l->next) {
 		const struct proc *p = LIST_ENTRY(l, struct proc, all);
 
 		if (p->flags & PROC_TOOL)
 			continue;
 		if (n < room)
-			copy_proc(&out[n], c->core, p);
+			copy_proc(&out[n], core, p);
 		n++;
 	}
-	ck_unlock(c->ck);
+	view_unlock(v, core);
 	return n;
 }
 
@@ -83,7 +81,7 @@ static void gather(struct view *v, struct ps_list *ps)
 					abort();
 				room = ps->cap - ps->count;
 			}
-			n = gather_core(&v->ctx[core], ps->row + ps->count, room);
+			n = gather_core(v, core, ps->row + ps->count, room);
 		} while (n > room);
 		ps->count += n;
 	}

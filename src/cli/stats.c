@@ -13,13 +13,12 @@
 
 void stats_read(struct view *v, u32 core, struct core_stats *s)
 {
-	struct ctx *c = &v->ctx[core];
+	struct ctx *c = view_lock(v, core);
 	struct proc_root *root;
 	struct list *l;
 	u32 i;
 
 	s->running = 0;
-	ck_lock(c, c->ck);
 	fs_stats(c->ck, &s->fs);
 	root = proc_root(c->ck);
 	for (l = root->all.next; l != &root->all; l = l->next) {
@@ -30,7 +29,7 @@ void stats_read(struct view *v, u32 core, struct core_stats *s)
 	for (i = 0; i < CK_COUNTERS; i++)
 		s->counter[i] = c->ck->counter[i];
 	s->recovered = c->ck->recovered;
-	ck_unlock(c->ck);
+	view_unlock(v, core);
 }
 
 void stats_add(struct core_stats *sum, const struct core_stats *s)

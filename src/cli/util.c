@@ -20,7 +20,10 @@ const char *opt_value(int argc, char **argv, int *i, const char *opt)
 
 int usage(const char *cmd, const char *what, const char *subject)
 {
-	fprintf(stderr, "hare: %s '%s': see 'hare help %s'\n", what, subject, cmd);
+	if (subject)
+		fprintf(stderr, "hare: %s '%s': see 'hare help %s'\n", what, subject, cmd);
+	else
+		fprintf(stderr, "hare: %s: see 'hare help %s'\n", what, cmd);
 	return 2;
 }
 

@@ -5,8 +5,8 @@
  * that; no program's Hare code ever does.
  *
  * Works the same for a hare command that is a program of the instance and for one outside
- * (--name). While a core's lock is held a command inside must make no system call that could
- * reach Hare: it would wait for itself. So: gather under the lock, print after it.
+ * (--name). A command inside makes no system call that could reach Hare while it holds a core's
+ * lock: it would wait for itself. So: gather under the lock, print after it.
  */
 #ifndef HARE_CLI_VIEW_H
 #define HARE_CLI_VIEW_H
@@ -25,6 +25,11 @@ struct view {
  * the command's exit status after a line on stderr. */
 int view_open(struct view *v, const char *name);
 
+/* A core's lock, waited for but never taken over from a holder that looks dead: seen from inside,
+ * the host's processes may look so. Ends the command when it cannot be had for long. */
+struct ctx *view_lock(struct view *v, u32 core);
+void view_unlock(struct view *v, u32 core);
+
 static inline struct ck *view_ck(const struct view *v, u32 core)
 {
 	return v->ctx[core].ck;
@@ -34,8 +39,9 @@ static inline struct ck *view_ck(const struct view *v, u32 core)
 
 /* `--opt VALUE` or `--opt=VALUE` at argv[*i]: the value, *i moved; NULL when it is another. */
 const char *opt_value(int argc, char **argv, int *i, const char *opt);
-/* "hare: unknown option 'X' of 'hare CMD': see 'hare help CMD'"; 2. */
-int usage_option(const char *cmd, const char *arg);
+/* "hare: what 'subject': see 'hare help CMD'" on stderr (subject may be NULL); 2. */
 int usage(const char *cmd, const char *what, const char *subject);
+/* The same for an option or argument that the command does not know. */
+int usage_option(const char *cmd, const char *arg);
 
 #endif

@@ -17,6 +17,9 @@
  *         the invalidation (nothing to forget)
  *   5     would insert ino 5: 7 != 8, does not  -                  -
  *
+ * The count is of all invalidations; which ones came in between is looked up in a ring of the
+ * last ones, so that a busy neighbour does not keep a core from caching.
+ *
  * Negative answers are cached as well (ino 0). Search permission is checked against the cached
  * mode and owner of the directory; its entries live and die with them (epoch, see state.h), so
  * INVAL_DIR and INVAL_ALL cost one store however much they forget. Dead entries leave by the lru
@@ -259,7 +262,34 @@ static enum hit cache_look(struct task *t, u64 dir, const char *name, size_t len
 	return hit;
 }
 
-/* Enters what a server answered, unless an invalidation came in since. */
+/* Whether dir/name was invalidated since the count was `since`. */
+static bool invalidated(const struct client_root *r, u64 since, u64 dir, u64 hash)
+{
+	u64 i;
+
+	if (r->inval_count - since > INVAL_RING)
+		return true;
+	for (i = since; i != r->inval_count; i++) {
+		const struct inval *v = &r->inval_ring[i % INVAL_RING];
+
+		if (v->hash == hash || (!v->hash && (!v->dir || v->dir == dir)))
+			return true;
+	}
+	return false;
+}
+
+/* hash 0: all of dir; dir 0 as well: everything. */
+static void note_invalidation(struct ck *ck, struct client_root *r, u64 dir, u64 hash)
+{
+	struct inval *v = &r->inval_ring[r->inval_count % INVAL_RING];
+
+	TX_SET(ck, v->dir, dir);
+	TX_SET(ck, v->hash, hash);
+	TX_ADD(ck, r->inval_count, 1);
+}
+
+/* Enters what a server answered, unless it was invalidated since. rep NULL: only if mode and
+ * owner of the directory are known. */
 static void cache_insert(struct task *t, u64 dir, const char *name, size_t len, u64 inval,
 			 const struct rep_RESOLVE *rep, const struct place *pl)
 {
@@ -269,9 +299,9 @@ static void cache_insert(struct task *t, u64 dir, const char *name, size_t len, 
 	struct dentry *d;
 
 	ck_lock(&t->ctx, ck);
-	if (r->inval_count != inval)
+	if (invalidated(r, inval, dir, hash_name(dir, name, len)))
 		goto out;
-	p = perm_insert(ck, r, dir, rep);
+	p = rep ? perm_insert(ck, r, dir, rep) : perm_find(r, dir);
 	if (!p)
 		goto out;
 	d = dentry_find(r, dir, name, len);
@@ -316,15 +346,45 @@ static long lookup_far(struct task *t, u32 srv, u64 dir, const char *name, size_
 	return r;
 }
 
-long cache_lookup(struct task *t, u64 dir, u32 dflags, const char *name, size_t len,
-		  bool want_attr, struct place *out)
+static long lookup_at(struct task *t, u32 srv, u64 dir, const char *name, size_t len,
+		      bool want_attr, struct place *out)
 {
-	u32 srv = rpc_entry_server(&t->ctx, dir, dflags, name, len);
 	struct rep_RESOLVE p;
 
 	if (unlikely(!rpc_is_near(&t->ctx, srv)))
 		return lookup_far(t, srv, dir, name, len, want_attr, out);
 	return resolve(t, srv, dir, name, len, want_attr, out, &p);
+}
+
+long cache_lookup(struct task *t, u64 dir, u32 dflags, const char *name, size_t len,
+		  bool want_attr, struct place *out)
+{
+	u32 srv = rpc_entry_server(&t->ctx, dir, dflags, name, len);
+
+	return lookup_at(t, srv, dir, name, len, want_attr, out);
+}
+
+long cache_lookup_parent(struct task *t, u64 dir, struct place *out)
+{
+	return lookup_at(t, ino_server(dir), dir, "..", 2, false, out);
+}
+
+u64 cache_mark(struct task *t)
+{
+	return __atomic_load_n(&client_root(t->ctx.ck)->inval_count, __ATOMIC_RELAXED);
+}
+
+void cache_learn(struct task *t, u64 mark, const struct place *at, u64 ino, u32 type, u32 dflags)
+{
+	u32 srv = rpc_entry_server(&t->ctx, at->dir, at->dir_dflags, at->name, at->name_len);
+	struct place pl;
+
+	if (rpc_is_near(&t->ctx, srv) || t->ctx.isl->super->without & WITHOUT_DIRECTORY_CACHE)
+		return;
+	pl.ino = ino;
+	pl.type = type;
+	pl.dflags = dflags;
+	cache_insert(t, at->dir, at->name, at->name_len, mark, NULL, &pl);
 }
 
 long walk_lookup(struct task *t, u64 dir, u32 dflags, const char *name, size_t len,
@@ -342,7 +402,7 @@ void cache_forget(struct task *t, u64 dir, u32 dflags, const char *name, size_t 
 	if (rpc_is_near(&t->ctx, rpc_entry_server(&t->ctx, dir, dflags, name, len)))
 		return;
 	ck_lock(&t->ctx, ck);
-	TX_ADD(ck, r->inval_count, 1);
+	note_invalidation(ck, r, dir, hash_name(dir, name, len));
 	d = dentry_find(r, dir, name, len);
 	if (d)
 		dentry_drop(ck, r, d);
@@ -394,19 +454,21 @@ long client_invalidate(struct rpc_env *e, const struct req_INVALIDATE *q, struct
 	struct dir_perm *dp;
 
 	(void)p;
-	TX_ADD(e->ck, r->inval_count, 1);
 	switch (q->kind) {
 	case INVAL_ENTRY:
+		note_invalidation(e->ck, r, q->dir, hash_name(q->dir, q->name.p, q->name.len));
 		d = dentry_find(r, q->dir, q->name.p, q->name.len);
 		if (d)
 			dentry_drop(e->ck, r, d);
 		break;
 	case INVAL_DIR:
+		note_invalidation(e->ck, r, q->dir, 0);
 		dp = perm_find(r, q->dir);
 		if (dp)
 			perm_drop(e->ck, r, dp);
 		break;
 	default: /* INVAL_ALL, and what is not known: forgetting is always right */
+		note_invalidation(e->ck, r, 0, 0);
 		TX_ADD(e->ck, r->all_epoch, 1);
 		break;
 	}

@@ -16,7 +16,10 @@
  * return, negative errno on failure, or
  *   CLIENT_HOST           the call concerns the host alone: the caller makes the host's system
  *                         call NAME with a[], which may have been rewritten (a path that lay in
- *                         Hare and leads out of it points into the task);
+ *                         Hare and leads out of it points into the task). A signal may come
+ *                         first: then the program's call is made again from its start, after the
+ *                         handler. So what was done before CLIENT_HOST must bear being done twice;
+ *                         a handler for which that is not so makes the host's call itself;
  *   -HARE_ERESTARTSYS     interrupted by a signal, see base/host.h.
  * A handler that makes a new host descriptor performs the host's call itself and enters the
  * descriptor into the table (lowest free number over both kinds, as POSIX says).
@@ -159,9 +162,10 @@ struct exec_start {
 	struct proc *proc;
 	char *path, *exe, *name, *cwd, *argv0;
 	char **argv, **envp;
+	bool entered; /* by start: the entry knows its process, and is no longer the agent's own */
 };
 long client_exec_receive(struct task *t, char *data, u32 len, char **pointers, u32 max,
 			 struct exec_start *st);
-void client_exec_start(struct task *t, const struct exec_start *st);
+void client_exec_start(struct task *t, struct exec_start *st);
 
 #endif

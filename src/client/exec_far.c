@@ -542,7 +542,7 @@ static bool parse(struct exec_start *st, char *data, u32 len, char **pointers, u
 		if (!(pointers[n++] = get(&at, end)))
 			return false;
 	}
-	if (!im->argc || im->argc + im->envc + 1 < n)
+	if (!im->argc)
 		return false;
 	if (!im->envc)
 		pointers[n++] = NULL;
@@ -754,8 +754,9 @@ static long enter_ids(const struct exec_image *im)
 }
 
 /* The entry gets its host pid before the program can ask for it. */
-static void enter_table(struct task *t, struct proc *p)
+static void enter_table(struct task *t, struct exec_start *st)
 {
+	struct proc *p = st->proc;
 	struct ctx c = t->ctx;
 	struct ck *ck = c.ck;
 
@@ -764,10 +765,12 @@ static void enter_table(struct task *t, struct proc *p)
 	proc_set_host_pid(ck, p, c.tid);
 	TX_SET(ck, p->host_pgid, c.tid);
 	TX_SET(ck, p->state, PROC_RUNNING);
+	TX_SET(ck, p->watched, 1); /* a child of the agent */
 	ck_unlock(ck);
+	st->entered = true;
 }
 
-void client_exec_start(struct task *t, const struct exec_start *st)
+void client_exec_start(struct task *t, struct exec_start *st)
 {
 	const struct super *s = t->ctx.isl->super;
 	const struct mem_fds *fds = &t->ctx.isl->fds;
@@ -783,7 +786,7 @@ void client_exec_start(struct task *t, const struct exec_start *st)
 		SYS(chdir, "/");
 	if (enter_ids(im) || enter_devices(st, s->fd_base))
 		return;
-	enter_table(t, st->proc);
+	enter_table(t, st);
 	str_format(args, sizeof(args), "core=%u,dram=%d,copy=%d,mask=%lx,name=%.15s",
 		   t->ctx.core, fds->dram, fds->copy, (unsigned long)im->mask, st->name);
 	/* hare-ld run ARGS ARGV0 PATH ARG...: four words before argv[1], see intercept/loader.c */

@@ -110,9 +110,16 @@ void ofd_drop(struct task *t, struct ofd *o);
 void holds_release(struct task *t, struct fdtable *ft);
 /* What dead threads left half closed. */
 void closing_finish(struct task *t);
+/* A lock in a word of core-kernel memory that dies with its holder. Held while data is copied, not
+ * while waiting for anything. */
+void busy_lock(struct task *t, u32 *word);
+void busy_unlock(u32 *word);
 /* Offsets that others may move too: locked against them. True when it has to be unlocked. */
 bool pos_lock(struct task *t, struct ofd *o);
-void pos_unlock(struct ofd *o);
+static inline void pos_unlock(struct ofd *o)
+{
+	busy_unlock(&o->busy);
+}
 /* Whose locks flock and F_OFD_SETLK set; makes one. */
 u64 ofd_lock_owner(struct task *t, struct ofd *o);
 /* A close of a descriptor gives back the process's POSIX locks of the file. */
@@ -185,7 +192,7 @@ struct vnode *vnode_find(struct task *t, u64 ino); /* a reference; NULL: none */
 void vnode_put(struct task *t, struct vnode *v);
 void vnode_refresh(struct task *t, struct vnode *v, const struct attr *a,
 		   const struct rpc_bytes *runs);
-void vnode_sync(struct task *t, struct vnode *v, u64 ino);
+void vnode_sync(struct task *t, struct vnode *v); /* writes back and tells */
 void vnode_forget(struct task *t, struct vnode *v, u64 from, u64 to);
 long vnode_read(struct task *t, struct vnode *v, struct uio *u, u64 *off);
 long vnode_write(struct task *t, struct vnode *v, struct uio *u, u64 *off);

@@ -36,6 +36,7 @@ struct intent_node *intent_begin(struct task *t, const struct intent *it)
 	n = ck_alloc(ck, sizeof(*n));
 	if (n) {
 		n->it = *it;
+		n->it.owner = task_owner(t);
 		list_init_fresh(&n->link);
 		tx_list_add_tail(ck, &t->proc->intents, &n->link);
 	}
@@ -94,9 +95,10 @@ static void destroy(struct ctx *c, const struct intent *it)
 }
 
 /* COMMIT or ABORT at every server with a part of a marked directory. */
-static void rmdir_phase(struct ctx *c, u64 dir, u32 dflags, u32 phase)
+static void rmdir_phase(struct ctx *c, const struct intent *it, u64 dir, u32 dflags, u32 phase)
 {
-	struct req_RMDIR q = { .dir = dir, .phase = phase, .cred = &g_root_cred };
+	struct req_RMDIR q = { .dir = dir, .phase = phase, .cred = &g_root_cred,
+			       .owner = it->owner };
 	struct rep_RMDIR p;
 	u32 home = ino_server(dir);
 	u32 srv;
@@ -121,7 +123,7 @@ static void rename_finish(struct ctx *c, const struct intent *it)
 	if (it->step < 3 && it->old_ino && !(it->old_dflags & INTENT_OLD_DIR))
 		link_drop(c, it->old_ino);
 	if (it->old_ino && it->old_dflags & INTENT_OLD_DIR)
-		rmdir_phase(c, it->old_ino, it->old_dflags, RMDIR_COMMIT);
+		rmdir_phase(c, it, it->old_ino, it->old_dflags, RMDIR_COMMIT);
 	if (it->ino_dflags & INTENT_IS_DIR) {
 		struct req_SET_PARENT sq = { .ino = it->ino, .parent = it->new_dir,
 					     .parent_dflags = it->new_dflags,
@@ -142,12 +144,12 @@ static void rename_recover(struct ctx *c, const struct intent *it)
 	if (added)
 		rename_finish(c, it);
 	else if (it->old_ino && it->old_dflags & INTENT_OLD_DIR)
-		rmdir_phase(c, it->old_ino, it->old_dflags, RMDIR_ABORT);
+		rmdir_phase(c, it, it->old_ino, it->old_dflags, RMDIR_ABORT);
 }
 
 long client_intent_recover(struct ctx *c, struct ck *ck, const struct intent *it)
 {
-	struct req_RENAME_LOCK lq = { .op = 0, .owner = it->ino };
+	struct req_RENAME_LOCK lq = { .op = 0, .owner = it->owner };
 	struct rep_RENAME_LOCK lp;
 	bool there;
 
@@ -168,7 +170,7 @@ long client_intent_recover(struct ctx *c, struct ck *ck, const struct intent *it
 	case INTENT_RMDIR:
 		there = it->step == 0 ||
 			entry_ino(c, it->dir, it->dir_dflags, it->name) == it->ino;
-		rmdir_phase(c, it->ino, it->ino_dflags, there ? RMDIR_ABORT : RMDIR_COMMIT);
+		rmdir_phase(c, it, it->ino, it->ino_dflags, there ? RMDIR_ABORT : RMDIR_COMMIT);
 		return 0;
 	case INTENT_RENAME_LOCK:
 		return rpc_rename_lock(c, 0, &lq, &lp);

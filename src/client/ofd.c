@@ -150,7 +150,7 @@ static void close_request(const struct task *t, const struct ofd *o, struct req_
 
 static bool owes_close(const struct ofd *o)
 {
-	return o->ino && !o->untold && o->kind != OFD_RELAY && !o->close_sent;
+	return (o->ino || o->kind == OFD_RELAY) && !o->untold && !o->close_sent;
 }
 
 static void ofd_free(struct ck *ck, struct ofd *o)
@@ -174,6 +174,8 @@ static bool close_in_tx(struct task *t, struct ofd *o)
 		u32 srv = ofd_server(o);
 
 		close_request(t, o, &q);
+		if (o->kind == OFD_RELAY)
+			return false;
 		if (srv == t->ctx.core && !o->far) {
 			r = fs_close(&e, &q, &p);
 			ck->counter[COUNT_LOCAL(RPC_CLOSE)]++;
@@ -191,6 +193,20 @@ static bool close_in_tx(struct task *t, struct ofd *o)
 	return true;
 }
 
+/* The locks of a description that is closed. */
+static void ofd_locks_release(struct task *t, struct ofd *o)
+{
+	struct req_LOCK q = {
+		.ino = o->ino, .op = LOCK_RELEASE_OWNER, .owner = ofd_lock_owner(t, o)
+	};
+	struct rep_LOCK p;
+
+	q.kind = LOCK_FLOCK;
+	rpc_lock(&t->ctx, ofd_server(o), &q, &p);
+	q.kind = LOCK_OFD;
+	rpc_lock(&t->ctx, ofd_server(o), &q, &p);
+}
+
 /* Step 2. */
 static void close_prepare(struct task *t, struct ofd *o)
 {
@@ -200,18 +216,12 @@ static void close_prepare(struct task *t, struct ofd *o)
 	epoll_forget(ck, o);
 	ck_unlock(ck);
 	if (o->vnode) {
-		vnode_sync(t, o->vnode, o->ino);
+		vnode_sync(t, o->vnode);
 		vnode_put(t, o->vnode);
 		o->vnode = NULL;
 	}
-	if (o->lock_owner && !o->shared) {
-		struct req_LOCK q = {
-			.ino = o->ino, .op = LOCK_RELEASE_OWNER, .owner = ofd_lock_owner(t, o)
-		};
-		struct rep_LOCK p;
-
-		rpc_lock(&t->ctx, ofd_server(o), &q, &p);
-	}
+	if (o->lock_owner && !o->shared)
+		ofd_locks_release(t, o);
 }
 
 static void close_by_call(struct task *t, struct ofd *o)
@@ -225,7 +235,10 @@ static void close_by_call(struct task *t, struct ofd *o)
 		ck_lock(&t->ctx, ck);
 		TX_SET(ck, o->close_sent, 1);
 		ck_unlock(ck);
-		rpc_close(&t->ctx, ofd_server(o), &q, &p);
+		if (o->kind == OFD_RELAY)
+			relay_close(t, o->relay_pid, o->relay_core, o->relay_fd);
+		else
+			rpc_close(&t->ctx, ofd_server(o), &q, &p);
 	}
 	ck_lock(&t->ctx, ck);
 	ofd_free(ck, o);
@@ -330,45 +343,50 @@ void holds_release(struct task *t, struct fdtable *ft)
 	}
 }
 
-/* --- offsets --------------------------------------------------------------------------------- */
+/* --- locks that outlive their holder ----------------------------------- */
 
-static bool busy_cas(struct ofd *o, u32 from, u32 to)
+static bool busy_cas(u32 *word, u32 from, u32 to)
 {
-	return __atomic_compare_exchange_n(&o->busy, &from, to, false, __ATOMIC_ACQUIRE,
+	return __atomic_compare_exchange_n(word, &from, to, false, __ATOMIC_ACQUIRE,
 					   __ATOMIC_RELAXED);
 }
 
-static void pos_lock_slow(struct task *t, struct ofd *o)
+static void busy_lock_slow(struct task *t, u32 *word)
 {
 	struct { s64 sec, nsec; } slice = { 0, BUSY_SLICE_NS };
 
 	for (;;) {
-		u32 v = __atomic_load_n(&o->busy, __ATOMIC_RELAXED);
+		u32 v = __atomic_load_n(word, __ATOMIC_RELAXED);
 		u32 tid = v & ~BUSY_WAITERS;
 
 		if (!tid || ck_thread_dead(tid)) {
-			if (busy_cas(o, v, t->ctx.tid | BUSY_WAITERS))
+			if (busy_cas(word, v, t->ctx.tid | BUSY_WAITERS))
 				return;
 			continue;
 		}
-		if (v & BUSY_WAITERS || busy_cas(o, v, v | BUSY_WAITERS))
-			SYS(futex, &o->busy, FUTEX_WAIT, tid | BUSY_WAITERS, &slice, 0, 0);
+		if (v & BUSY_WAITERS || busy_cas(word, v, v | BUSY_WAITERS))
+			SYS(futex, word, FUTEX_WAIT, tid | BUSY_WAITERS, &slice, 0, 0);
 	}
+}
+
+void busy_lock(struct task *t, u32 *word)
+{
+	if (!busy_cas(word, 0, t->ctx.tid))
+		busy_lock_slow(t, word);
+}
+
+void busy_unlock(u32 *word)
+{
+	if (__atomic_exchange_n(word, 0, __ATOMIC_RELEASE) & BUSY_WAITERS)
+		SYS(futex, word, FUTEX_WAKE, 1, 0, 0, 0);
 }
 
 bool pos_lock(struct task *t, struct ofd *o)
 {
 	if (likely(ofd_is_alone(t, o)))
 		return false;
-	if (!busy_cas(o, 0, t->ctx.tid))
-		pos_lock_slow(t, o);
+	busy_lock(t, &o->busy);
 	return true;
-}
-
-void pos_unlock(struct ofd *o)
-{
-	if (__atomic_exchange_n(&o->busy, 0, __ATOMIC_RELEASE) & BUSY_WAITERS)
-		SYS(futex, &o->busy, FUTEX_WAKE, 1, 0, 0, 0);
 }
 
 /* --- sharing --------------------------------------------------------------------------------- */

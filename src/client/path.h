@@ -30,6 +30,12 @@
  * -EACCES, -ENOTDIR. */
 long cache_lookup(struct task *t, u64 dir, u32 dflags, const char *name, size_t len,
 		  bool want_attr, struct place *out);
+/* The parent of a directory (not of the root), which only its home knows. */
+long cache_lookup_parent(struct task *t, u64 dir, struct place *out);
+/* What a far server told of a name in another way than by RESOLVE (CREATE, ADD_MAP record the
+ * caller too): entered, unless it was invalidated since cache_mark. */
+u64 cache_mark(struct task *t);
+void cache_learn(struct task *t, u64 mark, const struct place *at, u64 ino, u32 type, u32 dflags);
 /* Forgets one entry on this core. Called after changes that this core made itself. */
 void cache_forget(struct task *t, u64 dir, u32 dflags, const char *name, size_t len);
 
@@ -68,8 +74,7 @@ void retry_wait(struct task *t, u32 seq);
 
 /* --- intent.c ------------------------------------------------------------------------------ */
 
-/* In intent.ino_dflags and old_dflags, beside DIR_*: the inode is a directory. RENAME_LOCK keeps
- * the owner in intent.ino. */
+/* In intent.ino_dflags and old_dflags, beside DIR_*: the inode is a directory. */
 #define INTENT_IS_DIR 0x80000000u
 #define INTENT_OLD_DIR 0x80000000u
 

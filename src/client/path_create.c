@@ -183,6 +183,7 @@ static long create_apart(struct task *t, const struct place *pl, u32 entry_srv, 
 	struct intent_node *n;
 	struct perm parent;
 	bool is_dir = (cr->mode & HS_IFMT) == HS_IFDIR;
+	u64 mark;
 	long r;
 
 	if (rpc_is_near(&t->ctx, entry_srv))
@@ -205,8 +206,11 @@ static long create_apart(struct task *t, const struct place *pl, u32 entry_srv, 
 	/* Before it can be found by name: `..` must work from the first moment. */
 	if (!r && is_dir)
 		set_parent(t, pl, cr->ino);
+	mark = cache_mark(t);
 	if (!r)
 		r = add_map(t, pl, entry_srv, cr, &taken);
+	if (!r)
+		cache_learn(t, mark, pl, cr->ino, cr->type, cr->dflags);
 	if (r) {
 		create_undo(t, cr);
 		cr->created = false;
@@ -214,7 +218,6 @@ static long create_apart(struct task *t, const struct place *pl, u32 entry_srv, 
 	}
 	if (n)
 		intent_end(t, n);
-	cache_forget(t, pl->dir, pl->dir_dflags, pl->name, pl->name_len);
 	if (r == -EEXIST && !cr->excl) {
 		cr->ino = taken.old_ino;
 		cr->type = taken.old_type & HS_IFMT;
@@ -234,6 +237,7 @@ long create(struct task *t, const struct place *pl, struct creation *cr)
 	u32 srv = rpc_entry_server(&t->ctx, pl->dir, pl->dir_dflags, pl->name, pl->name_len);
 	bool is_dir = (cr->mode & HS_IFMT) == HS_IFDIR;
 	bool affine = !(without & WITHOUT_CREATION_AFFINITY);
+	u64 mark;
 	long r;
 
 	if (!is_dir || without & WITHOUT_DISTRIBUTION)
@@ -242,9 +246,10 @@ long create(struct task *t, const struct place *pl, struct creation *cr)
 		return create_apart(t, pl, srv, own, cr);
 	if (cr->distribute || without & WITHOUT_COALESCING)
 		return create_apart(t, pl, srv, srv, cr);
+	mark = cache_mark(t);
 	r = call_create(t, srv, &q, cr);
-	if (!rpc_is_near(&t->ctx, srv))
-		cache_forget(t, pl->dir, pl->dir_dflags, pl->name, pl->name_len);
+	if (!r)
+		cache_learn(t, mark, pl, cr->ino, cr->type, cr->dflags);
 	return r;
 }
 

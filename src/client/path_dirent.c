@@ -108,6 +108,8 @@ static long read_batch(struct reading *rd, u32 srv)
 
 	q.size = (u32)MIN(rd->size - rd->used, (size_t)BATCH);
 	r = rpc_dirent(&rd->t->ctx, srv, &q, &p);
+	if (r == -EINVAL && rd->used)
+		return 1; /* not even one more fits */
 	if (r)
 		return r;
 	for (at = 0; at < p.data.len;) {

@@ -44,16 +44,16 @@ static void close_ino(struct task *t, u64 ino, u32 flags)
 	rpc_close(&t->ctx, ino_server(ino), &q, &p);
 }
 
-/* A blocking open of one end of a FIFO waits for the other end. */
-static long fifo_wait(struct task *t, u64 ino, u32 flags)
+/* A blocking open of one end of a FIFO waits for the other end; since: what OPEN told of it. */
+static long fifo_wait(struct task *t, u64 ino, u32 flags, u32 since)
 {
-	struct req_POLL q = { .ino = ino, .fifo_peer = 1 };
+	struct req_POLL q = { .ino = ino, .fifo_peer = 1, .since = since };
 	struct rep_POLL p;
 	long r;
 
 	if (flags & (O_NONBLOCK | O_PATH) || (flags & O_ACCMODE) > O_WRONLY)
 		return 0;
-	q.access = (flags & O_ACCMODE) + 1;
+	q.access = flags & O_ACCMODE;
 	q.events = (flags & O_ACCMODE) == O_RDONLY ? HP_IN : HP_OUT;
 	for (;;) {
 		q.wait_seq = msg_event_prepare(&t->ctx);
@@ -88,7 +88,7 @@ static long install(struct task *t, struct opening *op, u64 ino, const struct at
 	if (!(op->flags & O_PATH))
 		keep |= O_LARGEFILE;
 	if (type == HS_IFIFO) {
-		r = fifo_wait(t, ino, op->flags);
+		r = fifo_wait(t, ino, op->flags, (u32)a->version);
 		if (r) {
 			close_ino(t, ino, op->flags);
 			return r;
@@ -104,6 +104,8 @@ static long install(struct task *t, struct opening *op, u64 ino, const struct at
 	o->dflags = a->dflags;
 	o->parent = op->pl.dir;
 	o->parent_dflags = op->pl.dir_dflags;
+	if (o->kind == OFD_FIFO)
+		o->off = a->version; /* POLL's `since` */
 	if (o->kind == OFD_FILE)
 		file_opened(t, o, a, &op->runs);
 	return fd_install(t, o, (op->flags & O_CLOEXEC) != 0, 0);

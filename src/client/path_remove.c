@@ -174,8 +174,9 @@ static long rmdir_all(struct task *t, const struct place *pl)
 	long r;
 
 	for (;;) {
+		p.busy = 0;
 		r = rpc_rmdir(&t->ctx, ino_server(pl->ino), &q, &p);
-		if (r != -EAGAIN)
+		if (r != -EAGAIN || !p.busy)
 			break;
 		if (q.wait_seq)
 			retry_wait(t, q.wait_seq);
@@ -221,29 +222,41 @@ static long rmdir_phases(struct task *t, const struct place *pl)
 	return r;
 }
 
+/* -EAGAIN: the name leads to another directory by now. */
+static long rmdir_place(struct task *t, const struct place *pl)
+{
+	u32 entry_srv;
+
+	if (pl->last_dot)
+		return -EINVAL;
+	if (pl->last_dotdot)
+		return -ENOTEMPTY;
+	if (!pl->dir)
+		return pl->type == HS_IFDIR ? -EBUSY : -ENOTDIR;
+	if (!pl->ino)
+		return -ENOENT;
+	if (pl->type != HS_IFDIR)
+		return -ENOTDIR;
+	entry_srv = rpc_entry_server(&t->ctx, pl->dir, pl->dir_dflags, pl->name, pl->name_len);
+	if (entry_srv == ino_server(pl->ino) && !(pl->dflags & DIR_DISTRIBUTED))
+		return rmdir_all(t, pl);
+	return rmdir_phases(t, pl);
+}
+
 static long do_rmdir(struct task *t, long *dirfd, long *upath)
 {
 	struct place pl;
-	u32 entry_srv;
-	long r;
+	int i;
 
-	r = path_walk(t, dirfd, upath, WALK_PARENT, &pl);
-	if (r)
-		return r;
-	if (pl.last_dot)
-		return -EINVAL;
-	if (pl.last_dotdot)
-		return -ENOTEMPTY;
-	if (!pl.dir)
-		return -EBUSY;
-	if (!pl.ino)
-		return -ENOENT;
-	if (pl.type != HS_IFDIR)
-		return -ENOTDIR;
-	entry_srv = rpc_entry_server(&t->ctx, pl.dir, pl.dir_dflags, pl.name, pl.name_len);
-	if (entry_srv == ino_server(pl.ino) && !(pl.dflags & DIR_DISTRIBUTED))
-		return rmdir_all(t, &pl);
-	return rmdir_phases(t, &pl);
+	for (i = 0; i < RACE_RETRIES; i++) {
+		long r = path_walk(t, dirfd, upath, WALK_PARENT, &pl);
+
+		if (!r)
+			r = rmdir_place(t, &pl);
+		if (r != -EAGAIN)
+			return r;
+	}
+	return -EBUSY;
 }
 
 long client_rmdir(struct task *t, long a[6])

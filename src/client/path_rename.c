@@ -53,7 +53,7 @@ static long lock_call(struct task *t, u32 op)
 
 static long lock_take(struct task *t, struct moving *m)
 {
-	struct intent it = { .op = INTENT_RENAME_LOCK, .ino = task_owner(t) };
+	struct intent it = { .op = INTENT_RENAME_LOCK };
 	long r;
 
 	m->lock_intent = intent_begin(t, &it);
@@ -325,20 +325,13 @@ static long rename_general(struct task *t, struct moving *m)
 
 	if (m->flags & RENAME_EXCHANGE)
 		return -EINVAL; /* two servers cannot exchange atomically */
-	if (m->is_dir && m->from.dir != m->to.dir) {
-		r = lock_take(t, m);
-		if (!r)
-			r = loop_check(t, m->from.ino, m->to.dir);
-	}
-	if (!r)
-		r = allowed(t, m);
+	r = allowed(t, m);
 	if (!r)
 		r = move(t, m);
 	if (m->marked)
 		dir_unmark(t, m->marked, m->marked_dflags, RMDIR_ABORT);
 	if (m->intent)
 		intent_end(t, m->intent);
-	lock_give(t, m);
 	forget_both(t, m);
 	return r;
 }
@@ -357,14 +350,23 @@ static long rename_one(struct task *t, struct moving *m, u32 srv)
 	struct rep_RENAME p;
 	long r;
 
-	p.old_ino = 0;
-	r = rpc_rename(&t->ctx, srv, &q, &p);
+	for (;;) {
+		p.old_ino = 0;
+		p.busy = 0;
+		r = rpc_rename(&t->ctx, srv, &q, &p);
+		if (r != -EAGAIN || !p.busy)
+			break;
+		if (q.wait_seq)
+			retry_wait(t, q.wait_seq);
+		q.wait_seq = msg_event_prepare(&t->ctx);
+	}
 	if (r || p.same)
 		return r;
-	if ((p.type & HS_IFMT) == HS_IFDIR)
+	/* Where a directory hangs, the server has told those that are its own. */
+	if ((p.type & HS_IFMT) == HS_IFDIR && ino_server(p.ino) != srv)
 		set_parent(t, p.ino, to);
 	if (m->flags & RENAME_EXCHANGE) {
-		if ((p.old_type & HS_IFMT) == HS_IFDIR)
+		if ((p.old_type & HS_IFMT) == HS_IFDIR && ino_server(p.old_ino) != srv)
 			set_parent(t, p.old_ino, from);
 	} else if (p.old_ino && !p.old_done) {
 		link_drop(&t->ctx, p.old_ino);
@@ -373,7 +375,22 @@ static long rename_one(struct task *t, struct moving *m, u32 srv)
 	return 0;
 }
 
-/* A directory, or a name that must be one, may need the rename lock: its type is looked up. */
+/* Directories between parents, one rename at a time; none goes below itself. */
+static long lock_and_check(struct task *t, struct moving *m)
+{
+	bool other_dir = m->flags & RENAME_EXCHANGE && m->to.type == HS_IFDIR;
+	long r;
+
+	if (m->from.dir == m->to.dir || !(m->is_dir || other_dir))
+		return 0;
+	r = lock_take(t, m);
+	if (!r && m->is_dir)
+		r = loop_check(t, m->from.ino, m->to.dir);
+	if (!r && other_dir)
+		r = loop_check(t, m->to.ino, m->from.dir);
+	return r;
+}
+
 static long rename_places(struct task *t, struct moving *m)
 {
 	struct place *from = &m->from, *to = &m->to;
@@ -383,16 +400,23 @@ static long rename_places(struct task *t, struct moving *m)
 	long r;
 
 	m->is_dir = from->type == HS_IFDIR;
-	r = types_fit(m);
-	if (r)
-		return r;
-	if (srv == new_srv && !(m->is_dir && from->dir != to->dir) &&
-	    !(t->ctx.isl->super->without & WITHOUT_COALESCING)) {
-		r = rename_one(t, m, srv);
-		if (r != -EAGAIN)
-			return r;
+	if (m->is_dir && from->ino == to->dir)
+		return -EINVAL;
+	if (to->ino && to->ino == from->dir)
+		return m->flags & RENAME_EXCHANGE ? -EINVAL : -ENOTEMPTY;
+	r = lock_and_check(t, m);
+	if (!r)
+		r = types_fit(m);
+	if (!r) {
+		r = -EAGAIN;
+		if (srv == new_srv && !(t->ctx.isl->super->without & WITHOUT_COALESCING))
+			r = rename_one(t, m, srv);
+		if (r == -EAGAIN)
+			r = rename_general(t, m);
 	}
-	return rename_general(t, m);
+	if (m->lock_intent)
+		lock_give(t, m);
+	return r;
 }
 
 static long do_rename(struct task *t, long *olddir, long *oldpath, long *newdir, long *newpath,

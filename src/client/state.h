@@ -79,6 +79,8 @@ struct vnode {
 	struct radix map; /* block index -> DRAM block and VBLK_*, as far as known */
 	struct list lru;  /* client_root.vnode_lru, while refs is 0 */
 	u64 mtime;        /* of the last write that the server was not told of */
+	u32 writes;       /* counts writes inside the file */
+	u32 busy;         /* futex: tid of the thread that makes the file longer */
 };
 
 /* Descriptions that a thread uses in its running call, by its reply slot: if it is killed there,
@@ -109,6 +111,13 @@ struct dir_perm { /* mode and owner of a far directory, for search permission */
 	u32 used;
 };
 
+/* The last invalidations: one entry (hash_name of it), all of a directory (hash 0), or everything
+ * (both 0). */
+#define INVAL_RING 64
+struct inval {
+	u64 dir, hash;
+};
+
 #define CACHE_BUCKETS 4096
 #define VNODE_BUCKETS 1024
 struct client_root {
@@ -122,6 +131,7 @@ struct client_root {
 	u64 perms_cached;
 	u64 epoch;     /* the last one given to a dir_perm */
 	u64 all_epoch; /* grows with INVAL_ALL */
+	struct inval inval_ring[INVAL_RING]; /* at inval_count % INVAL_RING */
 	/* descriptors; made at the first use */
 	struct hold *holds;     /* MSG_SLOTS of them */
 	struct list closing;    /* descriptions without references: ofd.link */
@@ -253,6 +263,24 @@ long ofd_path(struct task *t, struct ofd *o, char *buf, size_t size);
 /* From file.c, for these: what this core knows of a far file that is open here. */
 void file_attr(struct task *t, struct attr *a); /* size (and blocks, times) brought up to date */
 void file_truncated(struct task *t, u64 ino, const struct attr *a); /* after TRUNC by path */
+
+/* --- host descriptors of another core: relay.c -------------------------------------------------- */
+
+/* System call nr of a descriptor that is OFD_RELAY, with the program's arguments: read, write,
+ * readv, writev, p*, lseek, fstat, ioctl, fcntl (F_GETFL, F_SETFL, pipe size; what concerns the
+ * number is the table's), fsync, fdatasync, ftruncate, fallocate, fchmod, fchown, utimensat.
+ * Waits as the host's call would. */
+long relay_op(struct task *t, struct ofd *o, long nr, long a[6]);
+/* Which of `events` are ready now; waits for the proxy's answer, and uses the thread's event. */
+long relay_poll(struct task *t, struct ofd *o, u32 events);
+/* Sets the event seq when one of them is, once. For a wait: first relay_poll all, then
+ * msg_event_prepare, then relay_watch, look at the others, wait, from the start. */
+void relay_watch(struct task *t, struct ofd *o, u32 events, u32 seq);
+/* The last reference went: the proxy closes its descriptor. */
+void relay_close(struct task *t, u32 pid, u32 core, u32 fd);
+/* open(/dev/tty) of a program whose terminal is on another core: a new descriptor.
+ * CLIENT_HOST when this one was not started from another core. path: our memory. */
+long relay_open(struct task *t, const char *path, u32 flags, u32 mode);
 
 /* --- operations of several messages: intent.c ---------------------------------------------------- */
 

@@ -288,8 +288,6 @@ static long leave_root(struct task *t, struct cursor *c, const char *rest, struc
 static long step_up(struct task *t, struct cursor *c, const char *rest, struct place *out,
 		    char *host_buf, bool *rewritten)
 {
-	struct req_RESOLVE q;
-	struct rep_RESOLVE p;
 	long r;
 
 	if (c->flags & (WALK_BENEATH | WALK_IN_ROOT) && c->dir == c->floor) {
@@ -302,16 +300,11 @@ static long step_up(struct task *t, struct cursor *c, const char *rest, struct p
 		r = may_search(t, c->dir);
 		return r ? r : leave_root(t, c, rest, out, host_buf, rewritten);
 	}
-	q.dir = c->dir;
-	q.name.p = "..";
-	q.name.len = 2;
-	q.cred = &t->proc->cred;
-	q.want_attr = 0;
-	r = rpc_resolve(&t->ctx, ino_server(c->dir), &q, &p);
+	r = cache_lookup_parent(t, c->dir, out);
 	if (r)
 		return r;
-	c->dir = p.ino;
-	c->dflags = p.dflags;
+	c->dir = out->ino;
+	c->dflags = out->dflags;
 	c->rest = rest;
 	return 0;
 }

@@ -84,12 +84,12 @@ static u64 word_with_free(const struct fs *f, u64 w)
 
 #define EMPTY_TRIES 64
 
-/* Where to begin a run of `want`: files that grow are given room, small ones the next hole. */
-static u64 place_of(struct fs *f, u32 want)
+/* Where to begin: with FS_BLK_ROOM at 64 free blocks, if such are near, else at the next one. */
+static u64 place_of(struct fs *f, u32 flags)
 {
 	u64 at = f->blk_hint < f->blk_total ? f->blk_hint : 0, w;
 
-	if (want > 8) {
+	if (flags & FS_BLK_ROOM) {
 		u64 words = f->blk_total / 64;
 
 		for (w = (at + 63) / 64; w < words && w < at / 64 + EMPTY_TRIES; w++)
@@ -138,8 +138,9 @@ static u64 first_blk(const struct fs *f)
 	return 1 + (u64)f->srv * f->blk_total;
 }
 
-blk_t fs_blk_alloc(struct rpc_env *e, blk_t goal, u32 want, u32 *got)
+blk_t fs_blk_alloc(struct rpc_env *e, blk_t goal, u32 flags, u32 want, u32 *got)
 {
+	const struct island *isl = e->c->isl;
 	struct fs *f = fs_of(e->ck);
 	u64 n = goal - first_blk(f);
 
@@ -148,11 +149,15 @@ blk_t fs_blk_alloc(struct rpc_env *e, blk_t goal, u32 want, u32 *got)
 	if (unlikely(!f->blk_free))
 		return 0;
 	if (!goal || !is_free(f, n))
-		n = place_of(f, want);
+		n = place_of(f, flags);
 	*got = take(e->ck, f, n, want);
 	TX_SET(e->ck, f->blk_free, f->blk_free - *got);
 	f->blk_hint = n + *got;
-	return (blk_t)(first_blk(f) + n);
+	goal = (blk_t)(first_blk(f) + n);
+	/* The emulation does not see a store of what its stale copy holds already. */
+	if (unlikely(isl->model == MEM_EMULATED))
+		mem_invalidate(isl, mem_block(isl, goal), (size_t)*got * PAGE_SIZE);
+	return goal;
 }
 
 void fs_blk_free(struct ck *ck, blk_t blk, u32 count)

@@ -94,13 +94,33 @@ void fs_data_pull(struct rpc_env *e, struct fs_inode *i, u64 first, u64 count)
 		TX_SET(e->ck, m->remote_hi, first);
 }
 
-/* Marks the blocks that are there already as dirty before they are changed. */
-static long mark_dirty(struct rpc_env *e, struct fs_inode *i, u64 off, u64 len)
+long fs_data_remote(struct rpc_env *e, struct fs_inode *i, u64 first, u64 count)
+{
+	struct fs_more *m = fs_inode_more(e, i);
+
+	if (!m)
+		return -ENOSPC;
+	if (!(i->flags & FS_I_REMOTE)) {
+		TX_SET(e->ck, i->flags, i->flags | FS_I_REMOTE);
+		TX_SET(e->ck, m->remote_lo, first);
+		TX_SET(e->ck, m->remote_hi, first + count);
+		return 0;
+	}
+	if (first < m->remote_lo)
+		TX_SET(e->ck, m->remote_lo, first);
+	if (first + count > m->remote_hi)
+		TX_SET(e->ck, m->remote_hi, first + count);
+	return 0;
+}
+
+long fs_data_will_write(struct rpc_env *e, struct fs_inode *i, u64 off, u64 len)
 {
 	u64 first = off / PAGE_SIZE, count = (off + len - 1) / PAGE_SIZE - first + 1;
 	bool changed = false;
 	long r;
 
+	if (fs_of(e->ck)->coherent)
+		return 0;
 	fs_data_fresh(e, i, off, len);
 	r = fs_data_dirty(e, i, first, count);
 	if (r < 0)
@@ -145,14 +165,11 @@ static blk_t new_block(struct rpc_env *e, struct fs_inode *i, u64 index, u32 in,
 {
 	u64 flag = fs_of(e->ck)->coherent ? 0 : FS_BLK_DIRTY;
 	u64 before = index ? radix_get(&i->map, index - 1) : 0;
-	u64 have = i->map.count;
-	u32 got, want = have > 16 ? 64 : 1; /* `want` chooses the place: a growing file gets room */
-	blk_t blk;
+	u32 got;
+	blk_t blk = fs_blk_alloc(e, before ? FS_BLK(before) + 1 : 0,
+				 i->map.count > 16 ? FS_BLK_ROOM : 0, 1, &got);
 	char *p;
 
-	if (before)
-		want = 1 + (want & 64);
-	blk = fs_blk_alloc(e, before ? FS_BLK(before) + 1 : 0, 1, &got);
 	if (!blk || tx_radix_set(e->ck, &i->map, index, blk | flag) < 0)
 		return 0;
 	p = mem_block(e->c->isl, blk);
@@ -198,11 +215,9 @@ long fs_data_write(struct rpc_env *e, struct fs_inode *i, u64 off, const void *b
 		if (r < 0)
 			return r;
 	}
-	if (!fs_of(e->ck)->coherent) {
-		r = mark_dirty(e, i, off, len);
-		if (r < 0)
-			return r;
-	}
+	r = fs_data_will_write(e, i, off, len);
+	if (r < 0)
+		return r;
 	done = write_blocks(e, i, off, buf, len);
 	if (!done)
 		return -ENOSPC;

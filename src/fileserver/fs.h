@@ -413,8 +413,10 @@ long fs_invalidate(struct rpc_env *e, u64 mask, u32 kind, u64 dir, const char *n
 #define FS_TRIM_STEP 384u         /* blocks freed in one transaction at most */
 
 long fs_blk_init(struct ck *ck, struct fs *f, u32 blocks);
-/* 1 to want contiguous blocks, at goal when that is free; returns the first, 0: none left. */
-blk_t fs_blk_alloc(struct rpc_env *e, blk_t goal, u32 want, u32 *got);
+#define FS_BLK_ROOM 1u /* elsewhere than at goal, look for a place with room to grow */
+/* 1 to want contiguous blocks, at goal when that is free; returns the first, 0: none left. Their
+ * content is undefined. */
+blk_t fs_blk_alloc(struct rpc_env *e, blk_t goal, u32 flags, u32 want, u32 *got);
 void fs_blk_free(struct ck *ck, blk_t blk, u32 count);
 /* Removes up to max values with an index >= from and frees their blocks. How many. */
 u32 fs_map_free(struct ck *ck, struct radix *map, u64 from, u64 to, u32 max);
@@ -450,10 +452,15 @@ static inline void fs_data_fresh(struct rpc_env *e, struct fs_inode *i, u64 off,
 		fs_data_pull(e, i, off / PAGE_SIZE,
 			     (off + len - 1) / PAGE_SIZE - off / PAGE_SIZE + 1);
 }
-/* A block of the map was or will be written by this island. */
+/* [first, first+count) may hold dirty blocks from now on. -ENOSPC. */
 long fs_data_dirty(struct rpc_env *e, struct fs_inode *i, u64 first, u64 count);
-/* Frees what FS_I_TRIM says. */
+/* Does what FS_I_TRIM says, committing in between. -ENOSPC. */
 long fs_trim_finish(struct rpc_env *e, struct fs_inode *i);
+/* A far core may have written [first, first+count) directly. */
+long fs_data_remote(struct rpc_env *e, struct fs_inode *i, u64 first, u64 count);
+/* Marks the blocks under these bytes as dirty before they are changed, and commits; nothing in
+ * the coherent model. -ENOSPC. */
+long fs_data_will_write(struct rpc_env *e, struct fs_inode *i, u64 off, u64 len);
 /* The runs that cover [first, first+count), into a reply. */
 void fs_runs(struct rpc_env *e, struct fs_inode *i, u64 first, u64 count, struct rpc_bytes *out);
 

@@ -288,12 +288,8 @@ static void defer(struct thread *t, int sig, const siginfo_t *info, struct ucont
 static bool handle_fault(struct thread *t, int sig, siginfo_t *info, struct ucontext *uc,
 			 const struct kact *act)
 {
-	struct sigcontext *r = &uc->uc_mcontext;
+	const struct sigcontext *r = &uc->uc_mcontext;
 
-	if (in(r->rip, icpt_copy_begin, icpt_copy_end)) {
-		r->rip = (u64)icpt_copy_fault;
-		return true;
-	}
 	if (sig != SIGSYS &&
 	    (in(r->rip, __executable_start, etext) || thread_on_c_stack(t, r->rsp))) {
 		fault_in_ours(sig, info, uc);
@@ -331,6 +327,10 @@ void signal_wrapper(int sig, siginfo_t *info, struct ucontext *uc)
 	u64 rip = uc->uc_mcontext.rip, host_mask = uc->uc_sigmask;
 	struct kact act;
 
+	if (is_own(sig) && is_fault(info) && in(rip, icpt_copy_begin, icpt_copy_end)) {
+		uc->uc_mcontext.rip = (u64)icpt_copy_fault;
+		return;
+	}
 	signal_get_action(t, sig, &act);
 	if (is_own(sig)) {
 		if (is_fault(info) ? handle_fault(t, sig, info, uc, &act) :

@@ -21,7 +21,6 @@
 struct exec {
 	struct exec_plan plan;
 	char args[1024];
-	char name[PATH_LEN_MAX]; /* as the program gave it */
 	char **argv;
 	size_t argv_size;
 };
@@ -59,7 +58,7 @@ static long make_argv(struct exec *x)
 
 static void make_args(struct thread *t, struct exec *x, u64 mask)
 {
-	const char *name = base_name(x->name[0] ? x->name : x->plan.path);
+	const char *name = base_name(x->plan.name[0] ? x->plan.name : x->plan.path);
 	int len = str_format(x->args, sizeof(x->args), "%s,mask=%lx,ignore=%lx",
 			     x->plan.loader_args, (unsigned long)(mask | t->vmask),
 			     (unsigned long)signal_ignored_own(t));
@@ -124,8 +123,6 @@ static long do_exec(struct task *task, int dirfd, const char *path, char **argv,
 
 	if (proc_is_exe(path))
 		path = g_program.exe;
-	if (user_read_str(x.name, path, sizeof(x.name)) < 0)
-		x.name[0] = 0; /* the client finds the error */
 	ret = client_exec_prepare(task, dirfd, path, argv, envp, flags, &x.plan);
 	if (ret)
 		return ret;

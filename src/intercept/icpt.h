@@ -89,6 +89,7 @@ struct thread {
 	struct sighand *sighand;
 	s32 tid;
 	bool vm_process;         /* made by CLONE_VM without CLONE_THREAD */
+	bool parent_frees;       /* made by vfork: its block is the parent's to free */
 	struct proc *child_proc; /* what client_fork_prepare made for this child */
 	u64 start_mask;          /* the host's mask to begin with */
 	u64 saved_mask;          /* the host's mask when `deferred` was caught */

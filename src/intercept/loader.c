@@ -49,6 +49,7 @@ struct options {
 	u32 core;
 	u64 mask, ignored;
 	bool has_mask;
+	s32 close_fd;     /* -1: none */
 	const char *name; /* comm; NULL: of the path */
 };
 
@@ -151,10 +152,10 @@ static const char *option(const char *s, const char *key)
 }
 
 /*
- * ARGS is KEY=VALUE,... From src/client: core=N, dram=FD, copy=FD. From exec.c: mask=HEX (the
- * signal mask to start with; absent: the one that we have), ignore=HEX (own signals), trace=FD,
- * patch=N (traps before a site is patched, 0: never), name=COMM, which takes the rest. Keys that
- * are not known are other layers'.
+ * ARGS is KEY=VALUE,... From src/client: core=N, dram=FD, copy=FD, close=FD (to be closed when
+ * the program is mapped). From exec.c: mask=HEX (the signal mask to start with; absent: the one
+ * that we have), ignore=HEX (own signals), trace=FD, patch=N (traps before a site is patched,
+ * 0: never), name=COMM, which takes the rest. Keys that are not known are other layers'.
  */
 static void parse_options(const char *args, struct options *o)
 {
@@ -167,6 +168,8 @@ static void parse_options(const char *args, struct options *o)
 			o->fds.dram = (s32)parse_number(v, 10);
 		else if ((v = option(s, "copy=")))
 			o->fds.copy = *v == '-' ? -1 : (s32)parse_number(v, 10);
+		else if ((v = option(s, "close=")))
+			o->close_fd = (s32)parse_number(v, 10);
 		else if ((v = option(s, "mask=")))
 			o->mask = parse_number(v, 16), o->has_mask = true;
 		else if ((v = option(s, "ignore=")))
@@ -327,6 +330,8 @@ static void run(const struct start *s, struct options *o, u64 out[2])
 	swap_strings(s->argv);
 	path = s->argv[4];
 	out[0] = load_program(t, s, path, &img);
+	if (o->close_fd >= 0)
+		program_call(t, __NR_close, o->close_fd, 0, 0, 0, 0, 0);
 	SYS(prctl, PR_SET_NAME, o->name ? o->name : base_name(path));
 	show_as(s, &img, (u64)s->argv[3]);
 	s->sp[5] = (u64)s->argv[3];
@@ -339,7 +344,7 @@ static void run(const struct start *s, struct options *o, u64 out[2])
 /* Called by _start on the kernel's stack; out: entry point and stack pointer of the program. */
 u64 loader_main(u64 *sp, u64 out[2])
 {
-	struct options o = {.fds = {.dram = -1, .copy = -1}};
+	struct options o = {.fds = {.dram = -1, .copy = -1}, .close_fd = -1};
 	struct start s;
 
 	relocate();

@@ -32,7 +32,7 @@ long icpt_mmap(struct task *task, long a[6])
 {
 	long ret;
 
-	if (a[3] & MAP_ANONYMOUS)
+	if ((a[3] & MAP_ANONYMOUS) && !(a[3] & MAP_FIXED))
 		return icpt_host_call(__NR_mmap, a);
 	if (is_image(a))
 		a[0] = (long)place_image((u64)a[1]);

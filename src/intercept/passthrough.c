@@ -305,6 +305,7 @@ long client_exec_prepare(struct task *t, int dirfd, const char *user_path, char 
 	if (!ret)
 		ret = resolve_scripts(plan, flags);
 	str_copy(plan->exe, plan->path, sizeof(plan->exe));
+	str_copy(plan->name, t->path, sizeof(plan->name));
 	str_format(plan->loader_args, sizeof(plan->loader_args), "core=%u", t->ctx.core);
 	if (ret)
 		client_exec_drop(plan);

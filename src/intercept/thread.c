@@ -183,7 +183,7 @@ static void child_setup(struct thread *t, struct thread *child, u64 flags, u64 c
 	if (child_sp)
 		f->rsp = child_sp;
 	child->vmask = t->vmask;
-	if (!(flags & CLONE_VM) || (flags & CLONE_VFORK))
+	if (flags & CLONE_VFORK)
 		child->vstack = t->vstack;
 	if (flags & CLONE_SIGHAND) {
 		child->sighand = t->sighand;
@@ -201,6 +201,7 @@ static void child_setup(struct thread *t, struct thread *child, u64 flags, u64 c
 		child->process = &child->own_process;
 		child->own_process.threads = 1;
 		child->vm_process = true;
+		child->parent_frees = flags & CLONE_VFORK;
 		child->task.ctx = t->task.ctx;
 		child->task.proc = t->task.proc;
 		child->task.flags = t->task.flags;
@@ -344,13 +345,14 @@ static void release_self(struct thread *t, bool last, int status)
 		client_thread_exit(&t->task);
 }
 
-/* The caller's block goes with it, unless threads still use what is in it. */
+/* The caller's block goes with it, unless threads still use what is in it, or the parent that
+ * waits in vfork will free it. */
 static _Noreturn void leave(struct thread *t, long nr, int status)
 {
 	u64 old;
 
 	signal_block_all(&old);
-	if (!t->own_sighand.shared)
+	if (!t->own_sighand.shared && !t->parent_frees)
 		icpt_unmap_exit(block_of(t), BLOCK_SIZE, nr, status);
 	for (;;)
 		sys_call6(nr, status, 0, 0, 0, 0, 0);

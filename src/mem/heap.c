@@ -159,6 +159,7 @@ void ck_collect(struct ck *ck)
 		compiler_barrier();
 		ck->log_count = 0;
 		compiler_barrier();
+		ck_crash_point();
 	}
 }
 

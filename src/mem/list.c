@@ -70,14 +70,13 @@ static long grow(struct ck *ck, struct radix *r, u64 index)
 
 static bool node_is_empty(const struct radix_node *n)
 {
-	u64 any = 0;
-
 	for (u32 i = 0; i < RADIX_SLOTS; i++)
-		any |= n->slot[i];
-	return !any;
+		if (n->slot[i])
+			return false;
+	return true;
 }
 
-static void remove(struct ck *ck, struct radix *r, u64 index)
+static void radix_remove(struct ck *ck, struct radix *r, u64 index)
 {
 	u64 *path[RADIX_HEIGHT_MAX + 1];
 	u64 *at = &r->root;
@@ -103,25 +102,39 @@ static void remove(struct ck *ck, struct radix *r, u64 index)
 		TX_SET(ck, r->height, 0);
 }
 
-long tx_radix_set(struct ck *ck, struct radix *r, u64 index, u64 value)
+/* The place of a value, with the nodes above it made; NULL when memory is full. */
+static u64 *radix_place(struct ck *ck, struct radix *r, u64 index)
 {
 	u64 *at = &r->root;
 
-	if (!value) {
-		remove(ck, r, index);
-		return 0;
-	}
 	if (grow(ck, r, index) < 0)
-		return -ENOSPC;
+		return NULL;
 	for (u32 level = r->height; level--;) {
 		if (!*at) {
 			struct radix_node *n = ck_alloc(ck, sizeof(*n));
 
 			if (!n)
-				return -ENOSPC;
+				return NULL;
 			TX_SET(ck, *at, (u64)n);
 		}
 		at = &((struct radix_node *)*at)->slot[slot_of(index, level)];
+	}
+	return at;
+}
+
+long tx_radix_set(struct ck *ck, struct radix *r, u64 index, u64 value)
+{
+	u32 mark = ck_mark(ck);
+	u64 *at;
+
+	if (!value) {
+		radix_remove(ck, r, index);
+		return 0;
+	}
+	at = radix_place(ck, r, index);
+	if (!at) {
+		ck_abort_to(ck, mark); /* no empty nodes, whatever the caller does now */
+		return -ENOSPC;
 	}
 	if (!*at)
 		TX_SET(ck, r->count, r->count + 1);
@@ -132,7 +145,7 @@ long tx_radix_set(struct ck *ck, struct radix *r, u64 index, u64 value)
 /* Depth first below one node; base is the node's first index. */
 static bool next_below(u64 v, u32 height, u64 base, u64 from, u64 *index, u64 *value)
 {
-	u64 step;
+	u32 shift;
 
 	if (!v)
 		return false;
@@ -141,11 +154,10 @@ static bool next_below(u64 v, u32 height, u64 base, u64 from, u64 *index, u64 *v
 		*value = v;
 		return base >= from;
 	}
-	step = 1ULL << ((height - 1) * RADIX_BITS);
-	for (u32 i = from > base ? (u32)MIN((from - base) / step, (u64)RADIX_SLOTS) : 0;
-	     i < RADIX_SLOTS; i++)
+	shift = (height - 1) * RADIX_BITS;
+	for (u64 i = from > base ? (from - base) >> shift : 0; i < RADIX_SLOTS; i++)
 		if (next_below(((const struct radix_node *)v)->slot[i], height - 1,
-			       base + i * step, from, index, value))
+			       base + (i << shift), from, index, value))
 			return true;
 	return false;
 }

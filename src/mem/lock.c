@@ -83,6 +83,7 @@ void ck_abort_to(struct ck *ck, u32 mark)
 
 		memcpy(u->addr, &u->old, u->size);
 		compiler_barrier();
+		ck_crash_point();
 		ck->log_count--;
 		compiler_barrier();
 	}

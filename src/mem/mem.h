@@ -111,6 +111,8 @@ long mem_format(int dram_fd, const struct mem_config *cfg);
 /* Maps DRAM for island `id` at the island's fixed address. Several islands may be mapped in one
  * process (tests). -EEXIST when the address range is taken, -EINVAL when fd holds no Hare. */
 long mem_map(struct island *isl, const struct mem_fds *fds, u32 id);
+/* The same without mapping: for an island that this process has mapped already. */
+long mem_describe(struct island *isl, const struct mem_fds *fds, u32 id);
 void mem_unmap(struct island *isl);
 u32 mem_island_of(const struct super *s, u32 core);
 
@@ -119,14 +121,14 @@ u32 mem_island_of(const struct super *s, u32 core);
 /* [p, p+len) rounded out to lines, in rings or blocks. Ordered with accesses around them. */
 void mem_writeback(const struct island *isl, const void *p, size_t len);
 void mem_invalidate(const struct island *isl, const void *p, size_t len);
-/* Before stores to [p, p+len) of a file block that this island has not invalidated since another
- * one may have written there (a block just allocated, to be filled): a cache sees every store,
- * but the emulation only those that change its copy. Nothing in the other models. */
-void mem_emulated_overwrite(const struct island *isl, const void *p, size_t len);
+/* To be called before stores to file blocks that this island has not invalidated since another
+ * one may have written them (blocks just allocated, about to be filled). A cache notices every
+ * store; the emulation only those that change something, so what it holds must be up to date.
+ * Nothing in the other models. */
 static inline void mem_overwrite(const struct island *isl, const void *p, size_t len)
 {
 	if (unlikely(isl->model == MEM_EMULATED))
-		mem_emulated_overwrite(isl, p, len);
+		mem_invalidate(isl, p, len);
 }
 /* Emulated with a chaos seed: evicts some lines (dirty ones written back, clean ones dropped),
  * both of which a cache may do at any moment. Called from the agents' loops and, now and then,
@@ -227,6 +229,17 @@ void ck_init(struct island *isl, u32 core); /* empty heap; once, at boot */
 /* True when a thread with this host id no longer runs (ended, or a zombie). */
 bool ck_thread_dead(u32 tid);
 
+/* Test hook: counts the points where dying may matter (logged stores, commits, publications) and
+ * dies at the chosen one. Empty in shipped builds. */
+#ifdef HARE_CRASH_POINTS
+extern u64 g_crash_at, g_crash_count;
+void ck_crash_point(void);
+#else
+static inline void ck_crash_point(void)
+{
+}
+#endif
+
 /* What the inline functions below leave to lock.c and heap.c. */
 void ck_lock_slow(struct ctx *c, struct ck *ck);
 void ck_unlock_slow(struct ck *ck);
@@ -249,6 +262,7 @@ static inline void ck_commit(struct ck *ck)
 	compiler_barrier();
 	ck->log_count = 0;
 	compiler_barrier();
+	ck_crash_point();
 	if (unlikely(ck->garbage))
 		ck_collect(ck);
 }
@@ -257,6 +271,7 @@ static inline void ck_unlock(struct ck *ck)
 {
 	ck_commit(ck);
 	__atomic_store_n(&ck->lock, 0, __ATOMIC_RELEASE);
+	ck_crash_point();
 	if (unlikely(__atomic_load_n(&ck->waiters, __ATOMIC_RELAXED)))
 		ck_unlock_slow(ck);
 }
@@ -298,15 +313,6 @@ static inline void ck_log(struct ck *ck, void *addr, u64 old, u32 size)
 		ck_crash_point();                                                      \
 	} while (0)
 #define TX_ADD(ck, lvalue, delta) TX_SET(ck, lvalue, (__typeof__(lvalue))((lvalue) + (delta)))
-
-/* Test hook: counts logged stores and dies at the chosen one. Empty in shipped builds. */
-#ifdef HARE_CRASH_POINTS
-void ck_crash_point(void);
-#else
-static inline void ck_crash_point(void)
-{
-}
-#endif
 
 /* Logs a range of up to 512 bytes (8-byte aligned, whole words) before it is overwritten. */
 void tx_save(struct ck *ck, void *p, size_t len);

@@ -6,8 +6,13 @@
  * A sleeper announces itself (sleepers), looks once more, and sleeps on the word; a waker makes
  * its work visible, then looks at sleepers. Both orders are sequentially consistent, so one of
  * them sees the other. A killed sleeper leaves the count too high, which costs needless wake-ups
- * and nothing else. Sleeps are in slices of at most SLICE_NS, so that a waker that died between
+ * and nothing else. Sleeps are in slices of at most VECTOR_SLICE_NS, so that a waker that died between
  * its work and its wake-up delays a sleeper and does not hang it.
+ *
+ * The agent (vector 0) is not woken while a thread of its core polls (poll_until). Who polls
+ * clears that mark before it looks for the last time, and a waker sets its bit before it looks
+ * at the mark. A poller killed or preempted leaves a mark that soon lies in the past; until then
+ * who waits for a reply rings the agent himself before he sleeps.
  */
 #include <asm/errno.h>
 #include <linux/futex.h>
@@ -16,16 +21,27 @@
 #include "base/sys.h"
 #include "msg/ring.h"
 
-#define SLICE_NS 200000000
+#define BACKLOG_NS 1000000    /* the agent's sleep while its outbox waits for a full ring */
+#define AGENT_POLL_NS 20000   /* how long an agent that just served looks for more */
+#define AGENT_YIELDED_NS 4000 /* a sched_yield that took so long let somebody else run */
+
+static void wake_vector(struct doorbell *d, u32 vector)
+{
+	if (!__atomic_load_n(&d->vec[vector].sleepers, __ATOMIC_SEQ_CST))
+		return;
+	__atomic_fetch_add(&d->vec[vector].word, 1, __ATOMIC_SEQ_CST);
+	SYS(futex, &d->vec[vector].word, FUTEX_WAKE, 0x7fffffff, 0, 0, 0);
+}
 
 void msg_ring(const struct island *isl, u32 core, u32 vector)
 {
 	struct doorbell *d = doorbell(isl, core);
 
-	if (!__atomic_load_n(&d->vec[vector].sleepers, __ATOMIC_SEQ_CST))
-		return;
-	__atomic_fetch_add(&d->vec[vector].word, 1, __ATOMIC_SEQ_CST);
-	SYS(futex, &d->vec[vector].word, FUTEX_WAKE, 0x7fffffff, 0, 0, 0);
+	if (vector == 0)
+		__atomic_store_n(&d->rung, 1, __ATOMIC_SEQ_CST);
+	else
+		__atomic_thread_fence(__ATOMIC_SEQ_CST); /* what we woke for is visible first */
+	wake_vector(d, vector);
 }
 
 u32 *msg_vector_word(const struct island *isl, u32 core, u32 vector)
@@ -33,20 +49,21 @@ u32 *msg_vector_word(const struct island *isl, u32 core, u32 vector)
 	return &doorbell(isl, core)->vec[vector].word;
 }
 
-void doorbell_signal(struct ctx *c, u32 src, u32 dst, u32 wake)
+void doorbell_wake(const struct island *isl, u32 core, u64 vectors)
 {
-	struct doorbell *d = doorbell(c->isl, dst);
+	struct doorbell *d = doorbell(isl, core);
 
-	__atomic_fetch_or(&d->pending, 1ULL << src, __ATOMIC_SEQ_CST);
-	if (wake == MSG_WAKE_NONE)
+	if (!vectors)
 		return;
-	if (wake) {
-		msg_ring(c->isl, dst, slot_vector(wake));
-		return;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	for (; vectors; vectors &= vectors - 1) {
+		u32 vector = (u32)__builtin_ctzll(vectors);
+
+		if (vector == 0 && __atomic_load_n(&d->vec[0].sleepers, __ATOMIC_SEQ_CST) &&
+		    __atomic_load_n(&d->poll_until, __ATOMIC_SEQ_CST) > host_monotonic_ns())
+			continue;
+		wake_vector(d, vector);
 	}
-	if (__atomic_load_n(&d->vec[0].sleepers, __ATOMIC_SEQ_CST) &&
-	    __atomic_load_n(&d->poll_until, __ATOMIC_RELAXED) < host_monotonic_ns())
-		msg_ring(c->isl, dst, 0);
 }
 
 u32 vector_prepare(struct ctx *c, u32 vector)
@@ -62,10 +79,15 @@ void vector_done(struct ctx *c, u32 vector)
 	__atomic_fetch_sub(&doorbell(c->isl, c->core)->vec[vector].sleepers, 1, __ATOMIC_SEQ_CST);
 }
 
+void doorbell_late(struct ctx *c)
+{
+	__atomic_fetch_add(&doorbell(c->isl, c->core)->late, 1, __ATOMIC_RELAXED);
+}
+
 long vector_sleep(struct ctx *c, u32 vector, u32 word, s64 ns, bool interruptible)
 {
 	u32 *at = msg_vector_word(c->isl, c->core, vector);
-	s64 slice = ns < 0 || ns > SLICE_NS ? SLICE_NS : ns;
+	s64 slice = ns < 0 || ns > VECTOR_SLICE_NS ? VECTOR_SLICE_NS : ns;
 	struct { s64 sec, nsec; } t = { 0, slice };
 
 	if (interruptible)
@@ -73,12 +95,66 @@ long vector_sleep(struct ctx *c, u32 vector, u32 word, s64 ns, bool interruptibl
 	return SYS(futex, at, FUTEX_WAIT, word, &t, 0, 0);
 }
 
+/* --- the agent ---------------------------------------------------------------------------------- */
+
+static bool agent_has_work(struct doorbell *d)
+{
+	return __atomic_load_n(&d->pending, __ATOMIC_SEQ_CST) ||
+	       __atomic_load_n(&d->rung, __ATOMIC_SEQ_CST);
+}
+
+/* Back-to-back calls meet an agent that is awake. Somebody else wants this CPU: then not. */
+static bool agent_poll(struct doorbell *d)
+{
+	u64 now = host_monotonic_ns(), end = now + AGENT_POLL_NS;
+
+	while (now < end) {
+		u64 before = now;
+
+		for (int i = 0; i < 32; i++) {
+			if (agent_has_work(d))
+				return true;
+			cpu_pause();
+		}
+		SYS(sched_yield);
+		now = host_monotonic_ns();
+		if (now - before > AGENT_YIELDED_NS)
+			break;
+	}
+	return agent_has_work(d);
+}
+
+/* A lock whose holder died is noticed by who wants it; here somebody does. */
+static void agent_check_lock(struct ctx *c)
+{
+	if (!__atomic_load_n(&c->ck->lock, __ATOMIC_RELAXED))
+		return;
+	ck_lock(c, c->ck);
+	msg_unlock(c, c->ck);
+}
+
+static s64 agent_slice(struct ctx *c, s64 timeout_ns)
+{
+	if (!list_empty(&msg_root(c->ck)->outbox) && (timeout_ns < 0 || timeout_ns > BACKLOG_NS))
+		return BACKLOG_NS;
+	return timeout_ns;
+}
+
 void msg_agent_sleep(struct ctx *c, s64 timeout_ns)
 {
 	struct doorbell *d = doorbell(c->isl, c->core);
-	u32 word = vector_prepare(c, 0);
+	const struct super *s = c->isl->super;
+	struct msg_root *m = msg_root(c->ck);
+	bool poll = m->server == c->tid && s->cores <= s->cpus;
 
-	if (!__atomic_load_n(&d->pending, __ATOMIC_SEQ_CST))
-		vector_sleep(c, 0, word, timeout_ns, false);
-	vector_done(c, 0);
+	m->server = 0;
+	if (!poll || !agent_poll(d)) {
+		u32 word = vector_prepare(c, 0);
+
+		if (!agent_has_work(d))
+			vector_sleep(c, 0, word, agent_slice(c, timeout_ns), false);
+		vector_done(c, 0);
+	}
+	agent_check_lock(c);
+	__atomic_store_n(&d->rung, 0, __ATOMIC_SEQ_CST);
 }

@@ -2,16 +2,24 @@
 /*
  * Sending, the outbox, and draining. See msg.h.
  *
- * Draining a record is one transaction: what its handler changes, its reply in the outbox, and
- * the consumption of the record. After the commit the outbox is sent. A drainer killed before
- * the commit leaves the record for the next one; killed after it, the outbox.
+ * Draining a record is one transaction: what its handler changes, its reply, and the consumption
+ * of the record. A drainer killed before the commit leaves the record for the next one; killed
+ * after it, the next one publishes the reply.
+ *
+ *   handler's thread                     ck->recovered differs: whoever is next
+ *   ring_put, TX_SET ...
+ *   commit
+ *   ring_publish, doorbell bit      <-   publish all, set all bits
+ *   unlock
+ *   wake the sleepers               <-   wake all
  */
 #include <asm/errno.h>
 
 #include "base/str.h"
 #include "msg/ring.h"
 
-#define BATCH 64 /* records handled under one hold of the lock */
+#define BATCH 64     /* records handled under one hold of the lock */
+#define WAKES_MAX 4u /* cores woken after the unlock; more are woken before it */
 
 static msg_receive_fn g_receiver;
 
@@ -22,172 +30,373 @@ void msg_set_receiver(msg_receive_fn fn)
 
 long msg_init(struct ctx *c, struct ck *ck)
 {
-	struct msg_root *r = ck_alloc(ck, sizeof(*r));
+	struct msg_root *m = ck_alloc(ck, sizeof(*m));
 
 	(void)c;
-	if (!r)
+	if (!m)
 		return -ENOSPC;
-	list_init_fresh(&r->outbox);
-	list_init_fresh(&r->reserve);
-	TX_SET(ck, ck->root[CK_ROOT_MSG], r);
+	list_init_fresh(&m->outbox);
+	list_init_fresh(&m->reserve);
+	m->recovered = ck->recovered;
+	TX_SET(ck, ck->root[CK_ROOT_MSG], m);
 	for (u32 i = 0; i < OUTBOX_RESERVE; i++) {
 		struct outbox_entry *e = ck_alloc(ck, sizeof(*e));
 
 		if (!e)
 			return -ENOSPC;
 		e->reserved = 1;
-		tx_list_add_tail(ck, &r->reserve, &e->link);
+		tx_list_add_tail(ck, &m->reserve, &e->link);
 	}
 	return 0;
 }
 
+/* --- sending ------------------------------------------------------------------------------------ */
+
+static u64 wake_vector_of(const struct msg_hdr *h)
+{
+	if (h->wake == MSG_WAKE_NONE)
+		return 0;
+	return h->wake ? 1ULL << slot_vector(h->wake) : 1;
+}
+
+/* The agent of a core whose ring is full must make room. */
+static void ring_is_full(struct msg_root *m, u32 dst)
+{
+	m->wakes[dst] |= 1;
+	m->unsent |= 1ULL << dst;
+}
+
 long msg_send(struct ctx *c, struct ck *ck, u32 dst, const struct msg_hdr *h, const void *data)
 {
-	long r = ring_put(c, ck, dst, h, data);
+	struct msg_root *m = msg_root(ck);
+	long r = m->queued[dst] ? -EAGAIN : ring_put(c, ck, dst, h, data);
 
-	if (!r)
-		doorbell_signal(c, ck->core, dst, h->wake);
+	if (r)
+		ring_is_full(m, dst);
+	else
+		m->wakes[dst] |= wake_vector_of(h);
 	return r;
 }
 
-/* --- outbox ------------------------------------------------------------------------------------- */
-
 static struct outbox_entry *entry_new(struct ck *ck, u32 len)
 {
-	struct msg_root *r = msg_root(ck);
+	struct msg_root *m = msg_root(ck);
 	struct outbox_entry *e = ck_alloc(ck, sizeof(*e) + len);
 
-	if (e || len || list_empty(&r->reserve))
+	if (e || len || list_empty(&m->reserve))
 		return e;
-	e = LIST_ENTRY(r->reserve.next, struct outbox_entry, link);
+	e = LIST_ENTRY(m->reserve.next, struct outbox_entry, link);
 	tx_list_del(ck, &e->link);
 	tx_save(ck, &e->h, sizeof(e->h));
 	return e;
 }
 
-long msg_post(struct ck *ck, u32 dst, const struct msg_hdr *h, const void *data)
+long msg_post(struct ctx *c, struct ck *ck, u32 dst, const struct msg_hdr *h, const void *data)
 {
-	struct outbox_entry *e = entry_new(ck, h->len);
+	struct msg_root *m = msg_root(ck);
+	struct outbox_entry *e;
 
+	if (likely(!msg_send(c, ck, dst, h, data)))
+		return 0;
+	e = entry_new(ck, h->len);
 	if (!e)
 		return -ENOSPC;
 	TX_SET(ck, e->dst, dst);
 	e->h = *h;
-	memcpy(e->data, data, h->len);
-	tx_list_add_tail(ck, &msg_root(ck)->outbox, &e->link);
+	if (h->len)
+		memcpy(e->data, data, h->len);
+	tx_list_add_tail(ck, &m->outbox, &e->link);
+	TX_SET(ck, m->queued[dst], m->queued[dst] + 1);
 	return 0;
 }
 
-static void entry_drop(struct ck *ck, struct outbox_entry *e)
+void msg_post_or_forget(struct ctx *c, struct ck *ck, u32 dst, const struct msg_hdr *h,
+			const void *data)
 {
-	tx_list_del(ck, &e->link);
-	if (e->reserved)
-		tx_list_add_tail(ck, &msg_root(ck)->reserve, &e->link);
-	else
-		ck_free(ck, e);
-	ck_commit(ck);
+	struct msg_root *m = msg_root(ck);
+
+	if (likely(!msg_send(c, ck, dst, h, data)))
+		return;
+	if (!(m->forget & (1ULL << dst)))
+		TX_SET(ck, m->forget, m->forget | 1ULL << dst);
 }
 
-void msg_flush(struct ctx *c, struct ck *ck)
+/* Moves what fits from the outbox to the rings, each record in a transaction of its own. */
+static void flush_outbox(struct ctx *c, struct ck *ck)
 {
-	struct msg_root *r = msg_root(ck);
-	struct list *l = r->outbox.next;
+	struct msg_root *m = msg_root(ck);
+	struct list *l = m->outbox.next;
 	u64 full = 0; /* destinations whose ring is full: their order must be kept */
 
-	while (unlikely(l != &r->outbox)) {
+	while (l != &m->outbox) {
 		struct outbox_entry *e = LIST_ENTRY(l, struct outbox_entry, link);
 
 		l = l->next;
 		if (full & (1ULL << e->dst))
 			continue;
-		if (msg_send(c, ck, e->dst, &e->h, e->data) < 0)
+		if (ring_put(c, ck, e->dst, &e->h, e->data) < 0) {
+			ring_is_full(m, e->dst);
 			full |= 1ULL << e->dst;
+			continue;
+		}
+		m->wakes[e->dst] |= wake_vector_of(&e->h);
+		TX_SET(ck, m->queued[e->dst], m->queued[e->dst] - 1);
+		tx_list_del(ck, &e->link);
+		if (e->reserved)
+			tx_list_add_tail(ck, &m->reserve, &e->link);
 		else
-			entry_drop(ck, e);
+			ck_free(ck, e);
+		ck_commit(ck);
 	}
+}
+
+static u64 all_cores(const struct ctx *c)
+{
+	return ~0ULL >> (64 - c->isl->super->cores);
+}
+
+/* A holder of the lock was killed: what it did not get to, for all cores. */
+static void recover(struct ctx *c, struct ck *ck)
+{
+	struct msg_root *m = msg_root(ck);
+
+	m->unsent = m->busy = all_cores(c);
+	for (u32 i = 0; i < MAX_CORES; i++)
+		m->wakes[i] = ~0ULL;
+	m->recovered = ck->recovered;
+}
+
+static void publish_to(struct ctx *c, struct ck *ck, u32 dst)
+{
+	struct msg_root *m = msg_root(ck);
+	struct doorbell *d = doorbell(c->isl, dst);
+	u64 bit = 1ULL << ck->core;
+	bool ring = ring_publish(c, ck, dst) || m->wakes[dst] == ~0ULL;
+
+	ck_crash_point();
+	if (unlikely(m->forget & (1ULL << dst))) {
+		__atomic_fetch_or(&d->forget, bit, __ATOMIC_SEQ_CST);
+		ck_crash_point();
+		ring = true;
+		TX_SET(ck, m->forget, m->forget & ~(1ULL << dst));
+		ck_commit(ck);
+	}
+	if (ring)
+		__atomic_fetch_or(&d->pending, bit, __ATOMIC_SEQ_CST);
+}
+
+/* Publishes; the wake-ups remain in wakes[] of the cores returned. */
+static u64 flush(struct ctx *c, struct ck *ck)
+{
+	struct msg_root *m = msg_root(ck);
+	u64 unsent;
+
+	ck_commit(ck);
+	if (unlikely(m->recovered != ck->recovered))
+		recover(c, ck);
+	if (unlikely(!list_empty(&m->outbox)))
+		flush_outbox(c, ck);
+	unsent = m->unsent;
+	for (u64 left = unsent; left; left &= left - 1)
+		publish_to(c, ck, (u32)__builtin_ctzll(left));
+	return unsent;
+}
+
+void msg_flush(struct ctx *c, struct ck *ck)
+{
+	struct msg_root *m = msg_root(ck);
+	u64 unsent = flush(c, ck);
+
+	m->unsent = 0;
+	for (; unsent; unsent &= unsent - 1) {
+		u32 dst = (u32)__builtin_ctzll(unsent);
+
+		doorbell_wake(c->isl, dst, m->wakes[dst]);
+		m->wakes[dst] = 0;
+	}
+}
+
+void msg_unlock(struct ctx *c, struct ck *ck)
+{
+	struct msg_root *m = msg_root(ck);
+	struct {
+		u32 core;
+		u64 vectors;
+	} wake[WAKES_MAX];
+	u32 n = 0;
+	u64 unsent;
+
+	if (likely(!m->unsent && m->recovered == ck->recovered && list_empty(&m->outbox))) {
+		ck_unlock(ck);
+		return;
+	}
+	unsent = flush(c, ck);
+	m->unsent = 0;
+	ck_crash_point();
+	for (; unsent; unsent &= unsent - 1) {
+		u32 dst = (u32)__builtin_ctzll(unsent);
+
+		if (n == WAKES_MAX) { /* rare; before the unlock serves as well */
+			doorbell_wake(c->isl, dst, m->wakes[dst]);
+		} else if (m->wakes[dst]) {
+			wake[n].core = dst;
+			wake[n++].vectors = m->wakes[dst];
+		}
+		m->wakes[dst] = 0;
+	}
+	ck_unlock(ck);
+	while (n--)
+		doorbell_wake(c->isl, wake[n].core, wake[n].vectors);
 }
 
 /* --- draining ------------------------------------------------------------------------------------- */
 
-static bool drain_one(struct ctx *c, struct ck *ck, u32 src)
+/* The next record of a ring that is filled up to `tail`. */
+static bool drain_one(struct ctx *c, struct ck *ck, u32 src, u64 tail)
 {
-	struct msg_root *r = msg_root(ck);
-	u64 head = r->head[src];
-	u32 dropped = r->dropped;
+	struct msg_root *m = msg_root(ck);
+	u64 head = m->head[src];
+	u32 dropped = m->dropped;
+	const void *data;
 	struct msg_hdr h;
-	bool got = ring_get(c, ck, src, &head, &h, r->record, &dropped);
 
-	if (head == r->head[src])
+	if (head == tail)
 		return false;
-	if (got && h.kind == MSG_REPLY)
-		slot_reply(c, ck, &h, r->record);
-	else if (got)
-		g_receiver(c, ck, &h, r->record);
-	TX_SET(ck, r->dropped, dropped);
-	TX_SET(ck, r->head[src], head);
-	ck_commit(ck);
-	msg_flush(c, ck);
-	ring_publish_head(c, ck, src, head);
-	return got;
+	data = ring_get(c, ck, src, tail, &head, &h, &dropped);
+	if (data && h.kind == MSG_REPLY) {
+		slot_reply(c, ck, &h, data);
+	} else if (data && h.kind < MSG_FORGET) {
+		memcpy(m->record, data, h.len);
+		g_receiver(c, ck, &h, m->record);
+	}
+	if (unlikely(dropped != m->dropped))
+		TX_SET(ck, m->dropped, dropped);
+	TX_SET(ck, m->head[src], head);
+	flush(c, ck);
+	return data != NULL;
 }
 
-/* All rings, when a killed process may have taken doorbell bits with it. */
-static u64 take_pending(struct ctx *c, struct ck *ck)
+/* Takes the doorbell's bits over into busy, which says what is still to be drained. */
+static void take_pending(struct ctx *c, struct ck *ck)
 {
-	struct msg_root *r = msg_root(ck);
-	u64 bits = __atomic_exchange_n(&doorbell(c->isl, c->core)->pending, 0, __ATOMIC_SEQ_CST);
+	struct msg_root *m = msg_root(ck);
+	struct doorbell *d = doorbell(c->isl, ck->core);
+	u64 bits = __atomic_load_n(&d->pending, __ATOMIC_ACQUIRE);
 
-	if (unlikely(r->recovered != ck->recovered)) {
-		r->recovered = ck->recovered;
-		bits = ~0ULL;
-		msg_flush(c, ck);
+	if (unlikely(m->recovered != ck->recovered))
+		recover(c, ck);
+	if (!bits)
+		return;
+	m->busy |= bits & all_cores(c);
+	__atomic_fetch_and(&d->pending, ~bits, __ATOMIC_SEQ_CST);
+	ck_crash_point();
+}
+
+static void forget(struct ctx *c, struct ck *ck)
+{
+	struct msg_root *m = msg_root(ck);
+	struct doorbell *d = doorbell(c->isl, ck->core);
+	struct msg_hdr h = { .kind = MSG_FORGET, .src = (u8)ck->core };
+
+	if (__atomic_load_n(&d->forget, __ATOMIC_ACQUIRE)) {
+		m->forgetting = 1;
+		__atomic_store_n(&d->forget, 0, __ATOMIC_SEQ_CST);
+		ck_crash_point();
 	}
-	return bits;
+	if (!m->forgetting)
+		return;
+	g_receiver(c, ck, &h, NULL);
+	flush(c, ck);
+	m->forgetting = 0;
+}
+
+/* Everything in src's ring now. Its doorbell bit was cleared before: what comes later sets it. */
+static bool drain_ring(struct ctx *c, struct ck *ck, u32 src)
+{
+	struct msg_root *m = msg_root(ck);
+	u64 tail = ring_tail(c, ck, src);
+	int n = 0;
+
+	while (drain_one(c, ck, src, tail)) {
+		if (++n % BATCH)
+			continue;
+		msg_unlock(c, ck);
+		ck_lock(c, ck);
+		if ((s64)(tail - m->head[src]) <= 0)
+			break; /* somebody else went on */
+	}
+	/* If the lock was released others may have seen more than we did, and count on the bit. */
+	if (n < BATCH || ring_tail(c, ck, src) == m->head[src])
+		m->busy &= ~(1ULL << src);
+	ring_publish_head(c, ck, src, m->head[src], false);
+	return n > 0;
+}
+
+static bool nothing_to_drain(const struct doorbell *d, const struct msg_root *m,
+			     const struct ck *ck)
+{
+	return !__atomic_load_n(&d->pending, __ATOMIC_ACQUIRE) &&
+	       !__atomic_load_n(&m->busy, __ATOMIC_RELAXED) && m->recovered == ck->recovered &&
+	       list_empty(&m->outbox);
 }
 
 bool msg_drain(struct ctx *c)
 {
-	struct doorbell *d = doorbell(c->isl, c->core);
 	struct ck *ck = c->ck;
-	u32 cores = c->isl->super->cores;
+	struct msg_root *m = msg_root(ck);
 	bool any = false;
-	int left = BATCH;
-	u64 bits;
 
-	if (!__atomic_load_n(&d->pending, __ATOMIC_SEQ_CST) &&
-	    msg_root(ck)->recovered == ck->recovered)
+	if (nothing_to_drain(doorbell(c->isl, c->core), m, ck))
 		return false;
 	ck_lock(c, ck);
-	bits = take_pending(c, ck);
-	for (u32 src = 0; src < cores; src++) {
-		if (!(bits & (1ULL << src)))
-			continue;
-		while (left && drain_one(c, ck, src))
-			any = true, left--;
-		if (!left) { /* more may be there: somebody must look again */
-			__atomic_fetch_or(&d->pending, bits, __ATOMIC_SEQ_CST);
-			break;
-		}
-		bits &= ~(1ULL << src);
-	}
-	ck_unlock(ck);
+	take_pending(c, ck);
+	for (u64 todo = m->busy; todo; todo &= todo - 1)
+		any |= drain_ring(c, ck, (u32)__builtin_ctzll(todo));
+	forget(c, ck);
+	if (any)
+		m->server = c->tid;
+	msg_unlock(c, ck);
 	return any;
+}
+
+/* --- check -------------------------------------------------------------------------------------- */
+
+static u32 check_outbox(struct ck *ck, void (*bad)(void *arg, const char *text), void *arg)
+{
+	struct msg_root *m = msg_root(ck);
+	u32 count[MAX_CORES] = { 0 };
+	u32 errors = 0;
+
+	for (struct list *l = m->outbox.next; l != &m->outbox; l = l->next) {
+		struct outbox_entry *e = LIST_ENTRY(l, struct outbox_entry, link);
+
+		if (l->next->prev != l || l->prev->next != l || e->dst >= MAX_CORES) {
+			bad(arg, "messages: the outbox's links are broken");
+			return 1;
+		}
+		count[e->dst]++;
+	}
+	for (u32 i = 0; i < MAX_CORES; i++) {
+		if (count[i] == m->queued[i])
+			continue;
+		bad(arg, "messages: the outbox's counts are wrong");
+		errors++;
+	}
+	return errors;
 }
 
 u32 msg_check(struct ctx *c, struct ck *ck, void (*bad)(void *arg, const char *text), void *arg)
 {
-	struct msg_root *r = msg_root(ck);
-	u32 errors = 0;
+	struct msg_root *m = msg_root(ck);
+	u32 errors = check_outbox(ck, bad, arg);
 
-	(void)c;
-	for (struct list *l = r->outbox.next; l != &r->outbox; l = l->next) {
-		if (l->next->prev == l && l->prev->next == l)
+	for (u32 i = 0; i < c->isl->super->cores; i++) {
+		if (m->tail[i] % CACHE_LINE == 0 && m->head[i] % CACHE_LINE == 0)
 			continue;
-		bad(arg, "messages: the outbox's links are broken");
+		bad(arg, "messages: a ring's position is no line's");
 		errors++;
-		break;
 	}
-	if (r->dropped) {
+	if (m->dropped) {
 		bad(arg, "messages: damaged rings were dropped");
 		errors++;
 	}

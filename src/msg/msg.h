@@ -9,6 +9,10 @@
  * kernel and its consumer end to the receiving one's: each is used under that core's lock, by
  * any thread.
  *
+ * Sending is part of the sender's transaction: a record stands in the ring at once, but becomes
+ * visible there only when the transaction is committed and msg_flush or msg_unlock has published
+ * it; an abort takes it back. So every record arrives exactly once, whoever is killed when.
+ *
  * Doorbell of a core (coherent, carries no data): a bit per source core, and 64 vectors on which
  * threads sleep; vector 0 is the agent's, a thread sleeps on vector 1 + slot % 63.
  *
@@ -23,7 +27,12 @@
 #define MSG_DATA_MAX 20480 /* bytes of one record's payload */
 #define MSG_SLOTS 1024     /* reply slots of one core: threads that can call at a time */
 
-enum msg_kind { MSG_REQUEST, MSG_REPLY, MSG_ONEWAY };
+enum msg_kind {
+	MSG_REQUEST,
+	MSG_REPLY,
+	MSG_ONEWAY,
+	MSG_FORGET, /* no record: records of msg_post_or_forget were lost, forget what they could name */
+};
 
 struct msg_hdr {
 	u32 len; /* payload bytes */
@@ -51,41 +60,52 @@ void msg_set_receiver(msg_receive_fn fn); /* per process, set by src/proto */
 long msg_slot_take(struct ctx *c);
 void msg_slot_give(struct ctx *c);
 
-/* Sends from core ck to core dst; ck's lock held. -EAGAIN: the ring is full (nothing sent). The
- * doorbell's bit is set; who is woken says h->wake, but an agent is not woken while a thread of
- * its core polls. */
+/* All in a transaction of core kernel ck, its lock held; they leave ck's core for core dst when it
+ * is committed and flushed. Who is woken then says h->wake, but an agent is not woken while a
+ * thread of its core polls.
+ *
+ * msg_send: -EAGAIN when the ring is full. msg_post: what finds the ring full stands in the outbox,
+ * in core-kernel memory, and goes later, in order; -ENOSPC when that is full too (never without
+ * payload, there is a reserve). msg_post_or_forget: what finds the ring full is dropped, and the
+ * receiver gets a MSG_FORGET as if it were the record; needs no memory, never fails. */
 long msg_send(struct ctx *c, struct ck *ck, u32 dst, const struct msg_hdr *h, const void *data);
-
-/* The outbox: what a handler sends leaves only when its changes are committed. msg_post queues
- * inside the transaction, msg_flush sends what is queued (lock held, after ck_commit) and is
- * repeated by whoever recovers the lock of a sender that died. A record that finds its ring
- * full stays queued and is sent later. -ENOSPC when the core kernel is full. */
-long msg_post(struct ck *ck, u32 dst, const struct msg_hdr *h, const void *data);
+long msg_post(struct ctx *c, struct ck *ck, u32 dst, const struct msg_hdr *h, const void *data);
+void msg_post_or_forget(struct ctx *c, struct ck *ck, u32 dst, const struct msg_hdr *h,
+			const void *data);
+/* msg_flush: commits, publishes everything sent and posted, and wakes receivers that sleep; lock
+ * held. msg_unlock: commits, publishes, releases the lock, and only then wakes: better. */
 void msg_flush(struct ctx *c, struct ck *ck);
+void msg_unlock(struct ctx *c, struct ck *ck);
 
-/* Drains all rings of c's core that the doorbell names; takes the lock itself. True when any
- * record was handled. Cheap when nothing is there: one load. */
+/* Handles all records that were delivered to c's core before the call; takes the lock itself
+ * (and now and then lets others have it). True when any record was handled. Cheap when nothing is
+ * there: a few loads. */
 bool msg_drain(struct ctx *c);
 
 /* One call: prepare numbers it (put seq and slot into the header), wait returns when the reply
- * is in the slot or -HARE_ERESTARTSYS when interrupted and `interruptible`. The reply's payload
- * is copied to buf (at most size bytes), its length returned through *len. Spins a short time
- * (draining), then rings dst's doorbell and sleeps. */
+ * is in the slot. *data points to its payload there, valid until the next prepare. Spins a short
+ * time (draining), then rings dst's doorbell and sleeps. The slot's buffer of MSG_DATA_MAX bytes
+ * may be used to put the request together: its content is free from prepare until the send. */
 u32 msg_call_prepare(struct ctx *c);
-long msg_call_wait(struct ctx *c, u32 seq, u32 dst, void *buf, size_t size, u32 *len,
-		   s32 *status);
+u8 *msg_call_buffer(struct ctx *c);
+s32 msg_call_wait(struct ctx *c, u32 seq, u32 dst, const u8 **data, u32 *len);
 
 /* Events: "something that you wait for may have changed, look again". prepare before looking,
  * wait after looking in vain. From near and far cores alike. wait: 0 when woken (also for
- * nothing), -ETIMEDOUT at timeout_ns (relative, -1 for ever), -HARE_ERESTARTSYS on a signal. */
+ * nothing, at least five times a second), -ETIMEDOUT at timeout_ns (relative, -1 for ever),
+ * -HARE_ERESTARTSYS on a signal. */
 u32 msg_event_prepare(struct ctx *c);
 long msg_event_wait(struct ctx *c, u32 seq, s64 timeout_ns);
-/* Marks the event of (core, slot) in a core kernel of this island and wakes its thread. */
+/* Marks the event of (core, slot) in a core kernel of this island and wakes its thread. _post: in a
+ * transaction of core kernel ck; wakes after msg_unlock. Woken for nothing if it is taken back. */
 void msg_event_set(struct ctx *c, u32 core, u32 slot, u32 seq);
+void msg_event_post(struct ctx *c, struct ck *ck, u32 core, u32 slot, u32 seq);
 
-/* Wakes who sleeps on a vector of a core; 0 is the agent. */
+/* Wakes who sleeps on a vector of a core; 0 is the agent. An agent that does not sleep just now
+ * finds its next msg_agent_sleep over at once. */
 void msg_ring(const struct island *isl, u32 core, u32 vector);
-/* The agent's sleep: until vector 0 rings or work is pending or timeout. */
+/* The agent's sleep: until vector 0 was rung or records are there or timeout (-1: for ever, that
+ * is, 200 ms). After records were served it polls a short while first. */
 void msg_agent_sleep(struct ctx *c, s64 timeout_ns);
 /* A host futex word and value to sleep on with other things (poll over host descriptors). */
 u32 *msg_vector_word(const struct island *isl, u32 core, u32 vector);

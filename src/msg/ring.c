@@ -3,16 +3,19 @@
  * Rings: one per ordered pair of cores, in DRAM, without any hardware atomics or coherence.
  *
  *   producer                                consumer
- *   copy record, write it back
- *   tail += size, write the line back
+ *   ring_put: copy record behind the tail,
+ *     write it back, count it in the log
+ *   (commit)
+ *   ring_publish: tail = end of the last
+ *     record, write the line back
  *   ring the doorbell                       invalidate the tail's line, read it
- *                                           invalidate the record, copy it out
+ *                                           invalidate the record, read it
  *                                           (handle it, commit)
- *   invalidate the head's line, read it <-  head += size, write the line back
+ *   invalidate the head's line, read it <-  now and then: head = consumed, write the line back
  *
- * The tail is read by its own producer from its own line: a sender that was killed after it
- * moved the tail but before it rang loses nothing, since the next sender continues there.
- * Cost: two lines written back for a small record, two invalidated.
+ * Where the producer stands (tail[]) and the consumer (head[]) is core-kernel memory, changed in
+ * transactions; what stands in the ring is published from there, again after a kill. Cost of a
+ * small record: two lines written back, two invalidated.
  */
 #include <asm/errno.h>
 
@@ -20,6 +23,10 @@
 #include "msg/ring.h"
 
 #define WRAP 0xffffffffu
+#define RECORD_MAX (sizeof(struct msg_hdr) + MSG_DATA_MAX)
+#define RING_SIZE_MIN 65536u
+
+_Static_assert(RING_SIZE_MIN - RING_HEADER - HEAD_LAZY >= 2 * RECORD_MAX, "an empty ring has room");
 
 static struct ring *ring_at(const struct island *isl, u32 src, u32 dst)
 {
@@ -39,27 +46,29 @@ static u64 record_size(u32 len)
 }
 
 /* Bytes that can be written, looking at the consumer's head only when it seems needed. */
-static u64 space(struct ctx *c, struct ck *ck, struct ring *r, u32 dst, u64 tail, u64 want)
+static u64 space(struct ctx *c, struct msg_root *m, struct ring *r, u32 dst, u64 want)
 {
-	u64 *head = &msg_root(ck)->seen_head[dst];
+	u64 cap = room(c->isl);
+	u64 used = m->tail[dst] - m->seen_head[dst];
 
-	if (room(c->isl) - (tail - *head) < want) {
+	if (cap - used < want) {
 		mem_invalidate(c->isl, &r->head, sizeof(r->head));
-		*head = __atomic_load_n(&r->head, __ATOMIC_RELAXED);
+		m->seen_head[dst] = __atomic_load_n(&r->head, __ATOMIC_ACQUIRE);
+		used = m->tail[dst] - m->seen_head[dst];
 	}
-	return room(c->isl) - (tail - *head);
+	return used <= cap ? cap - used : 0; /* the other end may write nonsense */
 }
 
 long ring_put(struct ctx *c, struct ck *ck, u32 dst, const struct msg_hdr *h, const void *data)
 {
 	struct ring *r = ring_at(c->isl, ck->core, dst);
+	struct msg_root *m = msg_root(ck);
 	u64 size = record_size(h->len), cap = room(c->isl);
-	u64 tail = __atomic_load_n(&r->tail, __ATOMIC_RELAXED);
-	u64 at = tail % cap;
+	u64 at = m->tail[dst] % cap;
 	u64 skip = cap - at < size ? cap - at : 0;
 	struct msg_hdr *out;
 
-	if (space(c, ck, r, dst, tail, size + skip) < size + skip)
+	if (space(c, m, r, dst, size + skip) < size + skip)
 		return -EAGAIN;
 	if (skip) {
 		out = (struct msg_hdr *)(r->data + at);
@@ -69,53 +78,85 @@ long ring_put(struct ctx *c, struct ck *ck, u32 dst, const struct msg_hdr *h, co
 	}
 	out = (struct msg_hdr *)(r->data + at);
 	*out = *h;
-	memcpy(out + 1, data, h->len);
+	if (h->len)
+		memcpy(out + 1, data, h->len);
 	mem_writeback(c->isl, out, sizeof(*h) + h->len);
-	__atomic_store_n(&r->tail, tail + skip + size, __ATOMIC_RELEASE);
-	mem_writeback(c->isl, &r->tail, sizeof(r->tail));
+	ck_crash_point();
+	m->unsent |= 1ULL << dst;
+	TX_SET(ck, m->tail[dst], m->tail[dst] + skip + size);
 	return 0;
 }
 
-bool ring_get(struct ctx *c, struct ck *ck, u32 src, u64 *head, struct msg_hdr *h, void *buf,
-	      u32 *dropped)
+bool ring_publish(struct ctx *c, struct ck *ck, u32 dst)
+{
+	struct ring *r = ring_at(c->isl, ck->core, dst);
+	u64 tail = msg_root(ck)->tail[dst];
+
+	if (__atomic_load_n(&r->tail, __ATOMIC_RELAXED) == tail)
+		return false;
+	__atomic_store_n(&r->tail, tail, __ATOMIC_RELEASE);
+	ck_crash_point();
+	mem_writeback(c->isl, &r->tail, sizeof(r->tail));
+	return true;
+}
+
+u64 ring_tail(struct ctx *c, struct ck *ck, u32 src)
 {
 	struct ring *r = ring_at(c->isl, src, ck->core);
-	u64 cap = room(c->isl), tail, at;
-	struct msg_hdr *in;
 
+	if (c->isl->model == MEM_COHERENT) /* the record's line comes together with the tail's */
+		__builtin_prefetch(r->data + msg_root(ck)->head[src] % room(c->isl));
 	mem_invalidate(c->isl, &r->tail, sizeof(r->tail));
-	tail = __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE);
-	for (;;) {
-		if (*head == tail)
-			return false;
-		at = *head % cap;
-		in = (struct msg_hdr *)(r->data + at);
+	return __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE);
+}
+
+/* Is there a sound record of this header in [at, at + left) of the ring? */
+static bool record_is_sound(u32 len, u64 at, u64 cap, u64 left)
+{
+	return len <= MSG_DATA_MAX && at + record_size(len) <= cap && record_size(len) <= left;
+}
+
+const void *ring_get(struct ctx *c, struct ck *ck, u32 src, u64 tail, u64 *head,
+		     struct msg_hdr *h, u32 *dropped)
+{
+	struct ring *r = ring_at(c->isl, src, ck->core);
+	u64 cap = room(c->isl);
+
+	while (*head != tail && tail - *head <= cap && tail % CACHE_LINE == 0) {
+		u64 at = *head % cap;
+		struct msg_hdr *in = (struct msg_hdr *)(r->data + at);
+
 		mem_invalidate(c->isl, in, sizeof(*in));
 		*h = *in;
-		if (tail - *head > cap)
-			break;
+		compiler_barrier(); /* what is checked is what is used */
 		if (h->len == WRAP) {
 			*head += cap - at;
 			continue;
 		}
-		if (h->len > MSG_DATA_MAX || at + record_size(h->len) > cap ||
-		    record_size(h->len) > tail - *head)
+		if (!record_is_sound(h->len, at, cap, tail - *head))
 			break;
-		mem_invalidate(c->isl, in, sizeof(*in) + h->len);
-		memcpy(buf, in + 1, h->len);
+		if (record_size(h->len) > CACHE_LINE)
+			mem_invalidate(c->isl, (char *)in + CACHE_LINE,
+				       record_size(h->len) - CACHE_LINE);
 		*head += record_size(h->len);
 		h->src = (u8)src; /* who really sent it */
-		return true;
+		return in + 1;
 	}
-	*head = tail; /* the other end is broken: nothing in the ring can be trusted */
-	(*dropped)++;
-	return false;
+	if (*head != tail) { /* the other end is broken: nothing in the ring can be trusted */
+		*head = ALIGN_DOWN(tail, (u64)CACHE_LINE);
+		(*dropped)++;
+	}
+	return NULL;
 }
 
-void ring_publish_head(struct ctx *c, struct ck *ck, u32 src, u64 head)
+void ring_publish_head(struct ctx *c, struct ck *ck, u32 src, u64 head, bool now)
 {
 	struct ring *r = ring_at(c->isl, src, ck->core);
+	u64 told = __atomic_load_n(&r->head, __ATOMIC_RELAXED);
 
+	if (head - told < HEAD_LAZY && !(now && head != told))
+		return;
 	__atomic_store_n(&r->head, head, __ATOMIC_RELEASE);
+	ck_crash_point();
 	mem_writeback(c->isl, &r->head, sizeof(r->head));
 }

@@ -8,13 +8,16 @@
 #define VECTORS 64u
 #define RING_HEADER (2 * CACHE_LINE)
 #define OUTBOX_RESERVE 64u
+#define VECTOR_SLICE_NS 200000000 /* the longest sleep at a time */
 
 /* In DRAM, mapped coherently by all: wake-ups only. One page a core. */
 struct doorbell {
-	u64 pending;    /* a bit per source core with records in its ring */
-	u64 pad0[7];
+	u64 pending; /* a bit per source core with records in its ring */
+	u64 forget;  /* a bit per source core that wants us to forget: MSG_FORGET */
+	u64 pad0[6];
 	u64 poll_until; /* CLOCK_MONOTONIC: until then some thread of the core looks by itself */
-	u64 pad1[7];
+	u32 rung;       /* vector 0 was rung since the agent last slept */
+	u32 late;       /* statistics: sleeps ended by the slice with the work there: lost wake-ups */
 	struct {
 		u32 word;     /* futex; changes at each ring */
 		u32 sleepers; /* a hint: 0 means that no wake-up is needed */
@@ -24,12 +27,15 @@ struct doorbell {
 /* In DRAM, one per ordered pair. Positions count bytes for ever; a record's place is its position
  * modulo the ring's room. */
 struct ring {
-	u64 tail; /* written by the producer alone, own cache line */
+	u64 tail; /* written by the producer alone, own cache line: records below are published */
 	u64 pad0[7];
-	u64 head; /* written by the consumer alone, own cache line */
+	u64 head; /* written by the consumer alone, own cache line; may be HEAD_LAZY behind */
 	u64 pad1[7];
 	char data[];
 };
+/* So lazily is the head told. Room for the largest record, and its gap at the ring's end, always
+ * remains: see the assertion in ring.c. */
+#define HEAD_LAZY 16384u
 
 /* A reply slot, in its core's kernel. Owned by the thread `tid`; filled by who drains. */
 struct msg_slot {
@@ -41,7 +47,7 @@ struct msg_slot {
 	u32 event_seq; /* the last event prepared */
 	u32 event_set; /* the last event that came */
 	u32 pad;
-	u8 data[MSG_DATA_MAX];
+	u8 data[MSG_DATA_MAX]; /* of the request while it is made, then of the reply */
 };
 
 struct outbox_entry {
@@ -52,13 +58,24 @@ struct outbox_entry {
 	u8 data[];
 };
 
+/* What is not in the log is marked raw: it may be too much after a kill (then something is done
+ * twice that does no harm), never too little: recovery sets all of it. */
 struct msg_root {
-	u64 head[MAX_CORES]; /* consumed so far, of each source's ring */
-	u64 seen_head[MAX_CORES]; /* producer: the other end's head as last seen */
+	u64 unsent;          /* raw: cores with unpublished records, or to be rung, or to forget */
+	u64 busy;            /* raw: sources whose doorbell bits were taken, not yet drained */
 	struct list outbox;
+	u32 recovered;       /* ck->recovered when recovery was last done */
+	u32 dropped;         /* damaged rings that were dropped */
+	u64 forget;          /* cores that must forget */
+	u64 forgetting;      /* raw: we must forget ourselves */
+	u32 server;          /* raw: the thread that handled the last record */
+	u32 pad;
+	u64 tail[MAX_CORES]; /* producer: end of the last record, published or not */
+	u64 seen_head[MAX_CORES]; /* producer: the other end's head as last seen */
+	u64 head[MAX_CORES]; /* consumer: consumed so far, of each source's ring */
+	u64 wakes[MAX_CORES]; /* raw: vectors of each core to be rung after the next unlock */
+	u32 queued[MAX_CORES]; /* entries in the outbox */
 	struct list reserve; /* entries without payload, for when the heap is full */
-	u32 recovered;       /* ck->recovered when all rings were last drained */
-	u32 dropped;         /* records with lengths that cannot be */
 	struct msg_slot *slot[MSG_SLOTS];
 	u8 record[MSG_DATA_MAX]; /* the record being handled */
 };
@@ -77,19 +94,32 @@ static inline u32 slot_vector(u32 slot)
 }
 
 /* ring.c */
+
+/* Puts a record behind the last one, unpublished, inside the transaction; -EAGAIN: no room. */
 long ring_put(struct ctx *c, struct ck *ck, u32 dst, const struct msg_hdr *h, const void *data);
-/* The next record of src's ring at position *head: copies the header out and its payload into
- * buf; *head moves past it. False when the ring is empty. A damaged ring is dropped up to its
- * tail, and *dropped grows. */
-bool ring_get(struct ctx *c, struct ck *ck, u32 src, u64 *head, struct msg_hdr *h, void *buf,
-	      u32 *dropped);
-void ring_publish_head(struct ctx *c, struct ck *ck, u32 src, u64 head);
+/* Makes everything put so far visible. False when it was already. */
+bool ring_publish(struct ctx *c, struct ck *ck, u32 dst);
+/* How far src's ring to us is filled. */
+u64 ring_tail(struct ctx *c, struct ck *ck, u32 src);
+/* The record of src's ring at position *head, below `tail`: its header in *h, its payload where
+ * the result points (h->len bytes, in the ring: it may change under us if the sender is
+ * malicious); *head moves past it. NULL when there is none: the ring was damaged, is dropped up to
+ * its tail, and *dropped grows; or nothing but a gap was left. */
+const void *ring_get(struct ctx *c, struct ck *ck, u32 src, u64 tail, u64 *head,
+		     struct msg_hdr *h, u32 *dropped);
+void ring_publish_head(struct ctx *c, struct ck *ck, u32 src, u64 head, bool now);
+
 /* doorbell.c */
-void doorbell_signal(struct ctx *c, u32 src, u32 dst, u32 wake);
-/* Sleeps on a vector while *word is seen, at most ns; interruptible through host_block. */
-long vector_sleep(struct ctx *c, u32 vector, u32 word, s64 ns, bool interruptible);
+
+/* Wakes sleepers on these vectors of a core, the agent only if nobody there polls. */
+void doorbell_wake(const struct island *isl, u32 core, u64 vectors);
 u32 vector_prepare(struct ctx *c, u32 vector); /* counts as a sleeper; the word to sleep on */
 void vector_done(struct ctx *c, u32 vector);
+/* Sleeps on a vector while *word is seen, at most ns (-1: a slice); interruptible through
+ * host_block. 0, -EAGAIN, -ETIMEDOUT, -EINTR. */
+long vector_sleep(struct ctx *c, u32 vector, u32 word, s64 ns, bool interruptible);
+void doorbell_late(struct ctx *c); /* counts a lost wake-up */
+
 /* slot.c */
 void slot_reply(struct ctx *c, struct ck *ck, const struct msg_hdr *h, const void *data);
 struct msg_slot *slot_of_ctx(struct ctx *c);

@@ -31,34 +31,34 @@ static bool slot_is_free(struct msg_slot *s, bool reclaim)
 /* Takes slot i if it is still free. */
 static bool slot_claim(struct ctx *c, u32 i, bool reclaim)
 {
-	struct msg_root *r = msg_root(c->ck);
+	struct msg_root *m = msg_root(c->ck);
 	struct msg_slot *s;
-	bool ok = false;
+	bool won = false;
 
 	ck_lock(c, c->ck);
-	s = r->slot[i];
+	s = m->slot[i];
 	if (!s) {
 		s = ck_alloc(c->ck, sizeof(*s));
 		if (s)
-			TX_SET(c->ck, r->slot[i], s);
+			TX_SET(c->ck, m->slot[i], s);
 	}
 	if (s && slot_is_free(s, reclaim)) {
 		TX_SET(c->ck, s->tid, c->tid);
-		ok = true;
+		won = true;
 	}
 	ck_unlock(c->ck);
-	if (ok)
+	if (won)
 		c->slot = i;
-	return ok;
+	return won;
 }
 
 long msg_slot_take(struct ctx *c)
 {
-	struct msg_root *r = msg_root(c->ck);
+	struct msg_root *m = msg_root(c->ck);
 
 	for (int reclaim = 0; reclaim < 2; reclaim++)
 		for (u32 i = 1; i < MSG_SLOTS; i++)
-			if (slot_is_free(r->slot[i], reclaim) && slot_claim(c, i, reclaim))
+			if (slot_is_free(m->slot[i], reclaim) && slot_claim(c, i, reclaim))
 				return 0;
 	return -EAGAIN;
 }
@@ -73,7 +73,8 @@ void msg_slot_give(struct ctx *c)
 
 void slot_reply(struct ctx *c, struct ck *ck, const struct msg_hdr *h, const void *data)
 {
-	struct msg_slot *s = h->slot < MSG_SLOTS ? msg_root(ck)->slot[h->slot] : NULL;
+	struct msg_root *m = msg_root(ck);
+	struct msg_slot *s = h->slot < MSG_SLOTS ? m->slot[h->slot] : NULL;
 
 	if (!s || h->seq != s->call_seq || h->seq == s->done_seq)
 		return; /* late or repeated */
@@ -81,7 +82,10 @@ void slot_reply(struct ctx *c, struct ck *ck, const struct msg_hdr *h, const voi
 	s->status = h->status;
 	s->len = h->len;
 	__atomic_store_n(&s->done_seq, h->seq, __ATOMIC_RELEASE);
-	msg_ring(c->isl, ck->core, slot_vector(h->slot));
+	if (h->slot == c->slot && ck == c->ck)
+		return; /* our own: we are awake */
+	m->wakes[ck->core] |= 1ULL << slot_vector(h->slot);
+	m->unsent |= 1ULL << ck->core;
 }
 
 u32 msg_call_prepare(struct ctx *c)
@@ -89,6 +93,11 @@ u32 msg_call_prepare(struct ctx *c)
 	struct msg_slot *s = slot_of_ctx(c);
 
 	return ++s->call_seq;
+}
+
+u8 *msg_call_buffer(struct ctx *c)
+{
+	return slot_of_ctx(c)->data;
 }
 
 static bool call_done(const struct msg_slot *s, u32 seq)
@@ -101,14 +110,14 @@ static bool may_spin(const struct ctx *c, u32 dst)
 {
 	const struct super *s = c->isl->super;
 
-	return s->cpu[dst % MAX_CORES] != s->cpu[c->core] && s->cpus > 1;
+	return s->cpu[dst % s->cpus] != s->cpu[c->core % s->cpus];
 }
 
 static bool spin(struct ctx *c, const struct msg_slot *s, u32 seq)
 {
 	struct doorbell *d = doorbell(c->isl, c->core);
 	u64 end = host_monotonic_ns() + SPIN_NS;
-	bool done = false;
+	bool done;
 
 	__atomic_store_n(&d->poll_until, end, __ATOMIC_RELAXED);
 	while (!(done = call_done(s, seq))) {
@@ -124,32 +133,34 @@ static bool spin(struct ctx *c, const struct msg_slot *s, u32 seq)
 	return done || call_done(s, seq);
 }
 
+/* Sleeps until rung; each time anew rings the server, whose agent may have been killed. */
 static void sleep_for_reply(struct ctx *c, const struct msg_slot *s, u32 seq, u32 dst)
 {
 	u32 vector = slot_vector(c->slot);
 
 	while (!call_done(s, seq)) {
 		u32 word = vector_prepare(c, vector);
+		long r = 0;
 
 		if (!msg_drain(c) && !call_done(s, seq)) {
 			msg_ring(c->isl, dst, 0);
-			vector_sleep(c, vector, word, -1, false);
+			r = vector_sleep(c, vector, word, -1, false);
 		}
 		vector_done(c, vector);
+		if (r == -ETIMEDOUT && (msg_drain(c) || call_done(s, seq)))
+			doorbell_late(c);
 	}
 }
 
-long msg_call_wait(struct ctx *c, u32 seq, u32 dst, void *buf, size_t size, u32 *len,
-		   s32 *status)
+s32 msg_call_wait(struct ctx *c, u32 seq, u32 dst, const u8 **data, u32 *len)
 {
 	struct msg_slot *s = slot_of_ctx(c);
 
 	if (!may_spin(c, dst) || !spin(c, s, seq))
 		sleep_for_reply(c, s, seq, dst);
-	*status = s->status;
-	*len = MIN(s->len, (u32)size);
-	memcpy(buf, s->data, *len);
-	return 0;
+	*data = s->data;
+	*len = s->len;
+	return s->status;
 }
 
 /* --- events ------------------------------------------------------------------------------------- */
@@ -165,15 +176,44 @@ u32 msg_event_prepare(struct ctx *c)
 	return seq;
 }
 
+/* Never goes back: a late event of an earlier wait must not hide that of this one. True when it
+ * is news. */
+static bool event_mark(struct ctx *c, u32 core, u32 slot, u32 seq)
+{
+	struct msg_root *m = msg_root(mem_ck(c->isl, core));
+	struct msg_slot *s = slot < MSG_SLOTS ? m->slot[slot] : NULL;
+	u32 was;
+
+	if (!s || !seq)
+		return false;
+	was = __atomic_load_n(&s->event_set, __ATOMIC_SEQ_CST);
+	do {
+		if ((s32)(seq - was) <= 0 && was)
+			return false;
+	} while (!__atomic_compare_exchange_n(&s->event_set, &was, seq, false, __ATOMIC_SEQ_CST,
+					      __ATOMIC_SEQ_CST));
+	return slot != c->slot || core != c->core; /* we are awake */
+}
+
 void msg_event_set(struct ctx *c, u32 core, u32 slot, u32 seq)
 {
-	struct ck *ck = mem_ck(c->isl, core);
-	struct msg_slot *s = slot < MSG_SLOTS ? msg_root(ck)->slot[slot] : NULL;
+	if (event_mark(c, core, slot, seq))
+		msg_ring(c->isl, core, slot_vector(slot));
+}
 
-	if (!s)
+void msg_event_post(struct ctx *c, struct ck *ck, u32 core, u32 slot, u32 seq)
+{
+	struct msg_root *m = msg_root(ck);
+
+	if (!event_mark(c, core, slot, seq))
 		return;
-	__atomic_store_n(&s->event_set, seq, __ATOMIC_SEQ_CST);
-	msg_ring(c->isl, core, slot_vector(slot));
+	m->wakes[core] |= 1ULL << slot_vector(slot);
+	m->unsent |= 1ULL << core;
+}
+
+static bool event_came(const struct msg_slot *s, u32 seq)
+{
+	return __atomic_load_n(&s->event_set, __ATOMIC_SEQ_CST) == seq;
 }
 
 long msg_event_wait(struct ctx *c, u32 seq, s64 timeout_ns)
@@ -181,10 +221,10 @@ long msg_event_wait(struct ctx *c, u32 seq, s64 timeout_ns)
 	struct msg_slot *s = slot_of_ctx(c);
 	u32 vector = slot_vector(c->slot);
 	u64 end = timeout_ns >= 0 ? host_monotonic_ns() + (u64)timeout_ns : 0;
-	long r = 0;
 
-	while (__atomic_load_n(&s->event_set, __ATOMIC_SEQ_CST) != seq) {
+	while (!event_came(s, seq)) {
 		s64 left = timeout_ns < 0 ? -1 : (s64)(end - host_monotonic_ns());
+		long r = 0;
 		u32 word;
 
 		if (timeout_ns >= 0 && left <= 0)
@@ -192,12 +232,12 @@ long msg_event_wait(struct ctx *c, u32 seq, s64 timeout_ns)
 		if (host_signal_pending())
 			return -HARE_ERESTARTSYS;
 		word = vector_prepare(c, vector);
-		if (!msg_drain(c) && __atomic_load_n(&s->event_set, __ATOMIC_SEQ_CST) != seq)
+		if (!msg_drain(c) && !event_came(s, seq))
 			r = vector_sleep(c, vector, word, left, true);
 		vector_done(c, vector);
 		if (r == -EINTR || r == -HARE_ERESTARTSYS)
 			return -HARE_ERESTARTSYS;
-		if (r == -ETIMEDOUT && timeout_ns < 0)
+		if (r == -ETIMEDOUT && (timeout_ns < 0 || left > VECTOR_SLICE_NS))
 			return 0; /* look again: the waker may have died before it woke us */
 	}
 	return 0;

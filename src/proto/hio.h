@@ -30,12 +30,15 @@ enum hio_op {
 	HIO_FETCH,  /* a: tag */
 	HIO_CANCEL, /* a: tag; -ECANCELED when it was not done */
 	HIO_FORGET, /* a: owner, as hio.owner */
-	/* on descriptor fd; may wait: those with HIO_NONBLOCK in `c` give EAGAIN instead */
+	/* on descriptor fd; these may wait, unless the descriptor is O_NONBLOCK. -HARE_ERESTARTSYS:
+	 * the terminal sent SIGTTIN or SIGTTOU instead */
 	HIO_READ,   /* a: bytes */
 	HIO_WRITE,  /* data; result may be less */
 	HIO_PREAD,  /* a: bytes, b: offset */
 	HIO_PWRITE, /* data, b: offset */
-	HIO_POLL,   /* a: events; result: revents; waits until there are some */
+	HIO_POLL,   /* a: events; result: revents, now */
+	HIO_WATCH,  /* a: events; no result: the caller's event is set when there are some. One per
+		     * thread and descriptor: a new one takes the old one's place */
 	/* never wait */
 	HIO_LSEEK,  /* a: offset, b: whence */
 	HIO_FSTAT,  /* data: struct stat */
@@ -55,9 +58,7 @@ enum hio_op {
 	HIO_FCHOWN, /* a: uid, b: gid */
 	HIO_FUTIMENS, /* data: two timespecs, or none: now */
 	HIO_PATH,   /* data: what /proc/self/fd/N says */
-	HIO_FLOCK,  /* a: operation */
 };
-#define HIO_NONBLOCK 1u /* in c */
 
 enum hio_state { HIO_QUEUED, HIO_WAITING, HIO_BUSY, HIO_DONE };
 
@@ -68,6 +69,7 @@ struct hio {
 	u32 core, slot, seq; /* who waits */
 	u32 fd, op;
 	u32 len;             /* of data */
+	u32 round, pad;      /* the proxy tried it in this round */
 	u64 owner;           /* requesting core << 32 | its host pid */
 	u64 a, b, c;
 	s64 result;

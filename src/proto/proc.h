@@ -31,6 +31,7 @@ struct intent {
 	u32 op;
 	u32 step;
 	u64 dir, ino, new_dir, old_ino;
+	u64 owner; /* of marks and locks at servers: core << 32 | host_pid */
 	u32 dir_dflags, ino_dflags, new_dflags, old_dflags;
 	char name[NAME_LEN_MAX + 1], new_name[NAME_LEN_MAX + 1];
 };
@@ -140,6 +141,7 @@ struct proc_root {
 	u64 wake_agent; /* something new for the agent to look at (new process, exec job) */
 	struct list jobs; /* for the agent: struct sched_job, src/sched's */
 	struct list *hash; /* PROC_BUCKETS heads, by host_pid */
+	u32 job_slot, job_seq; /* the event that wakes the agent for jobs */
 	u32 halting;      /* the instance ends: no new processes */
 	u32 agent_pid;    /* host pid of the agent */
 };
@@ -148,6 +150,21 @@ static inline struct proc_root *proc_root(struct ck *ck)
 {
 	return ck->root[CK_ROOT_SCHED];
 }
+
+/* What the scheduling server gives its agent to do. In core-kernel memory, on proc_root.jobs. */
+enum sched_job_kind { JOB_EXEC, JOB_SIGNAL };
+struct sched_job {
+	struct list link;
+	u32 kind;
+	u32 pid;          /* SIGNAL: as RPC SIGNAL; JOB_HOST in group: a host pid */
+	u32 core, proxy_pid; /* EXEC: whom to tell about its end */
+	u32 sig, group;
+	u64 ino;          /* EXEC: the image's file, else it is in data */
+	u32 len;          /* of the image, or of a SIGNAL's siginfo */
+	u32 pad;
+	u8 data[];
+};
+#define JOB_HOST 3u /* group: pid is the host's number of one process */
 
 /* All of these with the lock of ck held, inside its transaction. */
 long proc_init(struct ck *ck);       /* boot: the root. -ENOSPC */

@@ -2,13 +2,14 @@
 /*
  * Making and serving RPCs. See rpc.h.
  *
- *   rpc_name()  near: lock the server's core kernel, run the handler, commit, flush the outbox
+ *   rpc_name()  near: lock the server's core kernel, run the handler, commit, flush, unlock
  *               far:  encode, send on the own core's ring, wait in the reply slot, decode
  *   receive()   a record that a drain found: decode, run the handler, post the reply; consuming
  *               the record, the handler's changes and the reply are one transaction
  *
- * Kill safety: whoever dies before the commit did nothing; after it the outbox holds what is
- * still to be sent, and whoever takes the lock over sends it.
+ * Kill safety: whoever dies before the commit did nothing; after it whoever takes the lock over
+ * publishes what was sent. A handler that commits half-way may be run again from its start if
+ * its thread is killed after that, so what it commits half-way must bear repetition.
  */
 #include <asm/errno.h>
 
@@ -24,10 +25,15 @@
 
 /* Scratch of a core kernel for replies being made; used under its lock. */
 struct rpc_scratch {
-	struct trace_ring *trace;
-	u8 bytes[MSG_DATA_MAX];
-	u8 record[MSG_DATA_MAX];
+	struct rpc_core core;
+	u8 bytes[MSG_DATA_MAX];  /* the BYTES of the reply that a handler makes */
+	u8 record[MSG_DATA_MAX]; /* a message being encoded */
 };
+
+static struct rpc_scratch *scratch(struct ck *ck)
+{
+	return ck->root[CK_ROOT_TRACE];
+}
 
 bool rpc_is_near(const struct ctx *c, u32 core)
 {
@@ -60,18 +66,11 @@ long rpc_core_init(struct ck *ck)
 
 	if (!s)
 		return -ENOSPC;
-	s->trace = ck_alloc(ck, sizeof(struct trace_ring));
-	if (!s->trace)
+	s->core.trace = ck_alloc(ck, sizeof(struct trace_ring));
+	if (!s->core.trace)
 		return -ENOSPC;
 	TX_SET(ck, ck->root[CK_ROOT_TRACE], s);
 	return 0;
-}
-
-struct trace_ring *trace_ring(struct ck *ck)
-{
-	struct rpc_scratch *s = ck->root[CK_ROOT_TRACE];
-
-	return s ? s->trace : NULL;
 }
 
 void trace_add(struct ck *ck, const struct trace_rec *r)
@@ -103,7 +102,8 @@ static void trace_rpc(struct ctx *c, u32 id, u64 start, long result, u32 where, 
 
 /* --- serving ---------------------------------------------------------------------------------- */
 
-static __attribute__((always_inline)) inline long run_handler(struct rpc_env *e, u32 id, const void *q, void *p)
+static __attribute__((always_inline)) inline long run_handler(struct rpc_env *e, u32 id,
+							       const void *q, void *p)
 {
 	switch (id) {
 #define RPC(layer, NAME, name, kind, server, cost, doc, rq, rp)                        \
@@ -142,51 +142,72 @@ union any_rep {
 #undef RPC
 };
 
-static void post_reply(struct ck *ck, const struct msg_hdr *h, long status,
+static long post_reply(struct ctx *c, struct ck *ck, const struct msg_hdr *h, long status,
 		       const union any_rep *rep)
 {
-	struct rpc_scratch *s = ck->root[CK_ROOT_TRACE];
+	struct rpc_scratch *s = scratch(ck);
 	struct msg_hdr out = *h;
-	long len = rpc_encode_rep(h->type, rep, s->record, sizeof(s->record));
+	long len = rep ? rpc_encode_rep(h->type, rep, s->record, sizeof(s->record)) : 0;
 
 	out.kind = MSG_REPLY;
 	out.wake = h->slot;
 	out.src = (u8)ck->core;
 	out.status = (s32)(len < 0 ? len : status);
 	out.len = len < 0 ? 0 : (u32)len;
-	/* No memory even for a reply: the caller would wait for ever, so it gets an empty one,
-	 * which msg_post keeps a reserve for. */
-	if (msg_post(ck, h->src, &out, s->record) < 0) {
-		out.len = 0;
-		out.status = -ENOSPC;
-		BUG_ON(msg_post(ck, h->src, &out, s->record) < 0);
-	}
+	return msg_post(c, ck, h->src, &out, s->record);
+}
+
+static long handle(struct rpc_env *e, const struct msg_hdr *h, const void *data,
+		   union any_rep *p)
+{
+	struct rpc_scratch *s = scratch(e->ck);
+	union any_req q;
+	struct cred cred;
+	long r;
+
+	rpc_clear_rep(h->type, p);
+	rpc_place_rep(h->type, p, s->bytes, sizeof(s->bytes) - 512);
+	r = rpc_decode_req(h->type, &q, data, h->len, &cred);
+	if (!r)
+		r = run_handler(e, h->type, &q, p);
+	if (r < 0)
+		ck_abort(e->ck);
+	return r;
+}
+
+static void forget_all(struct rpc_env *e)
+{
+	struct req_INVALIDATE q = { .kind = INVAL_ALL };
+	struct rep_INVALIDATE p;
+
+	client_invalidate(e, &q, &p);
 }
 
 static void receive(struct ctx *c, struct ck *ck, const struct msg_hdr *h, const void *data)
 {
-	struct rpc_scratch *s = ck->root[CK_ROOT_TRACE];
 	struct rpc_env e = {
-		.c = c, .ck = ck, .srv = ck->core, .core = h->src, .slot = h->slot, .far = true
+		.c = c, .ck = ck, .srv = ck->core, .core = h->src, .slot = h->slot, .far = true,
+		.unlocked = true
 	};
-	union any_req q;
-	union any_rep p;
-	struct cred cred;
 	u64 start = trace_is_on(ck) ? host_monotonic_ns() : 0;
+	union any_rep p;
 	long r;
 
+	if (h->kind == MSG_FORGET) {
+		forget_all(&e);
+		return;
+	}
 	if (h->type == RPC_NONE || h->type >= RPC_COUNT)
 		return; /* a message that is none of ours: nothing to answer */
-	rpc_clear_rep(h->type, &p);
-	rpc_place_rep(h->type, &p, s->bytes, sizeof(s->bytes) - 512);
-	r = rpc_decode_req(h->type, &q, data, h->len, &cred);
-	if (!r)
-		r = run_handler(&e, h->type, &q, &p);
-	if (r < 0)
-		ck_abort(ck);
+	r = handle(&e, h, data, &p);
 	ck->counter[COUNT_SERVED(h->type)]++;
-	if (h->kind == MSG_REQUEST)
-		post_reply(ck, h, r, &p);
+	if (h->kind == MSG_REQUEST && post_reply(c, ck, h, r, &p) < 0) {
+		/* No memory even for the reply: nothing was done. The caller must hear of it, and
+		 * for replies without payload there is a reserve. */
+		ck_abort(ck);
+		r = -ENOSPC;
+		BUG_ON(post_reply(c, ck, h, r, NULL) < 0);
+	}
 	if (start)
 		trace_rpc(c, h->type, start, r, 2, h->src);
 }
@@ -199,26 +220,21 @@ void rpc_init(void)
 /* --- calling ---------------------------------------------------------------------------------- */
 
 /* Inlined into each stub with its constant id, so that a local call is a direct call. */
-static __attribute__((always_inline)) inline long call_near(struct ctx *c, u32 srv, u32 id, const void *q, void *p)
+static __attribute__((always_inline)) inline long call_near(struct ctx *c, u32 srv, u32 id,
+							     const void *q, void *p)
 {
 	struct ck *ck = mem_ck(c->isl, srv);
-	struct rpc_env e = { .c = c, .ck = ck, .srv = srv, .core = c->core, .slot = c->slot };
+	struct rpc_env e = {
+		.c = c, .ck = ck, .srv = srv, .core = c->core, .slot = c->slot, .unlocked = true
+	};
 	long r;
-	u32 i;
 
 	ck_lock(c, ck);
 	r = run_handler(&e, id, q, p);
 	if (r < 0)
 		ck_abort(ck);
-	else
-		ck_commit(ck);
 	ck->counter[COUNT_LOCAL(id)]++;
-	msg_flush(c, ck);
-	ck_unlock(ck);
-	/* A waker that dies here leaves a waiter asleep; msg_event_wait looks again by itself
-	 * several times a second, so that costs a delay and no more. */
-	for (i = 0; i < e.wakes; i++)
-		msg_event_set(c, e.wake[i].core, e.wake[i].slot, e.wake[i].seq);
+	msg_unlock(c, ck);
 	return r;
 }
 
@@ -233,25 +249,24 @@ static void send_request(struct ctx *c, u32 srv, const struct msg_hdr *h, const 
 		r = msg_send(c, c->ck, srv, h, record);
 		if (!r)
 			c->ck->counter[COUNT_SENT(h->type)]++;
-		ck_unlock(c->ck);
+		msg_unlock(c, c->ck); /* if the ring is full this wakes its reader */
 		if (!r)
 			return;
-		/* The ring is full: let its reader run, and serve those who wait for us. */
-		msg_ring(c->isl, srv, 0);
-		if (!msg_drain(c))
+		if (!msg_drain(c)) /* serve those who wait for us */
 			SYS(nanosleep, &nap, 0);
 	}
 }
 
-static __attribute__((noinline)) long call_far(struct ctx *c, u32 srv, u32 id, const void *q, void *p)
+static __attribute__((noinline)) long call_far(struct ctx *c, u32 srv, u32 id, const void *q,
+					       void *p)
 {
-	u8 buf[MSG_DATA_MAX];
 	struct msg_hdr h = { .type = (u16)id, .src = (u8)c->core, .slot = c->slot };
+	u8 *buf = msg_call_buffer(c);
 	bool call = rpc_is_call(id);
-	long len = rpc_encode_req(id, q, buf, sizeof(buf));
-	u32 got = 0;
-	s32 status = 0;
-	long r;
+	long len = rpc_encode_req(id, q, buf, MSG_DATA_MAX);
+	const u8 *reply;
+	s32 status;
+	u32 got;
 
 	if (len < 0)
 		return len;
@@ -262,11 +277,10 @@ static __attribute__((noinline)) long call_far(struct ctx *c, u32 srv, u32 id, c
 	send_request(c, srv, &h, buf);
 	if (!call)
 		return 0;
-	r = msg_call_wait(c, h.seq, srv, buf, sizeof(buf), &got, &status);
-	if (r < 0)
-		return r;
+	status = msg_call_wait(c, h.seq, srv, &reply, &got);
 	if (got) {
-		r = rpc_decode_rep(id, p, buf, got);
+		long r = rpc_decode_rep(id, p, reply, got);
+
 		if (r < 0)
 			return r;
 	} else {
@@ -275,7 +289,8 @@ static __attribute__((noinline)) long call_far(struct ctx *c, u32 srv, u32 id, c
 	return status;
 }
 
-static __attribute__((always_inline)) inline long rpc_call(struct ctx *c, u32 srv, u32 id, const void *q, void *p)
+static __attribute__((always_inline)) inline long rpc_call(struct ctx *c, u32 srv, u32 id,
+							    const void *q, void *p)
 {
 	bool near = rpc_is_near(c, srv);
 	bool traced = trace_is_on(c->ck);
@@ -292,20 +307,23 @@ static __attribute__((always_inline)) inline long rpc_call(struct ctx *c, u32 sr
 
 static long post(struct rpc_env *e, u32 core, u32 id, const void *q)
 {
-	struct rpc_scratch *s = e->ck->root[CK_ROOT_TRACE];
+	struct rpc_scratch *s = scratch(e->ck);
 	struct msg_hdr h = { .type = (u16)id, .kind = MSG_ONEWAY, .src = (u8)e->srv };
-	/* Posted messages are small; `bytes` may hold the reply being made, `record` does not yet. */
+	/* `bytes` may hold the reply being made, `record` does not yet. */
 	long len = rpc_encode_req(id, q, s->record, sizeof(s->record));
 
 	if (len < 0)
 		return len;
 	h.len = (u32)len;
-	/* Lookups drain before they look, so nobody need wake for an invalidation. */
-	if (id == RPC_INVALIDATE)
+	if (id == RPC_INVALIDATE) {
+		/* Lookups drain before they look, so nobody need wake for an invalidation. */
 		h.wake = MSG_WAKE_NONE;
-	else if (id == RPC_EVENT)
+		msg_post_or_forget(e->c, e->ck, core, &h, s->record);
+		return 0;
+	}
+	if (id == RPC_EVENT)
 		h.wake = ((const struct req_EVENT *)q)->slot;
-	return msg_post(e->ck, core, &h, s->record);
+	return msg_post(e->c, e->ck, core, &h, s->record);
 }
 
 #define RPC(layer, NAME, name, kind, server, cost, doc, rq, rp)                        \
@@ -326,13 +344,10 @@ void rpc_wake(struct rpc_env *e, u32 core, u32 slot, u32 seq)
 	struct req_EVENT q = { .slot = slot, .seq = seq };
 
 	if (mem_is_near(e->c->isl, core)) {
-		if (!e->far && e->wakes < ARRAY_SIZE(e->wake)) {
-			e->wake[e->wakes].core = core;
-			e->wake[e->wakes].slot = slot;
-			e->wake[e->wakes++].seq = seq;
-		} else {
+		if (e->unlocked)
+			msg_event_post(e->c, e->ck, core, slot, seq);
+		else
 			msg_event_set(e->c, core, slot, seq);
-		}
 		return;
 	}
 	/* When even the outbox is full the waiter finds out by looking again by itself. */

@@ -68,12 +68,12 @@ struct rpc_env {
 	u32 srv;       /* the server's core */
 	u32 core;      /* who asks: core and reply slot, for callbacks and events */
 	u32 slot;
-	bool far; /* it came by message: the asking core caches what we answer */
-	/* near waiters to wake after the commit, see rpc_wake */
-	u32 wakes;
+	bool far;      /* it came by message: the asking core caches what we answer */
+	bool unlocked; /* ends with msg_unlock, which then wakes whom rpc_wake names */
+	u32 wakes;     /* unused */
 	struct {
 		u32 core, slot, seq;
-	} wake[8];
+	} wake[1];
 };
 
 #define RPC(layer, NAME, name, kind, server, cost, doc, req, rep)                      \
@@ -105,7 +105,7 @@ const char *rpc_name(u32 id);
 bool rpc_is_near(const struct ctx *c, u32 core);
 
 /* Tells a waiter (core, slot, seq) of a handler that what it waits for may have changed: near
- * ones are woken after the commit, far ones get an EVENT. */
+ * ones are woken, after the unlock if that is msg_unlock, far ones get an EVENT. */
 void rpc_wake(struct rpc_env *e, u32 core, u32 slot, u32 seq);
 
 /* Placement of directory entries (thesis, equation 3.1). */
@@ -150,8 +150,17 @@ struct trace_ring {
 	struct trace_rec rec[TRACE_RECS];
 };
 void trace_add(struct ck *ck, const struct trace_rec *r);
+/* What rpc_core_init made, as far as others may know. */
+struct rpc_core {
+	struct trace_ring *trace;
+};
 /* The ring of a core kernel, made at boot. */
-struct trace_ring *trace_ring(struct ck *ck);
+static inline struct trace_ring *trace_ring(struct ck *ck)
+{
+	struct rpc_core *r = ck->root[CK_ROOT_TRACE];
+
+	return r ? r->trace : NULL;
+}
 static inline bool trace_is_on(struct ck *ck)
 {
 	struct trace_ring *r = trace_ring(ck);

@@ -49,7 +49,7 @@ struct attr {
 	u32 mode; /* type and permissions */
 	u32 nlink;
 	u32 uid, gid;
-	u64 size;   /* bytes; of a directory: its entries here */
+	u64 size;   /* bytes; of a directory: 40 + 20 for each entry here, as tmpfs has it */
 	u64 blocks; /* of 4096 bytes, allocated */
 	u64 rdev;   /* as the kernel's new_encode_dev: minor | major << 8 ... in st_rdev's format */
 	u64 atime, mtime, ctime, btime;
@@ -66,7 +66,7 @@ struct run {
 	u32 blk;   /* its DRAM block; 0 is a hole */
 	u32 count; /* blocks; high bit: see RUN_NEW */
 };
-#define RUN_NEW 0x80000000u /* just allocated beyond the data: content is undefined until written */
+#define RUN_NEW 0x80000000u /* not used: blocks handed out beyond the end are zero in DRAM */
 #define RUN_COUNT(r) ((r)->count & ~RUN_NEW)
 #define RUNS_MAX 64
 
@@ -86,6 +86,7 @@ struct run {
 #define IO_APPEND 1u   /* at the end, atomically; req.off is ignored, rep.off says where */
 #define IO_WAIT 2u     /* on -EAGAIN register (from core, slot, wait_seq) for an EVENT */
 #define IO_SHARED 4u   /* offset is the shared description's (req.ofd) and moves */
+#define IO_NOATIME 8u  /* READ does not set atime (O_NOATIME) */
 /* BLOCKS flags */
 #define BLOCKS_ALLOC 1u
 /* OPEN flags: the program's O_ flags, and: */
@@ -94,6 +95,7 @@ struct run {
 /* FLUSH flags */
 #define FLUSH_WROTE 1u  /* bytes up to `end` were written directly; mtime and ctime are set */
 #define FLUSH_ATIME 2u
+#define FLUSH_INSIDE 4u /* with WROTE: [off, end) lay inside the file: it does not grow */
 /* UTIMENS flags */
 #define UTIMENS_ATIME 1u     /* set atime to the value given */
 #define UTIMENS_MTIME 2u

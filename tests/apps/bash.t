@@ -186,10 +186,12 @@ echo !(a*|b*)
 for t in -e -f -d -L -s -r -w -x; do
 	for n in a1 d link dang missing; do [ $t $n ] && printf '%s %s;' $t $n; done
 done; echo
-echo x >a1; sleep 0.02; echo y >a2; [ a2 -nt a1 ] && echo newer; [ a1 -ot a2 ] && echo older
+echo x >a1; sleep 0.02; echo y >a2; [ a2 -nt a1 ] && echo newer
+[ a1 -ot a2 ] && echo older
 ln a1 hard; [ a1 -ef hard ] && echo same; [ a1 -ef a2 ] || echo different
 printf '%s\n' 'v=5' 'g() { echo "v is $v"; }' >lib.sh; . ./lib.sh; g
-printf '#!/bin/bash\necho "script $0 $*"\nexit 3\n' >s.sh; chmod +x s.sh; ./s.sh 1 '2 3'; echo $?
+printf '#!/bin/bash\necho "script $0 $*"\nexit 3\n' >s.sh; chmod +x s.sh; ./s.sh 1 '2 3'
+echo $?
 PATH=$PWD:$PATH s.sh
 printf 'a:b:c\nd:e:f\n' | while IFS=: read -r x y z; do echo "$z$y$x"; done
 IFS= read -r -d '' nul < <(printf 'a\nb\0c'); echo "$nul"

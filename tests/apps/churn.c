@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * churn DIR SEED COUNT: file operations at random, as fast as they go, in a directory that
- * others use at the same time; made to be killed at any moment (kill.t). COUNT 0 goes on
- * until the file DIR/stop is there. Exit status 0; 1 and a line when an operation fails in a
- * way that no race with the others explains, or when a file's content is not what one writer
- * wrote.
+ * churn DIR SEED COUNT: file operations at random, as fast as they go, in a directory
+ * that others use at the same time; made to be killed at any moment (kill.t). COUNT 0
+ * goes on until the file DIR/stop is there. Exit status 0; 1 and a line when an
+ * operation fails in a way that no race with the others explains, or when a file's
+ * content is not what one writer wrote.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -50,9 +50,9 @@ static int raced(int r)
 {
 	if (r >= 0)
 		return 0;
-	return errno == ENOENT || errno == EEXIST || errno == ENOTEMPTY || errno == EISDIR ||
-	       errno == ENOTDIR || errno == EINVAL || errno == ETXTBSY || errno == ENOSPC ||
-	       errno == EMLINK;
+	return errno == ENOENT || errno == EEXIST || errno == ENOTEMPTY ||
+	       errno == EISDIR || errno == ENOTDIR || errno == EINVAL ||
+	       errno == ETXTBSY || errno == ENOSPC || errno == EMLINK;
 }
 
 static void expect(int r, const char *what)
@@ -64,7 +64,8 @@ static void expect(int r, const char *what)
 /* Each write is of one letter, so whatever is read of one block came from one write. */
 static void write_file(void)
 {
-	int fd = open(name('f'), O_WRONLY | O_CREAT | (rnd(2) ? O_TRUNC : O_APPEND), 0644);
+	int fd =
+		open(name('f'), O_WRONLY | O_CREAT | (rnd(2) ? O_TRUNC : O_APPEND), 0644);
 	size_t len = 1 + rnd(MAX);
 
 	expect(fd, "open to write");
@@ -169,25 +170,37 @@ static void step(void)
 	struct stat st;
 
 	switch (rnd(26)) {
-	case 0: case 1: case 2: case 3: case 4:
+	case 0:
+	case 1:
+	case 2:
+	case 3:
+	case 4:
 		write_file();
 		break;
-	case 5: case 6: case 7:
+	case 5:
+	case 6:
+	case 7:
 		read_file();
 		break;
-	case 8: case 9: case 10:
+	case 8:
+	case 9:
+	case 10:
 		expect(unlink(name('f')), "unlink");
 		break;
-	case 11: case 12: case 13:
+	case 11:
+	case 12:
+	case 13:
 		expect(rename(name('f'), name('f')), "rename");
 		break;
 	case 14:
 		expect(link(name('f'), name('f')), "link");
 		break;
-	case 15: case 16:
+	case 15:
+	case 16:
 		expect(mkdir(name('d'), 0755), "mkdir");
 		break;
-	case 17: case 18:
+	case 17:
+	case 18:
 		expect(rmdir(name('d')), "rmdir");
 		break;
 	case 19:

@@ -136,7 +136,8 @@ else
 fi
 
 compare "a Go program: goroutines, os/exec, signals, pipes" <<END
-echo module p >go.mod; cp $TAP_TMP/goprog prog; ./prog; echo \$?; rm prog; GOMAXPROCS=1 $TAP_TMP/goprog | tail -3
+echo module p >go.mod; cp $TAP_TMP/goprog prog; ./prog; echo \$?; rm prog
+GOMAXPROCS=1 $TAP_TMP/goprog | tail -3
 END
 
 compare -t 240 -x '.*/(prog|cache/.*|tmp/.*)' "go build, go vet, go run, go test" <<END

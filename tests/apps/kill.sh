@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-# kill.sh CHURN SEED ROUNDS: what kill.t runs inside; prints "ok what" and "not ok what".
-# Starts programs that make files, pipes and children, and kills some of them with SIGKILL at
-# moments that SEED decides; then looks whether the others, and the file system, are well.
+# kill.sh CHURN SEED ROUNDS: what kill.t runs inside; prints "ok what" and "not ok
+# what". Starts programs that make files, pipes and children, and kills some of them
+# with SIGKILL at moments that SEED decides; then looks whether the others, and the file
+# system, are well.
 
 churn=$1 seed=$2 rounds=$3
 RANDOM=$seed
@@ -42,7 +43,7 @@ free_blocks()
 # Kills workers that churn in one directory and starts others in their place.
 churners()
 {
-	local pids=() keep=() i n status=0 victim
+	local pids=() keep i n status=0 victim
 
 	mkdir churn
 	for i in 0 1 2 3; do

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-# kill -9 at moments that a seed decides: whoever is not killed goes on, and the file system is
-# whole. HARE_KILL_SEEDS gives other seeds than the usual ones, HARE_KILL_ROUNDS more kills.
+# kill -9 at moments that a seed decides: whoever is not killed goes on, and the file
+# system is whole. HARE_KILL_SEEDS gives other seeds than the usual ones,
+# HARE_KILL_ROUNDS more kills.
 . "$(dirname "$0")/../lib/tap.sh"
 need_all "${CC:-cc}" gcc
 

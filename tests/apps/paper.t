@@ -86,8 +86,10 @@ END
 compare "figure 3-3 as a shell says it" <<'END'
 printf '#!/bin/sh\necho "hello world" >> d/file\nrm -r d\n' >orphan.sh; chmod +x orphan.sh
 for i in 1 2 3 4; do
-	mkdir d; seq 1 5000 >d/file; exec 3<d/file; read -r first <&3; ./orphan.sh; ls -d d
-	mkdir d; echo another >d/file; cat <&3 | md5sum; echo "$first"; cat d/file; exec 3<&-; rm -r d
+	mkdir d; seq 1 5000 >d/file; exec 3<d/file; read -r first <&3; ./orphan.sh
+	ls -d d
+	mkdir d; echo another >d/file; cat <&3 | md5sum; echo "$first"; cat d/file
+	exec 3<&-; rm -r d
 done
 END
 

@@ -102,6 +102,16 @@ static void bad_pointers(const char *when)
 	close(zero);
 }
 
+static volatile int deeper = 1;
+
+static int overflow(int n)
+{
+	volatile char buf[4096];
+
+	buf[0] = (char)n;
+	return deeper ? overflow(n + 1) + buf[0] : 0;
+}
+
 /* How a child ends that does one bad thing. */
 static int child_status(int what)
 {
@@ -122,6 +132,10 @@ static int child_status(int what)
 		}
 		if (what == 4)
 			__builtin_trap();
+		if (what == 5) {
+			catch(SIGSEGV, on_fixable);
+			overflow(0);
+		}
 		*(volatile int *)8 = 1;
 		_exit(0);
 	}
@@ -145,5 +159,6 @@ int main(void)
 	ok(child_status(2) == SIGSEGV, "ignored: dies of SIGSEGV");
 	ok(child_status(3) == SIGSEGV, "blocked with a handler: dies of SIGSEGV");
 	ok(child_status(4) == SIGILL, "SIGILL");
+	ok(child_status(5) == SIGSEGV, "no stack left for the handler: dies of SIGSEGV");
 	return done();
 }

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: MIT
-# compare.sh: one script, run in a fresh directory of tmpfs and in a fresh Hare; all that can
-# be seen of it must be the same. Sourced after tap.sh.
+# compare.sh: one script, run in a fresh directory of tmpfs and in a fresh Hare; all
+# that can be seen of it must be the same. Sourced after tap.sh.
 #
 #	compare [-r STATUS] [-x REGEX] [-E] [-t SECONDS] [-o "OPTS"] DESCRIPTION <<'END'
 #	the script, for bash
 #	END
 #
-# Compared: exit status (which must be STATUS; without -r it is that of "exit 0", added at the
-# script's end), stdout, stderr (not with -E), and the tree left behind: names, types, modes, link counts, owners, sizes, contents. REGEX
-# names paths (as find prints them, ./a/b) whose content is not to be compared: what holds
-# times or process ids. The place where the directory is reads as @DIR@ in the output.
-# -o adds options to hare run. One point a call. With $HARE_TEST_SHOW set, the output on tmpfs
-# is shown.
+# Compared: exit status (which must be STATUS; without -r it is that of "exit 0", added
+# at the script's end), stdout, stderr (not with -E), and the tree left behind: names,
+# types, modes, link counts, owners, sizes, contents. REGEX names paths (as find prints
+# them, ./a/b) whose content is not to be compared: what holds times or process ids. The
+# place where the directory is reads as @DIR@ in the output. -o adds options to hare
+# run. One point a call. With $HARE_TEST_SHOW set, the output on tmpfs is shown.
 
 # The scripts are files outside, so that what they say of line numbers is the same.
 compare()

@@ -4,14 +4,14 @@
  *
  *	limit [-k] SECONDS COMMAND [ARG...]
  *
- * The command runs in a session of its own; this process is the subreaper of all that it
- * starts, so that daemons and orphans come back here and are found whatever process group
- * they moved to. At the limit the state of every descendant is printed, the command gets
- * SIGTERM and two seconds, then all get SIGKILL, and the exit status is 124. After a normal
- * end, descendants have GRACE_MS to go; what is then left is named, killed, and makes the
- * exit status 123 (-k: killed without a word, for commands that may leave some). Otherwise
- * the status is the command's, 128 + N for signal N. Only descendants are ever signalled,
- * each by its pid.
+ * The command runs in a session of its own; this process is the subreaper of all that
+ * it starts, so that daemons and orphans come back here and are found whatever process
+ * group they moved to. At the limit the state of every descendant is printed, the
+ * command gets SIGTERM and two seconds, then all get SIGKILL, and the exit status is
+ * 124. After a normal end, descendants have GRACE_MS to go; what is then left is named,
+ * killed, and makes the exit status 123 (-k: killed without a word, for commands that
+ * may leave some). Otherwise the status is the command's, 128 + N for signal N. Only
+ * descendants are ever signalled, each by its pid.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -97,7 +97,8 @@ static int find_descendants(int *count)
 				continue;
 			procs[i].ours = procs[i].ppid == getpid();
 			for (int j = 0; j < n && !procs[i].ours; j++)
-				procs[i].ours = procs[j].ours && procs[j].pid == procs[i].ppid;
+				procs[i].ours =
+					procs[j].ours && procs[j].pid == procs[i].ppid;
 			again |= procs[i].ours;
 		}
 	}
@@ -125,8 +126,8 @@ static void describe(const struct proc *p)
 	snprintf(path, sizeof(path), "/proc/%d/syscall", p->pid);
 	read_file(path, call, sizeof(call));
 	call[strcspn(call, "\n")] = 0;
-	dprintf(2, "# pid %d ppid %d (%s) %c %s: %.200s [%.100s]\n", p->pid, p->ppid, p->comm,
-		p->state, wchan, cmd, call);
+	dprintf(2, "# pid %d ppid %d (%s) %c %s: %.200s [%.100s]\n", p->pid, p->ppid,
+		p->comm, p->state, wchan, cmd, call);
 }
 
 static void reap(void)
@@ -155,7 +156,7 @@ static void kill_all(int tell)
 	reap();
 }
 
-/* Waits until `pid` ends or the time comes; 0 and its wait status, or -1. Others that end are reaped. */
+/* Waits until `pid` ends or the time comes; 0 and its wait status, or -1. Reaps others. */
 static int wait_until(pid_t pid, long long end, int *status)
 {
 	sigset_t set;

@@ -10,8 +10,8 @@
 #	hare_run [OPTION...] -- CMD...  CMD in a fresh Hare, under limit; options before "--"
 #	done_testing                    the plan; the last line of a test file
 #
-# Settings, from the environment: HARE (the program), HARE_OPTS ("--cores 4"), HARE_AT (where
-# Hare appears, /hare), HARE_CASE_LIMIT (seconds for one case, 60).
+# Settings, from the environment: HARE (the program), HARE_OPTS ("--cores 4"), HARE_AT
+# (where Hare appears, /hare), HARE_CASE_LIMIT (seconds for one case, 60).
 
 set -u
 export LC_ALL=C TZ=UTC

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
 # All in Hare with one core.
-POSIX_OPTS="--cores 1"
+export POSIX_OPTS="--cores 1"
 . "$(dirname "$0")/suite.sh"
 posix_suite

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
 # All in Hare with two cores that share nothing.
-POSIX_OPTS="--cores 2"
+export POSIX_OPTS="--cores 2"
 . "$(dirname "$0")/suite.sh"
 posix_suite

@@ -105,7 +105,8 @@ static void t_removed(void)
 	is_errno(rmdir("."), EINVAL, "rmdir of .");
 	is_errno(mkdirat(fd, "x", 0755), ENOENT, "mkdirat by a descriptor");
 	is_long(chdir(t_top), 0, "leaving it");
-	is_errno(openat(fd, "f", O_WRONLY | O_CREAT, 0644), ENOENT, "openat by a descriptor");
+	is_errno(openat(fd, "f", O_WRONLY | O_CREAT, 0644), ENOENT,
+		 "openat by a descriptor");
 	must(mkdir("d", 0755));
 	is_errno(openat(fd, "f", O_WRONLY | O_CREAT, 0644), ENOENT,
 		 "a new directory of that name is another one");
@@ -200,7 +201,8 @@ static void t_perm(void)
 		is_long(access("f", R_OK), 0, "before");
 		must(write(up[1], "x", 1));
 		must(read(down[0], &c, 1));
-		is_long(access("f", R_OK), 0, "below a directory that was closed meanwhile");
+		is_long(access("f", R_OK), 0,
+			"below a directory that was closed meanwhile");
 		is_ok(openat(fd, "f", O_RDONLY), "by a descriptor too");
 		is_errno(chdir(".."), EACCES, "but one cannot go up to it");
 		is_errno(access("../b/f", R_OK), EACCES, "nor look through it");
@@ -216,6 +218,11 @@ static void t_perm(void)
 T_SUBS = { { "where", s_where }, T_END };
 
 T_SECTIONS = {
-	{ "chdir", t_chdir }, { "moved", t_moved }, { "removed", t_removed },
-	{ "at", t_at }, { "inherit", t_inherit }, { "perm", t_perm }, T_END,
+	{ "chdir", t_chdir },
+	{ "moved", t_moved },
+	{ "removed", t_removed },
+	{ "at", t_at },
+	{ "inherit", t_inherit },
+	{ "perm", t_perm },
+	T_END,
 };

@@ -39,7 +39,8 @@ static void t_mkdir(void)
 	must(mkdir("sg", 0755));
 	must(chmod("sg", 02755));
 	must(mkdir("sg/sub", 0755));
-	is_long(t_mode("sg/sub") & 02000, 02000, "set-group-id is inherited by directories");
+	is_long(t_mode("sg/sub") & 02000, 02000,
+		"set-group-id is inherited by directories");
 }
 
 static void t_rmdir(void)
@@ -120,7 +121,8 @@ static void t_sticky(void)
 	must(t_put("open/root", ""));
 	pid = t_fork_nobody();
 	if (pid == 0) {
-		is_errno(unlink("tmp/root"), EPERM, "another's file in a sticky directory");
+		is_errno(unlink("tmp/root"), EPERM,
+			 "another's file in a sticky directory");
 		is_errno(rmdir("tmp/rootd"), EPERM, "another's directory");
 		is_errno(rename("tmp/root", "tmp/x"), EPERM, "renamed");
 		is_long(unlink("open/root"), 0, "another's file without the bit");
@@ -195,7 +197,8 @@ static void t_deep(void)
 }
 
 T_SECTIONS = {
-	{ "mkdir", t_mkdir }, { "rmdir", t_rmdir }, { "unlink", t_unlink },
-	{ "sticky", t_sticky }, { "perm", t_perm }, { "mknod", t_mknod },
-	{ "deep", t_deep }, T_END,
+	{ "mkdir", t_mkdir },	{ "rmdir", t_rmdir },
+	{ "unlink", t_unlink }, { "sticky", t_sticky },
+	{ "perm", t_perm },	{ "mknod", t_mknod },
+	{ "deep", t_deep },	T_END,
 };

@@ -71,7 +71,8 @@ static void t_fcntl(void)
 	int fd = must(open("f", O_RDWR | O_CREAT, 0644)), fd2;
 
 	is_long(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDWR, "F_GETFL access mode");
-	is_long(fcntl(fd, F_GETFL) & (O_CREAT | O_TRUNC | O_EXCL), 0, "no creation flags");
+	is_long(fcntl(fd, F_GETFL) & (O_CREAT | O_TRUNC | O_EXCL), 0,
+		"no creation flags");
 	is_long(fcntl(fd, F_SETFL, O_APPEND), 0, "F_SETFL O_APPEND");
 	is_long(fcntl(fd, F_GETFL) & O_APPEND, O_APPEND, "is set");
 	must(write(fd, "abc", 3));
@@ -79,8 +80,10 @@ static void t_fcntl(void)
 	must(write(fd, "d", 1));
 	is_str(t_get("f"), "abcd", "and works");
 	is_long(fcntl(fd, F_SETFL, O_WRONLY | O_NONBLOCK), 0, "F_SETFL O_WRONLY");
-	is_long(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDWR, "does not change the access mode");
-	is_long(fcntl(fd, F_GETFL) & (O_NONBLOCK | O_APPEND), O_NONBLOCK, "the rest it does");
+	is_long(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDWR,
+		"does not change the access mode");
+	is_long(fcntl(fd, F_GETFL) & (O_NONBLOCK | O_APPEND), O_NONBLOCK,
+		"the rest it does");
 	fd2 = must(dup(fd));
 	is_long(fcntl(fd2, F_SETFL, 0), 0, "F_SETFL by a copy");
 	is_long(fcntl(fd, F_GETFL) & O_NONBLOCK, 0, "status flags are shared");
@@ -160,7 +163,8 @@ static void t_close_range(void)
 	for (int i = 20; i < 30; i++)
 		must(dup2(must(open(i % 2 ? "f" : "/dev/null", O_RDONLY)), i));
 	is_long(syscall(SYS_close_range, 22, 25, 0), 0, "close_range");
-	ok(t_is_open(21) && !t_is_open(22) && !t_is_open(25) && t_is_open(26), "its range");
+	ok(t_is_open(21) && !t_is_open(22) && !t_is_open(25) && t_is_open(26),
+	   "its range");
 	is_long(syscall(SYS_close_range, 26, 27, 4), 0, "close_range CLOEXEC");
 	is_long(fcntl(26, F_GETFD), FD_CLOEXEC, "a device");
 	is_long(fcntl(27, F_GETFD), FD_CLOEXEC, "a file");
@@ -170,6 +174,11 @@ static void t_close_range(void)
 }
 
 T_SECTIONS = {
-	{ "dup", t_dup }, { "dup2", t_dup2 }, { "fcntl", t_fcntl },
-	{ "lowest", t_lowest }, { "many", t_many }, { "closerange", t_close_range }, T_END,
+	{ "dup", t_dup },
+	{ "dup2", t_dup2 },
+	{ "fcntl", t_fcntl },
+	{ "lowest", t_lowest },
+	{ "many", t_many },
+	{ "closerange", t_close_range },
+	T_END,
 };

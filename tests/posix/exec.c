@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* exec: what passes through, what does not, its mistakes, scripts, programs stored here. */
+/* exec: what passes through and what does not, mistakes, scripts, programs stored here. */
 #include "t.h"
 
 extern char **environ;
 
 /* Runs argv with an environment; its output as text (static), its status in *status. */
-static const char *run(const char *path, char *const argv[], char *const env[], int *status)
+static const char *run(const char *path, char *const argv[], char *const env[],
+		       int *status)
 {
 	static char buf[8192];
 	size_t len = 0;
@@ -43,13 +44,15 @@ static int s_show(int argc, char **argv)
 
 static void t_args(void)
 {
-	char *argv[] = { t_self, (char *)"--sub", (char *)"show", (char *)"a b", (char *)"",
-			 (char *)"c\nd", NULL };
+	char *argv[] = { t_self,	(char *)"--sub", (char *)"show",
+			 (char *)"a b", (char *)"",	 (char *)"c\nd",
+			 NULL };
 	char *env[] = { (char *)"X=1", (char *)"Y=", (char *)"odd", NULL };
 	char *none[] = { NULL };
 	int status;
 
-	is_str(run(t_self, argv, env, &status), "[a b][][c\nd]{X=1}{Y=}{odd}", "argv and env");
+	is_str(run(t_self, argv, env, &status), "[a b][][c\nd]{X=1}{Y=}{odd}",
+	       "argv and env");
 	is_long(status, 3, "the status");
 	is_str(run(t_self, argv, none, &status), "[a b][][c\nd]", "an empty environment");
 }
@@ -154,8 +157,8 @@ static void t_state(void)
 			execv(t_self, argv);
 			_exit(99);
 		}
-		is_long(t_end(pid), 0, "umask, mask, dispositions, pending, alarm pass: run %d",
-			how);
+		is_long(t_end(pid), 0,
+			"umask, mask, dispositions, pending, alarm pass: run %d", how);
 	}
 }
 
@@ -228,7 +231,8 @@ static void t_scripts(void)
 	script("env", "#!/usr/bin/env sh\necho \"env $1\"\n");
 	is_str(run("./env", argv, env, &status), "env one two\n", "env");
 	script("noeol", "#!/bin/echo");
-	is_str(run("./noeol", argv, env, &status), "./noeol one two three\n", "no newline");
+	is_str(run("./noeol", argv, env, &status), "./noeol one two three\n",
+	       "no newline");
 	script("interp", "#!/bin/sh\necho \"interp $1 $2\"\n");
 	script("nested", "#!./interp\n");
 	is_str(run("./nested", argv, env, &status), "interp ./nested one two\n",
@@ -258,8 +262,8 @@ static int copy(const char *from, const char *to)
 
 static void t_stored(void)
 {
-	char *argv[] = { (char *)"prog", (char *)"--sub", (char *)"show", (char *)"stored",
-			 NULL };
+	char *argv[] = { (char *)"prog", (char *)"--sub", (char *)"show",
+			 (char *)"stored", NULL };
 	char *env[] = { NULL };
 	int status, fd;
 	pid_t pid;
@@ -267,7 +271,8 @@ static void t_stored(void)
 	must(mkdir("bin", 0755));
 	is_long(copy(t_self, "bin/prog"), 0, "a program is copied here");
 	is_str(run("bin/prog", argv, env, &status), "[stored]", "and runs");
-	is_str(run("./bin/../bin/prog", argv, env, &status), "[stored]", "by another path");
+	is_str(run("./bin/../bin/prog", argv, env, &status), "[stored]",
+	       "by another path");
 	must(symlink("bin/prog", "l"));
 	is_str(run("./l", argv, env, &status), "[stored]", "by a symlink");
 	fd = must(open("bin/prog", O_RDONLY));
@@ -372,11 +377,13 @@ static void t_again(void)
 	is_long(t_end(pid), 0, "20 execs in a row keep the pid");
 }
 
-T_SUBS = { { "show", s_show }, { "state", s_state }, { "fds", s_fds }, { "exe", s_exe },
-	   { "again", s_again }, T_END };
+T_SUBS = { { "show", s_show }, { "state", s_state }, { "fds", s_fds },
+	   { "exe", s_exe },   { "again", s_again }, T_END };
 
 T_SECTIONS = {
-	{ "args", t_args }, { "errors", t_errors }, { "state", t_state }, { "fds", t_fds },
-	{ "failed", t_failed }, { "scripts", t_scripts }, { "stored", t_stored },
-	{ "proc", t_proc }, { "again", t_again }, T_END,
+	{ "args", t_args },	{ "errors", t_errors },
+	{ "state", t_state },	{ "fds", t_fds },
+	{ "failed", t_failed }, { "scripts", t_scripts },
+	{ "stored", t_stored }, { "proc", t_proc },
+	{ "again", t_again },	T_END,
 };

@@ -33,7 +33,8 @@ static void t_make(void)
 	is_errno(mkfifo("p", 0640), EEXIST, "again");
 	is_errno(mkfifo("none/p", 0640), ENOENT, "in no directory");
 	is_errno(mkfifo("", 0640), ENOENT, "the empty name");
-	is_errno(open("p", O_WRONLY | O_NONBLOCK), ENXIO, "O_WRONLY and O_NONBLOCK, no reader");
+	is_errno(open("p", O_WRONLY | O_NONBLOCK), ENXIO,
+		 "O_WRONLY and O_NONBLOCK, no reader");
 	is_errno(open("p", O_RDONLY | O_DIRECTORY), ENOTDIR, "O_DIRECTORY");
 	is_long(link("p", "q"), 0, "link");
 	is_long(t_nlink("p"), 2, "two links");
@@ -53,7 +54,8 @@ static void t_flow(void)
 		unlink("p");
 		must(mkfifo("p", 0644));
 		pid = must(t_start(how, "write", "p", "from a writer", NULL));
-		fd = is_ok(open("p", O_RDONLY), "open to read waits for a writer, how %d", how);
+		fd = is_ok(open("p", O_RDONLY), "open to read waits for a writer, how %d",
+			   how);
 		size_t len = 0;
 		ssize_t n;
 		memset(buf, 0, sizeof(buf));
@@ -64,7 +66,8 @@ static void t_flow(void)
 		is_long(t_end(pid), 0, "the writer ends, how %d", how);
 		must(close(fd));
 		pid = must(t_start(how, "read", "p", "to a reader", NULL));
-		fd = is_ok(open("p", O_WRONLY), "open to write waits for a reader, how %d", how);
+		fd = is_ok(open("p", O_WRONLY),
+			   "open to write waits for a reader, how %d", how);
 		is_long(write(fd, "to a reader", 11), 11, "write, how %d", how);
 		must(close(fd));
 		is_long(t_end(pid), 0, "the reader has it, how %d", how);
@@ -77,7 +80,8 @@ static void t_nonblock(void)
 	int r, w, rw;
 
 	must(mkfifo("p", 0644));
-	r = is_ok(open("p", O_RDONLY | O_NONBLOCK), "O_RDONLY and O_NONBLOCK does not wait");
+	r = is_ok(open("p", O_RDONLY | O_NONBLOCK),
+		  "O_RDONLY and O_NONBLOCK does not wait");
 	is_long(read(r, &c, 1), 0, "no writer yet: the end");
 	w = is_ok(open("p", O_WRONLY | O_NONBLOCK), "now a writer");
 	is_errno(read(r, &c, 1), EAGAIN, "no data: EAGAIN");
@@ -110,7 +114,8 @@ static void t_unlinked(void)
 	is_long(write(rw, "u", 1), 1, "an unlinked FIFO is written");
 	is_long(read(r, &c, 1), 1, "and read");
 	must(mkfifo("p", 0644));
-	is_errno(open("p", O_WRONLY | O_NONBLOCK), ENXIO, "a new one of that name is another");
+	is_errno(open("p", O_WRONLY | O_NONBLOCK), ENXIO,
+		 "a new one of that name is another");
 }
 
 static void t_interrupted(void)
@@ -128,6 +133,10 @@ static void t_interrupted(void)
 T_SUBS = { { "write", s_write }, { "read", s_read }, T_END };
 
 T_SECTIONS = {
-	{ "make", t_make }, { "flow", t_flow }, { "nonblock", t_nonblock },
-	{ "unlinked", t_unlinked }, { "interrupted", t_interrupted }, T_END,
+	{ "make", t_make },
+	{ "flow", t_flow },
+	{ "nonblock", t_nonblock },
+	{ "unlinked", t_unlinked },
+	{ "interrupted", t_interrupted },
+	T_END,
 };

@@ -31,7 +31,8 @@ static int file(const char *name, size_t len)
 
 static int same(int fd, off_t off, size_t from, size_t len)
 {
-	return pread(fd, back, len, off) == (ssize_t)len && !memcmp(back, text + from, len);
+	return pread(fd, back, len, off) == (ssize_t)len &&
+	       !memcmp(back, text + from, len);
 }
 
 static void t_statfs(void)
@@ -71,7 +72,8 @@ static void t_sync(void)
 	sync();
 	is_long(posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL), 0, "posix_fadvise");
 	is_long(posix_fadvise(fd, 0, 0, 99), EINVAL, "posix_fadvise with nonsense");
-	is_long(posix_fadvise(p[0], 0, 0, POSIX_FADV_NORMAL), ESPIPE, "posix_fadvise of a pipe");
+	is_long(posix_fadvise(p[0], 0, 0, POSIX_FADV_NORMAL), ESPIPE,
+		"posix_fadvise of a pipe");
 	is_long(readahead(fd, 0, 100), 0, "readahead");
 	is_long(sync_file_range(fd, 0, 100, SYNC_FILE_RANGE_WRITE), 0, "sync_file_range");
 }
@@ -112,7 +114,8 @@ static void t_sendfile(void)
 	is_errno(sendfile(out, p[0], NULL, 10), EINVAL, "from a pipe");
 	is_errno(sendfile(99, in, NULL, 10), EBADF, "to no descriptor");
 	is_errno(sendfile(out, 99, NULL, 10), EBADF, "from no descriptor");
-	is_errno(sendfile(must(open("f", O_RDONLY)), in, NULL, 10), EBADF, "to a read-only one");
+	is_errno(sendfile(must(open("f", O_RDONLY)), in, NULL, 10), EBADF,
+		 "to a read-only one");
 }
 
 static void t_copy(void)
@@ -135,7 +138,8 @@ static void t_copy(void)
 	is_long(copy_file_range(in, &a, out, &b, 50000, 0), 50000, "beyond the end");
 	is_long(t_size("g"), 110000, "grows the file");
 	a = b = 0;
-	is_errno(copy_file_range(in, &a, in, &(off_t){ 10 }, 100, 0), EINVAL, "overlapping");
+	is_errno(copy_file_range(in, &a, in, &(off_t){ 10 }, 100, 0), EINVAL,
+		 "overlapping");
 	is_errno(copy_file_range(in, &a, out, &b, 10, 1), EINVAL, "a flag");
 	is_errno(copy_file_range(in, &a, 99, &b, 10, 0), EBADF, "to no descriptor");
 	is_errno(copy_file_range(in, &a, must(open("g", O_RDONLY)), &b, 10, 0), EBADF,
@@ -144,8 +148,8 @@ static void t_copy(void)
 		 EBADF, "to an appending one");
 	n = copy_file_range(in, &a, far, &b, 1000, 0);
 	ok(n == 1000 || (n == -1 && errno == EXDEV), "to a file outside: done, or EXDEV");
-	is_errno(copy_file_range(must(open(".", O_RDONLY)), NULL, out, NULL, 10, 0), EISDIR,
-		 "from a directory");
+	is_errno(copy_file_range(must(open(".", O_RDONLY)), NULL, out, NULL, 10, 0),
+		 EISDIR, "from a directory");
 }
 
 static void t_splice(void)
@@ -173,10 +177,11 @@ static void t_splice(void)
 	struct iovec iov = { text, 500 };
 	is_long(vmsplice(p[1], &iov, 1, 0), 500, "vmsplice");
 	is_long(read(p[0], back, 1000), 500, "read what was given");
-	is_errno(splice(p[0], NULL, out, NULL, 10, SPLICE_F_NONBLOCK), EAGAIN, "NONBLOCK");
+	is_errno(splice(p[0], NULL, out, NULL, 10, SPLICE_F_NONBLOCK), EAGAIN,
+		 "NONBLOCK");
 }
 
 T_SECTIONS = {
-	{ "statfs", t_statfs }, { "sync", t_sync }, { "sendfile", t_sendfile },
-	{ "copy", t_copy }, { "splice", t_splice }, T_END,
+	{ "statfs", t_statfs }, { "sync", t_sync },	{ "sendfile", t_sendfile },
+	{ "copy", t_copy },	{ "splice", t_splice }, T_END,
 };

@@ -62,8 +62,10 @@ static void t_pids(void)
 	}
 	pid = fork();
 	if (pid == 0) {
-		char *argv[] = { t_self, (char *)"--sub", (char *)"ids", t_num(getpid()),
-				 t_num(getppid()), t_num(getpgrp()), t_num(getsid(0)), NULL };
+		char *argv[] = { t_self,	   (char *)"--sub",
+				 (char *)"ids",	   t_num(getpid()),
+				 t_num(getppid()), t_num(getpgrp()),
+				 t_num(getsid(0)), NULL };
 
 		execv(t_self, argv);
 		_exit(9);
@@ -112,7 +114,8 @@ static void t_kill(void)
 	is_long(got, SIGUSR2, "comes at once");
 	is_long(got_pid, getpid(), "from oneself");
 	got = 0;
-	pid_t pid = must(t_start(T_EXEC, "signal", t_num(getpid()), t_num(SIGUSR2), NULL));
+	pid_t pid =
+		must(t_start(T_EXEC, "signal", t_num(getpid()), t_num(SIGUSR2), NULL));
 	is_long(t_end(pid), 0, "a child signals its parent");
 	is_long(got, SIGUSR2, "it comes");
 	is_long(got_pid, pid, "from the child's pid");
@@ -149,13 +152,13 @@ static void t_group(void)
 	is_long(t_end(t_start(T_FORK, "group", NULL)), 3, "kill(0): all of the group");
 	is_long(t_end(t_start(T_EXEC, "group", NULL)), 3, "kill(0) after an exec");
 	must(pipe(p));
+	t_pgid = 0;
 	for (int i = 0; i < 3; i++) {
 		pid[i] = must(t_start(T_EXEC, "wait", t_num(p[1]), NULL));
-		setpgid(pid[i], pid[0]);
+		must(read(p[0], &c, 1));
+		t_pgid = pid[0];
 	}
 	lead = pid[0];
-	for (int i = 0; i < 3; i++)
-		must(read(p[0], &c, 1));
 	is_long(getpgid(pid[2]), lead, "getpgid of another");
 	is_long(kill(-lead, SIGUSR1), 0, "kill of a group");
 	for (int i = 0; i < 3; i++)
@@ -185,7 +188,8 @@ static void t_mask(void)
 	must(sigprocmask(SIG_SETMASK, &old, NULL));
 	is_long(got, SIGUSR1, "it comes when unblocked");
 	must(sigprocmask(SIG_BLOCK, &set, NULL));
-	pid_t pid = must(t_start(T_EXEC, "signal", t_num(getpid()), t_num(SIGUSR1), NULL));
+	pid_t pid =
+		must(t_start(T_EXEC, "signal", t_num(getpid()), t_num(SIGUSR1), NULL));
 	is_long(sigtimedwait(&set, &si, &ts), SIGUSR1, "sigtimedwait");
 	is_long(si.si_pid, pid, "from the child");
 	t_end(pid);
@@ -260,10 +264,17 @@ static void t_orphan(void)
 	}
 }
 
-T_SUBS = { { "ids", s_ids }, { "pid", s_pid }, { "wait", s_wait }, { "signal", s_signal },
-	   { "group", s_group }, { "parent", s_parent }, { "orphan", s_orphan }, T_END };
+T_SUBS = { { "ids", s_ids },	   { "pid", s_pid },
+	   { "wait", s_wait },	   { "signal", s_signal },
+	   { "group", s_group },   { "parent", s_parent },
+	   { "orphan", s_orphan }, T_END };
 
 T_SECTIONS = {
-	{ "pids", t_pids }, { "kill", t_kill }, { "group", t_group }, { "mask", t_mask },
-	{ "perm", t_perm }, { "orphan", t_orphan }, T_END,
+	{ "pids", t_pids },
+	{ "kill", t_kill },
+	{ "group", t_group },
+	{ "mask", t_mask },
+	{ "perm", t_perm },
+	{ "orphan", t_orphan },
+	T_END,
 };

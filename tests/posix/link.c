@@ -31,7 +31,8 @@ static void t_link(void)
 	is_long(link("s", "t"), 0, "a symlink itself");
 	ok(t_same("s", "t"), "is linked, not its target");
 	is_long(t_nlink("s"), 2, "a symlink's link count");
-	is_long(linkat(AT_FDCWD, "s", AT_FDCWD, "u", AT_SYMLINK_FOLLOW), 0, "AT_SYMLINK_FOLLOW");
+	is_long(linkat(AT_FDCWD, "s", AT_FDCWD, "u", AT_SYMLINK_FOLLOW), 0,
+		"AT_SYMLINK_FOLLOW");
 	ok(t_same("u", "g"), "links the target");
 	is_errno(linkat(AT_FDCWD, "g", AT_FDCWD, "v", 0x8000), EINVAL, "a bad flag");
 	fd = must(open("d", O_RDONLY));
@@ -139,6 +140,9 @@ static void t_walk(void)
 }
 
 T_SECTIONS = {
-	{ "link", t_link }, { "many", t_many }, { "symlink", t_symlink },
-	{ "walk", t_walk }, T_END,
+	{ "link", t_link },
+	{ "many", t_many },
+	{ "symlink", t_symlink },
+	{ "walk", t_walk },
+	T_END,
 };

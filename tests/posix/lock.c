@@ -6,7 +6,9 @@
 
 static int setlk(int fd, int cmd, int type, off_t start, off_t len)
 {
-	struct flock fl = { .l_type = (short)type, .l_whence = SEEK_SET, .l_start = start,
+	struct flock fl = { .l_type = (short)type,
+			    .l_whence = SEEK_SET,
+			    .l_start = start,
 			    .l_len = len };
 
 	return fcntl(fd, cmd, &fl);
@@ -15,7 +17,9 @@ static int setlk(int fd, int cmd, int type, off_t start, off_t len)
 /* The type of the lock that stands in the way, and its range in *fl. */
 static int getlk(int fd, int type, off_t start, off_t len, struct flock *fl)
 {
-	*fl = (struct flock){ .l_type = (short)type, .l_whence = SEEK_SET, .l_start = start,
+	*fl = (struct flock){ .l_type = (short)type,
+			      .l_whence = SEEK_SET,
+			      .l_start = start,
 			      .l_len = len };
 	return fcntl(fd, F_GETLK, fl) ? -1 : fl->l_type;
 }
@@ -102,7 +106,8 @@ static void t_posix(void)
 	must(pipe(p));
 	pid = fork();
 	if (pid == 0) {
-		is_long(getlk(fd, F_WRLCK, 0, 0, &fl), F_WRLCK, "a child has not its parent's");
+		is_long(getlk(fd, F_WRLCK, 0, 0, &fl), F_WRLCK,
+			"a child has not its parent's");
 		is_long(fl.l_pid, getppid(), "F_GETLK names the parent");
 		is_long(fl.l_start, 0, "the start");
 		is_long(fl.l_len, 2, "the length");
@@ -118,7 +123,8 @@ static void t_posix(void)
 	if (pid == 0) {
 		is_long(setlk(fd, F_SETLK, F_RDLCK, 0, 0), 0, "two may read");
 		is_errno(setlk(fd, F_SETLK, F_WRLCK, 3, 1), EAGAIN, "none may write");
-		is_long(setlk(fd, F_SETLK, F_RDLCK, 1L << 40, 10), 0, "far beyond the end");
+		is_long(setlk(fd, F_SETLK, F_RDLCK, 1L << 40, 10), 0,
+			"far beyond the end");
 		_exit(0);
 	}
 	is_long(t_end(pid), 0, "the second child ends");
@@ -142,8 +148,8 @@ static int s_hold(int argc, char **argv)
 {
 	int fd = open("f", O_RDWR);
 
-	if (fd < 0 || (argv[0][0] == 'f' ? flock(fd, LOCK_EX) :
-					   setlk(fd, F_SETLK, F_WRLCK, 0, 0)))
+	if (fd < 0 ||
+	    (argv[0][0] == 'f' ? flock(fd, LOCK_EX) : setlk(fd, F_SETLK, F_WRLCK, 0, 0)))
 		return 1;
 	if (write(atoi(argv[1]), "x", 1) != 1)
 		return 2;
@@ -164,10 +170,12 @@ static void t_killed(void)
 		must(pipe(p));
 		pid = must(t_start(T_EXEC, "hold", kinds[i], t_num(p[1]), NULL));
 		must(read(p[0], &c, 1));
-		is_long(refused(kinds[i], "f", 0, 0), 1, "another holds it, kind %s", kinds[i]);
+		is_long(refused(kinds[i], "f", 0, 0), 1, "another holds it, kind %s",
+			kinds[i]);
 		must(kill(pid, SIGKILL));
 		is_long(t_end(pid), 1000 + SIGKILL, "it is killed, kind %s", kinds[i]);
-		is_long(refused(kinds[i], "f", 0, 0), 0, "the lock is free, kind %s", kinds[i]);
+		is_long(refused(kinds[i], "f", 0, 0), 0, "the lock is free, kind %s",
+			kinds[i]);
 	}
 }
 
@@ -183,7 +191,8 @@ static void t_ofd(void)
 	is_long(refused("o", "f", 0, 0), 1, "another process too");
 	is_long(refused("p", "f", 0, 0), 1, "a POSIX lock too");
 	must(close(must(open("f", O_RDONLY))));
-	is_errno(setlk(fd2, F_OFD_SETLK, F_RDLCK, 0, 0), EAGAIN, "another close frees nothing");
+	is_errno(setlk(fd2, F_OFD_SETLK, F_RDLCK, 0, 0), EAGAIN,
+		 "another close frees nothing");
 	must(close(fd));
 	is_long(setlk(fd2, F_OFD_SETLK, F_WRLCK, 0, 0), 0, "its own close does");
 }
@@ -254,10 +263,15 @@ static void t_count(void)
 	}
 }
 
-T_SUBS = { { "try", s_try }, { "flock", s_flock }, { "hold", s_hold }, { "exec", s_exec },
-	   { "count", s_count }, T_END };
+T_SUBS = { { "try", s_try },   { "flock", s_flock }, { "hold", s_hold },
+	   { "exec", s_exec }, { "count", s_count }, T_END };
 
 T_SECTIONS = {
-	{ "flock", t_flock }, { "posix", t_posix }, { "killed", t_killed },
-	{ "ofd", t_ofd }, { "exec", t_exec }, { "count", t_count }, T_END,
+	{ "flock", t_flock },
+	{ "posix", t_posix },
+	{ "killed", t_killed },
+	{ "ofd", t_ofd },
+	{ "exec", t_exec },
+	{ "count", t_count },
+	T_END,
 };

@@ -28,13 +28,15 @@ static void t_shared(void)
 	must(pwrite(fd, "WRITTEN", 7, PG + 10));
 	ok(memcmp(p + PG + 10, "WRITTEN", 7) == 0, "the mapping sees what was written");
 	q = map(PG, PROT_READ, MAP_SHARED, fd, PG);
-	ok(q != MAP_FAILED && memcmp(q + 10, "WRITTEN", 7) == 0, "a mapping at an offset");
+	ok(q != MAP_FAILED && memcmp(q + 10, "WRITTEN", 7) == 0,
+	   "a mapping at an offset");
 	p[PG + 20] = '!';
 	ok(q[20] == '!', "two mappings are one memory");
 	must(close(fd));
 	p[0] = 'H';
 	is_long(munmap(p, 3 * PG), 0, "munmap");
-	is_str(t_get("f"), "Hello", "stored after the descriptor was closed, before munmap");
+	is_str(t_get("f"), "Hello",
+	       "stored after the descriptor was closed, before munmap");
 	ok(memcmp(q + 10, "WRITTEN", 7) == 0, "the other mapping stays");
 }
 
@@ -69,7 +71,8 @@ static void t_errors(void)
 	wo = must(open("f", O_WRONLY));
 	is_errno(map(PG, PROT_READ | PROT_WRITE, MAP_SHARED, ro, 0), EACCES,
 		 "shared and writable of a read-only descriptor");
-	is_errno(map(PG, PROT_READ, MAP_SHARED, wo, 0), EACCES, "a write-only descriptor");
+	is_errno(map(PG, PROT_READ, MAP_SHARED, wo, 0), EACCES,
+		 "a write-only descriptor");
 	is_errno(map(0, PROT_READ, MAP_SHARED, fd, 0), EINVAL, "no length");
 	is_errno(map(PG, PROT_READ, MAP_SHARED, fd, 100), EINVAL, "an odd offset");
 	is_errno(map(PG, PROT_READ, 0, fd, 0), EINVAL, "neither shared nor private");
@@ -103,7 +106,8 @@ static void t_fork(void)
 static int s_map(int argc, char **argv)
 {
 	int fd = open(argv[0], O_RDWR);
-	char *p = fd < 0 ? MAP_FAILED : map(PG, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	char *p =
+		fd < 0 ? MAP_FAILED : map(PG, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
 	if (p == MAP_FAILED || memcmp(p, "from parent", 11))
 		return 1;
@@ -201,7 +205,8 @@ static void t_large(void)
 		p[i] = (unsigned)i ^ 0x5a5a5a5a;
 	must(msync(p, len, MS_SYNC));
 	for (size_t i = 0; i < len / 4; i += 1024)
-		good &= pread(fd, &v, 4, (off_t)i * 4) == 4 && v == ((unsigned)i ^ 0x5a5a5a5a);
+		good &= pread(fd, &v, 4, (off_t)i * 4) == 4 &&
+			v == ((unsigned)i ^ 0x5a5a5a5a);
 	ok(good, "8 MiB by a mapping, read back");
 	for (size_t i = 0; i < len / 4; i += 4096) {
 		v = (unsigned)i * 3;
@@ -217,7 +222,13 @@ static void t_large(void)
 T_SUBS = { { "map", s_map }, T_END };
 
 T_SECTIONS = {
-	{ "shared", t_shared }, { "private", t_private }, { "errors", t_errors },
-	{ "fork", t_fork }, { "other", t_other }, { "unlinked", t_unlinked },
-	{ "endoffile", t_end_of_file }, { "large", t_large }, T_END,
+	{ "shared", t_shared },
+	{ "private", t_private },
+	{ "errors", t_errors },
+	{ "fork", t_fork },
+	{ "other", t_other },
+	{ "unlinked", t_unlinked },
+	{ "endoffile", t_end_of_file },
+	{ "large", t_large },
+	T_END,
 };

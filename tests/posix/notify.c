@@ -23,13 +23,16 @@ static const char *events(void)
 			size_t len = strlen(out);
 
 			snprintf(out + len, sizeof(out) - len, "%s%s%s%s%s%s%s%s%s%s:%s ",
-				 m & IN_CREATE ? "create" : "", m & IN_DELETE ? "delete" : "",
-				 m & IN_MODIFY ? "modify" : "", m & IN_ATTRIB ? "attrib" : "",
-				 m & IN_MOVED_FROM ? "from" : "", m & IN_MOVED_TO ? "to" : "",
+				 m & IN_CREATE ? "create" : "",
+				 m & IN_DELETE ? "delete" : "",
+				 m & IN_MODIFY ? "modify" : "",
+				 m & IN_ATTRIB ? "attrib" : "",
+				 m & IN_MOVED_FROM ? "from" : "",
+				 m & IN_MOVED_TO ? "to" : "",
 				 m & IN_CLOSE_WRITE ? "close" : "",
 				 m & IN_DELETE_SELF ? "gone" : "",
-				 m & IN_IGNORED ? "ignored" : "", m & IN_ISDIR ? "+dir" : "",
-				 e->len ? e->name : "");
+				 m & IN_IGNORED ? "ignored" : "",
+				 m & IN_ISDIR ? "+dir" : "", e->len ? e->name : "");
 			p += sizeof(*e) + e->len;
 		}
 	}

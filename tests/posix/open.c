@@ -25,7 +25,8 @@ static void t_create(void)
 		 "O_EXCL does not follow a dangling symlink");
 	is_ok(open("dangling", O_RDWR | O_CREAT, 0600), "O_CREAT follows one");
 	is_long(t_mode("nowhere"), 0600, "and creates its target");
-	is_ok(open("ro", O_RDWR | O_CREAT, 0400), "a read-only new file, opened for writing");
+	is_ok(open("ro", O_RDWR | O_CREAT, 0400),
+	      "a read-only new file, opened for writing");
 	is_long(t_mode("ro"), 0400, "has its mode nevertheless");
 	is_ok(open("zero", O_RDWR | O_CREAT, 0), "a new file of mode 0");
 	is_long(t_mode("zero"), 0, "has mode 0");
@@ -160,14 +161,18 @@ static void t_symlinks(void)
 	must(symlink("none", "dang"));
 	is_ok(open("lf", O_RDONLY), "a symlink to a file");
 	is_errno(open("lf", O_RDONLY | O_NOFOLLOW), ELOOP, "O_NOFOLLOW on it");
-	is_errno(open("ld", O_RDONLY | O_NOFOLLOW), ELOOP, "O_NOFOLLOW on one to a directory");
+	is_errno(open("ld", O_RDONLY | O_NOFOLLOW), ELOOP,
+		 "O_NOFOLLOW on one to a directory");
 	is_errno(open("ld", O_RDONLY | O_NOFOLLOW | O_DIRECTORY), ENOTDIR,
 		 "O_NOFOLLOW and O_DIRECTORY");
 	is_ok(open("ld", O_RDONLY | O_DIRECTORY), "O_DIRECTORY follows");
 	is_ok(open("ld/", O_RDONLY | O_NOFOLLOW), "O_NOFOLLOW with a slash follows");
 	is_errno(open("lf/", O_RDONLY), ENOTDIR, "a symlink to a file with a slash");
 	fd = is_ok(open("lf", O_PATH | O_NOFOLLOW), "O_PATH and O_NOFOLLOW");
-	ok(fd >= 0 && ({ struct stat st; fstat(fd, &st) == 0 && S_ISLNK(st.st_mode); }),
+	ok(fd >= 0 && ({
+		   struct stat st;
+		   fstat(fd, &st) == 0 && S_ISLNK(st.st_mode);
+	   }),
 	   "is the symlink itself");
 	is_errno(open("self", O_RDONLY), ELOOP, "a symlink to itself");
 	is_errno(open("a", O_RDONLY), ELOOP, "a ring of two");
@@ -215,7 +220,8 @@ static void t_names(void)
 	is_errno(mkdir(name, 0755), ENAMETOOLONG, "as a directory");
 	is_errno(symlink("x", name), ENAMETOOLONG, "as a symlink");
 	is_errno(unlink(name), ENAMETOOLONG, "removed");
-	is_errno(rename("x", name), ENOENT, "a rename's new name: the old one comes first");
+	is_errno(rename("x", name), ENOENT,
+		 "a rename's new name: the old one comes first");
 	must(t_put("f", "text"));
 	is_errno(rename("f", name), ENAMETOOLONG, "renamed to");
 	is_errno(link("f", name), ENAMETOOLONG, "linked to");
@@ -228,7 +234,8 @@ static void t_names(void)
 	strcpy(path + len, "f");
 	for (char *p = path; strlen(p) > PATH_MAX - 1;)
 		memmove(p, p + 2, strlen(p) - 1);
-	ok(strlen(path) <= PATH_MAX - 1, "a path of %s bytes", "PATH_MAX - 1 or one less");
+	ok(strlen(path) <= PATH_MAX - 1, "a path of %s bytes",
+	   "PATH_MAX - 1 or one less");
 	is_str(t_get(path), "text", "is good");
 	memmove(path + 4, path, strlen(path) + 1);
 	memcpy(path, "././", 4);
@@ -333,7 +340,8 @@ static void t_perm(void)
 	is_long(t_end(pid), 0, "the unprivileged child ends");
 	if (geteuid() == 0) {
 		is_ok(open("none", O_RDWR), "root opens mode 0");
-		is_ok(open("nowrite/root", O_WRONLY | O_CREAT, 0644), "root creates in 0555");
+		is_ok(open("nowrite/root", O_WRONLY | O_CREAT, 0644),
+		      "root creates in 0555");
 		is_ok(open("noexec/f", O_RDONLY), "root goes through 0666");
 	}
 	chmod("noexec", 0755);
@@ -342,9 +350,9 @@ static void t_perm(void)
 }
 
 T_SECTIONS = {
-	{ "create", t_create },	   { "trunc", t_trunc },
-	{ "modes", t_modes },	   { "dirs", t_dirs },
+	{ "create", t_create },	    { "trunc", t_trunc },
+	{ "modes", t_modes },	    { "dirs", t_dirs },
 	{ "symlinks", t_symlinks }, { "names", t_names },
-	{ "fault", t_fault },	   { "flags", t_openat2_flags },
-	{ "perm", t_perm },	   T_END,
+	{ "fault", t_fault },	    { "flags", t_openat2_flags },
+	{ "perm", t_perm },	    T_END,
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Files and directories that live on after their last name is gone (thesis, figure 3-3). */
+/* Files that live on after their last name is gone (thesis, figure 3-3). */
 #include "t.h"
 
 static char block[65536];
@@ -29,7 +29,8 @@ static void t_open(void)
 	is_str(t_get("f"), "another", "with its own text");
 	char path[64];
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	is_errno(link(path, "g"), EXDEV, "it cannot be linked by /proc without AT_SYMLINK_FOLLOW");
+	is_errno(link(path, "g"), EXDEV,
+		 "it cannot be linked by /proc without AT_SYMLINK_FOLLOW");
 	int fd2 = is_ok(open(path, O_RDONLY), "opened again by /proc/self/fd");
 	is_long(read(fd2, buf, 20), 4, "read by that");
 }
@@ -100,7 +101,8 @@ static void t_other(void)
 		must(unlink("f"));
 		must(t_put("f", "yet another"));
 		must(write(down[1], "x", 1));
-		is_long(t_end(pid), 0, "another still reads what we removed, how %d", how);
+		is_long(t_end(pid), 0, "another still reads what we removed, how %d",
+			how);
 		must(close(up[0]));
 		must(close(up[1]));
 		must(close(down[0]));
@@ -155,7 +157,8 @@ static void t_tmpfile(void)
 		n++;
 	is_long(n, 2, "it has no name");
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	is_long(linkat(AT_FDCWD, path, AT_FDCWD, "named", AT_SYMLINK_FOLLOW), 0, "linkat");
+	is_long(linkat(AT_FDCWD, path, AT_FDCWD, "named", AT_SYMLINK_FOLLOW), 0,
+		"linkat");
 	is_str(t_get("named"), "text", "gives it one");
 	is_long(t_nlink("named"), 1, "one link");
 	fd = is_ok(open(".", O_TMPFILE | O_RDWR | O_EXCL, 0600), "O_TMPFILE with O_EXCL");
@@ -170,6 +173,6 @@ static void t_tmpfile(void)
 T_SUBS = { { "remove", s_remove }, { "hold", s_hold }, { "use", s_use }, T_END };
 
 T_SECTIONS = {
-	{ "open", t_open }, { "blocks", t_blocks }, { "other", t_other },
+	{ "open", t_open },	      { "blocks", t_blocks },	{ "other", t_other },
 	{ "inherited", t_inherited }, { "tmpfile", t_tmpfile }, T_END,
 };

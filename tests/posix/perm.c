@@ -155,8 +155,10 @@ static void t_access(void)
 		is_long(access("x", X_OK), 0, "another: X_OK of 0711");
 		is_errno(access("x", R_OK), EACCES, "another: R_OK of 0711");
 		is_errno(access("d/f", F_OK), EACCES, "another: below 0700");
-		is_errno(stat("d/f", &(struct stat){}), EACCES, "another: stat below 0700");
-		is_errno(readlink("d/f", (char[9]){}, 9), EACCES, "another: readlink there");
+		is_errno(stat("d/f", &(struct stat){}), EACCES,
+			 "another: stat below 0700");
+		is_errno(readlink("d/f", (char[9]){}, 9), EACCES,
+			 "another: readlink there");
 		is_errno(chdir("d"), EACCES, "another: chdir to 0700");
 		_exit(0);
 	}
@@ -235,6 +237,11 @@ static void t_other(void)
 T_SUBS = { { "try", s_try }, T_END };
 
 T_SECTIONS = {
-	{ "chmod", t_chmod }, { "owner", t_owner }, { "umask", t_umask },
-	{ "access", t_access }, { "groups", t_groups }, { "other", t_other }, T_END,
+	{ "chmod", t_chmod },
+	{ "owner", t_owner },
+	{ "umask", t_umask },
+	{ "access", t_access },
+	{ "groups", t_groups },
+	{ "other", t_other },
+	T_END,
 };

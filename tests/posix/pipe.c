@@ -83,7 +83,8 @@ static void t_nonblock(void)
 	is_long(write(p[1], big, 100000), 65536, "a large write is partial");
 	is_errno(write(p[1], big, 100), EAGAIN, "then it is full");
 	must(read(p[0], big, 50));
-	is_errno(write(p[1], big, 4096), EAGAIN, "a write up to PIPE_BUF is all or nothing");
+	is_errno(write(p[1], big, 4096), EAGAIN,
+		 "a write up to PIPE_BUF is all or nothing");
 	while (read(p[0], big, sizeof(big)) > 0)
 		;
 	must(close(p[1]));
@@ -135,8 +136,9 @@ static void atomic(int how)
 
 	must(pipe(p));
 	for (int i = 0; i < 3; i++)
-		pid[i] = (pid_t)must(t_start(how, "writer", t_num(p[1]),
-					     (char[]){ (char)('a' + i), 0 }, "400", NULL));
+		pid[i] =
+			(pid_t)must(t_start(how, "writer", t_num(p[1]),
+					    (char[]){ (char)('a' + i), 0 }, "400", NULL));
 	must(close(p[1]));
 	for (;;) {
 		for (got = 0; got < 100; got += (size_t)n) {
@@ -286,7 +288,8 @@ static void t_killed(void)
 		must(close(p[1]));
 		t_sleep_ms(20);
 		must(kill(pid, SIGKILL));
-		is_long(read(p[0], &c, 1), 0, "the end when the writer is killed, how %d", how);
+		is_long(read(p[0], &c, 1), 0, "the end when the writer is killed, how %d",
+			how);
 		is_long(t_end(pid), 1000 + SIGKILL, "it was killed, how %d", how);
 		must(close(p[0]));
 		must(pipe(p));
@@ -373,12 +376,22 @@ static void t_reopen(void)
 	is_str(buf, "def", "the second text");
 }
 
-T_SUBS = { { "writer", s_writer }, { "echo", s_echo }, { "hold", s_hold },
-	   { "sleep", s_sleep }, T_END };
+T_SUBS = { { "writer", s_writer },
+	   { "echo", s_echo },
+	   { "hold", s_hold },
+	   { "sleep", s_sleep },
+	   T_END };
 
 T_SECTIONS = {
-	{ "basic", t_basic }, { "epipe", t_epipe }, { "nonblock", t_nonblock },
-	{ "capacity", t_capacity }, { "atomic", t_atomic }, { "through", t_through },
-	{ "last", t_last }, { "killed", t_killed }, { "eintr", t_eintr },
-	{ "reopen", t_reopen }, T_END,
+	{ "basic", t_basic },
+	{ "epipe", t_epipe },
+	{ "nonblock", t_nonblock },
+	{ "capacity", t_capacity },
+	{ "atomic", t_atomic },
+	{ "through", t_through },
+	{ "last", t_last },
+	{ "killed", t_killed },
+	{ "eintr", t_eintr },
+	{ "reopen", t_reopen },
+	T_END,
 };

@@ -74,12 +74,14 @@ static void t_wake(void)
 		must(pipe(p));
 		must(fcntl(p[0], F_SETFD, FD_CLOEXEC));
 		pid = must(t_start(how, "later", t_num(p[1]), "40", NULL));
-		is_long(poll1(p[0], POLLIN, 10000), POLLIN, "another writes later, how %d", how);
+		is_long(poll1(p[0], POLLIN, 10000), POLLIN,
+			"another writes later, how %d", how);
 		is_long(t_end(pid), 0, "it ends, how %d", how);
 		must(read(p[0], big, 10));
 		pid = must(t_start(how, "exit", NULL));
 		must(close(p[1]));
-		is_long(poll1(p[0], POLLIN, 10000), POLLHUP, "another exits later, how %d", how);
+		is_long(poll1(p[0], POLLIN, 10000), POLLHUP,
+			"another exits later, how %d", how);
 		is_long(t_end(pid), 0, "it ends too, how %d", how);
 		must(close(p[0]));
 	}
@@ -132,7 +134,8 @@ static void t_select(void)
 	FD_SET(null, &w);
 	tv.tv_sec = 5;
 	is_long(select(max + 1, &r, &w, NULL, &tv), 4, "pipe both ways, file and device");
-	ok(FD_ISSET(p[0], &r) && FD_ISSET(p[1], &w) && FD_ISSET(f, &r) && FD_ISSET(null, &w),
+	ok(FD_ISSET(p[0], &r) && FD_ISSET(p[1], &w) && FD_ISSET(f, &r) &&
+		   FD_ISSET(null, &w),
 	   "all four");
 	FD_ZERO(&r);
 	FD_SET(99, &r);
@@ -160,7 +163,8 @@ static void t_epoll(void)
 	ev.data.u64 = 222;
 	is_long(epoll_ctl(ep, EPOLL_CTL_ADD, s[0], &ev), 0, "add a socket");
 	is_errno(epoll_ctl(ep, EPOLL_CTL_ADD, 99, &ev), EBADF, "add no descriptor");
-	is_errno(epoll_ctl(ep, EPOLL_CTL_ADD, must(open("f", O_RDWR | O_CREAT, 0644)), &ev),
+	is_errno(epoll_ctl(ep, EPOLL_CTL_ADD, must(open("f", O_RDWR | O_CREAT, 0644)),
+			   &ev),
 		 EPERM, "add a file");
 	is_long(epoll_wait(ep, out, 4, 10), 0, "none ready");
 	must(write(p[1], "x", 1));
@@ -204,6 +208,6 @@ static void t_epoll(void)
 T_SUBS = { { "later", s_later }, { "exit", s_exit }, T_END };
 
 T_SECTIONS = {
-	{ "poll", t_poll }, { "wake", t_wake }, { "mixed", t_mixed },
+	{ "poll", t_poll },	{ "wake", t_wake },   { "mixed", t_mixed },
 	{ "select", t_select }, { "epoll", t_epoll }, T_END,
 };

@@ -141,7 +141,8 @@ static void t_seek(void)
 	must(mkdir("d", 0755));
 	must(create("d", 0, 150));
 	d = opendir("d");
-	for (pos[0] = telldir(d); n < 199 && (de = readdir(d)) != NULL; pos[++n] = telldir(d))
+	for (pos[0] = telldir(d); n < 199 && (de = readdir(d)) != NULL;
+	     pos[++n] = telldir(d))
 		snprintf(names[n], sizeof(names[n]), "%.31s", de->d_name);
 	is_long(n, 152, "all entries with telldir");
 	for (int i = n - 1; i >= 0; i -= 7) {
@@ -286,15 +287,17 @@ static void t_getdents(void)
 	is_long(lseek(fd, 0, SEEK_SET), 0, "lseek to the start");
 	ok(syscall(SYS_getdents64, fd, buf, sizeof(buf)) > 0, "entries again");
 	must(lseek(fd, 0, SEEK_SET));
-	is_errno(syscall(SYS_getdents64, fd, buf, 10), EINVAL, "a buffer that is too small");
+	is_errno(syscall(SYS_getdents64, fd, buf, 10), EINVAL,
+		 "a buffer that is too small");
 	must(t_put("file", ""));
-	is_errno(syscall(SYS_getdents64, must(open("file", O_RDONLY)), buf, 1024), ENOTDIR,
-		 "of a file");
+	is_errno(syscall(SYS_getdents64, must(open("file", O_RDONLY)), buf, 1024),
+		 ENOTDIR, "of a file");
 	is_errno(syscall(SYS_getdents64, 99, buf, 1024), EBADF, "of no descriptor");
 	must(mkdir("gone", 0755));
 	fd = must(open("gone", O_RDONLY));
 	must(rmdir("gone"));
-	is_errno(syscall(SYS_getdents64, fd, buf, 1024), ENOENT, "of a removed directory");
+	is_errno(syscall(SYS_getdents64, fd, buf, 1024), ENOENT,
+		 "of a removed directory");
 }
 
 static int s_list(int argc, char **argv)
@@ -321,13 +324,14 @@ static void t_shared(void)
 		off += ((struct dirent64 *)(buf + off))->d_reclen;
 	n = t_end(t_start(T_EXEC, "list", t_num(fd), NULL));
 	is_long(n + first, 102, "a child goes on where the parent stopped");
-	is_long(syscall(SYS_getdents64, fd, buf, sizeof(buf)), 0, "the parent is at the end");
+	is_long(syscall(SYS_getdents64, fd, buf, sizeof(buf)), 0,
+		"the parent is at the end");
 }
 
 T_SUBS = { { "churn", s_churn }, { "list", s_list }, T_END };
 
 T_SECTIONS = {
-	{ "basic", t_basic }, { "many", t_many }, { "seek", t_seek },
-	{ "changes", t_changes }, { "other", t_other }, { "rmwhile", t_rmwhile },
+	{ "basic", t_basic },	    { "many", t_many },	    { "seek", t_seek },
+	{ "changes", t_changes },   { "other", t_other },   { "rmwhile", t_rmwhile },
 	{ "getdents", t_getdents }, { "shared", t_shared }, T_END,
 };

@@ -4,15 +4,19 @@
 
 #ifndef RENAME_NOREPLACE
 #define RENAME_NOREPLACE 1
-#define RENAME_EXCHANGE 2
-#define RENAME_WHITEOUT 4
+#define RENAME_EXCHANGE	 2
+#define RENAME_WHITEOUT	 4
 #endif
 
 /* What a name may be. */
 enum { NONE, FILE_, EMPTYDIR, FULLDIR, LINK_, DANGLING, FIFO, KINDS };
 
-static const char *const kinds[] = { "nothing", "a file", "an empty directory",
-				     "a full directory", "a symlink", "a dangling symlink",
+static const char *const kinds[] = { "nothing",
+				     "a file",
+				     "an empty directory",
+				     "a full directory",
+				     "a symlink",
+				     "a dangling symlink",
 				     "a FIFO" };
 
 static void make(const char *name, int kind)
@@ -240,22 +244,26 @@ static void t_flags(void)
 	must(mkdir("d", 0755));
 	must(mkdir("d/sub", 0755));
 	is_errno(renameat2_("f", "g", RENAME_NOREPLACE), EEXIST, "NOREPLACE on a file");
-	is_errno(renameat2_("f", "d", RENAME_NOREPLACE), EEXIST, "NOREPLACE on a directory");
+	is_errno(renameat2_("f", "d", RENAME_NOREPLACE), EEXIST,
+		 "NOREPLACE on a directory");
 	is_errno(renameat2_("f", "f", RENAME_NOREPLACE), EEXIST, "NOREPLACE on itself");
 	is_long(renameat2_("f", "h", RENAME_NOREPLACE), 0, "NOREPLACE to a new name");
 	is_str(t_get("h"), "f", "moves");
 	is_long(renameat2_("g", "h", RENAME_EXCHANGE), 0, "EXCHANGE of two files");
 	is_str(t_get("g"), "f", "the first");
 	is_str(t_get("h"), "g", "the second");
-	is_errno(renameat2_("g", "none", RENAME_EXCHANGE), ENOENT, "EXCHANGE with nothing");
-	is_long(renameat2_("g", "d", RENAME_EXCHANGE), 0, "EXCHANGE of file and directory");
+	is_errno(renameat2_("g", "none", RENAME_EXCHANGE), ENOENT,
+		 "EXCHANGE with nothing");
+	is_long(renameat2_("g", "d", RENAME_EXCHANGE), 0,
+		"EXCHANGE of file and directory");
 	is_str(t_get("d"), "f", "the file");
 	ok(t_exists("g/sub"), "the directory");
 	is_errno(renameat2_("g", "g/sub", RENAME_EXCHANGE), EINVAL,
 		 "EXCHANGE with what is below");
 	is_errno(renameat2_("g/sub", "g", RENAME_EXCHANGE), EINVAL,
 		 "and the other way round");
-	is_long(renameat2_("h", "g/sub", RENAME_EXCHANGE), 0, "EXCHANGE across directories");
+	is_long(renameat2_("h", "g/sub", RENAME_EXCHANGE), 0,
+		"EXCHANGE across directories");
 	is_long(t_nlink("g"), 2, "the parent's link count");
 	is_str(t_get("g/sub"), "g", "the file");
 	is_errno(renameat2_("h", "d", RENAME_EXCHANGE | RENAME_NOREPLACE), EINVAL,
@@ -385,8 +393,8 @@ static void t_loop(void)
 T_SUBS = { { "swap", s_swap }, { "replace", s_replace }, { "mover", s_mover }, T_END };
 
 T_SECTIONS = {
-	{ "samedir", t_same_dir }, { "otherdir", t_other_dir }, { "paths", t_paths },
-	{ "content", t_content }, { "hardlinks", t_hardlinks }, { "dirs", t_dirs },
-	{ "flags", t_flags }, { "cross", t_cross }, { "perm", t_perm },
-	{ "atomic", t_atomic }, { "loop", t_loop }, T_END,
+	{ "samedir", t_same_dir }, { "otherdir", t_other_dir },	 { "paths", t_paths },
+	{ "content", t_content },  { "hardlinks", t_hardlinks }, { "dirs", t_dirs },
+	{ "flags", t_flags },	   { "cross", t_cross },	 { "perm", t_perm },
+	{ "atomic", t_atomic },	   { "loop", t_loop },		 T_END,
 };

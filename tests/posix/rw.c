@@ -112,9 +112,11 @@ static void t_data_hole(void)
 
 	must(ftruncate(fd, 1 << 20));
 	must(pwrite(fd, buf, 4096, 512 << 10));
-	ok(lseek(fd, 0, SEEK_DATA) <= 512 << 10, "SEEK_DATA finds the data or a start before");
+	ok(lseek(fd, 0, SEEK_DATA) <= 512 << 10,
+	   "SEEK_DATA finds the data or a start before");
 	ok(lseek(fd, 512 << 10, SEEK_DATA) == 512 << 10, "SEEK_DATA in the data");
-	ok(lseek(fd, 512 << 10, SEEK_HOLE) >= (512 << 10) + 4096, "SEEK_HOLE after the data");
+	ok(lseek(fd, 512 << 10, SEEK_HOLE) >= (512 << 10) + 4096,
+	   "SEEK_HOLE after the data");
 	is_errno(lseek(fd, 1 << 20, SEEK_DATA), ENXIO, "SEEK_DATA at the end");
 	is_errno(lseek(fd, 1 << 20, SEEK_HOLE), ENXIO, "SEEK_HOLE at the end");
 	must(ftruncate(fd, 0));
@@ -187,7 +189,8 @@ static void t_edges(void)
 
 static void t_vectors(void)
 {
-	struct iovec iov[3] = { { (char *)"one ", 4 }, { (char *)"two ", 4 },
+	struct iovec iov[3] = { { (char *)"one ", 4 },
+				{ (char *)"two ", 4 },
 				{ (char *)"three", 5 } };
 	char a[4] = "", b[7] = "", c[10] = "";
 	struct iovec in[3] = { { a, 3 }, { b, 6 }, { c, 9 } };
@@ -231,11 +234,13 @@ static void t_beyond_size(void)
 	must(ftruncate(fd, 2 * BLK));
 	memset(buf, 'x', 2 * BLK);
 	is_long(pread(fd, buf, 2 * BLK, 0), 2 * BLK, "read after cutting and growing");
-	ok(buf[99] == 'a' && all_zero(buf + 100, 2 * BLK - 100), "what was cut reads as zero");
+	ok(buf[99] == 'a' && all_zero(buf + 100, 2 * BLK - 100),
+	   "what was cut reads as zero");
 	must(ftruncate(fd, 100));
 	must(pwrite(fd, "z", 1, BLK + 5));
 	memset(buf, 'x', 2 * BLK);
-	is_long(pread(fd, buf, 2 * BLK, 0), BLK + 6, "read after cutting and writing beyond");
+	is_long(pread(fd, buf, 2 * BLK, 0), BLK + 6,
+		"read after cutting and writing beyond");
 	ok(all_zero(buf + 100, BLK + 5 - 100), "the gap reads as zero");
 	is_long(buf[BLK + 5], 'z', "the byte written");
 }
@@ -259,8 +264,9 @@ static void t_two_fds(void)
 }
 
 T_SECTIONS = {
-	{ "basic", t_basic },	{ "seek", t_seek },	{ "holes", t_holes },
-	{ "datahole", t_data_hole }, { "large", t_large }, { "edges", t_edges },
-	{ "vectors", t_vectors }, { "cut", t_beyond_size }, { "twofds", t_two_fds },
-	T_END,
+	{ "basic", t_basic },	  { "seek", t_seek },
+	{ "holes", t_holes },	  { "datahole", t_data_hole },
+	{ "large", t_large },	  { "edges", t_edges },
+	{ "vectors", t_vectors }, { "cut", t_beyond_size },
+	{ "twofds", t_two_fds },  T_END,
 };

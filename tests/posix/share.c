@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Descriptors shared by processes: one offset, one set of status flags, over fork and exec;
- * O_APPEND from several processes; descriptors sent over a socket.
+ * Descriptors shared by processes: one offset, one set of status flags, over fork and
+ * exec; O_APPEND from several processes; descriptors sent over a socket.
  */
 #include "t.h"
 
@@ -16,7 +16,8 @@ static int s_write(int argc, char **argv)
 
 static int s_seek(int argc, char **argv)
 {
-	return lseek(atoi(argv[0]), atoi(argv[1]), SEEK_SET) != atoi(argv[1]) || argc != 2;
+	return lseek(atoi(argv[0]), atoi(argv[1]), SEEK_SET) != atoi(argv[1]) ||
+	       argc != 2;
 }
 
 static int s_append(int argc, char **argv)
@@ -93,8 +94,9 @@ static int bad_records(const char *path, int writers, int count)
 	char who;
 
 	while (f && fgets(line, sizeof(line), f)) {
-		if (strlen(line) != 7 || sscanf(line, "%c %d", &who, &i) != 2 || who < 'a' ||
-		    who >= 'a' + writers || i < 0 || i >= count || seen[who - 'a'][i]++)
+		if (strlen(line) != 7 || sscanf(line, "%c %d", &who, &i) != 2 ||
+		    who < 'a' || who >= 'a' + writers || i < 0 || i >= count ||
+		    seen[who - 'a'][i]++)
 			bad++;
 		n++;
 	}
@@ -114,12 +116,13 @@ static void concurrent(const char *sub, const char *what, int how)
 	snprintf(name, sizeof(name), "%s%d", sub, how);
 	fd = must(open(name, O_WRONLY | O_CREAT, 0644));
 	for (int i = 0; i < 3; i++, who[0]++)
-		pid[i] = (pid_t)must(t_start(how, sub, strcmp(sub, "append") ? t_num(fd) : name,
+		pid[i] = (pid_t)must(t_start(how, sub,
+					     strcmp(sub, "append") ? t_num(fd) : name,
 					     who, "300", NULL));
 	for (int i = 0; i < 3; i++)
 		is_long(t_end(pid[i]), 0, "%s: writer %d ends, how %d", what, i, how);
-	is_long(bad_records(name, 3, 300), 0, "%s: no record is lost or torn, how %d", what,
-		how);
+	is_long(bad_records(name, 3, 300), 0, "%s: no record is lost or torn, how %d",
+		what, how);
 	is_long(t_size(name), 3 * 300 * 7, "%s: the size, how %d", what, how);
 	must(close(fd));
 }
@@ -162,7 +165,8 @@ static void t_readers(void)
 		must(lseek(fd, 0, SEEK_SET));
 		must(pipe(p));
 		for (int i = 0; i < 3; i++)
-			pid[i] = (pid_t)must(t_start(how, "take", t_num(fd), t_num(p[1]), NULL));
+			pid[i] = (pid_t)must(
+				t_start(how, "take", t_num(fd), t_num(p[1]), NULL));
 		must(close(p[1]));
 		while (read(p[0], &n, sizeof(n)) == sizeof(n)) {
 			sum += n;
@@ -170,7 +174,8 @@ static void t_readers(void)
 		}
 		is_long(got, 3, "all readers report, how %d", how);
 		is_long(sum, 500, "each record is read by one, how %d", how);
-		is_long(lseek(fd, 0, SEEK_CUR), 4000, "the offset is at the end, how %d", how);
+		is_long(lseek(fd, 0, SEEK_CUR), 4000, "the offset is at the end, how %d",
+			how);
 		for (int i = 0; i < 3; i++)
 			is_long(t_end(pid[i]), 0, "reader %d ends, how %d", i, how);
 		must(close(fd));
@@ -186,7 +191,8 @@ static void t_back(void)
 
 	for (int i = 0; i < 5; i++) {
 		must(write(fd, "p", 1));
-		must(t_end(t_start(i % 2 ? T_FORK : T_EXEC, "write", t_num(fd), "c", NULL)));
+		must(t_end(
+			t_start(i % 2 ? T_FORK : T_EXEC, "write", t_num(fd), "c", NULL)));
 	}
 	is_str(t_get("f"), "pcpcpcpcpc", "parent and children in turn");
 	is_long(lseek(fd, -4, SEEK_CUR), 6, "seek back");
@@ -208,7 +214,9 @@ static int send_fd(int sock, int fd)
 {
 	char data = 'f', ctl[CMSG_SPACE(sizeof(int))] = { 0 };
 	struct iovec iov = { &data, 1 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl,
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = ctl,
 			      .msg_controllen = sizeof(ctl) };
 	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 
@@ -223,7 +231,9 @@ static int receive_fd(int sock)
 {
 	char data, ctl[CMSG_SPACE(sizeof(int))] = { 0 };
 	struct iovec iov = { &data, 1 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl,
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = ctl,
 			      .msg_controllen = sizeof(ctl) };
 	struct cmsghdr *c;
 	int fd = -1;
@@ -259,11 +269,17 @@ static void t_passing(void)
 	is_long(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDWR, "its mode");
 }
 
-T_SUBS = { { "write", s_write }, { "seek", s_seek }, { "append", s_append },
-	   { "records", s_records }, { "setfl", s_setfl }, { "take", s_take },
+T_SUBS = { { "write", s_write },   { "seek", s_seek },
+	   { "append", s_append }, { "records", s_records },
+	   { "setfl", s_setfl },   { "take", s_take },
 	   { "sender", s_sender }, T_END };
 
 T_SECTIONS = {
-	{ "offsets", t_offsets }, { "append", t_append }, { "oneoffset", t_oneoffset },
-	{ "readers", t_readers }, { "back", t_back }, { "passing", t_passing }, T_END,
+	{ "offsets", t_offsets },
+	{ "append", t_append },
+	{ "oneoffset", t_oneoffset },
+	{ "readers", t_readers },
+	{ "back", t_back },
+	{ "passing", t_passing },
+	T_END,
 };

@@ -52,7 +52,8 @@ static void t_stream(void)
 	is_long(getsockname(s, (struct sockaddr *)&a, &len), 0, "getsockname");
 	is_str(a.sun_path, "sock", "the name that was given");
 	is_errno(open("sock", O_RDWR), ENXIO, "open");
-	is_errno(bind_to(must(socket(AF_UNIX, SOCK_STREAM, 0)), "sock"), EADDRINUSE, "again");
+	is_errno(bind_to(must(socket(AF_UNIX, SOCK_STREAM, 0)), "sock"), EADDRINUSE,
+		 "again");
 	is_errno(connect_to(must(socket(AF_UNIX, SOCK_STREAM, 0)), "sock"), ECONNREFUSED,
 		 "connect before listen");
 	is_long(listen(s, 5), 0, "listen");

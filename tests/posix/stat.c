@@ -33,14 +33,16 @@ static void t_fields(void)
 	is_long(st2.st_ino, st.st_ino, "the same inode number by AT_EMPTY_PATH");
 	is_errno(fstatat(fd, "x", &st2, 0), ENOTDIR, "fstatat below a file");
 	is_errno(fstatat(77, "x", &st2, 0), EBADF, "fstatat below no descriptor");
-	is_errno(fstatat(AT_FDCWD, "f", &st2, 0x800000), EINVAL, "fstatat with a bad flag");
+	is_errno(fstatat(AT_FDCWD, "f", &st2, 0x800000), EINVAL,
+		 "fstatat with a bad flag");
 	is_errno(fstatat(AT_FDCWD, "", &st2, 0), ENOENT, "fstatat of the empty name");
 	must(symlink("f", "l"));
 	must(stat("l", &st2));
 	is_long(st2.st_ino, st.st_ino, "stat follows a symlink");
 	must(lstat("l", &st2));
 	ok(st2.st_ino != st.st_ino && S_ISLNK(st2.st_mode), "lstat does not");
-	is_long(fstatat(AT_FDCWD, "l", &st2, AT_SYMLINK_NOFOLLOW), 0, "AT_SYMLINK_NOFOLLOW");
+	is_long(fstatat(AT_FDCWD, "l", &st2, AT_SYMLINK_NOFOLLOW), 0,
+		"AT_SYMLINK_NOFOLLOW");
 	ok(S_ISLNK(st2.st_mode), "is the symlink");
 	must(t_put("empty", ""));
 	must(stat("empty", &st2));
@@ -79,7 +81,8 @@ static void t_statx(void)
 
 	must(t_put("f", "0123456789"));
 	must(stat("f", &st));
-	is_long(statx(AT_FDCWD, "f", 0, STATX_BASIC_STATS | STATX_BTIME, &sx), 0, "statx");
+	is_long(statx(AT_FDCWD, "f", 0, STATX_BASIC_STATS | STATX_BTIME, &sx), 0,
+		"statx");
 	is_long(sx.stx_mask & STATX_BASIC_STATS, STATX_BASIC_STATS, "all basic fields");
 	is_long(sx.stx_mode, st.st_mode, "its mode");
 	is_long((long)sx.stx_size, st.st_size, "its size");
@@ -89,7 +92,8 @@ static void t_statx(void)
 	is_long((long)sx.stx_blocks, st.st_blocks, "its blocks");
 	is_long(sx.stx_mtime.tv_sec, st.st_mtim.tv_sec, "its mtime");
 	is_long(sx.stx_mtime.tv_nsec, st.st_mtim.tv_nsec, "to the nanosecond");
-	is_long(makedev(sx.stx_dev_major, sx.stx_dev_minor) == st.st_dev, 1, "its device");
+	is_long(makedev(sx.stx_dev_major, sx.stx_dev_minor) == st.st_dev, 1,
+		"its device");
 	is_errno(statx(AT_FDCWD, "none", 0, STATX_BASIC_STATS, &sx), ENOENT, "nothing");
 	is_errno(statx(AT_FDCWD, "f", 0, 0x80000000u, &sx), EINVAL, "a reserved mask");
 	is_long(statx(must(open("f", O_RDONLY)), "", AT_EMPTY_PATH, STATX_SIZE, &sx), 0,
@@ -123,12 +127,12 @@ static const char *changed(const char *path, const struct stat *old)
 	return what;
 }
 
-#define TIMES(path, call, want, what)                                                      \
-	do {                                                                               \
-		struct stat old_ = age(path);                                              \
+#define TIMES(path, call, want, what)                                                    \
+	do {                                                                             \
+		struct stat old_ = age(path);                                            \
 		if ((call) < 0)                                                          \
-			t_diag("%s: %s", #call, strerror(errno));                          \
-		is_str(changed(path, &old_), want, what);                                  \
+			t_diag("%s: %s", #call, strerror(errno));                        \
+		is_str(changed(path, &old_), want, what);                                \
 	} while (0)
 
 static int read_all(const char *path)
@@ -184,7 +188,8 @@ static void t_times(void)
 	TIMES("d", rename("d/f", "d/g"), "-mc", "a directory: rename in it");
 	TIMES("d", rename("d/g", "out"), "-mc", "a directory: rename out of it");
 	TIMES("d", rename("out", "d/g"), "-mc", "a directory: rename into it");
-	TIMES("d", rename("f", "d/g") + rename("d/g", "f"), "-mc", "a directory: replaced");
+	TIMES("d", rename("f", "d/g") + rename("d/g", "f"), "-mc",
+	      "a directory: replaced");
 	TIMES("d", fchmod(dir, 0755), "--c", "a directory: fchmod");
 	TIMES("d/l", readlink("d/l", &c, 1), "a--", "readlink");
 }
@@ -199,8 +204,8 @@ static int s_write(int argc, char **argv)
 static int s_names(int argc, char **argv)
 {
 	(void)argv;
-	return mkdir("dir/new", 0755) || link("file", "dir/link") || chmod("file", 0604) ||
-	       argc;
+	return mkdir("dir/new", 0755) || link("file", "dir/link") ||
+	       chmod("file", 0604) || argc;
 }
 
 static void t_other(void)
@@ -224,5 +229,5 @@ T_SUBS = { { "write", s_write }, { "names", s_names }, T_END };
 
 T_SECTIONS = {
 	{ "fields", t_fields }, { "nlink", t_nlinks }, { "statx", t_statx },
-	{ "times", t_times }, { "other", t_other }, T_END,
+	{ "times", t_times },	{ "other", t_other },  T_END,
 };

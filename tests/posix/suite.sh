@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-# suite.sh: compile all programs of this directory and run them, first on tmpfs, then in Hare
-# with the options in $POSIX_OPTS; the second run must have all points of the first, with the
-# same results. Sourced by the *.t files, which set POSIX_OPTS, and POSIX_USER to run as
-# another user. tests/run gives $HARE_TEST_CACHE, a place where the files share the compiled
-# programs and the results on tmpfs.
+# suite.sh: compile all programs of this directory and run them, first on tmpfs, then in
+# Hare with the options in $POSIX_OPTS; the second run must have all points of the
+# first, with the same results. Sourced by the *.t files, which set POSIX_OPTS, and
+# POSIX_USER to run as another user. tests/run gives $HARE_TEST_CACHE, a place where the
+# files share the compiled programs and the results on tmpfs.
 
 POSIX_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$POSIX_DIR/../lib/tap.sh"

@@ -7,14 +7,16 @@
  *	static void t_something(void) { ok(...); is_long(got, want, ...); ... }
  *	T_SECTIONS = { { "something", t_something }, T_END };
  *
- * Each section runs in a process and an empty directory of its own, so that one that dies or
- * hangs (20 s) costs only its own points. Points may be made in any descendant: they are
- * counted in shared memory and printed with one write each. A point's description has the
- * form "section: what" and must be the same in every run: no pids, no paths of the outside.
+ * Each section runs in a process and an empty directory of its own, so that one that
+ * dies or hangs (20 s) costs only its own points. Points may be made in any descendant:
+ * they are counted in shared memory and printed with one write each. A point's
+ * description has the form "section: what" and must be the same in every run: no pids,
+ * no paths of the outside.
  *
- * Work that another process does is best written as a sub, "static int s_name(argc, argv)"
- * listed in T_SUBS: t_start(T_FORK, "name", ...) runs it after fork only, T_EXEC after an
- * exec of this program too, which in Hare is what moves a process to another core.
+ * Work that another process does is best written as a sub, "static int s_name(argc,
+ * argv)" listed in T_SUBS: t_start(T_FORK, "name", ...) runs it after fork only, T_EXEC
+ * after an exec of this program too, which in Hare is what moves a process to another
+ * core.
  */
 #ifndef HARE_TESTS_POSIX_T_H
 #define HARE_TESTS_POSIX_T_H
@@ -61,8 +63,11 @@ struct t_counts {
 };
 
 #define T_SECTIONS const struct t_section t_sections[]
-#define T_SUBS const struct t_sub t_subs[]
-#define T_END { NULL, NULL }
+#define T_SUBS	   const struct t_sub t_subs[]
+#define T_END                                                                            \
+	{                                                                                \
+		NULL, NULL                                                               \
+	}
 
 extern const struct t_section t_sections[];
 extern const struct t_sub t_subs[] __attribute__((weak));
@@ -72,7 +77,10 @@ static const char *t_name = "main";
 static char t_self[PATH_MAX];
 static char t_top[PATH_MAX];
 
-#define T_UNUSED __attribute__((unused))
+/* The process group that t_start's children join; 0 is one of their own, -1 none. */
+static pid_t t_pgid = -1;
+
+#define T_UNUSED       __attribute__((unused))
 #define T_PRINTF(f, a) __attribute__((format(printf, f, a), unused))
 
 /* A diagnostic line, in one write. */
@@ -145,7 +153,8 @@ T_PRINTF(3, 4) static int is_long(long got, long want, const char *fmt, ...)
 	t_vpoint(got == want, "", fmt, ap);
 	va_end(ap);
 	if (got != want)
-		t_diag("got %ld, want %ld (errno %d %s)", got, want, saved, strerror(saved));
+		t_diag("got %ld, want %ld (errno %d %s)", got, want, saved,
+		       strerror(saved));
 	return got == want;
 }
 
@@ -191,31 +200,31 @@ T_PRINTF(3, 4) static long t_good(long r, int err, const char *fmt, ...)
 }
 
 /* is_errno(call, errno, "what", ...): the call returns -1 with this errno. */
-#define is_errno(call, want, ...)                                                          \
-	({                                                                                 \
-		errno = 0;                                                                 \
-		long r_ = (long)(call);                                                    \
-		t_errno(r_, errno, want, __VA_ARGS__);                                     \
+#define is_errno(call, want, ...)                                                        \
+	({                                                                               \
+		errno = 0;                                                               \
+		long r_ = (long)(call);                                                  \
+		t_errno(r_, errno, want, __VA_ARGS__);                                   \
 	})
 
 /* is_ok(call, "what", ...): the call does not return -1; its value is the expression's. */
-#define is_ok(call, ...)                                                                   \
-	({                                                                                 \
-		errno = 0;                                                                 \
-		long r_ = (long)(call);                                                    \
-		t_good(r_, errno, __VA_ARGS__);                                            \
+#define is_ok(call, ...)                                                                 \
+	({                                                                               \
+		errno = 0;                                                               \
+		long r_ = (long)(call);                                                  \
+		t_good(r_, errno, __VA_ARGS__);                                          \
 	})
 
 /* must(call): for preparation that is no point of its own; the section ends if it fails. */
-#define must(call)                                                                         \
-	({                                                                                 \
-		errno = 0;                                                                 \
-		long r_ = (long)(call);                                                    \
-		if (r_ == -1) {                                                            \
-			t_diag("line %d: %s: %s", __LINE__, #call, strerror(errno));       \
-			_exit(98);                                                         \
-		}                                                                          \
-		r_;                                                                        \
+#define must(call)                                                                       \
+	({                                                                               \
+		errno = 0;                                                               \
+		long r_ = (long)(call);                                                  \
+		if (r_ == -1) {                                                          \
+			t_diag("line %d: %s: %s", __LINE__, #call, strerror(errno));     \
+			_exit(98);                                                       \
+		}                                                                        \
+		r_;                                                                      \
 	})
 
 /* A file with these contents; -1 when it could not be made. */
@@ -347,6 +356,8 @@ T_UNUSED static pid_t t_start(int how, const char *name, ...)
 	pid = fork();
 	if (pid != 0)
 		return pid;
+	if (t_pgid != -1)
+		setpgid(0, t_pgid);
 	if (how == T_EXEC) {
 		execv(t_self, argv);
 		_exit(95);
@@ -396,7 +407,8 @@ int main(int argc, char **argv)
 
 	if (argc > 2 && strcmp(argv[1], "--sub") == 0)
 		return t_run_sub(argv[2], argc - 3, argv + 3);
-	t_counts = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	t_counts = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+			-1, 0);
 	if (argc < 2 || t_counts == MAP_FAILED || n <= 0) {
 		t_diag("usage: %s DIRECTORY", argv[0]);
 		return 2;

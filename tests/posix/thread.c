@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads: one descriptor table, one current directory, files at work from all of them. */
+/* Threads: one descriptor table, one current directory, files used by all of them. */
 #include "t.h"
 
 #include <pthread.h>
@@ -48,7 +48,8 @@ static void *append(void *arg)
 	char rec[16];
 
 	for (int i = 0; i < ROUNDS; i++) {
-		int len = snprintf(rec, sizeof(rec), "%ld %04d\n", (long)(intptr_t)arg, i);
+		int len =
+			snprintf(rec, sizeof(rec), "%ld %04d\n", (long)(intptr_t)arg, i);
 
 		if (write(shared_fd, rec, (size_t)len) != len)
 			fail();
@@ -211,7 +212,8 @@ static void t_exec(void)
 T_SUBS = { { "code", s_code }, T_END };
 
 T_SECTIONS = {
-	{ "files", t_files }, { "append", t_append }, { "exclusive", t_exclusive },
-	{ "spawn", t_spawn }, { "blocked", t_blocked }, { "table", t_table },
-	{ "exec", t_exec }, T_END,
+	{ "files", t_files },	      { "append", t_append },
+	{ "exclusive", t_exclusive }, { "spawn", t_spawn },
+	{ "blocked", t_blocked },     { "table", t_table },
+	{ "exec", t_exec },	      T_END,
 };

@@ -85,7 +85,8 @@ static void t_fallocate(void)
 	is_long(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 4096, 4096), 0,
 		"PUNCH_HOLE");
 	is_long(pread(fd, buf, 10, 4091), 10, "read around the hole");
-	is_long(memcmp(buf, "01234\0\0\0\0\0", 10), 0, "zero in the hole, text before it");
+	is_long(memcmp(buf, "01234\0\0\0\0\0", 10), 0,
+		"zero in the hole, text before it");
 	is_errno(fallocate(fd, 0, -1, 10), EINVAL, "a negative offset");
 	is_errno(fallocate(fd, 0, 0, 0), EINVAL, "no length");
 	is_errno(fallocate(99, 0, 0, 1), EBADF, "a bad descriptor");
@@ -110,7 +111,8 @@ static void t_other(void)
 		must(t_put("f", "0123456789"));
 		fd = must(open("f", O_RDONLY));
 		must(read(fd, buf, 5));
-		is_long(t_end(t_start(how, "cut", "f", NULL)), 0, "other %d cuts it", how);
+		is_long(t_end(t_start(how, "cut", "f", NULL)), 0, "other %d cuts it",
+			how);
 		is_long(t_size("f"), 3, "the size, other %d", how);
 		is_long(lseek(fd, 0, SEEK_END), 3, "SEEK_END knows, other %d", how);
 		close(fd);
@@ -121,6 +123,6 @@ static void t_other(void)
 T_SUBS = { { "cut", s_cut }, T_END };
 
 T_SECTIONS = {
-	{ "truncate", t_truncate }, { "ftruncate", t_ftruncate }, { "perm", t_perm },
-	{ "fallocate", t_fallocate }, { "other", t_other }, T_END,
+	{ "truncate", t_truncate },   { "ftruncate", t_ftruncate }, { "perm", t_perm },
+	{ "fallocate", t_fallocate }, { "other", t_other },	    T_END,
 };

@@ -37,7 +37,8 @@ static void t_set(void)
 	must(stat("f", &st));
 	is_long(st.st_atim.tv_sec, 4000, "sets atime");
 	is_long(st.st_mtim.tv_sec, 3000, "OMIT leaves mtime");
-	is_long(set("f", ts_of(5, UTIME_NOW), ts_of(0, UTIME_OMIT), 0), 0, "NOW for atime");
+	is_long(set("f", ts_of(5, UTIME_NOW), ts_of(0, UTIME_OMIT), 0), 0,
+		"NOW for atime");
 	must(stat("f", &st));
 	ok(st.st_atim.tv_sec > 1500000000, "is now");
 	is_long(st.st_mtim.tv_sec, 3000, "mtime stays");
@@ -59,7 +60,8 @@ static void t_set(void)
 	must(stat("f", &st));
 	is_long(st.st_mtim.tv_sec, 8, "is set");
 	must(symlink("f", "l"));
-	is_long(set("l", ts_of(11, 0), ts_of(12, 0), AT_SYMLINK_NOFOLLOW), 0, "a symlink");
+	is_long(set("l", ts_of(11, 0), ts_of(12, 0), AT_SYMLINK_NOFOLLOW), 0,
+		"a symlink");
 	must(lstat("l", &st));
 	is_long(st.st_mtim.tv_sec, 12, "is set itself");
 	must(stat("f", &st));
@@ -91,9 +93,8 @@ static void t_now(void)
 	must(t_put("f", "x"));
 	clock_gettime(CLOCK_REALTIME, &after);
 	must(stat("f", &st));
-	ok(st.st_mtim.tv_sec > before.tv_sec ||
-		   (st.st_mtim.tv_sec == before.tv_sec &&
-		    st.st_mtim.tv_nsec >= before.tv_nsec),
+	ok(st.st_mtim.tv_sec > before.tv_sec || (st.st_mtim.tv_sec == before.tv_sec &&
+						 st.st_mtim.tv_nsec >= before.tv_nsec),
 	   "a new file is not older than the clock before it was made");
 	ok(st.st_mtim.tv_sec < after.tv_sec || (st.st_mtim.tv_sec == after.tv_sec &&
 						st.st_mtim.tv_nsec <= after.tv_nsec),
@@ -116,9 +117,11 @@ static void t_perm(void)
 	must(chown("own", T_NOBODY, T_NOBODY));
 	pid = t_fork_nobody();
 	if (pid == 0) {
-		is_errno(utimensat(AT_FDCWD, "ro", NULL, 0), EACCES, "now, no write permission");
+		is_errno(utimensat(AT_FDCWD, "ro", NULL, 0), EACCES,
+			 "now, no write permission");
 		is_long(utimensat(AT_FDCWD, "rw", NULL, 0), 0, "now, write permission");
-		is_errno(set("rw", ts_of(1, 0), ts_of(1, 0), 0), EPERM, "a time, not the owner");
+		is_errno(set("rw", ts_of(1, 0), ts_of(1, 0), 0), EPERM,
+			 "a time, not the owner");
 		is_errno(set("rw", ts_of(0, UTIME_NOW), ts_of(0, UTIME_OMIT), 0), EPERM,
 			 "NOW and OMIT, not the owner");
 		is_long(set("rw", ts_of(0, UTIME_OMIT), ts_of(0, UTIME_OMIT), 0), 0,

@@ -39,9 +39,10 @@ static int s_crash(int argc, char **argv)
 
 static int s_stop(int argc, char **argv)
 {
-	(void)argv;
+	char c;
+
 	raise(SIGSTOP);
-	return 10 + argc;
+	return read(atoi(argv[0]), &c, 1) == 1 ? 9 + argc : 0;
 }
 
 static void t_codes(void)
@@ -56,14 +57,15 @@ static void t_codes(void)
 
 static void t_signals(void)
 {
-	static const int sigs[] = { SIGHUP, SIGINT, SIGQUIT, SIGABRT, SIGKILL, SIGSEGV,
-				    SIGPIPE, SIGALRM, SIGTERM, SIGUSR1 };
+	static const int sigs[] = { SIGHUP,  SIGINT,  SIGQUIT, SIGABRT, SIGKILL,
+				    SIGSEGV, SIGPIPE, SIGALRM, SIGTERM, SIGUSR1 };
 	int status;
 
 	for (int how = T_FORK; how <= T_EXEC; how++) {
 		for (size_t i = 0; i < sizeof(sigs) / sizeof(sigs[0]); i++)
 			is_long(t_end(t_start(how, "die", t_num(sigs[i]), NULL)),
-				1000 + sigs[i], "killed by signal %d, how %d", sigs[i], how);
+				1000 + sigs[i], "killed by signal %d, how %d", sigs[i],
+				how);
 		pid_t pid = t_start(how, "crash", NULL);
 		is_long(waitpid(pid, &status, 0), pid, "waitpid of a crash, how %d", how);
 		ok(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV,
@@ -90,7 +92,8 @@ static void t_waitpid(void)
 	must(kill(a, SIGKILL));
 	is_long(wait(&status), a, "wait for any");
 	ok(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "it was killed");
-	is_long(waitpid(t_start(T_FORK, "exit", "0", NULL), NULL, 0) > 0, 1, "no status wanted");
+	is_long(waitpid(t_start(T_FORK, "exit", "0", NULL), NULL, 0) > 0, 1,
+		"no status wanted");
 }
 
 static void t_waitid(void)
@@ -117,20 +120,27 @@ static void t_waitid(void)
 static void t_stop(void)
 {
 	for (int how = T_FORK; how <= T_EXEC; how++) {
-		pid_t pid = must(t_start(how, "stop", NULL));
-		int status = 0;
+		int status = 0, p[2];
+		pid_t pid;
 
+		must(pipe(p));
+		pid = must(t_start(how, "stop", t_num(p[0]), NULL));
 		is_long(waitpid(pid, &status, WUNTRACED), pid, "WUNTRACED, how %d", how);
-		ok(WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP, "stopped, how %d", how);
-		is_long(waitpid(pid, &status, WNOHANG | WUNTRACED), 0, "told once, how %d", how);
+		ok(WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP, "stopped, how %d",
+		   how);
+		is_long(waitpid(pid, &status, WNOHANG | WUNTRACED), 0,
+			"told once, how %d", how);
 		must(kill(pid, SIGCONT));
-		is_long(waitpid(pid, &status, WCONTINUED), pid, "WCONTINUED, how %d", how);
+		is_long(waitpid(pid, &status, WCONTINUED), pid, "WCONTINUED, how %d",
+			how);
 		ok(WIFCONTINUED(status), "continued, how %d", how);
+		must(write(p[1], "x", 1));
 		is_long(t_end(pid), 10, "and ends, how %d", how);
 		pid = must(t_start(how, "sleep", NULL));
 		t_sleep_ms(50);
 		must(kill(pid, SIGSTOP));
-		is_long(waitpid(pid, &status, WUNTRACED), pid, "stopped by us, how %d", how);
+		is_long(waitpid(pid, &status, WUNTRACED), pid, "stopped by us, how %d",
+			how);
 		ok(WIFSTOPPED(status), "it is, how %d", how);
 		must(kill(pid, SIGKILL));
 		is_long(t_end(pid), 1000 + SIGKILL, "killed while stopped, how %d", how);
@@ -179,10 +189,13 @@ static void t_many(void)
 
 static void t_session(void)
 {
-	pid_t a = must(t_start(T_EXEC, "sleep", NULL)), b;
+	pid_t a, b;
 	int status;
 
-	must(setpgid(a, a));
+	t_pgid = 0;
+	a = must(t_start(T_EXEC, "sleep", NULL));
+	setpgid(a, a); /* whoever comes first; after its exec it has done so itself */
+	t_pgid = -1;
 	b = must(t_start(T_EXEC, "exit", "3", NULL));
 	is_long(waitpid(-a, &status, WNOHANG), 0, "waitpid of a group");
 	is_long(waitpid(0, &status, 0), b, "waitpid of our own group");
@@ -213,11 +226,18 @@ static void t_vfork(void)
 	is_long(pclose(f), 15 << 8, "pclose()");
 }
 
-T_SUBS = { { "exit", s_exit }, { "die", s_die }, { "sleep", s_sleep }, { "crash", s_crash },
-	   { "stop", s_stop }, { "many", s_many }, T_END };
+T_SUBS = { { "exit", s_exit },
+	   { "die", s_die },
+	   { "sleep", s_sleep },
+	   { "crash", s_crash },
+	   { "stop", s_stop },
+	   { "many", s_many },
+	   T_END };
 
 T_SECTIONS = {
-	{ "codes", t_codes }, { "signals", t_signals }, { "waitpid", t_waitpid },
-	{ "waitid", t_waitid }, { "stop", t_stop }, { "sigchld", t_sigchld },
-	{ "many", t_many }, { "groups", t_session }, { "vfork", t_vfork }, T_END,
+	{ "codes", t_codes },	  { "signals", t_signals },
+	{ "waitpid", t_waitpid }, { "waitid", t_waitid },
+	{ "stop", t_stop },	  { "sigchld", t_sigchld },
+	{ "many", t_many },	  { "groups", t_session },
+	{ "vfork", t_vfork },	  T_END,
 };

@@ -29,7 +29,8 @@ static void t_basic(void)
 	is_long(setxattr("f", "user.a", "longer value", 12, 0), 0, "set again");
 	is_long(getxattr("f", "user.a", buf, sizeof(buf)), 12, "the new size");
 	is_errno(setxattr("f", "user.a", "x", 1, XATTR_CREATE), EEXIST, "XATTR_CREATE");
-	is_errno(setxattr("f", "user.b", "x", 1, XATTR_REPLACE), ENODATA, "XATTR_REPLACE");
+	is_errno(setxattr("f", "user.b", "x", 1, XATTR_REPLACE), ENODATA,
+		 "XATTR_REPLACE");
 	is_long(setxattr("f", "user.b", "", 0, XATTR_CREATE), 0, "an empty value");
 	is_long(getxattr("f", "user.b", buf, sizeof(buf)), 0, "its size");
 	n = is_ok(listxattr("f", buf, sizeof(buf)), "list");
@@ -60,7 +61,8 @@ static void t_basic(void)
 	is_errno(setxattr("f", "user.a", "x", 1, 77), EINVAL, "a bad flag");
 	is_errno(fsetxattr(99, "user.a", "x", 1, 0), EBADF, "no descriptor");
 	must(link("f", "g"));
-	is_long(getxattr("g", "user.l", buf, sizeof(buf)), 1, "another link has the same");
+	is_long(getxattr("g", "user.l", buf, sizeof(buf)), 1,
+		"another link has the same");
 	must(rename("f", "h"));
 	is_long(getxattr("h", "user.l", buf, sizeof(buf)), 1, "and after rename");
 }
@@ -78,8 +80,10 @@ static void t_perm(void)
 	must(chmod("no", 0));
 	pid = t_fork_nobody();
 	if (pid == 0) {
-		is_long(getxattr("ro", "user.a", buf, 16), 1, "read with read permission");
-		is_errno(setxattr("ro", "user.a", "w", 1, 0), EACCES, "set without write's");
+		is_long(getxattr("ro", "user.a", buf, 16), 1,
+			"read with read permission");
+		is_errno(setxattr("ro", "user.a", "w", 1, 0), EACCES,
+			 "set without write's");
 		is_errno(removexattr("ro", "user.a"), EACCES, "remove without write's");
 		is_errno(getxattr("no", "user.a", buf, 16), EACCES, "read without");
 		_exit(0);

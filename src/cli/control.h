@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How hare commands find a running instance and get at its memory. The process that booted it
+ * listens on an abstract socket, "hare/UID/ID", where ID is the boot id in hexadecimal, and the
+ * name too if it has one: nothing is left behind in any file system, however it ends. Only the
+ * same user (and uid 0) is answered.
+ */
+#ifndef HARE_CLI_CONTROL_H
+#define HARE_CLI_CONTROL_H
+
+#include "mem/mem.h"
+
+struct control_info {
+	u64 boot_id;
+	u32 cores, islands;
+	s32 pid; /* of the process that booted it */
+	s32 pad;
+	char name[64]; /* empty: it has none (hare run) */
+};
+
+/* What a client gets: descriptors of its own, close-on-exec. */
+struct control {
+	int sock; /* to the instance; the end of file tells its end */
+	struct control_info info;
+	struct mem_fds fds[MAX_CORES]; /* by island; copy is -1 unless emulated */
+};
+
+/* name NULL: the instance that we run in, else the only one of this user. 0, or an exit status
+ * (125) after a line on stderr that says what is wrong. */
+int control_open(const char *name, struct control *c);
+void control_close(struct control *c);
+/* Ends the instance; returns when it is gone. */
+int control_halt(struct control *c);
+/* True when this command is a program of an instance: *boot_id is filled. */
+bool control_inside(u64 *boot_id);
+
+/* The other end. Listens by boot id and, if not NULL, by name. A socket, or -errno (-EADDRINUSE:
+ * the name is taken). */
+int control_listen(u64 boot_id, const char *name, int *by_name);
+/* One request on a connection. CONTROL_HALT is the caller's to do; the connection stays open
+ * until then. -1: it was closed. */
+enum { CONTROL_NONE, CONTROL_HALT };
+int control_serve(int conn, const struct control_info *info, const struct mem_fds *fds);
+
+#endif

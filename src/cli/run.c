@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MIT */
+/* hare run, boot, exec, halt: an instance for one program, and one that stays. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli/boot.h"
+#include "cli/cmd.h"
+#include "cli/transfer.h"
+#include "cli/view.h"
+#include "client/syscalls.h"
+
+#define DEFAULT_NAME "default"
+
+/* Options up to `--` or the first word. The index of what follows, or -1 after a complaint. */
+static int parse(struct settings *s, int argc, char **argv, const char **name)
+{
+	int i, r;
+
+	settings_init(s);
+	for (i = 1; i < argc; i++) {
+		const char *v;
+
+		if (!strcmp(argv[i], "--"))
+			return i + 1;
+		if (argv[i][0] != '-')
+			return i;
+		if (name && (v = opt_value(argc, argv, &i, "--name"))) {
+			*name = v;
+			continue;
+		}
+		r = strncmp(argv[i], "--", 2) ? 0 : settings_parse(s, argc, argv, &i);
+		if (!r)
+			usage_option(argv[0], argv[i]);
+		if (r <= 0)
+			return -1;
+	}
+	return i;
+}
+
+static bool good_name(const char *cmd, const char *name)
+{
+	if (*name && strlen(name) < 60 && !strchr(name, '/'))
+		return true;
+	usage(cmd, "--name wants up to 59 characters without a slash", name);
+	return false;
+}
+
+/* "SRC:DST" or "SRC"; the part before the colon is copied to src. */
+static const char *split(const char *item, char *src, size_t size)
+{
+	const char *colon = strchr(item, ':');
+	size_t len = colon ? (size_t)(colon - item) : strlen(item);
+
+	if (len >= size)
+		len = size - 1;
+	memcpy(src, item, len);
+	src[len] = 0;
+	return colon ? colon + 1 : NULL;
+}
+
+static int import_all(struct instance *in, const struct settings *s)
+{
+	char src[PATH_LEN_MAX];
+	u32 i;
+
+	for (i = 0; i < s->import.count; i++) {
+		const char *dst = split(s->import.item[i], src, sizeof(src));
+
+		if (transfer_import(in->task, src, dst))
+			return EXIT_OWN;
+	}
+	return 0;
+}
+
+static int export_all(struct instance *in, const struct settings *s)
+{
+	char src[PATH_LEN_MAX];
+	int ret = 0;
+	u32 i;
+
+	for (i = 0; i < s->export.count; i++) {
+		const char *dst = split(s->export.item[i], src, sizeof(src));
+
+		if (!dst || !*dst)
+			ret = usage("run", "--export wants SRC:DST, not", s->export.item[i]);
+		else if (transfer_export(in->task, src, dst))
+			ret = EXIT_OWN;
+	}
+	return ret;
+}
+
+/* --chdir, and without it the caller's directory: below --at it is Hare's. */
+static int enter_directory(struct task *t, const char *dir)
+{
+	char cwd[PATH_LEN_MAX];
+	long a[6] = {(long)dir}, r;
+
+	if (!dir) {
+		const char *pwd = getenv("PWD");
+
+		/* A shell that stands in a directory of that name on the host stays there. */
+		if (getcwd(cwd, sizeof(cwd)) || !pwd)
+			return 0;
+		a[0] = (long)pwd;
+	}
+	r = client_chdir(t, a);
+	if (r == CLIENT_HOST)
+		r = chdir((const char *)a[0]) ? -errno : 0;
+	if (!r)
+		return 0;
+	fprintf(stderr, "hare: cannot change to '%s': %s\n", (const char *)a[0],
+		strerror((int)-r));
+	return EXIT_OWN;
+}
+
+static int run_program(struct instance *in, const struct settings *s, char **argv)
+{
+	pid_t pid;
+	int status = enter_directory(in->task, s->chdir);
+
+	if (status)
+		return status;
+	pid = boot_spawn(in->task, argv);
+	if (pid < 0) {
+		fprintf(stderr, "hare: cannot start '%s': %s\n", argv[0], strerror(-pid));
+		return EXIT_OWN;
+	}
+	status = boot_wait(in, pid);
+	return status < 0 ? EXIT_OWN : boot_exit_status(status);
+}
+
+int cmd_run(int argc, char **argv)
+{
+	static struct instance in;
+	struct settings s;
+	int i = parse(&s, argc, argv, NULL), status, r;
+
+	if (i < 0)
+		return EXIT_USAGE;
+	if (i >= argc)
+		return usage("run", "no program given: hare run [options] -- CMD [ARG...]", NULL);
+	status = boot_start(&in, &s, NULL);
+	if (status)
+		return status;
+	status = import_all(&in, &s);
+	if (!status)
+		status = run_program(&in, &s, argv + i);
+	boot_end_programs(&in);
+	r = export_all(&in, &s);
+	boot_stop(&in);
+	return r ? r : status;
+}
+
+/* --- an instance that stays ------------------------------------------------------------------ */
+
+static void detach(int ready)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	char ok = 0;
+
+	if (null >= 0) {
+		dup2(null, 0);
+		dup2(null, 1);
+		dup2(null, 2);
+		close(null);
+	}
+	if (write(ready, &ok, 1) != 1)
+		_exit(EXIT_OWN);
+	close(ready);
+}
+
+static _Noreturn void stay(const struct settings *s, const char *name, int ready)
+{
+	static struct instance in;
+	int status;
+
+	setsid();
+	status = boot_start(&in, s, name);
+	if (status)
+		exit(status);
+	status = import_all(&in, s);
+	if (status) {
+		boot_end_programs(&in);
+		boot_stop(&in);
+		exit(status);
+	}
+	if (chdir("/"))
+		_exit(EXIT_OWN);
+	detach(ready);
+	boot_wait(&in, 0);
+	boot_end_programs(&in);
+	export_all(&in, s);
+	boot_stop(&in);
+	exit(0);
+}
+
+int cmd_boot(int argc, char **argv)
+{
+	const char *name = DEFAULT_NAME;
+	struct settings s;
+	int i = parse(&s, argc, argv, &name), ready[2], status;
+	pid_t pid;
+	char ok;
+
+	if (i < 0 || !good_name("boot", name))
+		return EXIT_USAGE;
+	if (i < argc)
+		return usage("boot", "it starts no program, use 'hare exec' for", argv[i]);
+	if (pipe2(ready, O_CLOEXEC) || (pid = fork()) < 0) {
+		fprintf(stderr, "hare: cannot fork: %s\n", strerror(errno));
+		return EXIT_OWN;
+	}
+	if (!pid) {
+		close(ready[0]);
+		stay(&s, name, ready[1]);
+	}
+	close(ready[1]);
+	if (read(ready[0], &ok, 1) == 1)
+		return 0;
+	waitpid(pid, &status, 0);
+	return boot_exit_status(status);
+}
+
+/* The descriptors that programs of an instance inherit, for core `core`. */
+static int take_memory(const struct control *c, u32 core, struct mem_fds *own)
+{
+	struct super s;
+	const struct mem_fds *fds;
+
+	if (pread(c->fds[0].dram, &s, sizeof(s), 0) != (ssize_t)sizeof(s))
+		return -EIO;
+	fds = &c->fds[mem_island_of(&s, core)];
+	*own = (struct mem_fds){s.fd_base, fds->copy < 0 ? -1 : s.fd_base + 1};
+	if (dup3(fds->dram, own->dram, 0) < 0)
+		return -errno;
+	if (own->copy >= 0 && dup3(fds->copy, own->copy, 0) < 0)
+		return -errno;
+	return 0;
+}
+
+static struct task *join(struct control *c)
+{
+	u32 core = (u32)getpid() % c->info.cores;
+	struct task *t = mmap(NULL, sizeof(*t), PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct mem_fds own;
+	long r;
+
+	if (t == MAP_FAILED)
+		return NULL;
+	r = take_memory(c, core, &own);
+	if (!r)
+		r = client_attach_tool(t, &own, core);
+	if (!r)
+		return t;
+	fprintf(stderr, "hare: cannot join the instance: %s\n", strerror((int)-r));
+	return NULL;
+}
+
+int cmd_exec(int argc, char **argv)
+{
+	const char *name = NULL;
+	struct control c;
+	struct settings s;
+	struct task *t;
+	int i = parse(&s, argc, argv, &name), status;
+	pid_t pid;
+
+	if (i < 0 || (name && !good_name("exec", name)))
+		return EXIT_USAGE;
+	if (i >= argc)
+		return usage("exec", "no program given: hare exec [--name N] -- CMD [ARG...]", NULL);
+	status = control_open(name, &c);
+	if (status)
+		return status;
+	t = join(&c);
+	if (!t || enter_directory(t, s.chdir))
+		return EXIT_OWN;
+	pid = boot_spawn(t, argv + i);
+	if (pid < 0) {
+		fprintf(stderr, "hare: cannot start '%s': %s\n", argv[i], strerror(-pid));
+		return EXIT_OWN;
+	}
+	status = boot_follow(pid);
+	client_reap(t, (u32)pid);
+	client_exit(t, 0);
+	return boot_exit_status(status);
+}
+
+int cmd_halt(int argc, char **argv)
+{
+	const char *name = NULL;
+	struct settings s;
+	struct control c;
+	int i = parse(&s, argc, argv, &name), status;
+
+	if (i < 0 || (name && !good_name("halt", name)))
+		return EXIT_USAGE;
+	if (i < argc)
+		return usage("halt", "it takes no arguments, not", argv[i]);
+	status = control_open(name, &c);
+	return status ? status : control_halt(&c);
+}

@@ -1,0 +1,716 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * System calls about descriptors themselves: close, dup, fcntl, flock, ioctl. Host descriptors
+ * are known to the table, so these calls keep table and host alike: first what cannot fail.
+ */
+#include <asm/ioctls.h>
+#include <linux/close_range.h>
+#include <linux/fs.h>
+
+#include "client/file.h"
+
+#define SET_FLAGS ((u32)(O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME | FASYNC))
+#define LOCK_MAND_ 32
+#define FL_END 0x7fffffffffffffffLL
+
+static struct fdtable *table(struct task *t)
+{
+	return t->proc->fds;
+}
+
+/* --- close ------------------------------------------------------------------------------------ */
+
+/* A host number leaves the table before the host closes it: nobody can get it meanwhile. */
+static void forget_host(struct task *t, struct fdtable *ft, u32 fd)
+{
+	fd_close_entry(t, ft, fd);
+}
+
+long client_close(struct task *t, long a[6])
+{
+	struct fdtable *ft = table(t);
+	int fd = (int)a[0];
+	struct fdent *e = ft ? fd_entry(ft, fd) : NULL;
+
+	if (fd < 0 || fd_is_hidden(t, fd))
+		return -EBADF;
+	if (!e || e->kind == FD_NONE)
+		return CLIENT_HOST;
+	if (e->kind == FD_HOST) {
+		forget_host(t, ft, (u32)fd);
+		return CLIENT_HOST;
+	}
+	fd_close_entry(t, ft, (u32)fd);
+	return 0;
+}
+
+static void set_cloexec(struct task *t, struct fdtable *ft, u32 fd, bool on)
+{
+	struct ck *ck = t->ctx.ck;
+
+	ck_lock(&t->ctx, ck);
+	if (fd < ft->cap && ft->ent[fd].kind != FD_NONE && ft->ent[fd].kind != FD_HIDDEN)
+		TX_SET(ck, ft->ent[fd].cloexec, (u8)on);
+	ck_unlock(ck);
+}
+
+/* The host's part of close_range, around the hidden numbers. */
+static long close_range_host(struct task *t, u64 first, u64 last, u64 flags)
+{
+	u64 base = (u64)t->ctx.isl->super->fd_base, end = base + HIDDEN_FDS;
+	long r = 0;
+
+	if (first < base)
+		r = SYS(close_range, first, MIN(last, base - 1), flags);
+	if (!r && last >= end)
+		r = SYS(close_range, MAX(first, end), last, flags);
+	return r;
+}
+
+/* A table of its own for this process, as CLOSE_RANGE_UNSHARE wants it. */
+static long unshare_table(struct task *t)
+{
+	struct fdtable *old = table(t);
+	struct proc *p = t->proc;
+	struct ck *ck = t->ctx.ck;
+	long r;
+
+	if (old->refs == 1)
+		return 0;
+	r = fdtable_copy(t, old, &p->fds);
+	if (r)
+		return r;
+	ck_lock(&t->ctx, ck);
+	TX_ADD(ck, old->refs, -1);
+	ck_unlock(ck);
+	return 0;
+}
+
+long client_close_range(struct task *t, long a[6])
+{
+	u32 first = (u32)a[0], last = (u32)a[1], flags = (u32)a[2], end;
+	struct fdtable *ft = table(t);
+	long r;
+
+	if (flags & ~(u32)(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC) || first > last)
+		return -EINVAL;
+	if (!ft)
+		return CLIENT_HOST;
+	if (flags & CLOSE_RANGE_UNSHARE) {
+		r = unshare_table(t);
+		if (r)
+			return r;
+		ft = table(t);
+	}
+	end = MIN(last, ft->cap - 1);
+	for (u32 fd = first; fd <= end && first < ft->cap; fd++) {
+		if (ft->ent[fd].kind == FD_NONE || ft->ent[fd].kind == FD_HIDDEN)
+			continue;
+		if (flags & CLOSE_RANGE_CLOEXEC)
+			set_cloexec(t, ft, fd, true);
+		else
+			fd_close_entry(t, ft, fd);
+	}
+	return close_range_host(t, first, last, flags);
+}
+
+/* --- dup -------------------------------------------------------------------------------------- */
+
+/* The lowest number >= min that is free on both sides, for a host call that takes one. */
+static long free_number(struct task *t, u32 min)
+{
+	struct ck *ck = t->ctx.ck;
+	long fd;
+
+	ck_lock(&t->ctx, ck);
+	fd = fd_lowest(ck, table(t), min);
+	if (fd < 0)
+		ck_abort(ck);
+	ck_unlock(ck);
+	return fd;
+}
+
+/* The members of an epoll instance go with every number that means it. */
+static void share_shadow(struct task *t, int from, long to)
+{
+	struct fdtable *ft = table(t);
+	struct ck *ck = t->ctx.ck;
+	struct fdent *e = fd_entry(ft, from);
+
+	if (likely(!e || !e->ofd) || e->kind != FD_HOST)
+		return;
+	ck_lock(&t->ctx, ck);
+	if ((u32)to < ft->cap && ft->ent[to].kind == FD_HOST && e->ofd && !ft->ent[to].ofd) {
+		TX_ADD(ck, e->ofd->refs, 1);
+		TX_SET(ck, ft->ent[to].ofd, e->ofd);
+	}
+	ck_unlock(ck);
+}
+
+static long dup_host(struct task *t, int fd, u32 min, bool cloexec)
+{
+	long want = free_number(t, min), r;
+
+	if (want < 0 && sys_failed(SYS(fcntl, fd, F_GETFD)))
+		return -EBADF;
+	if (want < 0)
+		return want;
+	r = SYS(fcntl, fd, cloexec ? F_DUPFD_CLOEXEC : F_DUPFD, want);
+	r = fd_adopt(t, r, cloexec, (int)min);
+	if (r >= 0)
+		share_shadow(t, fd, r);
+	return r;
+}
+
+/* dup and F_DUPFD. */
+static long dup_min(struct task *t, long fd, u32 min, bool cloexec)
+{
+	bool host;
+	struct ofd *o;
+
+	if (!table(t))
+		return CLIENT_HOST;
+	o = fd_get(t, (int)fd, &host);
+	if (!o)
+		return host ? dup_host(t, (int)fd, min, cloexec) : -EBADF;
+	return fd_install(t, o, cloexec, (int)min);
+}
+
+long client_dup(struct task *t, long a[6])
+{
+	return dup_min(t, a[0], 0, false);
+}
+
+/* Puts a description under a number; what was there is dropped. 1: the host has it open too. */
+static long place_hare(struct task *t, struct ofd *o, u32 to, bool cloexec)
+{
+	struct ck *ck = t->ctx.ck;
+	struct fdtable *ft = table(t);
+	struct ofd *old;
+	bool host;
+	long r;
+
+	ck_lock(&t->ctx, ck);
+	r = fd_grow(ck, ft, to);
+	if (r) {
+		ck_abort(ck);
+		ck_unlock(ck);
+		return r;
+	}
+	host = ft->ent[to].kind == FD_HOST;
+	old = fd_clear(ck, ft, to);
+	TX_ADD(ck, o->refs, 1);
+	fd_set_entry(ck, ft, to, FD_HARE, o, cloexec);
+	if (old)
+		ofd_drop_unlock(t, old);
+	else
+		ck_unlock(ck);
+	return host;
+}
+
+static long dup_over_hare(struct task *t, struct ofd *o, u32 to, bool cloexec)
+{
+	struct fdent *e = fd_entry(table(t), (int)to);
+	long r;
+
+	if (unlikely(table(t)->posix_locks) && e && e->kind == FD_HARE)
+		fd_close_entry(t, table(t), to); /* closes as close does: gives locks back */
+	r = place_hare(t, o, to, cloexec);
+	if (r > 0)
+		SYS(close, to);
+	return r < 0 ? r : (long)to;
+}
+
+static long dup_over_host(struct task *t, int from, u32 to, bool cloexec)
+{
+	struct ck *ck = t->ctx.ck;
+	struct fdtable *ft = table(t);
+	struct ofd *old = NULL;
+	long r = SYS(dup3, from, to, cloexec ? O_CLOEXEC : 0);
+
+	if (sys_failed(r))
+		return r;
+	ck_lock(&t->ctx, ck);
+	if (!fd_grow(ck, ft, to)) {
+		old = fd_clear(ck, ft, to);
+		fd_set_entry(ck, ft, to, FD_HOST, NULL, cloexec);
+	}
+	if (old)
+		ofd_drop_unlock(t, old);
+	else
+		ck_unlock(ck);
+	share_shadow(t, from, r);
+	return r;
+}
+
+static long dup_over(struct task *t, int from, int to, bool cloexec)
+{
+	struct fdtable *ft = table(t);
+	bool host;
+	struct ofd *o;
+	long r;
+
+	if (!ft)
+		return CLIENT_HOST;
+	o = fd_get(t, from, &host);
+	if (!o && !host)
+		return -EBADF;
+	if (to < 0 || fd_is_hidden(t, to) || (ft->limit && (u32)to >= ft->limit && o))
+		r = -EBADF;
+	else
+		r = o ? dup_over_hare(t, o, (u32)to, cloexec) :
+			dup_over_host(t, from, (u32)to, cloexec);
+	if (o)
+		ofd_put(t, o);
+	return r;
+}
+
+long client_dup2(struct task *t, long a[6])
+{
+	bool host;
+	struct ofd *o;
+
+	if ((int)a[0] != (int)a[1])
+		return dup_over(t, (int)a[0], (int)a[1], false);
+	o = fd_get(t, (int)a[0], &host);
+	if (!o)
+		return host ? CLIENT_HOST : -EBADF;
+	ofd_put(t, o);
+	return (int)a[1];
+}
+
+long client_dup3(struct task *t, long a[6])
+{
+	if (a[2] & ~(long)O_CLOEXEC || (int)a[0] == (int)a[1])
+		return -EINVAL;
+	return dup_over(t, (int)a[0], (int)a[1], a[2] != 0);
+}
+
+/* --- status flags ------------------------------------------------------------------------------- */
+
+static long set_flags(struct task *t, struct ofd *o, u32 flags)
+{
+	struct ck *ck = t->ctx.ck;
+	u32 now = (o->flags & ~SET_FLAGS) | (flags & SET_FLAGS);
+
+	if (flags & ~o->flags & O_NOATIME && t->proc->cred.uid) {
+		struct attr a;
+		long r = attr_get(t, o->ino, &a);
+
+		if (r || a.uid != t->proc->cred.uid)
+			return r ? r : -EPERM;
+	}
+	if (o->shared) {
+		struct req_OFD_FLAGS q = { .ino = o->ino, .ofd = o->shared, .set = 1, .flags = now };
+		struct rep_OFD_FLAGS p;
+		long r = rpc_ofd_flags(&t->ctx, ofd_server(o), &q, &p);
+
+		if (r)
+			return r;
+	}
+	ck_lock(&t->ctx, ck);
+	TX_SET(ck, o->flags, now);
+	ck_unlock(ck);
+	return 0;
+}
+
+static long get_flags(struct task *t, struct ofd *o)
+{
+	struct req_OFD_FLAGS q = { .ino = o->ino, .ofd = o->shared };
+	struct rep_OFD_FLAGS p;
+	long r;
+
+	if (!o->shared)
+		return o->flags;
+	r = rpc_ofd_flags(&t->ctx, ofd_server(o), &q, &p);
+	return r ? r : (long)((o->flags & ~SET_FLAGS) | (p.flags & SET_FLAGS));
+}
+
+/* --- locks ---------------------------------------------------------------------------------------- */
+
+/* A LOCK; with `wait` until it is granted. */
+static long lock_call(struct task *t, struct ofd *o, struct req_LOCK *q, struct rep_LOCK *p,
+		      bool wait)
+{
+	for (;;) {
+		long r;
+
+		q->wait_seq = wait ? msg_event_prepare(&t->ctx) : 0;
+		r = rpc_lock(&t->ctx, ofd_server(o), q, p);
+		if (r != -EAGAIN || !wait)
+			return r;
+		r = msg_event_wait(&t->ctx, q->wait_seq, -1);
+		if (r == -HARE_ERESTARTSYS) {
+			/* Whatever this thread asks for next takes the registration away: an unlock
+			 * where no lock can be. */
+			struct req_LOCK none = {
+				.ino = o->ino,
+				.kind = LOCK_OFD,
+				.op = LOCK_SET,
+				.type = F_UNLCK,
+				.start = ~0ULL,
+				.end = ~0ULL,
+			};
+
+			rpc_lock(&t->ctx, ofd_server(o), &none, p);
+			return r;
+		}
+	}
+}
+
+long client_flock(struct task *t, long a[6])
+{
+	struct req_LOCK q = { .kind = LOCK_FLOCK, .op = LOCK_SET };
+	struct rep_LOCK p;
+	u32 op = (u32)a[1] & ~(u32)LOCK_NB;
+	long r;
+	struct ofd *o;
+
+	o = fd_use(t, a[0], &r);
+	if (!o)
+		return r;
+	if (op != LOCK_SH && op != LOCK_EX && op != LOCK_UN) {
+		r = a[1] & LOCK_MAND_ ? 0 : -EINVAL;
+	} else if (o->flags & O_PATH) {
+		r = -EBADF;
+	} else if (o->kind == OFD_RELAY) {
+		r = relay_op(t, o, __NR_flock, a);
+	} else {
+		q.ino = o->ino;
+		q.owner = ofd_lock_owner(t, o);
+		q.pid = t->proc->pid;
+		q.type = op == LOCK_SH ? F_RDLCK : op == LOCK_EX ? F_WRLCK : F_UNLCK;
+		r = lock_call(t, o, &q, &p, !(a[1] & LOCK_NB) && op != LOCK_UN);
+	}
+	ofd_put(t, o);
+	return r;
+}
+
+/* The file's offset or size, as struct flock's l_whence needs it. */
+static long lock_base(struct task *t, struct ofd *o, short whence, s64 *base)
+{
+	struct req_LSEEK q = { .ino = o->ino, .ofd = o->shared, .whence = SEEK_CUR };
+	struct rep_LSEEK p;
+	struct attr a;
+	long r = 0;
+
+	*base = 0;
+	if (whence == SEEK_SET)
+		return 0;
+	if (whence == SEEK_END) {
+		r = attr_get(t, o->ino, &a);
+		*base = (s64)a.size;
+	} else if (whence == SEEK_CUR && o->shared) {
+		r = rpc_lseek(&t->ctx, ofd_server(o), &q, &p);
+		*base = p.off;
+	} else if (whence == SEEK_CUR) {
+		*base = (s64)o->off;
+	} else {
+		r = -EINVAL;
+	}
+	return r;
+}
+
+/* As flock64_to_posix_lock of Linux. */
+static long lock_range(struct task *t, struct ofd *o, const struct flock *fl, struct req_LOCK *q)
+{
+	s64 base, start, end;
+	long r = lock_base(t, o, fl->l_whence, &base);
+
+	if (r)
+		return r;
+	if (__builtin_add_overflow(base, fl->l_start, &start))
+		return -EOVERFLOW;
+	if (start < 0)
+		return -EINVAL;
+	end = FL_END;
+	if (fl->l_len > 0) {
+		if (__builtin_add_overflow(start, fl->l_len - 1, &end))
+			return -EOVERFLOW;
+	} else if (fl->l_len < 0) {
+		if (start + fl->l_len < 0)
+			return -EINVAL;
+		end = start - 1;
+		start += fl->l_len;
+	}
+	q->start = (u64)start;
+	q->end = (u64)end;
+	return 0;
+}
+
+static void lock_result(struct flock *fl, const struct rep_LOCK *p, bool ofd_lock)
+{
+	fl->l_type = (short)p->type;
+	if (p->type == F_UNLCK)
+		return;
+	fl->l_whence = SEEK_SET;
+	fl->l_start = (s64)p->start;
+	fl->l_len = p->end >= FL_END ? 0 : (s64)(p->end - p->start + 1);
+	fl->l_pid = ofd_lock || !p->pid ? -1 : (s32)p->pid;
+}
+
+static long check_lock_mode(const struct ofd *o, const struct flock *fl, bool get)
+{
+	if (fl->l_type != F_RDLCK && fl->l_type != F_WRLCK && fl->l_type != F_UNLCK)
+		return -EINVAL;
+	if (get)
+		return fl->l_type == F_UNLCK ? -EINVAL : 0;
+	if ((fl->l_type == F_RDLCK && !ofd_can_read(o)) ||
+	    (fl->l_type == F_WRLCK && !ofd_can_write(o)))
+		return -EBADF;
+	return 0;
+}
+
+static void note_posix(struct task *t)
+{
+	struct ck *ck = t->ctx.ck;
+
+	if (table(t)->posix_locks)
+		return;
+	ck_lock(&t->ctx, ck);
+	TX_SET(ck, table(t)->posix_locks, 1);
+	ck_unlock(ck);
+}
+
+/* F_GETLK, F_SETLK, F_SETLKW and their F_OFD_ variants. */
+static long do_lock(struct task *t, struct ofd *o, int cmd, void *user)
+{
+	bool ofd_lock = cmd == F_OFD_GETLK || cmd == F_OFD_SETLK || cmd == F_OFD_SETLKW;
+	bool get = cmd == F_GETLK || cmd == F_OFD_GETLK;
+	bool wait = cmd == F_SETLKW || cmd == F_OFD_SETLKW;
+	struct req_LOCK q = {
+		.ino = o->ino,
+		.kind = ofd_lock ? LOCK_OFD : LOCK_POSIX,
+		.op = get ? LOCK_GET : LOCK_SET,
+		.pid = ofd_lock ? 0 : t->proc->pid,
+	};
+	struct rep_LOCK p;
+	struct flock fl;
+	long r;
+
+	if (user_read(&fl, user, sizeof(fl)))
+		return -EFAULT;
+	if (ofd_lock && fl.l_pid)
+		return -EINVAL;
+	r = check_lock_mode(o, &fl, get);
+	if (!r)
+		r = lock_range(t, o, &fl, &q);
+	if (r)
+		return r;
+	q.type = (u32)fl.l_type;
+	q.owner = ofd_lock ? ofd_lock_owner(t, o) : task_owner(t);
+	if (!ofd_lock && !get)
+		note_posix(t);
+	r = lock_call(t, o, &q, &p, wait);
+	if (r || !get)
+		return r;
+	lock_result(&fl, &p, ofd_lock);
+	return user_write(user, &fl, sizeof(fl));
+}
+
+/* --- fcntl ------------------------------------------------------------------------------------------ */
+
+static long fcntl_host(struct task *t, long a[6])
+{
+	u32 fd = (u32)a[0];
+	long r;
+
+	switch ((int)a[1]) {
+	case F_DUPFD:
+	case F_DUPFD_CLOEXEC:
+		if (!table(t) || (u32)a[2] >= FD_MAX)
+			return CLIENT_HOST;
+		if (table(t)->limit && (u32)a[2] >= table(t)->limit)
+			return sys_failed(SYS(fcntl, fd, F_GETFD)) ? -EBADF : -EINVAL;
+		return dup_host(t, (int)fd, (u32)a[2], a[1] == F_DUPFD_CLOEXEC);
+	case F_SETFD:
+		r = SYS(fcntl, fd, F_SETFD, a[2]);
+		if (!r && table(t))
+			set_cloexec(t, table(t), fd, a[2] & FD_CLOEXEC);
+		return r;
+	default:
+		return CLIENT_HOST;
+	}
+}
+
+static long pipe_size(struct task *t, struct ofd *o, int cmd, long arg)
+{
+	struct req_PIPE_SIZE q = { .ino = o->ino, .size = (u32)arg };
+	struct rep_PIPE_SIZE p;
+	struct req_POLL pq = { .ino = o->ino, .access = o->flags & O_ACCMODE };
+	struct rep_POLL pp;
+	long r;
+
+	if (!ofd_is_pipe(o))
+		return -EBADF;
+	if (cmd == F_GETPIPE_SZ) {
+		r = rpc_poll(&t->ctx, ofd_server(o), &pq, &pp);
+		return r ? r : (long)pp.capacity;
+	}
+	r = rpc_pipe_size(&t->ctx, ofd_server(o), &q, &p);
+	return r ? r : (long)p.size;
+}
+
+/* What concerns the number alone. */
+static long fcntl_number(struct task *t, struct ofd *o, u32 fd, int cmd, long arg)
+{
+	struct fdtable *ft = table(t);
+	struct fdent *e;
+
+	switch (cmd) {
+	case F_DUPFD:
+	case F_DUPFD_CLOEXEC:
+		if (arg < 0 || (u64)arg >= FD_MAX || (ft->limit && (u64)arg >= ft->limit))
+			return -EINVAL;
+		(void)o;
+		return dup_min(t, fd, (u32)arg, cmd == F_DUPFD_CLOEXEC);
+	case F_GETFD:
+		e = fd_entry(ft, (int)fd);
+		return e && e->cloexec ? FD_CLOEXEC : 0;
+	default: /* F_SETFD */
+		set_cloexec(t, ft, fd, arg & FD_CLOEXEC);
+		return 0;
+	}
+}
+
+static long fcntl_hare(struct task *t, struct ofd *o, u32 fd, int cmd, long arg)
+{
+	switch (cmd) {
+	case F_DUPFD:
+	case F_DUPFD_CLOEXEC:
+	case F_GETFD:
+	case F_SETFD:
+		return fcntl_number(t, o, fd, cmd, arg);
+	case F_GETFL:
+		return get_flags(t, o);
+	}
+	if (o->flags & O_PATH)
+		return -EBADF;
+	switch (cmd) {
+	case F_SETFL:
+		return set_flags(t, o, (u32)arg);
+	case F_GETLK:
+	case F_SETLK:
+	case F_SETLKW:
+	case F_OFD_GETLK:
+	case F_OFD_SETLK:
+	case F_OFD_SETLKW:
+		return do_lock(t, o, cmd, (void *)arg);
+	case F_SETPIPE_SZ:
+	case F_GETPIPE_SZ:
+		return pipe_size(t, o, cmd, arg);
+	case F_GETLEASE:
+		return F_UNLCK;
+	case F_SETLEASE:
+	case F_NOTIFY:
+	case F_ADD_SEALS:
+	case F_GET_SEALS:
+		return -EINVAL;
+	case F_GETOWN:
+	case F_SETOWN:
+	case F_GETSIG:
+	case F_SETSIG:
+		return 0; /* files and pipes send no signals */
+	default:
+		return -EINVAL;
+	}
+}
+
+long client_fcntl(struct task *t, long a[6])
+{
+	int cmd = (int)a[1];
+	bool host;
+	struct ofd *o = fd_get(t, (int)a[0], &host);
+	long r;
+
+	if (!o)
+		return host ? fcntl_host(t, a) : -EBADF;
+	if (o->kind == OFD_RELAY && cmd != F_DUPFD && cmd != F_DUPFD_CLOEXEC &&
+	    cmd != F_GETFD && cmd != F_SETFD)
+		r = relay_op(t, o, __NR_fcntl, a);
+	else
+		r = fcntl_hare(t, o, (u32)a[0], cmd, a[2]);
+	ofd_put(t, o);
+	return r;
+}
+
+/* --- ioctl ------------------------------------------------------------------------------------------- */
+
+static long fionread(struct task *t, struct ofd *o, void *user)
+{
+	struct req_POLL q = { .ino = o->ino, .access = o->flags & O_ACCMODE };
+	struct rep_POLL p;
+	struct attr a;
+	s64 at;
+	s32 n;
+	long r;
+
+	if (ofd_is_pipe(o)) {
+		r = rpc_poll(&t->ctx, ofd_server(o), &q, &p);
+		n = (s32)p.bytes;
+	} else if (o->kind == OFD_FILE) {
+		r = lock_base(t, o, SEEK_CUR, &at);
+		if (!r)
+			r = attr_get(t, o->ino, &a);
+		n = (s32)((s64)a.size - at);
+	} else {
+		return -ENOTTY;
+	}
+	return r ? r : user_write(user, &n, sizeof(n));
+}
+
+static long fionbio(struct task *t, struct ofd *o, const void *user)
+{
+	s32 on;
+
+	if (user_read(&on, user, sizeof(on)))
+		return -EFAULT;
+	return set_flags(t, o, on ? o->flags | O_NONBLOCK : o->flags & ~(u32)O_NONBLOCK);
+}
+
+static long ioctl_hare(struct task *t, struct ofd *o, long a[6])
+{
+	switch ((u32)a[1]) {
+	case FIOCLEX:
+	case FIONCLEX:
+		set_cloexec(t, table(t), (u32)a[0], (u32)a[1] == FIOCLEX);
+		return 0;
+	}
+	if (o->kind == OFD_RELAY)
+		return relay_op(t, o, __NR_ioctl, a);
+	if (o->flags & O_PATH)
+		return -EBADF;
+	switch ((u32)a[1]) {
+	case FIONREAD:
+		return fionread(t, o, (void *)a[2]);
+	case FIONBIO:
+		return fionbio(t, o, (const void *)a[2]);
+	case FICLONE:
+	case FICLONERANGE:
+	case FIDEDUPERANGE:
+		return -EOPNOTSUPP;
+	default:
+		return -ENOTTY;
+	}
+}
+
+long client_ioctl(struct task *t, long a[6])
+{
+	bool host;
+	struct ofd *o = fd_get(t, (int)a[0], &host);
+	long r;
+
+	if (o) {
+		r = ioctl_hare(t, o, a);
+		ofd_put(t, o);
+		return r;
+	}
+	if (!host)
+		return -EBADF;
+	if ((u32)a[1] != FIOCLEX && (u32)a[1] != FIONCLEX)
+		return CLIENT_HOST;
+	r = SYS(ioctl, a[0], a[1]);
+	if (!r && table(t))
+		set_cloexec(t, table(t), (u32)a[0], (u32)a[1] == FIOCLEX);
+	return r;
+}

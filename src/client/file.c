@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reading and writing files, by whichever way the file's server is reached:
+ *
+ *   near    READ and WRITE as local calls, through t->bounce, 64 KiB at a time; always coherent
+ *   far     directly in the blocks (vnode.c); by message what only the server can do: writes at
+ *           the end (O_APPEND), writes behind it, descriptions whose offset is shared by cores
+ *   far, without direct access (--without, or no memory for a vnode): messages of 16 KiB
+ *
+ * Data never goes from a core kernel to the program while a lock is held: a page may be missing.
+ */
+#include "client/file.h"
+
+#define S_OFF_MAX ((u64)FILE_OFF_MAX)
+
+/* --- by READ and WRITE ------------------------------------------------------------------------ */
+
+static u32 piece_max(const struct ofd *o)
+{
+	return o->far ? MSG_IO_MAX : CLIENT_BOUNCE_SIZE;
+}
+
+/* One READ into t->bounce; bytes or -errno. */
+static long read_piece(struct task *t, struct ofd *o, u64 off, u32 len, u32 flags)
+{
+	struct req_READ q = {
+		.ino = o->ino, .ofd = o->shared, .off = off, .len = len, .flags = flags
+	};
+	struct rep_READ p = { .data = { .p = t->bounce, .cap = len } };
+	long r;
+
+	if (unlikely(o->flags & O_NOATIME))
+		q.flags |= IO_NOATIME;
+	r = rpc_read(&t->ctx, ofd_server(o), &q, &p);
+	return r < 0 ? r : (long)p.data.len;
+}
+
+/* By message or local call; shared: at the offset that is the server's. */
+static long read_by_call(struct task *t, struct ofd *o, struct uio *u, u64 *off, u32 flags)
+{
+	size_t want = u->total;
+	long r = 0;
+
+	while (u->total) {
+		u32 len = (u32)MIN(u->total, (size_t)piece_max(o));
+
+		r = read_piece(t, o, *off, len, flags);
+		if (r <= 0)
+			break;
+		*off += (u64)r;
+		if (uio_put(u, t->bounce, (size_t)r)) {
+			r = -EFAULT;
+			break;
+		}
+		if ((u32)r < len)
+			break;
+	}
+	return want != u->total ? (long)(want - u->total) : MIN(r, 0L);
+}
+
+/* What a vnode knew of blocks that the server wrote for us. */
+static void written_there(struct task *t, struct ofd *o, const struct rep_WRITE *p)
+{
+	struct vnode *v = o->vnode;
+	struct ck *ck = t->ctx.ck;
+
+	if (!v)
+		return;
+	/* Beyond what was the end nothing that is known holds any more. */
+	vnode_forget(t, v, MIN(p->off, v->size) / PAGE_SIZE, ~0ULL);
+	ck_lock(&t->ctx, ck);
+	TX_SET(ck, v->size, p->size);
+	TX_SET(ck, v->flags, v->flags | VNODE_WROTE);
+	ck_unlock(ck);
+}
+
+static long write_piece(struct task *t, struct ofd *o, u64 off, u32 len, u32 flags,
+			struct rep_WRITE *p)
+{
+	struct req_WRITE q = {
+		.ino = o->ino,
+		.ofd = o->shared,
+		.off = off,
+		.flags = flags,
+		.uid = t->proc->cred.uid,
+		.data = { .p = t->bounce, .len = len },
+	};
+	long r = rpc_write(&t->ctx, ofd_server(o), &q, p);
+
+	if (r >= 0 && unlikely(o->vnode != NULL))
+		written_there(t, o, p);
+	return r < 0 ? r : (long)p->count;
+}
+
+static long write_by_call(struct task *t, struct ofd *o, struct uio *u, u64 *off, u32 flags)
+{
+	size_t want = u->total, done = 0;
+	long r = 0;
+
+	while (done < want) {
+		u32 len = (u32)MIN(u->total, (size_t)piece_max(o));
+		struct rep_WRITE p;
+
+		if (uio_get(u, t->bounce, len)) {
+			r = -EFAULT;
+			break;
+		}
+		r = write_piece(t, o, *off, len, flags, &p);
+		if (r < 0)
+			break;
+		done += (size_t)r;
+		*off = p.off + (u64)r;
+		if ((u32)r < len)
+			break;
+	}
+	return done ? (long)done : r;
+}
+
+/* --- files ------------------------------------------------------------------------------------ */
+
+long file_readv(struct task *t, struct ofd *o, struct uio *u, u64 *off)
+{
+	long r;
+
+	if (unlikely((s64)*off < 0))
+		return -EINVAL;
+	if (likely(!o->vnode) || o->shared)
+		return read_by_call(t, o, u, off, 0);
+	r = vnode_read(t, o->vnode, u, off);
+	return r == -ENOMEM ? read_by_call(t, o, u, off, 0) : r;
+}
+
+/* A far file with a vnode: directly, and by message what lies behind the end. */
+static long write_far(struct task *t, struct ofd *o, struct uio *u, u64 *off, u32 flags)
+{
+	struct vnode *v = o->vnode;
+	u64 start = *off;
+	long r = 0;
+
+	while (u->total && r >= 0) {
+		size_t before = u->total;
+
+		if (flags & IO_APPEND || *off > v->size) {
+			vnode_sync(t, v); /* what was written before is to be found before it */
+			busy_lock(t, &v->busy);
+			r = write_by_call(t, o, u, off, flags);
+			busy_unlock(&v->busy);
+		} else {
+			r = vnode_write(t, v, u, off);
+			if (r == -ENOMEM)
+				r = write_by_call(t, o, u, off, flags);
+		}
+		if (flags & IO_APPEND || u->total == before)
+			break;
+	}
+	if (flags & IO_APPEND)
+		return r;
+	return *off != start ? (long)(*off - start) : r;
+}
+
+/* How much of a write RLIMIT_FSIZE and the format's end let through; 0: -EFBIG. */
+static u64 write_room(struct task *t, u64 off)
+{
+	u64 limit = t->proc->fds ? t->proc->fds->fsize : ~0ULL;
+
+	if (likely(limit >= S_OFF_MAX))
+		return off < S_OFF_MAX ? S_OFF_MAX - off : 0;
+	if (off < limit)
+		return limit - off;
+	SYS(tgkill, t->proc->host_pid, t->ctx.tid, 25 /* SIGXFSZ */);
+	return 0;
+}
+
+long file_writev(struct task *t, struct ofd *o, struct uio *u, u64 *off, u32 flags)
+{
+	u64 room;
+	long r;
+
+	if (unlikely((s64)*off < 0))
+		return -EINVAL;
+	if (!u->total)
+		return 0;
+	room = write_room(t, flags & IO_APPEND ? 0 : *off);
+	if (unlikely(room < u->total)) {
+		if (!room)
+			return -EFBIG;
+		u->total = room;
+	}
+	if (likely(!o->vnode) || o->shared)
+		r = write_by_call(t, o, u, off, flags);
+	else
+		r = write_far(t, o, u, off, flags);
+	if (unlikely(o->flags & O_DSYNC) && r > 0)
+		(void)file_sync(t, o);
+	return r;
+}
+
+long file_read(struct task *t, struct ofd *o, char *user, size_t len, u64 *off)
+{
+	struct uio u;
+
+	uio_buf(&u, user, len);
+	return file_readv(t, o, &u, off);
+}
+
+long file_write(struct task *t, struct ofd *o, const char *user, size_t len, u64 *off, u32 flags)
+{
+	struct uio u;
+
+	uio_buf(&u, (void *)user, len);
+	return file_writev(t, o, &u, off, flags);
+}
+
+/* --- at the description's offset ---------------------------------------------------------------- */
+
+/* The offset of a local description moves. Whoever moves it holds it (pos_lock) or is alone, and
+ * one word needs no undo: nothing else depends on it. */
+static void set_off(struct ofd *o, u64 off)
+{
+	__atomic_store_n(&o->off, off, __ATOMIC_RELAXED);
+}
+
+static u64 get_off(const struct ofd *o)
+{
+	return __atomic_load_n(&o->off, __ATOMIC_RELAXED);
+}
+
+long file_read_here(struct task *t, struct ofd *o, struct uio *u)
+{
+	bool locked;
+	u64 off = 0;
+	long r;
+
+	if (unlikely(o->shared))
+		return read_by_call(t, o, u, &off, IO_SHARED);
+	locked = pos_lock(t, o);
+	off = get_off(o);
+	r = file_readv(t, o, u, &off);
+	set_off(o, off);
+	if (unlikely(locked))
+		pos_unlock(o);
+	return r;
+}
+
+long file_write_here(struct task *t, struct ofd *o, struct uio *u)
+{
+	bool locked;
+	u64 off = 0;
+	long r;
+
+	if (unlikely(o->shared))
+		return write_by_call(t, o, u, &off, IO_SHARED);
+	locked = pos_lock(t, o);
+	off = get_off(o);
+	r = file_writev(t, o, u, &off, o->flags & O_APPEND ? IO_APPEND : 0);
+	set_off(o, off);
+	if (unlikely(locked))
+		pos_unlock(o);
+	return r;
+}
+
+/* --- open, sync, truncate ------------------------------------------------------------------------- */
+
+void file_opened(struct task *t, struct ofd *o, const struct attr *a, const struct rpc_bytes *runs)
+{
+	struct ck *ck = t->ctx.ck;
+	struct vnode *v;
+
+	if (likely(!o->far) || t->ctx.isl->super->without & WITHOUT_DIRECT_ACCESS)
+		return;
+	if ((a->mode & HS_IFMT) != HS_IFREG || o->flags & O_PATH)
+		return;
+	v = vnode_get(t, o->ino);
+	if (!v)
+		return;
+	ck_lock(&t->ctx, ck);
+	TX_SET(ck, o->vnode, v);
+	ck_unlock(ck);
+	vnode_refresh(t, v, a, runs);
+}
+
+long file_sync(struct task *t, struct ofd *o)
+{
+	maps_sync(t, o->ino);
+	if (o->vnode)
+		vnode_sync(t, o->vnode);
+	return 0;
+}
+
+void file_attr(struct task *t, struct attr *a)
+{
+	struct vnode *v;
+
+	if (rpc_is_near(&t->ctx, ino_server(a->ino)))
+		return;
+	v = vnode_find(t, a->ino);
+	if (!v)
+		return;
+	if (v->dirty_to && v->mtime > a->mtime)
+		a->mtime = a->ctime = v->mtime;
+	vnode_refresh(t, v, a, NULL);
+	a->size = v->size;
+	vnode_put(t, v);
+}
+
+void file_truncated(struct task *t, u64 ino, const struct attr *a)
+{
+	struct ck *ck = t->ctx.ck;
+	struct vnode *v;
+
+	if (rpc_is_near(&t->ctx, ino_server(ino)))
+		return;
+	v = vnode_find(t, ino);
+	if (!v)
+		return;
+	vnode_sync(t, v);
+	vnode_forget(t, v, 0, ~0ULL);
+	ck_lock(&t->ctx, ck);
+	TX_SET(ck, v->size, a->size);
+	TX_SET(ck, v->version, a->version);
+	ck_unlock(ck);
+	vnode_put(t, v);
+}

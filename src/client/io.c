@@ -1,0 +1,628 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * System calls that read and write through a descriptor, and what goes with them: lseek, fstat,
+ * fsync, ftruncate, fallocate, hints. Order of checks and errors are Linux's (fs/read_write.c).
+ */
+#include <linux/falloc.h>
+#include <linux/fs.h>
+
+#include "client/file.h"
+
+#define RWF_KNOWN (RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND)
+#define FADV_MAX 5 /* POSIX_FADV_NOREUSE */
+#define SYNC_RANGE_KNOWN 7
+
+static void count_bytes(struct task *t, u32 which, long n)
+{
+	if (n > 0)
+		t->ctx.ck->counter[which] += (u64)n;
+}
+
+/* A descriptor of another core's host: its proxy makes the call. */
+static bool relayed(struct task *t, struct ofd *o, long nr, long a[6], long *r)
+{
+	if (likely(o->kind != OFD_RELAY))
+		return false;
+	*r = o->flags & O_PATH ? -EBADF : relay_op(t, o, nr, a);
+	return true;
+}
+
+/* --- reading and writing ---------------------------------------------------------------------- */
+
+/* at: the offset of pread, NULL: the description's own. */
+static long ofd_readv(struct task *t, struct ofd *o, struct uio *u, const u64 *at, u32 rwf)
+{
+	bool nonblock = o->flags & O_NONBLOCK || rwf & RWF_NOWAIT;
+	long r;
+
+	if (at && ofd_is_pipe(o))
+		return -ESPIPE;
+	if (!ofd_can_read(o))
+		return -EBADF;
+	switch (o->kind) {
+	case OFD_FILE:
+		if (at) {
+			u64 off = *at;
+
+			r = file_readv(t, o, u, &off);
+		} else {
+			r = file_read_here(t, o, u);
+		}
+		break;
+	case OFD_PIPE:
+	case OFD_FIFO:
+		r = pipe_readv(t, o, u, nonblock);
+		break;
+	case OFD_DIR:
+		return -EISDIR;
+	default:
+		return -EBADF;
+	}
+	count_bytes(t, COUNT_BYTES_READ, r);
+	return r;
+}
+
+static long write_file_at(struct task *t, struct ofd *o, struct uio *u, u64 off, u32 rwf)
+{
+	/* pwrite on an O_APPEND description appends on Linux, whatever POSIX says. */
+	u32 flags = o->flags & O_APPEND || rwf & RWF_APPEND ? IO_APPEND : 0;
+
+	return file_writev(t, o, u, &off, flags);
+}
+
+static long ofd_writev(struct task *t, struct ofd *o, struct uio *u, const u64 *at, u32 rwf)
+{
+	bool nonblock = o->flags & O_NONBLOCK || rwf & RWF_NOWAIT;
+	long r;
+
+	if (at && ofd_is_pipe(o))
+		return -ESPIPE;
+	if (!ofd_can_write(o))
+		return -EBADF;
+	switch (o->kind) {
+	case OFD_FILE:
+		r = at ? write_file_at(t, o, u, *at, rwf) : file_write_here(t, o, u);
+		break;
+	case OFD_PIPE:
+	case OFD_FIFO:
+		r = pipe_writev(t, o, u, nonblock);
+		break;
+	default:
+		return -EBADF;
+	}
+	if (rwf & (RWF_DSYNC | RWF_SYNC) && r > 0 && o->kind == OFD_FILE)
+		(void)file_sync(t, o);
+	count_bytes(t, COUNT_BYTES_WRITTEN, r);
+	return r;
+}
+
+long client_read(struct task *t, long a[6])
+{
+	struct uio u;
+	long r;
+	struct ofd *o = fd_use(t, a[0], &r);
+
+	if (!o)
+		return r;
+	uio_buf(&u, (void *)a[1], (size_t)a[2]);
+	if (!relayed(t, o, __NR_read, a, &r))
+		r = likely(a[2] >= 0) || !ofd_can_read(o) ? ofd_readv(t, o, &u, NULL, 0) :
+							    -EINVAL;
+	ofd_put(t, o);
+	return r;
+}
+
+long client_write(struct task *t, long a[6])
+{
+	struct uio u;
+	long r;
+	struct ofd *o = fd_use(t, a[0], &r);
+
+	if (!o)
+		return r;
+	uio_buf(&u, (void *)a[1], (size_t)a[2]);
+	if (!relayed(t, o, __NR_write, a, &r))
+		r = likely(a[2] >= 0) || !ofd_can_write(o) ? ofd_writev(t, o, &u, NULL, 0) :
+							     -EINVAL;
+	ofd_put(t, o);
+	return r;
+}
+
+long client_pread64(struct task *t, long a[6])
+{
+	u64 off = (u64)a[3];
+	struct uio u;
+	long r;
+	struct ofd *o = fd_use(t, a[0], &r);
+
+	if (!o)
+		return r;
+	uio_buf(&u, (void *)a[1], (size_t)a[2]);
+	if (!relayed(t, o, __NR_pread64, a, &r))
+		r = a[3] < 0 || a[2] < 0 ? -EINVAL : ofd_readv(t, o, &u, &off, 0);
+	ofd_put(t, o);
+	return r;
+}
+
+long client_pwrite64(struct task *t, long a[6])
+{
+	u64 off = (u64)a[3];
+	struct uio u;
+	long r;
+	struct ofd *o = fd_use(t, a[0], &r);
+
+	if (!o)
+		return r;
+	uio_buf(&u, (void *)a[1], (size_t)a[2]);
+	if (!relayed(t, o, __NR_pwrite64, a, &r))
+		r = a[3] < 0 || a[2] < 0 ? -EINVAL : ofd_writev(t, o, &u, &off, 0);
+	ofd_put(t, o);
+	return r;
+}
+
+/* All six calls with vectors. off -1: the description's own offset, where that is allowed. */
+static long do_vec(struct task *t, long a[6], bool write, bool with_off, u32 rwf)
+{
+	static const u16 nr[2][2] = { { __NR_readv, __NR_preadv }, { __NR_writev, __NR_pwritev } };
+	u64 off = with_off ? (u64)a[3] : ~0ULL;
+	const u64 *at = off == ~0ULL ? NULL : &off;
+	struct uio u;
+	long r;
+	struct ofd *o = fd_use(t, a[0], &r);
+
+	if (!o)
+		return r;
+	if (relayed(t, o, nr[write][at != NULL], a, &r)) {
+		ofd_put(t, o);
+		return r;
+	}
+	r = uio_vec(&u, (const void *)a[1], a[2]);
+	if (!r)
+		r = write ? ofd_writev(t, o, &u, at, rwf) : ofd_readv(t, o, &u, at, rwf);
+	ofd_put(t, o);
+	return r;
+}
+
+long client_readv(struct task *t, long a[6])
+{
+	return do_vec(t, a, false, false, 0);
+}
+
+long client_writev(struct task *t, long a[6])
+{
+	return do_vec(t, a, true, false, 0);
+}
+
+/* A negative offset is refused before the descriptor is looked at, as Linux does. */
+long client_preadv(struct task *t, long a[6])
+{
+	return a[3] < 0 ? -EINVAL : do_vec(t, a, false, true, 0);
+}
+
+long client_pwritev(struct task *t, long a[6])
+{
+	return a[3] < 0 ? -EINVAL : do_vec(t, a, true, true, 0);
+}
+
+static long vec2_check(struct task *t, const long a[6])
+{
+	if (a[3] < -1)
+		return -EINVAL;
+	if (fd_is_host(t, (int)a[0]))
+		return CLIENT_HOST;
+	return (u32)a[5] & ~(u32)RWF_KNOWN ? -EOPNOTSUPP : 0;
+}
+
+long client_preadv2(struct task *t, long a[6])
+{
+	long r = vec2_check(t, a);
+
+	return r ? r : do_vec(t, a, false, true, (u32)a[5]);
+}
+
+long client_pwritev2(struct task *t, long a[6])
+{
+	long r = vec2_check(t, a);
+
+	return r ? r : do_vec(t, a, true, true, (u32)a[5]);
+}
+
+/* --- lseek -------------------------------------------------------------------------------------- */
+
+/* Moves where the server has to be asked: shared offsets, the end, data and holes. */
+static long seek_there(struct task *t, struct ofd *o, s64 off, u32 whence)
+{
+	struct req_LSEEK q = { .ino = o->ino, .ofd = o->shared, .off = off, .whence = whence };
+	struct rep_LSEEK p;
+	long r;
+
+	if (o->vnode)
+		vnode_sync(t, o->vnode);
+	r = rpc_lseek(&t->ctx, ofd_server(o), &q, &p);
+	return r < 0 ? r : p.off;
+}
+
+static long seek_file(struct task *t, struct ofd *o, s64 off, u32 whence)
+{
+	bool locked;
+	long r = off;
+
+	if (o->shared)
+		return seek_there(t, o, off, whence);
+	locked = pos_lock(t, o);
+	if (whence == SEEK_CUR)
+		r = (s64)o->off + off < 0 && off > 0 ? -EOVERFLOW : (s64)o->off + off;
+	else if (whence != SEEK_SET)
+		r = seek_there(t, o, off, whence);
+	if (r >= 0)
+		__atomic_store_n(&o->off, (u64)r, __ATOMIC_RELAXED);
+	else if (!sys_failed(r) || whence <= SEEK_CUR)
+		r = r == -EOVERFLOW ? r : -EINVAL;
+	if (locked)
+		pos_unlock(o);
+	return r;
+}
+
+long client_lseek(struct task *t, long a[6])
+{
+	u32 whence = (u32)a[2];
+	long r;
+	struct ofd *o = fd_use(t, a[0], &r);
+
+	if (!o)
+		return r;
+	if (relayed(t, o, __NR_lseek, a, &r))
+		;
+	else if (o->kind == OFD_PATH)
+		r = -EBADF;
+	else if (whence > SEEK_MAX)
+		r = -EINVAL;
+	else if (ofd_is_pipe(o))
+		r = -ESPIPE;
+	else if (o->kind == OFD_DIR && whence > SEEK_CUR)
+		r = -EINVAL;
+	else
+		r = seek_file(t, o, a[1], whence);
+	ofd_put(t, o);
+	return r;
+}
+
+/* --- fstat, fstatfs, xattrs, owners ---------------------------------------------------------------- */
+
+long client_fstat(struct task *t, long a[6])
+{
+	struct attr at;
+	long r;
+	struct ofd *o = fd_use(t, a[0], &r);
+
+	if (!o)
+		return r;
+	if (!relayed(t, o, __NR_fstat, a, &r)) {
+		r = attr_get(t, o->ino, &at);
+		if (!r)
+			r = attr_put_stat(&at, (void *)a[1]);
+	}
+	ofd_put(t, o);
+	return r;
+}
+
+long client_fstatfs(struct task *t, long a[6])
+{
+	long r;
+	struct ofd *o = fd_use(t, a[0], &r);
+
+	if (!o)
+		return r;
+	r = o->kind == OFD_RELAY ? -ENOSYS : attr_put_statfs(t, (void *)a[1]);
+	ofd_put(t, o);
+	return r;
+}
+
+/* An inode by descriptor, for calls that O_PATH does not allow. *r is set on NULL. */
+static struct ofd *use_inode(struct task *t, long fd, long *r)
+{
+	struct ofd *o = fd_use(t, fd, r);
+
+	if (o && (o->flags & O_PATH || o->kind == OFD_RELAY)) {
+		*r = o->flags & O_PATH ? -EBADF : -EPERM;
+		ofd_put(t, o);
+		return NULL;
+	}
+	return o;
+}
+
+long client_fchmod(struct task *t, long a[6])
+{
+	long r;
+	struct ofd *o = fd_use(t, a[0], &r);
+
+	if (!o)
+		return r;
+	if (relayed(t, o, __NR_fchmod, a, &r))
+		;
+	else if (o->flags & O_PATH)
+		r = -EBADF;
+	else
+		r = attr_chmod(t, o->ino, (u32)a[1]);
+	ofd_put(t, o);
+	return r;
+}
+
+long client_fchown(struct task *t, long a[6])
+{
+	long r;
+	struct ofd *o = fd_use(t, a[0], &r);
+
+	if (!o)
+		return r;
+	if (relayed(t, o, __NR_fchown, a, &r))
+		;
+	else if (o->flags & O_PATH)
+		r = -EBADF;
+	else
+		r = attr_chown(t, o->ino, (u32)a[1], (u32)a[2]);
+	ofd_put(t, o);
+	return r;
+}
+
+long client_fsetxattr(struct task *t, long a[6])
+{
+	long r;
+	struct ofd *o = use_inode(t, a[0], &r);
+
+	if (!o)
+		return r;
+	r = xattr_set(t, o->ino, (const char *)a[1], (const void *)a[2], (size_t)a[3], (int)a[4]);
+	ofd_put(t, o);
+	return r;
+}
+
+long client_fgetxattr(struct task *t, long a[6])
+{
+	long r;
+	struct ofd *o = use_inode(t, a[0], &r);
+
+	if (!o)
+		return r;
+	r = xattr_get(t, o->ino, (const char *)a[1], (void *)a[2], (size_t)a[3]);
+	ofd_put(t, o);
+	return r;
+}
+
+long client_flistxattr(struct task *t, long a[6])
+{
+	long r;
+	struct ofd *o = use_inode(t, a[0], &r);
+
+	if (!o)
+		return r;
+	r = xattr_list(t, o->ino, (char *)a[1], (size_t)a[2]);
+	ofd_put(t, o);
+	return r;
+}
+
+long client_fremovexattr(struct task *t, long a[6])
+{
+	long r;
+	struct ofd *o = use_inode(t, a[0], &r);
+
+	if (!o)
+		return r;
+	r = xattr_remove(t, o->ino, (const char *)a[1]);
+	ofd_put(t, o);
+	return r;
+}
+
+/* --- fsync and friends -------------------------------------------------------------------------------- */
+
+static long do_fsync(struct task *t, long a[6], long nr)
+{
+	long r;
+	struct ofd *o = fd_use(t, a[0], &r);
+
+	if (!o)
+		return r;
+	if (relayed(t, o, nr, a, &r))
+		;
+	else if (o->flags & O_PATH)
+		r = -EBADF;
+	else if (ofd_is_pipe(o))
+		r = -EINVAL;
+	else
+		r = o->kind == OFD_FILE ? file_sync(t, o) : 0;
+	ofd_put(t, o);
+	return r;
+}
+
+long client_fsync(struct task *t, long a[6])
+{
+	return do_fsync(t, a, __NR_fsync);
+}
+
+long client_fdatasync(struct task *t, long a[6])
+{
+	return do_fsync(t, a, __NR_fdatasync);
+}
+
+long client_syncfs(struct task *t, long a[6])
+{
+	long r;
+	struct ofd *o = fd_use(t, a[0], &r);
+
+	if (!o)
+		return r;
+	r = o->flags & O_PATH ? -EBADF : 0;
+	if (!r && o->kind == OFD_FILE)
+		r = file_sync(t, o);
+	ofd_put(t, o);
+	return r;
+}
+
+long client_sync_file_range(struct task *t, long a[6])
+{
+	long r;
+	struct ofd *o = fd_use(t, a[0], &r);
+
+	if (!o)
+		return r;
+	if (a[3] & ~(long)SYNC_RANGE_KNOWN || a[1] < 0 || a[2] < 0 || a[1] + (u64)a[2] > FILE_OFF_MAX)
+		r = -EINVAL;
+	else if (o->flags & O_PATH)
+		r = -EBADF;
+	else if (ofd_is_pipe(o))
+		r = -ESPIPE;
+	else
+		r = o->kind == OFD_FILE ? file_sync(t, o) : 0;
+	ofd_put(t, o);
+	return r;
+}
+
+/* --- size ------------------------------------------------------------------------------------------------ */
+
+/* A change of the file's blocks that only its server can make: what this core knew is learned
+ * anew. */
+static void changed_there(struct task *t, struct ofd *o)
+{
+	struct attr a;
+
+	if (o->vnode && !attr_get(t, o->ino, &a))
+		file_truncated(t, o->ino, &a);
+}
+
+static long truncate_ofd(struct task *t, struct ofd *o, s64 size)
+{
+	struct req_TRUNC q = { .ino = o->ino, .size = (u64)size, .cred = &t->proc->cred };
+	struct rep_TRUNC p;
+	long r;
+
+	if (size < 0)
+		return -EINVAL;
+	if (o->flags & O_PATH)
+		return -EBADF;
+	if (o->kind != OFD_FILE || !ofd_can_write(o))
+		return -EINVAL;
+	if (t->proc->fds && (u64)size > t->proc->fds->fsize) {
+		SYS(tgkill, t->proc->host_pid, t->ctx.tid, 25 /* SIGXFSZ */);
+		return -EFBIG;
+	}
+	if (o->vnode)
+		vnode_sync(t, o->vnode);
+	r = rpc_trunc(&t->ctx, ofd_server(o), &q, &p);
+	if (!r && o->vnode)
+		file_truncated(t, o->ino, &p.attr);
+	return r;
+}
+
+long client_ftruncate(struct task *t, long a[6])
+{
+	long r;
+	struct ofd *o = fd_use(t, a[0], &r);
+
+	if (!o)
+		return r;
+	if (!relayed(t, o, __NR_ftruncate, a, &r))
+		r = truncate_ofd(t, o, a[1]);
+	ofd_put(t, o);
+	return r;
+}
+
+static long fallocate_ofd(struct task *t, struct ofd *o, u32 mode, u64 off, u64 len)
+{
+	struct req_FALLOCATE q = { .ino = o->ino, .mode = mode, .off = off, .len = len };
+	struct rep_FALLOCATE p;
+	long r = 0;
+
+	if (o->vnode)
+		vnode_sync(t, o->vnode);
+	while (q.len) {
+		p.done = 0;
+		r = rpc_fallocate(&t->ctx, ofd_server(o), &q, &p);
+		if (r || !p.done)
+			break;
+		q.off += p.done;
+		q.len -= MIN(p.done, q.len);
+		if (host_signal_pending() && q.len) {
+			r = -EINTR;
+			break;
+		}
+	}
+	changed_there(t, o);
+	return r;
+}
+
+static long check_fallocate(struct task *t, const struct ofd *o, s64 mode, s64 off, s64 len)
+{
+	if (o->flags & O_PATH)
+		return -EBADF;
+	if (off < 0 || len <= 0)
+		return -EINVAL;
+	if (mode & ~(long)(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
+		return -EOPNOTSUPP;
+	if ((mode & FALLOC_FL_PUNCH_HOLE &&
+	     (mode & (FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE)) != FALLOC_FL_KEEP_SIZE))
+		return -EOPNOTSUPP;
+	if (!ofd_can_write(o))
+		return -EBADF;
+	if (ofd_is_pipe(o))
+		return -ESPIPE;
+	if (o->kind == OFD_DIR)
+		return -EISDIR;
+	if (o->kind != OFD_FILE)
+		return -ENODEV;
+	if ((u64)off + (u64)len > FILE_OFF_MAX)
+		return -EFBIG;
+	if (!(mode & FALLOC_FL_KEEP_SIZE) && t->proc->fds &&
+	    (u64)off + (u64)len > t->proc->fds->fsize)
+		return -EFBIG;
+	return 0;
+}
+
+long client_fallocate(struct task *t, long a[6])
+{
+	long r;
+	struct ofd *o = fd_use(t, a[0], &r);
+
+	if (!o)
+		return r;
+	if (!relayed(t, o, __NR_fallocate, a, &r)) {
+		r = check_fallocate(t, o, (int)a[1], a[2], a[3]);
+		if (!r)
+			r = fallocate_ofd(t, o, (u32)a[1], (u64)a[2], (u64)a[3]);
+	}
+	ofd_put(t, o);
+	return r;
+}
+
+/* --- hints ------------------------------------------------------------------------------------------------ */
+
+long client_fadvise64(struct task *t, long a[6])
+{
+	long r;
+	struct ofd *o = fd_use(t, a[0], &r);
+
+	if (!o)
+		return r;
+	if (o->flags & O_PATH)
+		r = -EBADF;
+	else if (ofd_is_pipe(o) || o->kind == OFD_RELAY)
+		r = -ESPIPE;
+	else
+		r = a[2] < 0 || (u32)a[3] > FADV_MAX ? -EINVAL : 0;
+	ofd_put(t, o);
+	return r;
+}
+
+long client_readahead(struct task *t, long a[6])
+{
+	long r;
+	struct ofd *o = fd_use(t, a[0], &r);
+
+	if (!o)
+		return r;
+	if (!ofd_can_read(o))
+		r = -EBADF;
+	else
+		r = o->kind == OFD_FILE ? 0 : -EINVAL;
+	ofd_put(t, o);
+	return r;
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pipes and FIFOs as a program uses them: pipe, and their side of read and write. The bytes are
+ * at the inode's server (fileserver/pipe.c), for a pipe the core that made it. A blocking call
+ * asks with IO_WAIT, which registers for an EVENT when it cannot be served, and sleeps until
+ * something may have changed.
+ */
+#include "client/file.h"
+
+#define SIG_PIPE 13
+#define PIPE_FLAGS (O_CLOEXEC | O_NONBLOCK | O_DIRECT)
+#define PIPE_ATOMIC 4096u
+
+void raise_sigpipe(struct task *t)
+{
+	SYS(tgkill, t->proc->host_pid, t->ctx.tid, SIG_PIPE);
+}
+
+/* O_NONBLOCK of a description that several cores share may have been changed by another. */
+static bool may_wait(struct task *t, struct ofd *o, bool nonblock)
+{
+	struct req_OFD_FLAGS q = { .ino = o->ino, .ofd = o->shared };
+	struct rep_OFD_FLAGS p;
+
+	if (nonblock || likely(!o->shared))
+		return !nonblock;
+	return rpc_ofd_flags(&t->ctx, ofd_server(o), &q, &p) || !(p.flags & O_NONBLOCK);
+}
+
+/* Sleeps until the event; 0: try again. */
+static long wait_event(struct task *t, u32 seq)
+{
+	long r = msg_event_wait(&t->ctx, seq, -1);
+
+	return r == -ETIMEDOUT ? 0 : r;
+}
+
+static long read_some(struct task *t, struct ofd *o, u32 len, u32 seq)
+{
+	struct req_READ q = {
+		.ino = o->ino, .len = len, .flags = seq ? IO_WAIT : 0, .wait_seq = seq
+	};
+	struct rep_READ p = { .data = { .p = t->bounce, .cap = len } };
+	long r = rpc_read(&t->ctx, ofd_server(o), &q, &p);
+
+	return r < 0 ? r : (long)p.data.len;
+}
+
+/* Gives what is there, but waits while there is nothing. */
+long pipe_readv(struct task *t, struct ofd *o, struct uio *u, bool nonblock)
+{
+	u32 max = o->far ? MSG_IO_MAX : CLIENT_BOUNCE_SIZE;
+	size_t want = u->total;
+	bool wait = !nonblock;
+	long r = 0;
+
+	while (u->total) {
+		bool first = want == u->total;
+		u32 len = (u32)MIN(u->total, (size_t)max);
+		u32 seq = wait && first ? msg_event_prepare(&t->ctx) : 0;
+
+		r = read_some(t, o, len, seq);
+		if (r == -EAGAIN && first && wait) {
+			wait = may_wait(t, o, nonblock);
+			if (wait)
+				r = wait_event(t, seq);
+			if (!r)
+				continue;
+		}
+		if (r <= 0)
+			break;
+		if (uio_put(u, t->bounce, (size_t)r)) {
+			r = -EFAULT;
+			break;
+		}
+		if ((u32)r < len)
+			break;
+	}
+	return want != u->total ? (long)(want - u->total) : r;
+}
+
+static long write_some(struct task *t, struct ofd *o, const void *data, u32 len, u32 seq)
+{
+	struct req_WRITE q = {
+		.ino = o->ino,
+		.flags = seq ? IO_WAIT : 0,
+		.wait_seq = seq,
+		.uid = t->proc->cred.uid,
+		.data = { .p = (void *)data, .len = len },
+	};
+	struct rep_WRITE p;
+	long r = rpc_write(&t->ctx, ofd_server(o), &q, &p);
+
+	return r < 0 ? r : (long)p.count;
+}
+
+/* All of one piece that lies in t->bounce, unless it may not wait. */
+static long write_piece(struct task *t, struct ofd *o, u32 len, bool nonblock, u32 *done)
+{
+	bool wait = !nonblock;
+	long r = 0;
+
+	*done = 0;
+	while (*done < len) {
+		u32 seq = wait ? msg_event_prepare(&t->ctx) : 0;
+
+		r = write_some(t, o, t->bounce + *done, len - *done, seq);
+		if (r == -EAGAIN && wait) {
+			wait = may_wait(t, o, nonblock);
+			if (wait)
+				r = wait_event(t, seq);
+			if (!r)
+				continue;
+		}
+		if (r < 0)
+			return r;
+		*done += (u32)r;
+		if (!wait && *done < len)
+			return -EAGAIN;
+	}
+	return 0;
+}
+
+/* Up to PIPE_ATOMIC bytes go in at once or not at all; more may mix with other writers' data. */
+long pipe_writev(struct task *t, struct ofd *o, struct uio *u, bool nonblock)
+{
+	u32 max = o->far ? MSG_IO_MAX : CLIENT_BOUNCE_SIZE;
+	size_t done = 0;
+	long r = 0;
+
+	_Static_assert(MSG_IO_MAX >= PIPE_ATOMIC, "an atomic write is one message");
+	while (u->total && !r) {
+		u32 len = (u32)MIN(u->total, (size_t)max), n;
+
+		if (uio_get(u, t->bounce, len)) {
+			r = -EFAULT;
+			break;
+		}
+		r = write_piece(t, o, len, nonblock, &n);
+		done += n;
+	}
+	if (r == -EPIPE)
+		raise_sigpipe(t);
+	return done ? (long)done : r;
+}
+
+/* --- pipe, pipe2 ------------------------------------------------------------------------------ */
+
+static struct ofd *end_new(struct task *t, u64 ino, u32 flags)
+{
+	struct ofd *o = ofd_new(t, OFD_PIPE, ino, flags);
+
+	if (o)
+		o->mode = HS_IFIFO | 0600;
+	return o;
+}
+
+static void end_close(struct task *t, u64 ino, u32 flags)
+{
+	struct req_CLOSE q = { .ino = ino, .flags = flags, .core = t->ctx.core };
+	struct rep_CLOSE p;
+
+	rpc_close(&t->ctx, ino_server(ino), &q, &p);
+}
+
+/* Both ends, each with a reference that is noted as this thread's. */
+static long make_ends(struct task *t, u32 flags, struct ofd *end[2])
+{
+	struct req_PIPE q = { .cred = &t->proc->cred };
+	struct rep_PIPE p;
+	long r = rpc_pipe(&t->ctx, t->ctx.core, &q, &p);
+
+	if (r)
+		return r == -ENOSPC ? -ENFILE : r;
+	end[0] = end_new(t, p.ino, O_RDONLY | flags);
+	end[1] = end_new(t, p.ino, O_WRONLY | flags);
+	if (end[0] && end[1])
+		return 0;
+	for (int i = 0; i < 2; i++) {
+		if (end[i])
+			ofd_put(t, end[i]);
+		else
+			end_close(t, p.ino, i ? O_WRONLY : O_RDONLY);
+	}
+	return -ENFILE;
+}
+
+static long do_pipe(struct task *t, int *user, u32 flags)
+{
+	struct ofd *end[2];
+	bool cloexec = flags & O_CLOEXEC;
+	s32 fd[2];
+	long r;
+
+	if (flags & ~(u32)PIPE_FLAGS)
+		return -EINVAL;
+	if (!t->proc->fds)
+		return CLIENT_HOST;
+	r = make_ends(t, flags & (O_NONBLOCK | O_DIRECT), end);
+	if (r)
+		return r;
+	fd[0] = (s32)fd_install(t, end[0], cloexec, 0);
+	if (fd[0] < 0) {
+		ofd_put(t, end[1]);
+		return fd[0];
+	}
+	fd[1] = (s32)fd_install(t, end[1], cloexec, 0);
+	if (fd[1] < 0) {
+		fd_close_entry(t, t->proc->fds, (u32)fd[0]);
+		return fd[1];
+	}
+	if (user_write(user, fd, sizeof(fd))) {
+		fd_close_entry(t, t->proc->fds, (u32)fd[0]);
+		fd_close_entry(t, t->proc->fds, (u32)fd[1]);
+		return -EFAULT;
+	}
+	return 0;
+}
+
+long client_pipe(struct task *t, long a[6])
+{
+	return do_pipe(t, (int *)a[0], 0);
+}
+
+long client_pipe2(struct task *t, long a[6])
+{
+	return do_pipe(t, (int *)a[0], (u32)a[1]);
+}

@@ -1,0 +1,600 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Files of far servers: what this core knows about them, and reading and writing their blocks
+ * directly in DRAM (thesis 3.3 and 3.3.1). Called by file.c; asks servers by BLOCKS and FLUSH.
+ *
+ * Close-to-open: an OPEN's version that is not the one known makes the block map forgotten; it is
+ * learned again as it is used, and each block's old cache lines are dropped before its first use
+ * (VBLK_STALE). Close and fsync write back what was written, then tell it (FLUSH).
+ *
+ *   step  core A (cache)                  DRAM       server         core B (cache)
+ *   1     write: block 7 = "new" (dirty)  "old"      version 5      "old", version 5
+ *   2     close: write back               "new"                     "old"
+ *   3     FLUSH_WROTE -->                 "new"      version 6      "old"
+ *   4                                                               open: OPEN says 6: map dropped
+ *   5                                                               read: invalidate, "new"
+ *
+ * A write that makes the file longer is written back before its FLUSH, so that nobody ever sees
+ * blocks that hold what another file left there. Bytes beyond the end that others may expect to
+ * be zero (a write behind the end, an appending one) are the server's business: such writes go
+ * there by message.
+ *
+ * Kill safety: data is copied outside transactions; what a killed writer copied is as if the write
+ * had been partial. Dirty ranges are entered after the copy, so that a close in another process
+ * that runs meanwhile cannot take a range out of the books before the data is there.
+ */
+#include "base/hash.h"
+#include "client/file.h"
+
+#define VNODES_KEPT 512  /* closed files whose blocks and version are remembered */
+#define TX_STEP 256      /* map entries changed in one transaction */
+#define BATCH 64         /* blocks dealt with in one step of a read or write */
+#define FETCH_BLOCKS 256 /* asked for at a time */
+#define AHEAD_MAX 64     /* blocks allocated ahead of a growing file */
+#define INFO_SIZE (RUNS_MAX * sizeof(struct run))
+
+/* --- the table of vnodes --------------------------------------------------------------------- */
+
+static struct list *vnode_head(struct client_root *r, u64 ino)
+{
+	return &r->vnodes[hash_u64(ino) % VNODE_BUCKETS];
+}
+
+static struct vnode *find(struct client_root *r, u64 ino)
+{
+	struct list *head = vnode_head(r, ino), *l;
+
+	for (l = head->next; l != head; l = l->next) {
+		struct vnode *v = LIST_ENTRY(l, struct vnode, hash);
+
+		if (v->ino == ino)
+			return v;
+	}
+	return NULL;
+}
+
+static void take(struct ck *ck, struct client_root *r, struct vnode *v)
+{
+	if (!v->refs) {
+		tx_list_del(ck, &v->lru);
+		TX_ADD(ck, r->vnodes_closed, -1);
+	}
+	TX_ADD(ck, v->refs, 1);
+}
+
+struct vnode *vnode_find(struct task *t, u64 ino)
+{
+	struct ck *ck = t->ctx.ck;
+	struct client_root *r = client_root(ck);
+	struct vnode *v = NULL;
+
+	if (!r->holds)
+		return NULL;
+	ck_lock(&t->ctx, ck);
+	v = find(r, ino);
+	if (v)
+		take(ck, r, v);
+	ck_unlock(ck);
+	return v;
+}
+
+struct vnode *vnode_get(struct task *t, u64 ino)
+{
+	struct ck *ck = t->ctx.ck;
+	struct client_root *r;
+	struct vnode *v = NULL;
+
+	ck_lock(&t->ctx, ck);
+	r = files_root(ck);
+	if (r)
+		v = find(r, ino);
+	if (v) {
+		take(ck, r, v);
+	} else if (r) {
+		v = ck_alloc(ck, sizeof(*v));
+		if (v) {
+			v->ino = ino;
+			v->refs = 1;
+			list_init_fresh(&v->hash);
+			list_init_fresh(&v->lru);
+			tx_list_add_tail(ck, vnode_head(r, ino), &v->hash);
+		}
+	}
+	ck_unlock(ck);
+	return v;
+}
+
+/* Takes map entries [from, to) out, a step; true when nothing is left of them. Lock held. */
+static bool forget_step(struct ck *ck, struct vnode *v, u64 from, u64 to)
+{
+	u64 index, value;
+
+	for (u32 i = 0; i < TX_STEP; i++) {
+		if (!radix_next(&v->map, from, &index, &value) || index >= to)
+			return true;
+		if (tx_radix_set(ck, &v->map, index, 0) < 0)
+			return true; /* freeing needs no memory */
+	}
+	return false;
+}
+
+void vnode_forget(struct task *t, struct vnode *v, u64 from, u64 to)
+{
+	struct ck *ck = t->ctx.ck;
+	bool done;
+
+	do {
+		ck_lock(&t->ctx, ck);
+		done = forget_step(ck, v, from, to);
+		ck_unlock(ck);
+	} while (!done);
+}
+
+/* The oldest closed vnode goes, when there are too many; its map in steps. */
+static void trim(struct task *t)
+{
+	struct ck *ck = t->ctx.ck;
+	struct client_root *r = client_root(ck);
+	bool more = true;
+
+	while (more && r->vnodes_closed > VNODES_KEPT) {
+		struct vnode *v;
+
+		ck_lock(&t->ctx, ck);
+		more = r->vnodes_closed > VNODES_KEPT;
+		v = LIST_ENTRY(r->vnode_lru.next, struct vnode, lru);
+		if (more && forget_step(ck, v, 0, ~0ULL)) {
+			tx_list_del(ck, &v->lru);
+			tx_list_del(ck, &v->hash);
+			TX_ADD(ck, r->vnodes_closed, -1);
+			ck_free(ck, v);
+		}
+		ck_unlock(ck);
+	}
+}
+
+static void put_locked(struct ck *ck, struct vnode *v)
+{
+	struct client_root *r = client_root(ck);
+
+	TX_ADD(ck, v->refs, -1);
+	if (v->refs)
+		return;
+	tx_list_add_tail(ck, &r->vnode_lru, &v->lru);
+	TX_ADD(ck, r->vnodes_closed, 1);
+}
+
+void vnode_put(struct task *t, struct vnode *v)
+{
+	struct ck *ck = t->ctx.ck;
+
+	ck_lock(&t->ctx, ck);
+	put_locked(ck, v);
+	ck_unlock(ck);
+	trim(t);
+}
+
+/* --- what the server says -------------------------------------------------------------------- */
+
+/* Enters runs; blocks that are known as they are stay as they are. Up to `max` blocks. False:
+ * the core kernel is full. */
+static bool learn(struct task *t, struct vnode *v, const struct run *run, u32 runs, u64 max)
+{
+	struct ck *ck = t->ctx.ck;
+	bool ok = true;
+	u32 n = 0;
+
+	ck_lock(&t->ctx, ck);
+	for (u32 i = 0; ok && i < runs; i++, run++) {
+		u64 flags = run->count & RUN_NEW ? VBLK_NEW | VBLK_STALE : VBLK_STALE;
+
+		for (u32 k = 0; ok && k < RUN_COUNT(run) && max; k++, max--) {
+			u64 value = run->blk ? (run->blk + k) | flags : VBLK_HOLE;
+			u64 old = radix_get(&v->map, run->index + k);
+
+			if (old && !(old & (VBLK_HOLE | VBLK_NEW)) && VBLK(old) == VBLK(value))
+				continue;
+			ok = tx_radix_set(ck, &v->map, run->index + k, value) == 0;
+			if (++n % TX_STEP == 0)
+				ck_commit(ck);
+		}
+	}
+	ck_unlock(ck);
+	return ok;
+}
+
+static bool is_current(const struct vnode *v, const struct attr *a)
+{
+	return v->version == a->version && !(v->flags & VNODE_WROTE);
+}
+
+void vnode_refresh(struct task *t, struct vnode *v, const struct attr *a,
+		   const struct rpc_bytes *runs)
+{
+	struct ck *ck = t->ctx.ck;
+	struct attr again = *a;
+
+	if (is_current(v, a) || a->version < v->version)
+		return;
+	/* This core may have made it longer after the server answered. */
+	if (v->flags & VNODE_WROTE && a->size < v->size) {
+		struct req_FSTAT q = { .ino = v->ino };
+		struct rep_FSTAT p;
+
+		if (!rpc_fstat(&t->ctx, ino_server(v->ino), &q, &p))
+			again = p.attr;
+	}
+	vnode_sync(t, v);
+	vnode_forget(t, v, 0, ~0ULL);
+	ck_lock(&t->ctx, ck);
+	TX_SET(ck, v->version, again.version);
+	TX_SET(ck, v->size, again.size);
+	TX_SET(ck, v->flags, again.atime <= again.mtime || again.atime <= again.ctime ?
+				     VNODE_ATIME : 0);
+	ck_unlock(ck);
+	if (runs && runs->p)
+		(void)learn(t, v, runs->p, runs->len / (u32)sizeof(struct run), FETCH_BLOCKS);
+}
+
+/* Asks for blocks [first, first + count); with BLOCKS_ALLOC they are there afterwards. -ENOMEM:
+ * this core's kernel has no room to remember them. */
+static long fetch(struct task *t, struct vnode *v, u64 first, u32 count, u32 flags)
+{
+	u8 runs[INFO_SIZE];
+	struct req_BLOCKS q = { .ino = v->ino, .first = first, .count = count, .flags = flags };
+	struct rep_BLOCKS p = { .runs = { .p = runs, .cap = sizeof(runs) } };
+	long r = rpc_blocks(&t->ctx, ino_server(v->ino), &q, &p);
+
+	if (r < 0)
+		return r;
+	if (!p.runs.len)
+		return -EIO;
+	return learn(t, v, p.runs.p, p.runs.len / (u32)sizeof(struct run), count) ? 0 : -ENOMEM;
+}
+
+/* --- telling the server ---------------------------------------------------------------------- */
+
+static void flush(struct task *t, struct vnode *v, u32 flags, u64 off, u64 end, u64 now)
+{
+	struct req_FLUSH q = {
+		.ino = v->ino,
+		.flags = flags,
+		.off = off,
+		.end = end,
+		.time = now,
+		.uid = t->proc ? t->proc->cred.uid : 0,
+	};
+	struct rep_FLUSH p;
+
+	rpc_flush(&t->ctx, ino_server(v->ino), &q, &p);
+}
+
+/* Values of up to BATCH map entries from index on. */
+static void look(struct task *t, struct vnode *v, u64 index, u32 count, u64 *value)
+{
+	struct ck *ck = t->ctx.ck;
+
+	ck_lock(&t->ctx, ck);
+	for (u32 i = 0; i < count; i++)
+		value[i] = radix_get(&v->map, index + i);
+	ck_unlock(ck);
+}
+
+static void writeback(struct task *t, struct vnode *v, u64 from, u64 to)
+{
+	const struct island *isl = t->ctx.isl;
+	u64 value[BATCH];
+
+	while (from < to) {
+		u64 index = from / PAGE_SIZE, last = (to - 1) / PAGE_SIZE;
+		u32 count = (u32)MIN(last - index + 1, (u64)BATCH);
+
+		look(t, v, index, count, value);
+		for (u32 i = 0; i < count; i++) {
+			u64 start = (index + i) * PAGE_SIZE;
+			u64 lo = MAX(from, start), hi = MIN(to, start + PAGE_SIZE);
+
+			if (VBLK(value[i]) && !(value[i] & VBLK_HOLE))
+				mem_writeback(isl, mem_block(isl, VBLK(value[i])) + (lo - start),
+					      hi - lo);
+		}
+		from = (index + count) * PAGE_SIZE;
+	}
+}
+
+void vnode_sync(struct task *t, struct vnode *v)
+{
+	struct ck *ck = t->ctx.ck;
+	u64 from, to, time;
+	u32 flags, writes;
+
+	if (!v->dirty_to && !(v->flags & VNODE_READ))
+		return;
+	ck_lock(&t->ctx, ck);
+	writes = v->writes;
+	from = v->dirty_from;
+	to = v->dirty_to;
+	time = v->mtime;
+	flags = (to ? FLUSH_WROTE | FLUSH_INSIDE : 0) |
+		(v->flags & VNODE_READ ? FLUSH_ATIME : 0);
+	ck_unlock(ck);
+	/* Written back before it leaves the books: who is killed in between does it twice. */
+	writeback(t, v, from, to);
+	ck_lock(&t->ctx, ck);
+	if (v->writes == writes) {
+		TX_SET(ck, v->dirty_from, 0);
+		TX_SET(ck, v->dirty_to, 0);
+	}
+	TX_SET(ck, v->flags, v->flags & ~VNODE_READ);
+	ck_unlock(ck);
+	flush(t, v, flags, from, to, to ? time : host_realtime_ns());
+}
+
+/* --- blocks ready for use -------------------------------------------------------------------- */
+
+static char *block_of(struct task *t, u64 value)
+{
+	return mem_block(t->ctx.isl, VBLK(value));
+}
+
+/* Sets the entries of blocks that were made fit for use, unless they have changed meanwhile. */
+static void settle(struct task *t, struct vnode *v, u64 index, u32 count, const u64 *was,
+		   u64 keep)
+{
+	struct ck *ck = t->ctx.ck;
+
+	ck_lock(&t->ctx, ck);
+	for (u32 i = 0; i < count; i++) {
+		u64 now = was[i] & keep;
+
+		if (now != was[i] && radix_get(&v->map, index + i) == was[i])
+			tx_radix_set(ck, &v->map, index + i, now);
+	}
+	ck_unlock(ck);
+}
+
+/* Drops old cache lines of blocks that need it. */
+static void freshen(struct task *t, struct vnode *v, u64 index, u32 count, const u64 *value)
+{
+	bool any = false;
+
+	for (u32 i = 0; i < count; i++) {
+		if (!(value[i] & VBLK_STALE))
+			continue;
+		mem_invalidate(t->ctx.isl, block_of(t, value[i]), PAGE_SIZE);
+		any = true;
+	}
+	if (any)
+		settle(t, v, index, count, value, ~VBLK_STALE);
+}
+
+/* --- reading --------------------------------------------------------------------------------- */
+
+/* How many of the entries can be read: those known, and not new (someone else made the file
+ * longer over blocks that this core had asked for). */
+static u32 readable(const u64 *value, u32 count)
+{
+	u32 i = 0;
+
+	while (i < count && value[i] && !(value[i] & VBLK_NEW))
+		i++;
+	return i;
+}
+
+static long read_blocks(struct task *t, struct uio *u, u64 off, size_t len, const u64 *value)
+{
+	while (len) {
+		size_t in = off % PAGE_SIZE, n = MIN(len, PAGE_SIZE - in);
+		long r = *value & VBLK_HOLE ? uio_zero(u, n) :
+					      uio_put(u, block_of(t, *value) + in, n);
+
+		if (r)
+			return r;
+		off += n;
+		len -= n;
+		value++;
+	}
+	return 0;
+}
+
+/* At the end as this core knows it: asks whether it still is. */
+static u64 size_now(struct task *t, struct vnode *v, u64 off)
+{
+	struct req_FSTAT q = { .ino = v->ino };
+	struct rep_FSTAT p;
+
+	if (off < v->size)
+		return v->size;
+	if (!rpc_fstat(&t->ctx, ino_server(v->ino), &q, &p))
+		vnode_refresh(t, v, &p.attr, NULL);
+	return v->size;
+}
+
+static void note_read(struct task *t, struct vnode *v)
+{
+	struct ck *ck = t->ctx.ck;
+
+	if (!(v->flags & VNODE_ATIME))
+		return;
+	ck_lock(&t->ctx, ck);
+	TX_SET(ck, v->flags, (v->flags & ~VNODE_ATIME) | VNODE_READ);
+	ck_unlock(ck);
+}
+
+long vnode_read(struct task *t, struct vnode *v, struct uio *u, u64 *off)
+{
+	size_t want = u->total;
+	u64 value[BATCH];
+	long r = 0;
+
+	while (u->total) {
+		u64 size = size_now(t, v, *off), index = *off / PAGE_SIZE, len;
+		size_t before = u->total;
+		u32 count;
+
+		if (*off >= size)
+			break;
+		len = MIN(u->total, size - *off);
+		count = (u32)MIN((*off + len - 1) / PAGE_SIZE - index + 1, (u64)BATCH);
+		look(t, v, index, count, value);
+		count = readable(value, count);
+		if (!count) {
+			r = fetch(t, v, index, FETCH_BLOCKS, 0);
+			if (r < 0)
+				break;
+			continue;
+		}
+		freshen(t, v, index, count, value);
+		len = MIN(len, (index + count) * PAGE_SIZE - *off);
+		r = read_blocks(t, u, *off, len, value);
+		*off += before - u->total;
+		if (r)
+			break;
+	}
+	if (want != u->total)
+		note_read(t, v);
+	return want != u->total ? (long)(want - u->total) : r;
+}
+
+/* --- writing --------------------------------------------------------------------------------- */
+
+static bool all_allocated(const u64 *value, u32 count, u64 index, u64 size)
+{
+	for (u32 i = 0; i < count; i++) {
+		if (!value[i] || value[i] & VBLK_HOLE)
+			return false;
+		/* New blocks inside the file: another core's growth defined them. */
+		if (value[i] & VBLK_NEW && (index + i) * PAGE_SIZE < size)
+			return false;
+	}
+	return true;
+}
+
+/* The blocks of [off, off + len), allocated. */
+static long blocks_for_write(struct task *t, struct vnode *v, u64 off, u64 len, u64 *value)
+{
+	u64 index = off / PAGE_SIZE, blocks = v->size / PAGE_SIZE;
+	u32 count = (u32)((off + len - 1) / PAGE_SIZE - index + 1), ahead = count;
+	long r;
+
+	look(t, v, index, count, value);
+	if (likely(all_allocated(value, count, index, v->size)))
+		return 0;
+	if (off + len > v->size)
+		ahead = MAX(count, (u32)MIN(blocks, (u64)AHEAD_MAX));
+	r = fetch(t, v, index, ahead, BLOCKS_ALLOC);
+	if (r < 0)
+		return r;
+	look(t, v, index, count, value);
+	return all_allocated(value, count, index, v->size) ? 0 : -EAGAIN;
+}
+
+/* Makes a block fit for a write of its bytes [in, in + n). New ones are zeroed elsewhere. */
+static void prepare_block(struct task *t, u64 value, u32 in, u32 n)
+{
+	char *p = block_of(t, value);
+
+	if (n == PAGE_SIZE)
+		return;
+	if (value & VBLK_NEW) {
+		memset(p, 0, in);
+		memset(p + in + n, 0, PAGE_SIZE - in - n);
+	} else if (value & VBLK_STALE) {
+		mem_invalidate(t->ctx.isl, p, PAGE_SIZE);
+	}
+}
+
+static long copy_in(struct task *t, struct uio *u, u64 off, u64 len, const u64 *value)
+{
+	while (len) {
+		u32 in = (u32)(off % PAGE_SIZE), n = (u32)MIN(len, PAGE_SIZE - in);
+		long r;
+
+		prepare_block(t, *value, in, n);
+		r = uio_get(u, block_of(t, *value) + in, n);
+		if (r)
+			return r;
+		off += n;
+		len -= n;
+		value++;
+	}
+	return 0;
+}
+
+/* Bytes [off, end) were written inside the file: written back and told at close. */
+static void note_inside(struct task *t, struct vnode *v, u64 off, u64 end)
+{
+	struct ck *ck = t->ctx.ck;
+
+	ck_lock(&t->ctx, ck);
+	if (!v->dirty_to || off < v->dirty_from)
+		TX_SET(ck, v->dirty_from, off);
+	if (end > v->dirty_to)
+		TX_SET(ck, v->dirty_to, end);
+	TX_SET(ck, v->mtime, host_realtime_ns());
+	TX_ADD(ck, v->writes, 1);
+	TX_SET(ck, v->flags, v->flags | VNODE_WROTE);
+	ck_unlock(ck);
+}
+
+/* The file is longer now. */
+static void note_longer(struct task *t, struct vnode *v, u64 off, u64 end, u64 zeroed)
+{
+	struct ck *ck = t->ctx.ck;
+
+	writeback(t, v, off, zeroed);
+	ck_lock(&t->ctx, ck);
+	if (end > v->size)
+		TX_SET(ck, v->size, end);
+	TX_SET(ck, v->flags, v->flags | VNODE_WROTE);
+	ck_unlock(ck);
+	flush(t, v, FLUSH_WROTE, off, end, host_realtime_ns());
+}
+
+/* One step: at most BATCH blocks, *off <= size. */
+static long write_step(struct task *t, struct vnode *v, struct uio *u, u64 *off)
+{
+	u64 start = *off, in = start % PAGE_SIZE, value[BATCH];
+	u64 len = MIN((u64)u->total, BATCH * PAGE_SIZE - in), index = start / PAGE_SIZE;
+	size_t before = u->total;
+	u32 count = (u32)((start + len - 1) / PAGE_SIZE - index + 1);
+	long r = blocks_for_write(t, v, start, len, value);
+
+	if (r)
+		return r;
+	r = copy_in(t, u, start, len, value);
+	/* After a fault the rest of its block is in an unknown state: as if it were new. */
+	if (r)
+		len = ALIGN_DOWN(start + (before - u->total), (u64)PAGE_SIZE) > start ?
+			      ALIGN_DOWN(start + (before - u->total), (u64)PAGE_SIZE) - start : 0;
+	if (!len)
+		return r;
+	count = (u32)((start + len - 1) / PAGE_SIZE - index + 1);
+	*off = start + len;
+	settle(t, v, index, count, value, ~(VBLK_STALE | VBLK_NEW));
+	if (start + len > v->size)
+		note_longer(t, v, start, start + len, (index + count) * PAGE_SIZE);
+	else
+		note_inside(t, v, start, start + len);
+	return r;
+}
+
+/* Writes that make the file longer are one at a time on this core: the first one into a new
+ * block zeroes the rest of it. */
+long vnode_write(struct task *t, struct vnode *v, struct uio *u, u64 *off)
+{
+	bool locked = *off + u->total > v->size;
+	u64 start = *off;
+	long r = 0;
+
+	if (locked)
+		busy_lock(t, &v->busy);
+	while (u->total && !r && *off <= v->size) {
+		r = write_step(t, v, u, off);
+		if (r == -EAGAIN)
+			r = 0; /* the blocks that the server gave are already others */
+	}
+	if (locked)
+		busy_unlock(&v->busy);
+	return *off != start ? (long)(*off - start) : r;
+}

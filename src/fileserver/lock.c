@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * LOCK: flock, POSIX and open-file-description locks. flock locks are about the whole file and
+ * see only each other; the other two kinds see each other.
+ *
+ * Who must wait is registered with what it wants, and woken when nothing is in its way any more;
+ * it asks again then. From these registrations deadlocks of POSIX locks are found, at this
+ * server only, as deep as Linux looks.
+ */
+#include "fileserver/fs.h"
+
+enum { RD, WR, UN }; /* F_RDLCK, F_WRLCK, F_UNLCK */
+#define DEADLOCK_DEPTH 10
+
+static bool conflict(const struct fs_lock *a, const struct fs_lock *b)
+{
+	if ((a->kind == LOCK_FLOCK) != (b->kind == LOCK_FLOCK))
+		return false;
+	if (a->owner == b->owner && a->kind == b->kind)
+		return false;
+	return a->start <= b->end && b->start <= a->end && (a->type == WR || b->type == WR);
+}
+
+static struct fs_lock *first_conflict(const struct fs_more *m, const struct fs_lock *want)
+{
+	for (struct list *l = m->locks.next; l != &m->locks; l = l->next)
+		if (conflict(LIST_ENTRY(l, struct fs_lock, link), want))
+			return LIST_ENTRY(l, struct fs_lock, link);
+	return NULL;
+}
+
+static void lock_free(struct ck *ck, struct fs_lock *l)
+{
+	tx_list_del(ck, &l->link);
+	ck_free(ck, l);
+}
+
+static void waiter_free(struct ck *ck, struct fs_lock_waiter *w)
+{
+	tx_list_del(ck, &w->link);
+	tx_list_del(ck, &w->blocked);
+	ck_free(ck, w);
+}
+
+/* Wakes those who are not in conflict any more. */
+static void wake(struct rpc_env *e, struct fs_more *m, bool all)
+{
+	struct list *l = m->lock_waiters.next;
+
+	while (l != &m->lock_waiters) {
+		struct fs_lock_waiter *w = LIST_ENTRY(l, struct fs_lock_waiter, link);
+
+		l = l->next;
+		if (!all && first_conflict(m, &w->want))
+			continue;
+		rpc_wake(e, w->core, w->slot, w->seq);
+		waiter_free(e->ck, w);
+	}
+}
+
+/* --- setting --------------------------------------------------------------------------------------- */
+
+static bool is_own(const struct fs_lock *l, const struct fs_lock *want)
+{
+	return l->owner == want->owner && l->kind == want->kind;
+}
+
+static struct fs_lock *lock_new(struct ck *ck, struct fs_more *m, const struct fs_lock *from)
+{
+	struct fs_lock *l = ck_alloc(ck, sizeof(*l));
+
+	if (!l)
+		return NULL;
+	*l = *from;
+	tx_list_add_tail(ck, &m->locks, &l->link);
+	return l;
+}
+
+/* The owner's locks in want's range end: cut, split or removed. -ENOLCK. */
+static long carve(struct ck *ck, struct fs_more *m, const struct fs_lock *want)
+{
+	struct list *next;
+
+	for (struct list *at = m->locks.next; at != &m->locks; at = next) {
+		struct fs_lock *l = LIST_ENTRY(at, struct fs_lock, link), *rest;
+
+		next = at->next;
+		if (!is_own(l, want) || l->start > want->end || l->end < want->start)
+			continue;
+		if (l->start < want->start && l->end > want->end) {
+			rest = lock_new(ck, m, l);
+			if (!rest)
+				return -ENOLCK;
+			rest->start = want->end + 1;
+			TX_SET(ck, l->end, want->start - 1);
+			return 0; /* own locks do not overlap: there is no other */
+		}
+		if (l->start < want->start)
+			TX_SET(ck, l->end, want->start - 1);
+		else if (l->end > want->end)
+			TX_SET(ck, l->start, want->end + 1);
+		else
+			lock_free(ck, l);
+	}
+	return 0;
+}
+
+/* Own neighbours of the same type become one with want. */
+static void merge(struct ck *ck, struct fs_more *m, struct fs_lock *want)
+{
+	struct list *next;
+
+	for (struct list *at = m->locks.next; at != &m->locks; at = next) {
+		struct fs_lock *l = LIST_ENTRY(at, struct fs_lock, link);
+
+		next = at->next;
+		if (!is_own(l, want) || l->type != want->type)
+			continue;
+		if (l->end != want->start - 1 && l->start - 1 != want->end)
+			continue;
+		if (l->end == want->start - 1 && want->start)
+			want->start = l->start;
+		else if (l->start - 1 == want->end && l->start)
+			want->end = l->end;
+		else
+			continue; /* the ends of the number range are not neighbours */
+		lock_free(ck, l);
+	}
+}
+
+/* --- waiting --------------------------------------------------------------------------------------- */
+
+/* Does `owner` wait, directly or through others, for a lock of `target`? */
+static bool waits_for(const struct fs *f, u64 owner, u64 target, int depth)
+{
+	if (depth == 0)
+		return false;
+	for (struct list *l = f->blocked.next; l != &f->blocked; l = l->next) {
+		const struct fs_lock_waiter *w = LIST_ENTRY(l, struct fs_lock_waiter, blocked);
+		const struct fs_lock *other;
+
+		if (w->want.kind != LOCK_POSIX || w->want.owner != owner)
+			continue;
+		other = first_conflict(w->more, &w->want);
+		if (!other || other->kind != LOCK_POSIX)
+			continue;
+		if (other->owner == target || waits_for(f, other->owner, target, depth - 1))
+			return true;
+	}
+	return false;
+}
+
+/* What the asking thread waited for it does not wait for any more. True when it did. */
+static bool unblock(struct rpc_env *e)
+{
+	struct fs *f = fs_of(e->ck);
+
+	for (struct list *l = f->blocked.next; l != &f->blocked; l = l->next) {
+		struct fs_lock_waiter *w = LIST_ENTRY(l, struct fs_lock_waiter, blocked);
+
+		if (w->core != e->core || w->slot != e->slot)
+			continue;
+		waiter_free(e->ck, w);
+		return true;
+	}
+	return false;
+}
+
+static long block(struct rpc_env *e, struct fs_more *m, const struct fs_lock *want,
+		  const struct fs_lock *other, u32 seq)
+{
+	struct fs *f = fs_of(e->ck);
+	struct fs_lock_waiter *w;
+
+	if (!seq)
+		return -EAGAIN;
+	if (want->kind == LOCK_POSIX && other->kind == LOCK_POSIX &&
+	    waits_for(f, other->owner, want->owner, DEADLOCK_DEPTH))
+		return -EDEADLK;
+	w = ck_alloc(e->ck, sizeof(*w));
+	if (!w)
+		return -ENOLCK;
+	w->want = *want;
+	w->more = m;
+	w->core = e->core;
+	w->slot = e->slot;
+	w->seq = seq;
+	tx_list_add_tail(e->ck, &m->lock_waiters, &w->link);
+	tx_list_add_tail(e->ck, &f->blocked, &w->blocked);
+	ck_commit(e->ck);
+	return -EAGAIN;
+}
+
+static long set(struct rpc_env *e, struct fs_more *m, struct fs_lock *want, u32 seq)
+{
+	struct fs_lock *other = want->type == UN ? NULL : first_conflict(m, want);
+	long r;
+
+	if (other)
+		return block(e, m, want, other, seq);
+	r = carve(e->ck, m, want);
+	if (r < 0)
+		return r;
+	if (want->type != UN) {
+		merge(e->ck, m, want);
+		if (!lock_new(e->ck, m, want))
+			return -ENOLCK;
+	}
+	if (!list_empty(&m->lock_waiters))
+		wake(e, m, false);
+	return 0;
+}
+
+static void release_owner(struct rpc_env *e, struct fs_more *m, u32 kind, u64 owner)
+{
+	struct list *next;
+
+	for (struct list *l = m->locks.next; l != &m->locks; l = next) {
+		struct fs_lock *k = LIST_ENTRY(l, struct fs_lock, link);
+
+		next = l->next;
+		if (k->kind == kind && k->owner == owner)
+			lock_free(e->ck, k);
+	}
+	if (!list_empty(&m->lock_waiters))
+		wake(e, m, false);
+}
+
+/* --- handler ------------------------------------------------------------------------------------------ */
+
+static void get(const struct fs_more *m, const struct fs_lock *want, struct rep_LOCK *p)
+{
+	const struct fs_lock *l = m && want->type != UN ? first_conflict(m, want) : NULL;
+
+	p->type = UN;
+	if (!l)
+		return;
+	p->type = l->type;
+	p->start = l->start;
+	p->end = l->end;
+	p->pid = l->pid;
+}
+
+long fs_lock(struct rpc_env *e, const struct req_LOCK *q, struct rep_LOCK *p)
+{
+	struct fs_inode *i = fs_inode_find(fs_of(e->ck), q->ino);
+	struct fs_lock want = {
+		.kind = q->kind,
+		.type = q->type,
+		.owner = q->owner,
+		.start = q->kind == LOCK_FLOCK ? 0 : q->start,
+		.end = q->kind == LOCK_FLOCK ? ~0ULL : q->end,
+		.pid = q->pid,
+	};
+	struct fs_more *m;
+
+	p->type = UN;
+	if (!i)
+		return -ENOENT;
+	if (q->kind > LOCK_OFD || q->type > UN || want.start > want.end)
+		return -EINVAL;
+	m = i->more;
+	switch (q->op) {
+	case LOCK_GET:
+		get(m, &want, p);
+		return 0;
+	case LOCK_SET:
+		if (unblock(e))
+			ck_commit(e->ck);
+		if (!m && want.type == UN)
+			return 0;
+		m = fs_inode_more(e, i);
+		if (!m)
+			return -ENOLCK;
+		return set(e, m, &want, q->wait_seq);
+	case LOCK_RELEASE_OWNER:
+		if (m)
+			release_owner(e, m, q->kind, q->owner);
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+void fs_locks_release(struct rpc_env *e, struct fs_more *m)
+{
+	wake(e, m, true);
+	while (!list_empty(&m->locks))
+		lock_free(e->ck, LIST_ENTRY(m->locks.next, struct fs_lock, link));
+}
+
+void fs_locks_owner_died(struct rpc_env *e, u64 owner)
+{
+	struct fs *f = fs_of(e->ck);
+	struct list *next;
+
+	for (struct list *l = f->blocked.next; l != &f->blocked; l = next) {
+		struct fs_lock_waiter *w = LIST_ENTRY(l, struct fs_lock_waiter, blocked);
+
+		next = l->next;
+		if (w->want.kind == LOCK_POSIX && w->want.owner == owner)
+			waiter_free(e->ck, w);
+	}
+	for (struct list *l = f->more.next; l != &f->more; l = l->next)
+		release_owner(e, LIST_ENTRY(l, struct fs_more, all), LOCK_POSIX, owner);
+}

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Opens and shared open descriptions: OPEN CLOSE DUP OFD_FLAGS (thesis 3.5).
+ *
+ * An inode counts its opens; opens by far cores also per core, with what each may do, since a
+ * core may be lost with all that it had open, and since blocks are not reused while a far core
+ * may access them. A mapping (OPEN_PIN) holds blocks like a far open.
+ *
+ * A description that processes of several cores share lives here, with its offset:
+ *
+ *   OPEN           DUP ofd=0 refs=2        READ/WRITE IO_SHARED    CLOSE ofd   CLOSE ofd
+ *   local offset   offset and flags move   offset moves            refs 1      refs 0: takes the
+ *                  here, refs 2                                                OPEN back
+ */
+#include "fileserver/fs.h"
+
+struct fs_ofd *fs_ofd_find(const struct fs_inode *i, u64 id)
+{
+	if (!i->more)
+		return NULL;
+	for (struct list *l = i->more->ofds.next; l != &i->more->ofds; l = l->next)
+		if (LIST_ENTRY(l, struct fs_ofd, link)->id == id)
+			return LIST_ENTRY(l, struct fs_ofd, link);
+	return NULL;
+}
+
+/* --- counts ------------------------------------------------------------------------------------- */
+
+static struct fs_far *far_of(const struct fs_inode *i, u32 core)
+{
+	struct fs_far *x = i->more ? i->more->far : NULL;
+
+	while (x && x->core != core)
+		x = x->next;
+	return x;
+}
+
+static bool reads(u32 flags)
+{
+	return (flags & FS_O_ACCMODE) != O_WRONLY;
+}
+static bool writes(u32 flags)
+{
+	return (flags & FS_O_ACCMODE) != O_RDONLY;
+}
+
+static long far_count(struct rpc_env *e, struct fs_inode *i, u32 flags)
+{
+	struct ck *ck = e->ck;
+	struct fs_more *m = fs_inode_more(e, i);
+	struct fs_far *x = far_of(i, e->core);
+
+	if (!m)
+		return -ENOSPC;
+	if (!x) {
+		x = ck_alloc(ck, sizeof(*x));
+		if (!x)
+			return -ENOSPC;
+		x->core = e->core;
+		x->next = m->far;
+		TX_SET(ck, m->far, x);
+	}
+	TX_SET(ck, x->opens, x->opens + 1);
+	TX_SET(ck, m->far_opens, m->far_opens + 1);
+	if (flags & OPEN_PIN)
+		TX_SET(ck, x->pins, x->pins + 1);
+	if (reads(flags))
+		TX_SET(ck, x->readers, x->readers + 1);
+	if (writes(flags))
+		TX_SET(ck, x->writers, x->writers + 1);
+	return 0;
+}
+
+static long count_open(struct rpc_env *e, struct fs_inode *i, u32 flags)
+{
+	long r = e->far ? far_count(e, i, flags) : 0;
+
+	if (r < 0)
+		return r;
+	TX_SET(e->ck, i->opens, i->opens + 1);
+	if (flags & OPEN_PIN) {
+		if (!fs_inode_more(e, i))
+			return -ENOSPC;
+		TX_SET(e->ck, i->more->pins, i->more->pins + 1);
+	}
+	if (fs_type(i) == HS_IFIFO && !(flags & O_PATH))
+		fs_pipe_ends(e, i, flags, 1);
+	return 0;
+}
+
+static void less(struct ck *ck, u32 *n)
+{
+	if (*n)
+		TX_SET(ck, *n, *n - 1);
+}
+
+static void far_uncount(struct ck *ck, struct fs_inode *i, struct fs_far *x, u32 flags)
+{
+	struct fs_far **at = &i->more->far;
+
+	less(ck, &x->opens);
+	less(ck, &i->more->far_opens);
+	if (flags & OPEN_PIN)
+		less(ck, &x->pins);
+	if (reads(flags))
+		less(ck, &x->readers);
+	if (writes(flags))
+		less(ck, &x->writers);
+	if (x->opens)
+		return;
+	while (*at != x)
+		at = &(*at)->next;
+	TX_SET(ck, *at, x->next);
+	ck_free(ck, x);
+}
+
+/* After opens went: blocks in limbo may go, and the inode itself. */
+static void closed(struct rpc_env *e, struct fs_inode *i)
+{
+	struct fs_more *m = i->more;
+
+	if (m && m->limbo && !fs_has_direct(i))
+		fs_limbo_free(e->ck, m);
+	if (m && !e->far && (i->flags & FS_I_DIRTY) && fs_has_direct(i))
+		fs_data_push(e, i, 0, ~0ULL >> 1, FS_TRIM_STEP);
+	if (!i->opens)
+		fs_inode_release(e, i);
+}
+
+static void count_close(struct rpc_env *e, struct fs_inode *i, u32 flags, u32 core)
+{
+	struct fs_far *x = far_of(i, core);
+	u32 far_opens = i->more ? i->more->far_opens : 0;
+
+	/* A close that no open was counted for changes nothing. */
+	if (x)
+		far_uncount(e->ck, i, x, flags);
+	else if (i->opens <= far_opens)
+		return;
+	TX_SET(e->ck, i->opens, i->opens - 1);
+	if ((flags & OPEN_PIN) && i->more)
+		less(e->ck, &i->more->pins);
+	if (fs_type(i) == HS_IFIFO && !(flags & O_PATH))
+		fs_pipe_ends(e, i, flags, -1);
+	closed(e, i);
+}
+
+void fs_far_drop(struct rpc_env *e, struct fs_inode *i, u32 core)
+{
+	struct fs_far *x = far_of(i, core), **at;
+	struct fs_more *m = i->more;
+	struct ck *ck = e->ck;
+
+	if (!x)
+		return;
+	TX_SET(ck, i->opens, i->opens - MIN(i->opens, x->opens));
+	TX_SET(ck, m->far_opens, m->far_opens - MIN(m->far_opens, x->opens));
+	TX_SET(ck, m->pins, m->pins - MIN(m->pins, x->pins));
+	if (fs_type(i) == HS_IFIFO)
+		fs_pipe_lost(e, i, x->readers, x->writers);
+	at = &m->far;
+	while (*at != x)
+		at = &(*at)->next;
+	TX_SET(ck, *at, x->next);
+	ck_free(ck, x);
+	closed(e, i);
+}
+
+/* --- OPEN ------------------------------------------------------------------------------------------ */
+
+static long open_check(const struct fs_inode *i, u32 flags, const struct cred *cr)
+{
+	u32 want = 0;
+
+	if (reads(flags))
+		want |= MAY_READ;
+	if (writes(flags) || (flags & O_TRUNC))
+		want |= MAY_WRITE;
+	if (fs_perm(cr, i->mode, i->uid, i->gid, want) < 0)
+		return -EACCES;
+	if ((flags & O_NOATIME) && cr->uid && cr->uid != i->uid)
+		return -EPERM;
+	return 0;
+}
+
+/* What cannot be opened so, whoever asks. */
+static long open_type(const struct fs_inode *i, u32 flags)
+{
+	switch (fs_type(i)) {
+	case HS_IFDIR:
+		return writes(flags) || (flags & O_TRUNC) ? -EISDIR : 0;
+	case HS_IFLNK:
+		return -ELOOP;
+	case HS_IFSOCK:
+	case HS_IFCHR:
+	case HS_IFBLK:
+		return -ENXIO;
+	case HS_IFIFO:
+		if ((flags & (FS_O_ACCMODE | O_NONBLOCK)) == (O_WRONLY | O_NONBLOCK) &&
+		    (!i->pipe || !i->pipe->readers))
+			return -ENXIO;
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+static long open_pipe(struct rpc_env *e, struct fs_inode *i, u32 flags, u64 *peers)
+{
+	struct fs_pipe *pipe = fs_pipe_of(e, i);
+
+	if (!pipe)
+		return -ENOSPC;
+	/* For a blocking open: how often the other end was opened until now, see POLL. */
+	*peers = 1 + (u64)(reads(flags) ? pipe->writer_opens : pipe->reader_opens);
+	return 0;
+}
+
+long fs_open_inode(struct rpc_env *e, struct fs_inode *i, u32 flags, const struct cred *cr,
+		   struct attr *attr, struct rpc_bytes *runs)
+{
+	u64 peers = 0;
+	long r = 0;
+
+	if (!(flags & O_PATH)) {
+		if ((flags & O_DIRECTORY) && !fs_is_dir(i))
+			return -ENOTDIR;
+		/* Linux asks for the type of a directory first, of the others after permission. */
+		if (fs_is_dir(i) || fs_type(i) == HS_IFLNK)
+			r = open_type(i, flags);
+		if (!r && cr && !(flags & (OPEN_PIN | OPEN_NOCHECK)))
+			r = open_check(i, flags, cr);
+		if (!r)
+			r = open_type(i, flags);
+		if (!r && fs_type(i) == HS_IFIFO)
+			r = open_pipe(e, i, flags, &peers);
+	}
+	if (r < 0)
+		return r;
+	if (unlikely(i->flags & FS_I_TRIM))
+		(void)fs_trim_finish(e, i);
+	if ((flags & O_TRUNC) && !(flags & O_PATH) && fs_is_reg(i)) {
+		r = fs_data_truncate(e, i, 0);
+		if (r < 0)
+			return r;
+		TX_SET(e->ck, i->version, i->version + 1);
+		if (cr)
+			fs_inode_drop_setid(e->ck, i, cr->uid);
+		fs_inode_touch(e->ck, i, host_realtime_ns());
+	}
+	r = count_open(e, i, flags);
+	if (r < 0)
+		return r;
+	if (attr) {
+		fs_inode_attr(i, attr);
+		if (peers)
+			attr->version = peers;
+	}
+	if (runs && fs_is_reg(i))
+		fs_runs(e, i, 0, (i->size + PAGE_SIZE - 1) / PAGE_SIZE, runs);
+	return 0;
+}
+
+long fs_open(struct rpc_env *e, const struct req_OPEN *q, struct rep_OPEN *p)
+{
+	struct fs_inode *i = fs_inode_find(fs_of(e->ck), q->ino);
+
+	p->runs.len = 0;
+	if (!i || (fs_is_dir(i) && !i->nlink && !(q->flags & OPEN_NOCHECK)))
+		return -ENOENT;
+	return fs_open_inode(e, i, q->flags, q->cred, &p->attr, &p->runs);
+}
+
+/* --- shared descriptions --------------------------------------------------------------------------- */
+
+static void ofd_drop(struct rpc_env *e, struct fs_inode *i, struct fs_ofd *o)
+{
+	u32 flags = o->flags, core = o->core;
+
+	if (o->refs > 1) {
+		TX_SET(e->ck, o->refs, o->refs - 1);
+		return;
+	}
+	tx_list_del(e->ck, &o->link);
+	ck_free(e->ck, o);
+	count_close(e, i, flags, core);
+}
+
+long fs_close(struct rpc_env *e, const struct req_CLOSE *q, struct rep_CLOSE *p)
+{
+	struct fs_inode *i = fs_inode_find(fs_of(e->ck), q->ino);
+	struct fs_ofd *o;
+
+	(void)p;
+	if (!i)
+		return -ENOENT;
+	if (!q->ofd) {
+		count_close(e, i, q->flags, q->core);
+		return 0;
+	}
+	o = fs_ofd_find(i, q->ofd);
+	if (!o)
+		return -EBADF;
+	ofd_drop(e, i, o);
+	return 0;
+}
+
+#define OFD_REFS_MAX 0x7fffffffu
+
+long fs_dup(struct rpc_env *e, const struct req_DUP *q, struct rep_DUP *p)
+{
+	struct fs *f = fs_of(e->ck);
+	struct fs_inode *i = fs_inode_find(f, q->ino);
+	struct fs_ofd *o;
+
+	if (!i || !i->opens)
+		return -EBADF;
+	if (q->ofd) {
+		o = fs_ofd_find(i, q->ofd);
+		if (!o || q->refs > OFD_REFS_MAX - o->refs)
+			return -EBADF;
+		if (q->refs)
+			TX_SET(e->ck, o->refs, o->refs + q->refs);
+	} else {
+		if (!q->refs || q->refs > OFD_REFS_MAX)
+			return -EINVAL;
+		o = fs_inode_more(e, i) ? fs_alloc(e->ck, sizeof(*o)) : NULL;
+		if (!o)
+			return -ENOSPC;
+		o->id = f->next_ofd;
+		TX_SET(e->ck, f->next_ofd, f->next_ofd + 1);
+		o->off = q->off;
+		o->flags = q->flags;
+		o->refs = q->refs;
+		o->core = e->core;
+		tx_list_add_tail(e->ck, &i->more->ofds, &o->link);
+	}
+	p->ofd = o->id;
+	p->refs = o->refs;
+	return 0;
+}
+
+#define STATUS_FLAGS ((u32)(O_APPEND | O_NONBLOCK | O_NOATIME | O_DIRECT))
+
+long fs_ofd_flags(struct rpc_env *e, const struct req_OFD_FLAGS *q, struct rep_OFD_FLAGS *p)
+{
+	struct fs_inode *i = fs_inode_find(fs_of(e->ck), q->ino);
+	struct fs_ofd *o = i ? fs_ofd_find(i, q->ofd) : NULL;
+
+	if (!o)
+		return -EBADF;
+	if (q->set)
+		TX_SET(e->ck, o->flags, (o->flags & ~STATUS_FLAGS) | (q->flags & STATUS_FLAGS));
+	p->flags = o->flags;
+	return 0;
+}

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pipes and FIFOs: PIPE POLL PIPE_SIZE, and their side of READ and WRITE.
+ *
+ * A byte ring over blocks, which only this server's handlers touch. `head` and `tail` count bytes
+ * since the ring was last empty; then both return to 0, so that small messages stay in one page.
+ * Bytes become visible when tail moves, which is logged; copying them is not.
+ *
+ *   open of a FIFO   counts a reader or writer at once, then waits (POLL fifo_peer) until the
+ *                    other end is, or was since then, open: OPEN tells how often it was so far
+ *   last end closes  all waiters are woken; FIFO: what was in it is gone
+ */
+#include "fileserver/fs.h"
+
+#define PIPE_PAGES 16u
+#define PIPE_PAGES_MAX 256u /* 1 MiB, Linux's default limit for unprivileged users */
+#define POLL_IN (HP_IN | 0x40u)   /* with POLLRDNORM */
+#define POLL_OUT (HP_OUT | 0x100u) /* with POLLWRNORM */
+
+static bool reads(u32 flags)
+{
+	return (flags & FS_O_ACCMODE) != O_WRONLY;
+}
+static bool writes(u32 flags)
+{
+	return (flags & FS_O_ACCMODE) != O_RDONLY;
+}
+static u32 used(const struct fs_pipe *p)
+{
+	return (u32)(p->tail - p->head);
+}
+static u32 room(const struct fs_pipe *p)
+{
+	return p->pages * PAGE_SIZE - used(p);
+}
+
+struct fs_pipe *fs_pipe_of(struct rpc_env *e, struct fs_inode *i)
+{
+	struct fs_pipe *p = i->pipe;
+
+	if (p)
+		return p;
+	p = fs_alloc(e->ck, sizeof(*p));
+	if (!p)
+		return NULL;
+	p->slot = fs_alloc(e->ck, PIPE_PAGES * sizeof(*p->slot));
+	if (!p->slot)
+		return NULL;
+	p->pages = PIPE_PAGES;
+	list_init_fresh(&p->waiters);
+	TX_SET(e->ck, i->pipe, p);
+	return p;
+}
+
+static void slots_free(struct ck *ck, struct fs_pipe *p)
+{
+	for (u32 n = 0; n < p->pages; n++)
+		if (p->slot[n])
+			fs_blk_free(ck, p->slot[n], 1);
+	ck_free(ck, p->slot);
+}
+
+void fs_pipe_release(struct rpc_env *e, struct fs_inode *i)
+{
+	struct fs_pipe *p = i->pipe;
+
+	if (!p)
+		return;
+	fs_wake_all(e, &p->waiters, FS_WAIT_ANY);
+	fs_wait_free(e->ck, &p->waiters);
+	slots_free(e->ck, p);
+	TX_SET(e->ck, i->pipe, NULL);
+	ck_free(e->ck, p);
+}
+
+static void ends_changed(struct rpc_env *e, struct fs_inode *i)
+{
+	if (!i->pipe->readers && !i->pipe->writers)
+		fs_pipe_release(e, i);
+	else
+		fs_wake_all(e, &i->pipe->waiters, FS_WAIT_ANY);
+}
+
+void fs_pipe_ends(struct rpc_env *e, struct fs_inode *i, u32 flags, s32 delta)
+{
+	struct fs_pipe *p = i->pipe;
+	struct ck *ck = e->ck;
+	bool r = reads(flags), w = writes(flags);
+
+	if (!p)
+		return;
+	if (r && (delta > 0 || p->readers))
+		TX_SET(ck, p->readers, p->readers + (u32)delta);
+	if (w && (delta > 0 || p->writers))
+		TX_SET(ck, p->writers, p->writers + (u32)delta);
+	if (delta > 0 && r)
+		TX_SET(ck, p->reader_opens, p->reader_opens + 1);
+	if (delta > 0 && w)
+		TX_SET(ck, p->writer_opens, p->writer_opens + 1);
+	ends_changed(e, i);
+}
+
+void fs_pipe_lost(struct rpc_env *e, struct fs_inode *i, u32 readers, u32 writers)
+{
+	struct fs_pipe *p = i->pipe;
+
+	if (!p)
+		return;
+	TX_SET(e->ck, p->readers, p->readers - MIN(p->readers, readers));
+	TX_SET(e->ck, p->writers, p->writers - MIN(p->writers, writers));
+	ends_changed(e, i);
+}
+
+/* --- data -------------------------------------------------------------------------------------- */
+
+long fs_pipe_read(struct rpc_env *e, struct fs_inode *i, const struct req_READ *q,
+		  struct rep_READ *p)
+{
+	const struct island *isl = e->c->isl;
+	struct fs_pipe *pipe = i->pipe;
+	u32 len = MIN(q->len, p->data.cap), at = 0;
+	u64 head;
+
+	if (!pipe || !pipe->readers)
+		return -EBADF;
+	if (!len || !p->data.p)
+		return 0;
+	len = MIN(len, used(pipe));
+	if (!len) {
+		if (!pipe->writers)
+			return 0;
+		return fs_wait(e, &pipe->waiters, q->flags & IO_WAIT ? q->wait_seq : 0,
+			       POLL_IN | HP_HUP);
+	}
+	for (head = pipe->head; at < len;) {
+		u32 in = (u32)(head % PAGE_SIZE), n = MIN(len - at, PAGE_SIZE - in);
+		blk_t blk = pipe->slot[head / PAGE_SIZE % pipe->pages];
+
+		memcpy((char *)p->data.p + at, mem_block(isl, blk) + in, n);
+		head += n;
+		at += n;
+	}
+	p->data.len = len;
+	if (head == pipe->tail) {
+		TX_SET(e->ck, pipe->tail, 0);
+		head = 0;
+	}
+	TX_SET(e->ck, pipe->head, head);
+	if (!list_empty(&pipe->waiters) && room(pipe) >= PAGE_SIZE)
+		fs_wake_all(e, &pipe->waiters, HP_OUT);
+	return 0;
+}
+
+/* The block under a position; 0: none left. */
+static blk_t page_at(struct rpc_env *e, struct fs_pipe *p, u64 pos)
+{
+	blk_t *slot = &p->slot[pos / PAGE_SIZE % p->pages];
+	u32 got;
+	blk_t blk = *slot;
+
+	if (likely(blk))
+		return blk;
+	blk = fs_blk_alloc(e, 0, 0, 1, &got);
+	if (blk)
+		TX_SET(e->ck, *slot, blk);
+	return blk;
+}
+
+static u32 put(struct rpc_env *e, struct fs_pipe *p, const char *from, u32 len)
+{
+	u64 tail = p->tail;
+	u32 at = 0;
+
+	while (at < len) {
+		u32 in = (u32)(tail % PAGE_SIZE), n = MIN(len - at, PAGE_SIZE - in);
+		blk_t blk = page_at(e, p, tail);
+
+		if (!blk)
+			break;
+		memcpy(mem_block(e->c->isl, blk) + in, from + at, n);
+		tail += n;
+		at += n;
+	}
+	return at;
+}
+
+long fs_pipe_write(struct rpc_env *e, struct fs_inode *i, const struct req_WRITE *q,
+		   struct rep_WRITE *p)
+{
+	struct fs_pipe *pipe = i->pipe;
+	u32 len = q->data.len, n;
+
+	p->off = p->size = 0;
+	if (!pipe || !pipe->writers)
+		return -EBADF;
+	if (!pipe->readers)
+		return -EPIPE;
+	if (!len)
+		return 0;
+	n = MIN(len, room(pipe));
+	if (!n || (n < len && len <= PAGE_SIZE))
+		return fs_wait(e, &pipe->waiters, q->flags & IO_WAIT ? q->wait_seq : 0,
+			       POLL_OUT | HP_ERR);
+	n = put(e, pipe, q->data.p, n);
+	if (!n || (n < len && len <= PAGE_SIZE))
+		return -ENOSPC;
+	TX_SET(e->ck, pipe->tail, pipe->tail + n);
+	p->count = n;
+	if (!list_empty(&pipe->waiters))
+		fs_wake_all(e, &pipe->waiters, HP_IN);
+	return 0;
+}
+
+/* --- handlers ------------------------------------------------------------------------------------ */
+
+long fs_pipe(struct rpc_env *e, const struct req_PIPE *q, struct rep_PIPE *p)
+{
+	struct fs_inode *i = fs_inode_new(e, HS_IFIFO | 0600, q->cred->uid, q->cred->gid);
+	long r;
+
+	if (!i || !fs_pipe_of(e, i))
+		return -ENOSPC;
+	i->nlink = 0;
+	i->flags = FS_I_ANON;
+	r = fs_open_inode(e, i, O_RDONLY, NULL, NULL, NULL);
+	if (!r)
+		r = fs_open_inode(e, i, O_WRONLY, NULL, NULL, NULL);
+	p->ino = i->node.key;
+	return r;
+}
+
+/* A blocking open: is the other end there, or was it since? */
+static u32 poll_peer(const struct fs_pipe *pipe, const struct req_POLL *q)
+{
+	bool r = reads(q->access), w = writes(q->access);
+	u32 since = q->since - 1;
+
+	if (!r && (pipe->readers || (q->since && pipe->reader_opens != since)))
+		return HP_OUT;
+	if (!w && (pipe->writers || (q->since && pipe->writer_opens != since)))
+		return HP_IN;
+	return r && w ? HP_IN | HP_OUT : 0;
+}
+
+static u32 poll_pipe(const struct fs_pipe *pipe, const struct req_POLL *q)
+{
+	u32 ready = 0;
+
+	if (reads(q->access)) {
+		if (used(pipe))
+			ready |= POLL_IN;
+		/* A FIFO that nobody wrote to since we opened it has not been hung up. */
+		if (!pipe->writers && !(q->since && pipe->writer_opens == q->since - 1))
+			ready |= HP_HUP;
+	}
+	if (writes(q->access)) {
+		if (room(pipe) >= PAGE_SIZE)
+			ready |= POLL_OUT;
+		if (!pipe->readers)
+			ready |= HP_ERR;
+	}
+	return ready & (q->events | HP_HUP | HP_ERR);
+}
+
+long fs_poll(struct rpc_env *e, const struct req_POLL *q, struct rep_POLL *p)
+{
+	struct fs_inode *i = fs_inode_find(fs_of(e->ck), q->ino);
+	struct fs_pipe *pipe;
+	long r;
+
+	p->bytes = p->capacity = 0;
+	if (!i)
+		return -ENOENT;
+	if (fs_type(i) != HS_IFIFO) {
+		p->revents = q->events & (POLL_IN | POLL_OUT);
+		return 0;
+	}
+	pipe = i->pipe;
+	if (!pipe)
+		return -EBADF; /* nobody has it open */
+	p->bytes = used(pipe);
+	p->capacity = pipe->pages * PAGE_SIZE;
+	p->revents = q->fifo_peer ? poll_peer(pipe, q) : poll_pipe(pipe, q);
+	if (p->revents || !q->wait_seq)
+		return 0;
+	r = fs_wait(e, &pipe->waiters, q->wait_seq,
+		    q->fifo_peer ? FS_WAIT_ANY : q->events | HP_HUP | HP_ERR);
+	return r == -EAGAIN ? 0 : r;
+}
+
+/* Copies what is in the pipe to new blocks, from position 0 on. -ENOSPC. */
+static long refill(struct rpc_env *e, const struct fs_pipe *p, blk_t *slot)
+{
+	const struct island *isl = e->c->isl;
+	u32 left = used(p);
+	u64 from = p->head, to = 0;
+
+	while (left) {
+		u32 n = MIN(left, (u32)MIN(PAGE_SIZE - from % PAGE_SIZE, PAGE_SIZE - to % PAGE_SIZE));
+		blk_t *blk = &slot[to / PAGE_SIZE];
+		u32 got;
+
+		if (!*blk)
+			*blk = fs_blk_alloc(e, 0, 0, 1, &got);
+		if (!*blk)
+			return -ENOSPC;
+		memcpy(mem_block(isl, *blk) + to % PAGE_SIZE,
+		       mem_block(isl, p->slot[from / PAGE_SIZE % p->pages]) + from % PAGE_SIZE, n);
+		from += n;
+		to += n;
+		left -= n;
+	}
+	return 0;
+}
+
+long fs_pipe_size(struct rpc_env *e, const struct req_PIPE_SIZE *q, struct rep_PIPE_SIZE *p)
+{
+	struct fs_inode *i = fs_inode_find(fs_of(e->ck), q->ino);
+	struct fs_pipe *pipe;
+	struct ck *ck = e->ck;
+	u32 pages = 1, bytes;
+	blk_t *slot;
+
+	if (!i || fs_type(i) != HS_IFIFO || !i->pipe)
+		return -EBADF;
+	if (!q->size || q->size > 1u << 31)
+		return -EINVAL;
+	if (q->size > PIPE_PAGES_MAX * PAGE_SIZE)
+		return -EPERM;
+	pipe = i->pipe;
+	while (pages * PAGE_SIZE < q->size)
+		pages *= 2;
+	p->size = pages * PAGE_SIZE;
+	bytes = used(pipe);
+	if (bytes > p->size)
+		return -EBUSY;
+	if (pages == pipe->pages)
+		return 0;
+	slot = fs_alloc(ck, pages * sizeof(*slot));
+	if (!slot || refill(e, pipe, slot) < 0)
+		return -ENOSPC;
+	slots_free(ck, pipe);
+	TX_SET(ck, pipe->slot, slot);
+	TX_SET(ck, pipe->pages, pages);
+	TX_SET(ck, pipe->head, 0);
+	TX_SET(ck, pipe->tail, bytes);
+	fs_wake_all(e, &pipe->waiters, HP_OUT);
+	return 0;
+}

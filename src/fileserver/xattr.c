@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * XATTR: extended attributes, a short list per inode. Namespaces as tmpfs has them: user.* on
+ * files and directories, trusted.* for root, security.* (root sets, everybody reads).
+ * "user.hare.distributed" of a directory reads 0 or 1: whether its entries are spread.
+ */
+#include "fileserver/fs.h"
+
+enum { OP_GET, OP_SET, OP_LIST, OP_REMOVE };
+#define XATTR_CREATE 1u
+#define XATTR_REPLACE 2u
+#define XATTR_NAME_MAX 255u
+#define XATTR_VALUE_MAX 16384u
+
+static const char distributed[] = "user.hare.distributed";
+
+static bool has_prefix(const struct rpc_str *name, const char *prefix)
+{
+	u32 len = (u32)strlen(prefix);
+
+	return name->len >= len && !memcmp(name->p, prefix, len);
+}
+
+static bool is_distributed(const struct rpc_str *name)
+{
+	return name->len == sizeof(distributed) - 1 && has_prefix(name, distributed);
+}
+
+static long check_user(const struct fs_inode *i, const struct cred *cr, bool write)
+{
+	if (!fs_is_reg(i) && !fs_is_dir(i))
+		return write ? -EPERM : -ENODATA;
+	if (write && fs_is_dir(i) && (i->mode & HS_ISVTX) && cr->uid && cr->uid != i->uid)
+		return -EPERM;
+	return fs_perm(cr, i->mode, i->uid, i->gid, write ? MAY_WRITE : MAY_READ);
+}
+
+static long check(const struct fs_inode *i, const struct req_XATTR *q, bool write)
+{
+	if (!q->name.len || q->name.len > XATTR_NAME_MAX)
+		return -ERANGE;
+	if (has_prefix(&q->name, "user."))
+		return q->name.len == 5 ? -EINVAL : check_user(i, q->cred, write);
+	if (has_prefix(&q->name, "trusted.")) {
+		if (q->name.len == 8)
+			return -EINVAL;
+		return !q->cred->uid ? 0 : write ? -EPERM : -ENODATA;
+	}
+	if (has_prefix(&q->name, "security.")) {
+		if (q->name.len == 9)
+			return -EINVAL;
+		return write && q->cred->uid ? -EPERM : 0;
+	}
+	return -EOPNOTSUPP;
+}
+
+static struct fs_xattr **find(struct fs_more *m, const struct rpc_str *name)
+{
+	struct fs_xattr **at = &m->xattrs;
+
+	while (*at && ((*at)->name_len != name->len || memcmp((*at)->data, name->p, name->len)))
+		at = &(*at)->next;
+	return at;
+}
+
+/* A value or list of len bytes goes out: into the reply when there is room. */
+static long give(const struct req_XATTR *q, struct rep_XATTR *p, u32 len)
+{
+	p->len = len;
+	p->data.len = 0;
+	if (!q->size)
+		return 1; /* the length alone is wanted */
+	if (len > q->size || (len && (!p->data.p || len > p->data.cap)))
+		return -ERANGE;
+	p->data.len = len;
+	return 0;
+}
+
+static long get(struct fs_inode *i, const struct req_XATTR *q, struct rep_XATTR *p)
+{
+	struct fs_xattr *x;
+	long r = check(i, q, false);
+
+	if (r < 0)
+		return r;
+	if (is_distributed(&q->name) && fs_is_dir(i)) {
+		r = give(q, p, 1);
+		if (!r)
+			*(char *)p->data.p = fs_inode_part(i)->dflags & DIR_DISTRIBUTED ? '1' : '0';
+		return r < 0 ? r : 0;
+	}
+	x = i->more ? *find(i->more, &q->name) : NULL;
+	if (!x)
+		return -ENODATA;
+	r = give(q, p, x->len);
+	if (!r && x->len)
+		memcpy(p->data.p, x->data + x->name_len, x->len);
+	return r < 0 ? r : 0;
+}
+
+static long set(struct rpc_env *e, struct fs_inode *i, const struct req_XATTR *q)
+{
+	struct ck *ck = e->ck;
+	struct fs_xattr **at, *x;
+	struct fs_more *m;
+	long r = check(i, q, true);
+
+	if (r < 0)
+		return r;
+	if (q->flags & ~(XATTR_CREATE | XATTR_REPLACE))
+		return -EINVAL;
+	if (q->value.len > XATTR_VALUE_MAX)
+		return -E2BIG;
+	if (is_distributed(&q->name))
+		return -EPERM;
+	m = fs_inode_more(e, i);
+	if (!m)
+		return -ENOSPC;
+	at = find(m, &q->name);
+	if (*at && (q->flags & XATTR_CREATE))
+		return -EEXIST;
+	if (!*at && (q->flags & XATTR_REPLACE))
+		return -ENODATA;
+	x = fs_alloc(ck, sizeof(*x) + q->name.len + q->value.len);
+	if (!x)
+		return -ENOSPC;
+	x->name_len = q->name.len;
+	x->len = q->value.len;
+	memcpy(x->data, q->name.p, q->name.len);
+	if (x->len)
+		memcpy(x->data + x->name_len, q->value.p, x->len);
+	x->next = *at ? (*at)->next : NULL;
+	ck_free(ck, *at);
+	TX_SET(ck, *at, x);
+	TX_SET(ck, i->ctime, host_realtime_ns());
+	return 0;
+}
+
+static bool listed(const struct fs_xattr *x, const struct cred *cr)
+{
+	struct rpc_str name = { .p = x->data, .len = x->name_len };
+
+	return !cr->uid || !has_prefix(&name, "trusted.");
+}
+
+static long list(struct fs_inode *i, const struct req_XATTR *q, struct rep_XATTR *p)
+{
+	struct fs_xattr *first = i->more ? i->more->xattrs : NULL;
+	u32 len = 0;
+	char *to;
+	long r;
+
+	for (struct fs_xattr *x = first; x; x = x->next)
+		if (listed(x, q->cred))
+			len += x->name_len + 1;
+	r = give(q, p, len);
+	if (r)
+		return r < 0 ? r : 0;
+	to = p->data.p;
+	for (struct fs_xattr *x = first; x; x = x->next) {
+		if (!listed(x, q->cred))
+			continue;
+		memcpy(to, x->data, x->name_len);
+		to += x->name_len;
+		*to++ = 0;
+	}
+	return 0;
+}
+
+static long remove(struct rpc_env *e, struct fs_inode *i, const struct req_XATTR *q)
+{
+	struct fs_xattr **at, *x;
+	long r = check(i, q, true);
+
+	if (r < 0)
+		return r;
+	at = i->more ? find(i->more, &q->name) : NULL;
+	if (!at || !*at)
+		return -ENODATA;
+	x = *at;
+	TX_SET(e->ck, *at, x->next);
+	ck_free(e->ck, x);
+	TX_SET(e->ck, i->ctime, host_realtime_ns());
+	return 0;
+}
+
+long fs_xattr(struct rpc_env *e, const struct req_XATTR *q, struct rep_XATTR *p)
+{
+	struct fs_inode *i = fs_inode_find(fs_of(e->ck), q->ino);
+
+	p->len = p->data.len = 0;
+	if (!i)
+		return -ENOENT;
+	switch (q->op) {
+	case OP_GET:
+		return get(i, q, p);
+	case OP_SET:
+		return set(e, i, q);
+	case OP_LIST:
+		return list(i, q, p);
+	case OP_REMOVE:
+		return remove(e, i, q);
+	default:
+		return -EINVAL;
+	}
+}
+
+void fs_xattrs_free(struct ck *ck, struct fs_more *m)
+{
+	while (m->xattrs) {
+		struct fs_xattr *x = m->xattrs;
+
+		TX_SET(ck, m->xattrs, x->next);
+		ck_free(ck, x);
+	}
+}

@@ -1,0 +1,731 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The proxy: what is left of a process on the core from which it exec'd to another one (thesis
+ * section 3.6.1). It holds the pid that its parent waits for; relays signals to the program;
+ * performs operations on host descriptors for it (proto/hio.h); stops, continues and ends as the
+ * program does. It runs in the loader, without libc, one thread, nothing of the old program.
+ *
+ *   sleeps on its event <- EXITED handler (entry changed), HOST_IO handler (operation queued),
+ *                          own signal handler (signal to relay, descriptor ready: SIGIO)
+ *
+ * Operations never block it. What can wait is tried on an alias of the descriptor, opened through
+ * /proc/self/fd without blocking and with O_ASYNC, so that a signal says when to try again;
+ * descriptors that cannot be opened again are looked at every RETRY_NS while somebody waits.
+ *
+ * Killed by SIGKILL it says nothing to anybody: whoever reaps it ends the program (client_reap).
+ */
+#include <asm/errno.h>
+#include <asm/ioctls.h>
+#include <asm/siginfo.h>
+#include <asm/signal.h>
+#include <asm/stat.h>
+#include <asm/termbits.h>
+#include <linux/fcntl.h>
+#include <linux/poll.h>
+#include <linux/prctl.h>
+#include <linux/resource.h>
+
+#include "base/host.h"
+#include "base/str.h"
+#include "base/sys.h"
+#include "proto/hio.h"
+#include "proto/rpc.h"
+#include "sched/sched.h"
+
+#define RETRY_NS 20000000
+#define SIGNALS 64
+#define INFO_SIZE 128
+#define QUEUE 256 /* signals that came and are not relayed yet */
+#define ALIASES 64
+#define O_ASYNC_ 020000
+#define F_SETOWN_ 8
+#define EXIT_LOST 127
+#define BIT(sig) (1ULL << ((sig)-1))
+
+struct kaction {
+	u64 handler, flags, restorer, mask;
+};
+
+struct arrived {
+	u32 sig;
+	bool terminal; /* the kernel's, not a process's */
+	u8 info[INFO_SIZE];
+};
+
+/* The state of the only thread. */
+static struct proxy {
+	struct island isl;
+	struct ctx ctx;
+	struct proc *proc;
+	u32 target;      /* core */
+	u32 seq;         /* of the event that wakes us */
+	u32 changes;     /* of proc.changes, dealt with */
+	u32 foreground;  /* a group of the program's core that stands for ours at the terminal */
+	u32 round;       /* of trying operations */
+	bool waiting;    /* operations wait for a descriptor without O_ASYNC */
+	u32 head, tail;  /* of queue */
+	struct arrived queue[QUEUE];
+	struct alias {
+		u32 fd;  /* the descriptor, plus 1 */
+		s32 alias;
+	} alias[ALIASES];
+	/* the operation in hand */
+	struct hio io;
+	u8 data[HIO_DATA_MAX];
+} g;
+
+/* --- signals ------------------------------------------------------------------------------------- */
+
+void sched_proxy_restore(void);
+__asm__(".text\n"
+	".globl sched_proxy_restore\n"
+	".hidden sched_proxy_restore\n"
+	"sched_proxy_restore:\n"
+	"	mov $15, %eax\n" /* rt_sigreturn */
+	"	syscall\n");
+
+/* All signals are blocked in it. Of a full queue the newest are lost, as a full host's are. */
+static void on_signal(int sig, siginfo_t *info, void *uc)
+{
+	(void)uc;
+	if (sig != SIGIO || info->si_code <= 0) {
+		u32 next = (g.tail + 1) % QUEUE;
+
+		if (next != g.head) {
+			struct arrived *a = &g.queue[g.tail];
+
+			a->sig = (u32)sig;
+			a->terminal = info->si_code == SI_KERNEL;
+			memcpy(a->info, info, INFO_SIZE);
+			compiler_barrier();
+			g.tail = next;
+		}
+	}
+	msg_event_set(&g.ctx, g.ctx.core, g.ctx.slot, g.seq);
+}
+
+static void set_action(int sig, void *handler)
+{
+	struct kaction act = {
+		.handler = (u64)handler,
+		.flags = SA_SIGINFO | 0x04000000, /* SA_RESTORER */
+		.restorer = (u64)sched_proxy_restore,
+		.mask = ~0ULL,
+	};
+
+	SYS(rt_sigaction, sig, &act, 0, 8);
+}
+
+static void set_mask(u64 mask)
+{
+	SYS(rt_sigprocmask, SIG_SETMASK, &mask, 0, 8);
+}
+
+/* SIGPIPE and SIGCHLD are not the program's: its own core makes them. Faults are ours. */
+static void catch_signals(void)
+{
+	int sig;
+
+	for (sig = 1; sig <= SIGNALS; sig++) {
+		switch (sig) {
+		case SIGKILL:
+		case SIGSTOP:
+		case SIGSYS:
+		case SIGSEGV:
+		case SIGBUS:
+		case SIGILL:
+		case SIGFPE:
+			break;
+		case SIGPIPE:
+			set_action(sig, (void *)SIG_IGN);
+			break;
+		default:
+			set_action(sig, (void *)on_signal);
+		}
+	}
+	set_mask(0);
+}
+
+static bool takes_signal(const struct arrived *a)
+{
+	return a->sig != SIGCHLD || !a->terminal;
+}
+
+/* What a terminal sends, and what wakes a stopped job, is for the program's whole group; with
+ * another group of its core in the foreground for that one. */
+static void relay_signal(const struct arrived *a)
+{
+	bool job = a->terminal || a->sig == SIGCONT;
+	const siginfo_t *info = (const siginfo_t *)(const void *)a->info;
+	bool queued = info->si_code == SI_QUEUE;
+	struct cred root = {0};
+	struct req_SIGNAL q = {
+		.pid = job && g.foreground ? g.foreground : g.proc->pid,
+		.sig = a->sig,
+		.group = job ? (g.foreground ? 1 : 2) : 0,
+		.info = {(void *)a->info, queued ? INFO_SIZE : 0, 0},
+		.cred = &root,
+	};
+	struct rep_SIGNAL p;
+
+	if (a->sig == SIGCHLD && info->si_code > 0)
+		return; /* a child of the process from before its exec */
+	(void)rpc_signal(&g.ctx, g.target, &q, &p);
+}
+
+static void relay_signals(void)
+{
+	while (g.head != g.tail) {
+		struct arrived a = g.queue[g.head];
+
+		compiler_barrier();
+		g.head = (g.head + 1) % QUEUE;
+		if (takes_signal(&a))
+			relay_signal(&a);
+	}
+}
+
+/* --- as the program, so its proxy ------------------------------------------------------------------ */
+
+static void raise_default(int sig)
+{
+	set_action(sig, (void *)SIG_DFL);
+	set_mask(~BIT(sig));
+	SYS(kill, g.proc->host_pid, sig);
+	set_mask(0);
+	set_action(sig, (void *)on_signal);
+}
+
+static _Noreturn void end_as(u32 status)
+{
+	struct { u64 cur, max; } no_core = {0, 0};
+	u32 sig = status & 0x7f;
+
+	msg_slot_give(&g.ctx);
+	if (sig) {
+		SYS(prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+		SYS(setrlimit, RLIMIT_CORE, &no_core);
+		raise_default((int)sig);
+		SYS(exit_group, 128 + sig);
+	}
+	for (;;)
+		SYS(exit_group, status >> 8 & 0xff);
+}
+
+static void follow_program(void)
+{
+	u32 changes = __atomic_load_n(&g.proc->changes, __ATOMIC_ACQUIRE);
+	u32 status = __atomic_load_n(&g.proc->exit_status, __ATOMIC_ACQUIRE);
+
+	if (changes == g.changes)
+		return;
+	g.changes = changes;
+	if (status == 0xffff)
+		return; /* continued, and so are we */
+	if ((status & 0xff) == 0x7f)
+		raise_default((int)(status >> 8 & 0xff));
+	else
+		end_as(status);
+}
+
+/* --- aliases --------------------------------------------------------------------------------------- */
+
+static bool can_alias(const struct stat *st)
+{
+	u64 major = st->st_rdev >> 8 & 0xfff;
+
+	if ((st->st_mode & 0170000) == 0010000)
+		return true;
+	/* terminals; a pty's master would be another one */
+	return (st->st_mode & 0170000) == 0020000 && (major == 4 || (major >= 136 && major <= 143));
+}
+
+static s32 alias_open(u32 fd)
+{
+	char path[32];
+	struct stat st;
+	long flags, a;
+
+	if (sys_failed(SYS(fstat, fd, &st)) || !can_alias(&st))
+		return -1;
+	flags = SYS(fcntl, fd, F_GETFL);
+	if (sys_failed(flags))
+		return -1;
+	str_format(path, sizeof(path), "/proc/self/fd/%u", fd);
+	a = SYS(open, path, (flags & O_ACCMODE) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
+	if (sys_failed(a))
+		return -1;
+	SYS(fcntl, a, F_SETOWN_, g.proc->host_pid);
+	SYS(fcntl, a, F_SETFL, (flags & O_ACCMODE) | O_NONBLOCK | O_ASYNC_);
+	return (s32)a;
+}
+
+static struct alias *alias_find(u32 fd)
+{
+	u32 i;
+
+	for (i = 0; i < ALIASES; i++)
+		if (g.alias[i].fd == fd + 1)
+			return &g.alias[i];
+	return NULL;
+}
+
+/* A descriptor for the same that does not block, or -1. */
+static s32 alias_of(u32 fd)
+{
+	struct alias *a = alias_find(fd);
+	u32 i;
+
+	for (i = 0; !a && i < ALIASES; i++) {
+		if (g.alias[i].fd)
+			continue;
+		a = &g.alias[i];
+		a->fd = fd + 1;
+		a->alias = alias_open(fd);
+	}
+	return a ? a->alias : -1;
+}
+
+static void alias_close(u32 fd)
+{
+	struct alias *a = alias_find(fd);
+
+	if (!a)
+		return;
+	if (a->alias >= 0)
+		SYS(close, a->alias);
+	a->fd = 0;
+}
+
+/* --- operations ------------------------------------------------------------------------------------ */
+
+static u32 ready(u32 fd, u32 events)
+{
+	struct pollfd p = {.fd = (int)fd, .events = (short)events};
+	long r = SYS(poll, &p, 1, 0);
+
+	return sys_failed(r) ? POLLNVAL : (u32)(u16)p.revents;
+}
+
+#define NOT_YET (-100001L)
+
+/* Reads or writes what can be now. NOT_YET: nothing, and the descriptor is one that blocks. */
+static long transfer(u32 fd, bool out)
+{
+	u32 len = out ? g.io.len : hio_room(HIO_READ, g.io.a, 0);
+	s32 alias = alias_of(fd);
+	bool blocks = !(SYS(fcntl, fd, F_GETFL) & O_NONBLOCK);
+	u32 use = alias >= 0 ? (u32)alias : fd;
+	long r;
+
+	if (blocks && alias < 0 && !ready(fd, out ? POLLOUT : POLLIN))
+		return NOT_YET;
+	if (out && blocks && alias < 0 && len > 4096)
+		len = 4096; /* a pipe with room has that much */
+	r = out ? SYS(write, use, g.data, len) : SYS(read, use, g.data, len);
+	if (r == -EAGAIN && blocks)
+		return NOT_YET;
+	if (r == -EINTR) /* a terminal's answer to a background job, or a signal to relay first */
+		return g.head != g.tail ? -HARE_ERESTARTSYS : NOT_YET;
+	return r;
+}
+
+static long do_ppid(void)
+{
+	struct ck *ck = g.ctx.ck;
+	u32 host = (u32)SYS(getppid);
+	struct proc *p;
+	u32 pid = host;
+
+	if (host == g.proc->host_ppid)
+		return (long)g.proc->ppid;
+	ck_lock(&g.ctx, ck);
+	p = proc_by_host_pid(ck, host);
+	if (p)
+		pid = p->pid;
+	else if (host == proc_root(ck)->agent_pid)
+		pid = 1;
+	ck_unlock(ck);
+	return (long)pid;
+}
+
+/* The host's number of a group of this core; 0: there is none. */
+static u32 host_group(u32 pgid)
+{
+	struct ck *ck = g.ctx.ck;
+	struct proc_root *r = proc_root(ck);
+	u32 found = 0;
+	struct list *l;
+
+	ck_lock(&g.ctx, ck);
+	for (l = r->all.next; l != &r->all && !found; l = l->next) {
+		struct proc *p = LIST_ENTRY(l, struct proc, all);
+
+		if (p->pgid == pgid)
+			found = p->host_pgid;
+	}
+	ck_unlock(ck);
+	return found;
+}
+
+static void note_group(u32 pgid, u32 host_pgid, u32 sid)
+{
+	struct ck *ck = g.ctx.ck;
+
+	ck_lock(&g.ctx, ck);
+	TX_SET(ck, g.proc->pgid, pgid);
+	TX_SET(ck, g.proc->host_pgid, host_pgid);
+	if (sid)
+		TX_SET(ck, g.proc->sid, sid);
+	ck_unlock(ck);
+}
+
+static long do_setpgid(u32 pgid)
+{
+	u32 host = pgid ? host_group(pgid) : g.proc->host_pid;
+	long r = SYS(setpgid, 0, host ? host : pgid);
+
+	if (!r)
+		note_group(pgid ? pgid : g.proc->pid, host ? host : pgid, 0);
+	return r;
+}
+
+static long do_setsid(void)
+{
+	long r = SYS(setsid);
+
+	if (sys_failed(r))
+		return r;
+	note_group(g.proc->pid, g.proc->host_pid, g.proc->pid);
+	return 0;
+}
+
+/* A terminal's foreground group. Groups that exist on the program's core alone are stood for by
+ * the proxy's own. */
+static long do_set_foreground(u32 fd)
+{
+	u32 pgid, host;
+	u64 all = ~0ULL;
+	long r;
+
+	if (g.io.len < sizeof(pgid))
+		return -EINVAL;
+	memcpy(&pgid, g.data, sizeof(pgid));
+	host = host_group(pgid);
+	if (!host)
+		host = (u32)SYS(getpgid, 0);
+	SYS(rt_sigprocmask, SIG_SETMASK, &all, 0, 8); /* no SIGTTOU for a shell's own change */
+	r = SYS(ioctl, fd, TIOCSPGRP, &host);
+	set_mask(0);
+	if (!r)
+		g.foreground = host_group(pgid) ? 0 : pgid;
+	return r;
+}
+
+static long do_get_foreground(u32 fd)
+{
+	struct ck *ck = g.ctx.ck;
+	struct proc_root *root = proc_root(ck);
+	u32 pgid;
+	long r = SYS(ioctl, fd, TIOCGPGRP, &pgid);
+	struct list *l;
+
+	if (r)
+		return r;
+	if (g.foreground && pgid == (u32)SYS(getpgid, 0)) {
+		pgid = g.foreground;
+	} else {
+		ck_lock(&g.ctx, ck);
+		for (l = root->all.next; l != &root->all; l = l->next) {
+			struct proc *p = LIST_ENTRY(l, struct proc, all);
+
+			if (p->host_pgid == pgid) {
+				pgid = p->pgid;
+				break;
+			}
+		}
+		ck_unlock(ck);
+	}
+	memcpy(g.data, &pgid, sizeof(pgid));
+	return 0;
+}
+
+static long do_ioctl(u32 fd)
+{
+	if (g.io.a == TIOCSPGRP)
+		return do_set_foreground(fd);
+	if (g.io.a == TIOCGPGRP && g.io.len >= sizeof(u32))
+		return do_get_foreground(fd);
+	return SYS(ioctl, fd, g.io.a, g.io.len ? (u64)g.data : g.io.b);
+}
+
+static long do_path(u32 fd)
+{
+	char path[32];
+	long r;
+
+	str_format(path, sizeof(path), "/proc/self/fd/%u", fd);
+	r = SYS(readlink, path, g.data, PATH_LEN_MAX);
+	g.io.len = r > 0 ? (u32)r : 0;
+	return r;
+}
+
+static long do_open(void)
+{
+	if (!g.io.len || g.data[g.io.len - 1])
+		return -EINVAL;
+	return SYS(open, g.data, g.io.a | O_CLOEXEC, g.io.b);
+}
+
+static long do_poll(u32 fd, bool now)
+{
+	u32 got;
+
+	if (!now)
+		(void)alias_of(fd); /* its signal says when to look again */
+	got = ready(fd, (u32)g.io.a);
+	return got || now ? (long)got : NOT_YET;
+}
+
+static long perform(void)
+{
+	struct hio *h = &g.io;
+	u32 fd = h->fd;
+
+	switch (h->op) {
+	case HIO_READ:
+		return transfer(fd, false);
+	case HIO_WRITE:
+		return transfer(fd, true);
+	case HIO_PREAD:
+		return SYS(pread64, fd, g.data, hio_room(HIO_PREAD, h->a, 0), h->b);
+	case HIO_PWRITE:
+		return SYS(pwrite64, fd, g.data, h->len, h->b);
+	case HIO_POLL:
+		return do_poll(fd, true);
+	case HIO_WATCH:
+		return do_poll(fd, false);
+	case HIO_LSEEK:
+		return SYS(lseek, fd, h->a, h->b);
+	case HIO_FSTAT:
+		h->len = sizeof(struct stat);
+		return SYS(fstat, fd, g.data);
+	case HIO_IOCTL:
+		return do_ioctl(fd);
+	case HIO_FCNTL:
+		return SYS(fcntl, fd, h->a, h->b);
+	case HIO_FSYNC:
+		return h->a ? SYS(fdatasync, fd) : SYS(fsync, fd);
+	case HIO_FTRUNCATE:
+		return SYS(ftruncate, fd, h->a);
+	case HIO_FALLOCATE:
+		return SYS(fallocate, fd, h->a, h->b, h->c);
+	case HIO_CLOSE:
+		alias_close(fd);
+		return SYS(close, fd);
+	case HIO_DUP:
+		return SYS(fcntl, fd, F_DUPFD_CLOEXEC, 3);
+	case HIO_OPEN:
+		return do_open();
+	case HIO_GETPPID:
+		return do_ppid();
+	case HIO_SETPGID:
+		return do_setpgid((u32)h->a);
+	case HIO_SETSID:
+		return do_setsid();
+	case HIO_FCHMOD:
+		return SYS(fchmod, fd, h->a);
+	case HIO_FCHOWN:
+		return SYS(fchown, fd, h->a, h->b);
+	case HIO_FUTIMENS:
+		return SYS(utimensat, fd, 0, h->len == 32 ? g.data : NULL, 0);
+	case HIO_PATH:
+		return do_path(fd);
+	default:
+		return -EINVAL;
+	}
+}
+
+/* Takes the next operation that was not tried in this round. */
+static bool take(void)
+{
+	struct ck *ck = g.ctx.ck;
+	struct list *l;
+	bool got = false;
+
+	ck_lock(&g.ctx, ck);
+	for (l = g.proc->hio.next; l != &g.proc->hio && !got; l = l->next) {
+		struct hio *h = LIST_ENTRY(l, struct hio, link);
+
+		if (h->state != HIO_QUEUED && (h->state != HIO_WAITING || h->round == g.round))
+			continue;
+		TX_SET(ck, h->state, HIO_BUSY);
+		TX_SET(ck, h->round, g.round);
+		memcpy(&g.io, h, sizeof(*h));
+		memcpy(g.data, h->data, h->len);
+		got = true;
+	}
+	ck_unlock(ck);
+	return got;
+}
+
+static struct hio *find(u32 tag)
+{
+	struct list *l;
+
+	for (l = g.proc->hio.next; l != &g.proc->hio; l = l->next)
+		if (LIST_ENTRY(l, struct hio, link)->tag == tag)
+			return LIST_ENTRY(l, struct hio, link);
+	return NULL;
+}
+
+static void store_data(struct hio *h, long r)
+{
+	switch (h->op) {
+	case HIO_READ:
+	case HIO_PREAD:
+		h->len = r > 0 ? (u32)r : 0;
+		break;
+	case HIO_FSTAT:
+	case HIO_PATH:
+		h->len = r < 0 ? 0 : g.io.len;
+		break;
+	case HIO_IOCTL:
+		h->len = r < 0 ? 0 : h->len;
+		break;
+	default:
+		h->len = 0;
+	}
+	memcpy(h->data, g.data, h->len);
+}
+
+/* Nobody reads data and result before the state says DONE, so they need no log. */
+static void finish(long r)
+{
+	struct ck *ck = g.ctx.ck;
+	struct rpc_env e = {.c = &g.ctx, .ck = ck, .srv = ck->core, .core = ck->core, .far = true};
+	struct hio *h;
+
+	ck_lock(&g.ctx, ck);
+	h = find(g.io.tag);
+	if (h && h->op == HIO_FORGET) {
+		tx_list_del(ck, &h->link);
+		ck_free(ck, h);
+	} else if (h && r == NOT_YET) {
+		TX_SET(ck, h->state, HIO_WAITING);
+	} else if (h) {
+		if (h->seq)
+			rpc_wake(&e, h->core, h->slot, h->seq);
+		store_data(h, r);
+		h->result = r;
+		TX_SET(ck, h->state, HIO_DONE);
+		if (h->op == HIO_WATCH || h->op == HIO_CLOSE) {
+			tx_list_del(ck, &h->link);
+			ck_free(ck, h);
+		}
+	}
+	ck_commit(ck);
+	msg_flush(&g.ctx, ck);
+	ck_unlock(ck);
+}
+
+static bool has_signal(u32 fd)
+{
+	struct alias *a = alias_find(fd);
+
+	return a && a->alias >= 0;
+}
+
+static void hio_run(void)
+{
+	g.round++;
+	g.waiting = false;
+	while (take()) {
+		long r = perform();
+
+		if (r == NOT_YET && !has_signal(g.io.fd))
+			g.waiting = true;
+		finish(r);
+	}
+}
+
+/* --- life ------------------------------------------------------------------------------------------ */
+
+static u64 argument(const char *args, const char *key)
+{
+	size_t len = strlen(key);
+	u64 v = 0;
+
+	for (; args; args = strchr(args, ',') ? strchr(args, ',') + 1 : NULL) {
+		if (strncmp(args, key, len))
+			continue;
+		for (args += len; *args >= '0' && *args <= '9'; args++)
+			v = v * 10 + (u64)(*args - '0');
+		return v;
+	}
+	return ~0ULL;
+}
+
+static long attach(const char *args)
+{
+	struct mem_fds fds = {(s32)argument(args, "dram="), (s32)argument(args, "copy=")};
+	u32 core = (u32)argument(args, "core=");
+	struct super head;
+	long r = SYS(pread64, fds.dram, &head, offsetof(struct super, model), 0);
+
+	if (sys_failed(r))
+		return r;
+	if (core >= head.cores)
+		return -EINVAL;
+	r = mem_map(&g.isl, &fds, mem_island_of(&head, core));
+	if (r)
+		return r;
+	rpc_init();
+	g.target = (u32)argument(args, "target=");
+	g.ctx = (struct ctx){
+		.isl = &g.isl,
+		.ck = mem_ck(&g.isl, core),
+		.core = core,
+		.tid = (u32)SYS(gettid),
+	};
+	ck_lock(&g.ctx, g.ctx.ck);
+	g.proc = proc_by_host_pid(g.ctx.ck, (u32)SYS(getpid));
+	ck_unlock(g.ctx.ck);
+	if (!g.proc || g.proc->state != PROC_PROXY)
+		return -ESRCH;
+	return msg_slot_take(&g.ctx);
+}
+
+/* From here on the handlers' wake-ups find us; what they did before is looked at next. */
+static void listen(void)
+{
+	struct ck *ck = g.ctx.ck;
+
+	g.seq = msg_event_prepare(&g.ctx);
+	compiler_barrier();
+	ck_lock(&g.ctx, ck);
+	TX_SET(ck, g.proc->proxy_slot, g.ctx.slot);
+	TX_SET(ck, g.proc->proxy_seq, g.seq);
+	ck_unlock(ck);
+}
+
+_Noreturn void sched_proxy_main(const char *args)
+{
+	struct { struct { s64 s, us; } interval, value; } no_timer = {0};
+
+	set_mask(~0ULL);
+	SYS(setitimer, 0, &no_timer, 0); /* the program took it along */
+	if (attach(args))
+		SYS(exit_group, EXIT_LOST);
+	SYS(prctl, PR_SET_NAME, g.proc->comm);
+	listen();
+	catch_signals();
+	for (;;) {
+		relay_signals();
+		follow_program();
+		hio_run();
+		if (g.head == g.tail)
+			(void)msg_event_wait(&g.ctx, g.seq, g.waiting ? RETRY_NS : -1);
+		listen();
+	}
+}

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Handlers of the scheduling server. See sched.h.
+ *
+ * A handler runs in whatever thread drains the core's rings, or in the caller itself when that is
+ * near: it cannot fork, and must not send signals (it may run in the very process that the signal
+ * ends, with the lock held). So EXEC and SIGNAL check, queue a job, and wake the agent.
+ */
+#include <asm/errno.h>
+
+#include "base/str.h"
+#include "base/sys.h"
+#include "proto/hio.h"
+#include "proto/rpc.h"
+#include "sched/sched.h"
+
+#define SIG_MAX 64
+#define SIG_CONT 18
+#define INFO_SIZE 128
+#define EXEC_THREADS_ROOM 8 /* below PROC_THREADS_MAX */
+
+static bool stopped(u32 status)
+{
+	return (status & 0xff) == 0x7f;
+}
+
+static bool ended(u32 status)
+{
+	return !stopped(status) && status != 0xffff;
+}
+
+/* --- jobs ----------------------------------------------------------------------------------------- */
+
+static struct sched_job *job_new(struct rpc_env *e, u32 kind, const void *data, u32 len)
+{
+	struct proc_root *r = proc_root(e->ck);
+	struct sched_job *j = ck_alloc(e->ck, sizeof(*j) + len);
+
+	if (!j)
+		return NULL;
+	j->kind = kind;
+	j->len = len;
+	memcpy(j->data, data, len);
+	tx_list_add_tail(e->ck, &r->jobs, &j->link);
+	if (r->job_slot)
+		rpc_wake(e, e->srv, r->job_slot, r->job_seq);
+	return j;
+}
+
+bool sched_job_take(struct ctx *c, struct sched_job *buf)
+{
+	struct ck *ck = c->ck;
+	struct proc_root *r = proc_root(ck);
+	bool got = false;
+
+	ck_lock(c, ck);
+	if (!list_empty(&r->jobs)) {
+		struct sched_job *j = LIST_ENTRY(r->jobs.next, struct sched_job, link);
+
+		memcpy(buf, j, sizeof(*j) + (j->kind == JOB_EXEC && j->ino ? 0 : j->len));
+		tx_list_del(ck, &j->link);
+		ck_free(ck, j);
+		got = true;
+	}
+	ck_unlock(ck);
+	return got;
+}
+
+long sched_exec(struct rpc_env *e, const struct req_EXEC *q, struct rep_EXEC *p)
+{
+	struct proc_root *r = proc_root(e->ck);
+	struct sched_job *j;
+
+	(void)p;
+	if (r->halting || r->threads + EXEC_THREADS_ROOM > PROC_THREADS_MAX)
+		return -EAGAIN;
+	if (q->len > EXEC_IMAGE_MAX || (!q->ino && q->len != q->data.len) ||
+	    q->core >= e->c->isl->super->cores)
+		return -EINVAL;
+	j = job_new(e, JOB_EXEC, q->data.p, q->ino ? 0 : q->data.len);
+	if (!j)
+		return -ENOSPC;
+	j->pid = q->pid;
+	j->core = q->core;
+	j->proxy_pid = q->proxy_pid;
+	j->ino = q->ino;
+	j->len = q->len;
+	return 0;
+}
+
+/* --- signals -------------------------------------------------------------------------------------- */
+
+static bool may_signal(const struct cred *cred, const struct proc *p, u32 sig)
+{
+	return !cred->uid || cred->uid == p->cred.uid || sig == SIG_CONT;
+}
+
+static bool is_member(const struct proc *p, u32 pgid)
+{
+	return p->state == PROC_RUNNING && !(p->flags & PROC_TOOL) && (!pgid || p->pgid == pgid);
+}
+
+static long check_group(struct ck *ck, const struct req_SIGNAL *q)
+{
+	struct proc_root *r = proc_root(ck);
+	long ret = -ESRCH;
+	struct list *l;
+
+	for (l = r->all.next; l != &r->all; l = l->next) {
+		struct proc *p = LIST_ENTRY(l, struct proc, all);
+
+		if (!is_member(p, q->pid))
+			continue;
+		if (may_signal(q->cred, p, q->sig))
+			return 0;
+		ret = -EPERM;
+	}
+	return ret;
+}
+
+static long queue_signal(struct rpc_env *e, u32 pid, u32 sig, u32 group, const void *info, u32 len)
+{
+	struct sched_job *j = job_new(e, JOB_SIGNAL, info, len);
+
+	if (!j)
+		return -EAGAIN;
+	j->pid = pid;
+	j->sig = sig;
+	j->group = group;
+	return 0;
+}
+
+long sched_signal(struct rpc_env *e, const struct req_SIGNAL *q, struct rep_SIGNAL *rep)
+{
+	struct proc *p;
+	long r = 0;
+
+	(void)rep;
+	if (q->sig > SIG_MAX || q->info.len > INFO_SIZE || q->group > 2)
+		return -EINVAL;
+	if (q->group == 1) {
+		r = check_group(e->ck, q);
+	} else {
+		p = proc_by_pid(e->ck, q->pid);
+		if (!p || p->state == PROC_EXITING)
+			return -ESRCH;
+		if (!may_signal(q->cred, p, q->sig))
+			return -EPERM;
+		if (p->state == PROC_PROXY) { /* it went on: so does the signal */
+			if (p->flags & PROC_REPORTED)
+				return -ESRCH;
+			return q->sig ? rpc_post_signal(e, p->target_core, q) : 0;
+		}
+	}
+	if (r || !q->sig)
+		return r;
+	return queue_signal(e, q->pid, q->sig, q->group, q->info.p, q->info.len);
+}
+
+static void signal_one(u32 host_pid, const struct sched_job *job)
+{
+	if (job->len == INFO_SIZE)
+		SYS(rt_sigqueueinfo, host_pid, job->sig, job->data);
+	else
+		SYS(kill, host_pid, job->sig);
+}
+
+/* Members one by one; who joins meanwhile is at the end of the list. */
+static void signal_group(struct ctx *c, const struct sched_job *job)
+{
+	struct ck *ck = c->ck;
+	struct proc_root *r = proc_root(ck);
+	u32 pids[64], n, skip = 0, i;
+
+	do {
+		struct list *l;
+		u32 at = 0;
+
+		n = 0;
+		ck_lock(c, ck);
+		for (l = r->all.next; l != &r->all && n < ARRAY_SIZE(pids); l = l->next) {
+			struct proc *p = LIST_ENTRY(l, struct proc, all);
+
+			if (is_member(p, job->pid) && at++ >= skip)
+				pids[n++] = p->host_pid;
+		}
+		ck_unlock(ck);
+		for (i = 0; i < n; i++)
+			signal_one(pids[i], job);
+		skip += n;
+	} while (n == ARRAY_SIZE(pids));
+}
+
+void sched_job_signal(struct ctx *c, const struct sched_job *job)
+{
+	struct ck *ck = c->ck;
+	struct proc *p;
+	u32 host_pid = 0;
+
+	if (job->group == 1) {
+		signal_group(c, job);
+		return;
+	}
+	ck_lock(c, ck);
+	p = job->group == JOB_HOST ? proc_by_host_pid(ck, job->pid) : proc_by_pid(ck, job->pid);
+	if (p && (job->group == JOB_HOST || p->state == PROC_RUNNING))
+		host_pid = p->host_pid;
+	ck_unlock(ck);
+	if (!host_pid)
+		return;
+	if (job->group == 2)
+		SYS(kill, -(long)host_pid, job->sig);
+	else
+		signal_one(host_pid, job);
+}
+
+/* --- the program's end, at the proxy's core ------------------------------------------------------- */
+
+long sched_exited(struct rpc_env *e, const struct req_EXITED *q, struct rep_EXITED *rep)
+{
+	struct proc *p = proc_by_host_pid(e->ck, q->pid);
+	bool was_stopped;
+
+	(void)rep;
+	if (!p || p->state != PROC_PROXY)
+		return 0;
+	was_stopped = p->changes && stopped(p->exit_status);
+	TX_SET(e->ck, p->exit_status, q->status);
+	TX_ADD(e->ck, p->changes, 1);
+	TX_SET(e->ck, p->user_us, q->user_us);
+	TX_SET(e->ck, p->system_us, q->system_us);
+	TX_SET(e->ck, p->maxrss, q->maxrss);
+	if (ended(q->status))
+		TX_SET(e->ck, p->flags, p->flags | PROC_REPORTED);
+	/* A proxy that stopped with its program must run to follow it. */
+	if (was_stopped && !stopped(q->status))
+		(void)queue_signal(e, p->host_pid, SIG_CONT, JOB_HOST, NULL, 0);
+	if (p->proxy_slot)
+		rpc_wake(e, e->srv, p->proxy_slot, p->proxy_seq);
+	return 0;
+}
+
+void sched_report(struct ctx *c, u32 proxy_core, u32 proxy_pid, u32 status, u64 user_us,
+		  u64 system_us, u64 maxrss)
+{
+	struct req_EXITED q = {
+		.pid = proxy_pid,
+		.status = status,
+		.user_us = user_us,
+		.system_us = system_us,
+		.maxrss = maxrss,
+	};
+	struct rep_EXITED p;
+
+	(void)rpc_exited(c, proxy_core, &q, &p);
+}
+
+/* --- operations on a proxy's descriptors ---------------------------------------------------------- */
+
+static struct hio *hio_find(struct proc *p, u32 tag)
+{
+	struct list *l;
+
+	for (l = p->hio.next; l != &p->hio; l = l->next) {
+		struct hio *h = LIST_ENTRY(l, struct hio, link);
+
+		if (h->tag == tag)
+			return h;
+	}
+	return NULL;
+}
+
+static void hio_drop(struct ck *ck, struct hio *h)
+{
+	tx_list_del(ck, &h->link);
+	ck_free(ck, h);
+}
+
+static long hio_fetch(struct rpc_env *e, struct proc *p, const struct req_HOST_IO *q,
+		      struct rep_HOST_IO *rep)
+{
+	struct hio *h = hio_find(p, (u32)q->a);
+
+	if (!h || h->core != e->core || h->owner != q->owner)
+		return -EINVAL;
+	if (h->state == HIO_DONE) {
+		rep->result = h->result;
+		if (rep->data.p) {
+			rep->data.len = MIN(h->len, rep->data.cap);
+			memcpy(rep->data.p, h->data, rep->data.len);
+		}
+	} else if (q->op == HIO_CANCEL && h->state != HIO_BUSY) {
+		rep->result = -ECANCELED;
+	} else {
+		return -EAGAIN;
+	}
+	hio_drop(e->ck, h);
+	return 0;
+}
+
+static long hio_forget(struct rpc_env *e, struct proc *p, u64 owner)
+{
+	struct list *l = p->hio.next;
+
+	while (l != &p->hio) {
+		struct hio *h = LIST_ENTRY(l, struct hio, link);
+
+		l = l->next;
+		if (h->owner != owner)
+			continue;
+		if (h->state == HIO_BUSY)
+			TX_SET(e->ck, h->op, HIO_FORGET); /* the proxy drops it */
+		else
+			hio_drop(e->ck, h);
+	}
+	return 0;
+}
+
+static void hio_replace_watch(struct rpc_env *e, struct proc *p, const struct req_HOST_IO *q)
+{
+	struct list *l = p->hio.next;
+
+	while (l != &p->hio) {
+		struct hio *h = LIST_ENTRY(l, struct hio, link);
+
+		l = l->next;
+		if (h->op == HIO_WATCH && h->state != HIO_BUSY && h->core == e->core &&
+		    h->slot == e->slot && h->fd == q->fd)
+			hio_drop(e->ck, h);
+	}
+}
+
+static long hio_queue(struct rpc_env *e, struct proc *p, const struct req_HOST_IO *q,
+		      struct rep_HOST_IO *rep)
+{
+	u32 room = hio_room(q->op, q->a, q->data.len);
+	struct hio *h = ck_alloc(e->ck, sizeof(*h) + MAX(room, q->data.len));
+
+	if (!h)
+		return -ENOMEM;
+	*h = (struct hio){
+		.tag = p->hio_next + 1,
+		.core = e->core,
+		.slot = e->slot,
+		.seq = q->wait_seq,
+		.fd = q->fd,
+		.op = q->op,
+		.len = q->data.len,
+		.owner = q->owner,
+		.a = q->a,
+		.b = q->b,
+		.c = q->c,
+	};
+	memcpy(h->data, q->data.p, q->data.len);
+	tx_list_add_tail(e->ck, &p->hio, &h->link);
+	TX_ADD(e->ck, p->hio_next, 1);
+	if (p->proxy_slot)
+		rpc_wake(e, e->srv, p->proxy_slot, p->proxy_seq);
+	rep->result = (s64)h->tag;
+	return 0;
+}
+
+long sched_host_io(struct rpc_env *e, const struct req_HOST_IO *q, struct rep_HOST_IO *rep)
+{
+	struct proc *p = proc_by_host_pid(e->ck, q->pid);
+
+	rep->data.len = 0;
+	if (!p || p->state != PROC_PROXY)
+		return -ESRCH;
+	switch (q->op) {
+	case HIO_FETCH:
+	case HIO_CANCEL:
+		return hio_fetch(e, p, q, rep);
+	case HIO_FORGET:
+		return hio_forget(e, p, q->a);
+	case HIO_WATCH:
+		hio_replace_watch(e, p, q);
+		return hio_queue(e, p, q, rep);
+	default:
+		return hio_queue(e, p, q, rep);
+	}
+}
+
+long sched_ping(struct rpc_env *e, const struct req_PING *q, struct rep_PING *rep)
+{
+	(void)q;
+	rep->load = proc_root(e->ck)->threads;
+	return 0;
+}

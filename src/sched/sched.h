@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The scheduling server of one core (thesis section 3.6.1): the handlers of the `sched` rows of
+ * proto/rpc.def, which never do anything slow themselves but queue jobs for the core's agent,
+ * and the proxy that a process becomes when it execs on another core.
+ */
+#ifndef HARE_SCHED_SCHED_H
+#define HARE_SCHED_SCHED_H
+
+#include "mem/mem.h"
+#include "proto/proc.h"
+
+/* For the agent: the first job, copied to buf of at least SCHED_JOB_MAX bytes and taken off the
+ * queue. False: none. */
+#define SCHED_JOB_MAX (sizeof(struct sched_job) + 16384)
+bool sched_job_take(struct ctx *c, struct sched_job *buf);
+/* Sends the signal of a JOB_SIGNAL to whom it is for. */
+void sched_job_signal(struct ctx *c, const struct sched_job *job);
+/* Tells a proxy about its program: wait status and resource usage. */
+void sched_report(struct ctx *c, u32 proxy_core, u32 proxy_pid, u32 status, u64 user_us,
+		  u64 system_us, u64 maxrss);
+
+/* What a process is that became a proxy: args is "core=N,dram=FD,copy=FD,...". Ends as the
+ * program does. */
+_Noreturn void sched_proxy_main(const char *args);
+
+#endif
