@@ -14,7 +14,8 @@ ifdef WERROR
 WARN += -Werror
 endif
 OPT ?= -O2 -g
-BASE_FLAGS := -std=gnu17 $(WARN) $(OPT) -Isrc -MMD -MP -DHARE_VERSION='"$(VERSION)"' $(EXTRA)
+# Paths in debug information are relative, so the same sources give the same objects anywhere.
+BASE_FLAGS := -std=gnu17 $(WARN) $(OPT) -Isrc -ffile-prefix-map=$(CURDIR)=. -MMD -MP -DHARE_VERSION='"$(VERSION)"' $(EXTRA)
 FREE_FLAGS := $(BASE_FLAGS) -DHARE_FREESTANDING -ffreestanding -fPIE -fvisibility=hidden \
 	-mgeneral-regs-only -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
 	-fno-tree-loop-distribute-patterns -fomit-frame-pointer

@@ -175,7 +175,7 @@ bool str_to_u64(const char *s, u64 *out)
 	return true;
 }
 
-/* --- printf's small sister ---------------------------------------------------------------- */
+/* --- printf's small sister ---------------------------------------------------------- */
 
 struct out {
 	char *dst;
@@ -206,7 +206,8 @@ struct spec {
 	bool zero, left, wide;
 };
 
-static void put_number(struct out *o, const struct spec *f, u64 v, u32 base, bool negative)
+static void put_number(struct out *o, const struct spec *f, u64 v, u32 base,
+		       bool negative)
 {
 	char digits[24];
 	int n = 0, total;
@@ -230,7 +231,7 @@ static void put_number(struct out *o, const struct spec *f, u64 v, u32 base, boo
 
 static const char *parse_spec(const char *p, struct spec *f, va_list *ap)
 {
-	*f = (struct spec){.precision = -1};
+	*f = (struct spec){ .precision = -1 };
 	for (; *p == '0' || *p == '-'; p++) {
 		f->zero |= *p == '0';
 		f->left |= *p == '-';
@@ -300,7 +301,7 @@ static void put_arg(struct out *o, const struct spec *f, char kind, va_list *ap)
 
 int str_vformat(char *dst, size_t size, const char *fmt, va_list ap)
 {
-	struct out o = {.dst = dst, .size = size};
+	struct out o = { .dst = dst, .size = size };
 	struct spec f;
 	va_list args;
 

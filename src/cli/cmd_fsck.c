@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "base/str.h"
+#include "cli/boot.h"
 #include "cli/cmd.h"
 #include "cli/view.h"
 #include "fileserver/fileserver.h"
@@ -43,7 +44,7 @@ static void *need_memory(void *p)
 {
 	if (!p) {
 		fputs("hare: out of memory\n", stderr);
-		exit(125);
+		exit(EXIT_OWN);
 	}
 	return p;
 }

@@ -21,10 +21,10 @@
 #include <unistd.h>
 
 #include "base/host.h"
+#include "cli/boot.h"
 #include "cli/cmd.h"
 #include "cli/stats.h"
 #include "cli/view.h"
-#include "client/client.h"
 
 #define POLL_NS 5000000
 #define SYSCALL_MAX 512
@@ -319,11 +319,6 @@ static int watch(struct trace *t)
 	return 0;
 }
 
-static int exit_status(int status)
-{
-	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-}
-
 static int run(struct trace *t, char **cmd)
 {
 	int status = 0;
@@ -334,11 +329,11 @@ static int run(struct trace *t, char **cmd)
 	if (!pid) {
 		execvp(cmd[0], cmd);
 		fprintf(stderr, "hare: cannot run '%s': %s\n", cmd[0], strerror(errno));
-		_exit(errno == ENOENT ? 127 : 126);
+		_exit(errno == ENOENT ? EXIT_MISSING : EXIT_CANNOT);
 	}
 	if (pid < 0) {
 		fprintf(stderr, "hare: cannot fork: %s\n", strerror(errno));
-		return 125;
+		return EXIT_OWN;
 	}
 	signal(SIGINT, SIG_IGN); /* the program's */
 	signal(SIGQUIT, SIG_IGN);
@@ -348,100 +343,100 @@ static int run(struct trace *t, char **cmd)
 	}
 	finish(t);
 	print_summary(t);
-	return exit_status(status);
+	return boot_exit_status(status);
 }
 
-static int trace(struct trace *t, const char *name, const char *file, char **cmd)
+/* The command line. What is not ours among the options is for `hare run`. */
+struct trace_opts {
+	const char *name, *file;
+	bool each;
+	char **other; /* `others` of them */
+	int others;
+	char **cmd; /* NULL: none */
+};
+
+static int trace(struct trace *t, const struct trace_opts *o)
 {
-	int r = view_open(&t->v, name);
+	int r = view_open(&t->v, o->name);
 
 	if (r)
 		return r;
 	t->batch = malloc((size_t)t->v.cores * TRACE_RECS * sizeof(*t->batch));
 	if (!t->batch) {
 		fputs("hare: out of memory\n", stderr);
-		return 125;
+		return EXIT_OWN;
 	}
-	t->out = cmd ? stderr : stdout;
-	if (file)
-		t->out = fopen(file, "we");
+	t->each = o->each || !o->cmd;
+	t->out = o->cmd ? stderr : stdout;
+	if (o->file)
+		t->out = fopen(o->file, "we");
 	if (!t->out) {
-		fprintf(stderr, "hare: cannot write '%s': %s\n", file, strerror(errno));
-		return 125;
+		fprintf(stderr, "hare: cannot write '%s': %s\n", o->file, strerror(errno));
+		return EXIT_OWN;
 	}
 	t->self = t->v.ctx[0].tid;
 	signal(SIGPIPE, SIG_IGN);
 	open_rings(t);
 	switch_rings(t, 1);
-	return cmd ? run(t, cmd) : watch(t);
+	return o->cmd ? run(t, o->cmd) : watch(t);
 }
 
-/* From outside: the same command as a program of an instance, a new one unless it has a name.
- * What is not ours among the options is for `hare run`. */
-static int trace_from_outside(int argc, char **argv, int own, char **own_argv, const char *name,
-			      int cmd_at)
+/* From outside: the same command as a program of an instance, a new one unless it has a name. */
+static int trace_from_outside(int argc, const struct trace_opts *o)
 {
 	static char self[PATH_LEN_MAX];
-	char **av = calloc((size_t)argc + 8, sizeof(*av));
+	char **av = calloc((size_t)argc + 16, sizeof(*av)), **p;
 	int n = 0, i;
 
 	if (!av || readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
-		return 125;
-	av[n++] = name ? "exec" : "run";
-	if (name) {
+		return EXIT_OWN;
+	av[n++] = o->name ? "exec" : "run";
+	if (o->name) {
 		av[n++] = "--name";
-		av[n++] = (char *)name;
+		av[n++] = (char *)o->name;
 	}
-	for (i = 1; i < cmd_at; i++)
-		if (argv[i])
-			av[n++] = argv[i];
+	for (i = 0; i < o->others; i++)
+		av[n++] = o->other[i];
 	av[n++] = "--";
 	av[n++] = self;
 	av[n++] = "trace";
-	for (i = 0; i < own; i++)
-		av[n++] = own_argv[i];
-	for (i = cmd_at; i < argc; i++)
-		av[n++] = argv[i];
-	return name ? cmd_exec(n, av) : cmd_run(n, av);
+	if (o->each)
+		av[n++] = "--each";
+	if (o->file) {
+		av[n++] = "-o";
+		av[n++] = (char *)o->file;
+	}
+	av[n++] = "--";
+	for (p = o->cmd; *p; p++)
+		av[n++] = *p;
+	return o->name ? cmd_exec(n, av) : cmd_run(n, av);
 }
 
 int cmd_trace(int argc, char **argv)
 {
 	static struct trace t;
-	const char *name = NULL, *file = NULL, *val, *unknown = NULL;
-	char *own_argv[8];
-	bool outside = syscall(HARE_CALL, HARE_INFO, &(struct hare_info){ 0 }) < 0;
-	int i, own = 0, first, cmd_at = argc;
+	struct trace_opts o = { .other = calloc((size_t)argc + 1, sizeof(*o.other)) };
+	const char *val;
+	u64 boot_id;
+	int i;
 
+	if (!o.other)
+		return EXIT_OWN;
 	for (i = 1; i < argc && strcmp(argv[i], "--"); i++) {
-		first = i;
-		if ((val = opt_value(argc, argv, &i, "--name"))) {
-			name = val;
-		} else if (!strcmp(argv[i], "--each")) {
-			t.each = true;
-			own_argv[own++] = "--each";
-		} else if ((val = opt_value(argc, argv, &i, "-o"))) {
-			file = val;
-			own_argv[own++] = "-o";
-			own_argv[own++] = (char *)val;
-		} else {
-			if (!unknown)
-				unknown = argv[i];
-			continue;
-		}
-		if (own > 4)
-			return usage("trace", "option given twice", argv[first]);
-		for (; first <= i && first < argc; first++)
-			argv[first] = NULL;
+		if ((val = opt_value(argc, argv, &i, "--name")))
+			o.name = val;
+		else if ((val = opt_value(argc, argv, &i, "-o")))
+			o.file = val;
+		else if (!strcmp(argv[i], "--each"))
+			o.each = true;
+		else
+			o.other[o.others++] = argv[i];
 	}
-	if (i < argc)
-		cmd_at = i;
-	if (cmd_at < argc - 1 && outside)
-		return trace_from_outside(argc, argv, own, own_argv, name, cmd_at);
-	if (unknown)
-		return usage_option("trace", unknown);
-	if (cmd_at == argc - 1)
+	if (i == argc - 1)
 		return usage("trace", "no command after", "--");
-	t.each |= cmd_at == argc;
-	return trace(&t, name, file, cmd_at < argc ? argv + cmd_at + 1 : NULL);
+	if (i < argc)
+		o.cmd = argv + i + 1;
+	if (o.cmd && !control_inside(&boot_id))
+		return trace_from_outside(argc, &o);
+	return o.others ? usage_option("trace", o.other[0]) : trace(&t, &o);
 }

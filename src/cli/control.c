@@ -117,6 +117,9 @@ static int find(const char *name, int *sock)
 		return *sock >= 0 ? 0 : complain("this instance does not answer", NULL,
 						 "is it ending?");
 	}
+	*sock = connect_to(CONTROL_DEFAULT);
+	if (*sock >= 0)
+		return 0;
 	n = list_instances(ids, 8);
 	if (n > 1)
 		return complain("several instances run", NULL, "say which with --name NAME");

@@ -25,7 +25,9 @@ struct control {
 	struct mem_fds fds[MAX_CORES]; /* by island; copy is -1 unless emulated */
 };
 
-/* name NULL: the instance that we run in, else the only one of this user. 0, or an exit status
+#define CONTROL_DEFAULT "default" /* the name that `hare boot` gives */
+
+/* name NULL: the instance that we run in, else the default one, else the only one of this user. 0, or an exit status
  * (125) after a line on stderr that says what is wrong. */
 int control_open(const char *name, struct control *c);
 void control_close(struct control *c);

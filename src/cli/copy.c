@@ -21,6 +21,7 @@
 
 #include "base/hash.h"
 #include "base/sys.h"
+#include "cli/boot.h"
 #include "cli/copy.h"
 
 #define BUF_SIZE (256u << 10) /* fits in a CPU's second cache: data is copied twice */
@@ -94,7 +95,7 @@ static void *need_memory(void *p)
 {
 	if (!p) {
 		fputs("hare: out of memory\n", stderr);
-		exit(125);
+		exit(EXIT_OWN);
 	}
 	return p;
 }

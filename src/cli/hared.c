@@ -354,11 +354,9 @@ static void start_program(struct task *t, const struct sched_job *job, char *dat
 		start_failed(t, job, st.proc, EXIT_CANNOT);
 }
 
-/* Reads the image of an EXEC that came as a file, and drops the file. */
+/* Reads the image of an EXEC that came as a file. */
 static bool read_image(struct task *t, u64 ino, char *data, u32 len)
 {
-	struct req_DESTROY dq = {.ino = ino};
-	struct rep_DESTROY dp;
 	u32 off = 0;
 
 	while (off < len) {
@@ -369,21 +367,43 @@ static bool read_image(struct task *t, u64 ino, char *data, u32 len)
 			break;
 		off += p.data.len;
 	}
-	(void)rpc_destroy(&t->ctx, t->ctx.core, &dq, &dp);
 	return off == len;
+}
+
+static void drop_image(struct task *t, u64 ino)
+{
+	struct req_DESTROY q = {.ino = ino};
+	struct rep_DESTROY p;
+
+	(void)rpc_destroy(&t->ctx, t->ctx.core, &q, &p);
+}
+
+/* A predecessor was killed over this job. True when it had started the program; what it had
+ * only begun is taken back: the child that was to become it died with it. */
+static bool was_done(struct task *t, const struct sched_job *job)
+{
+	struct proc *p = sched_job_entry(&t->ctx, job);
+
+	if (p && !p->host_pid)
+		client_reap_new(t, p);
+	return p && p->host_pid;
 }
 
 static void do_exec_job(struct task *t, struct sched_job *job, char *image, char **pointers,
 			char *stack)
 {
-	if (!job->ino)
+	if (!g_agent.fresh && was_done(t, job))
+		;
+	else if (!job->ino)
 		start_program(t, job, (char *)job->data, job->len, pointers, stack);
 	else if (read_image(t, job->ino, image, job->len))
 		start_program(t, job, image, job->len, pointers, stack);
 	else
 		start_failed(t, job, NULL, EXIT_CANNOT);
-	if (job->ino)
+	if (job->ino) {
 		madvise(image, EXEC_IMAGE_MAX, MADV_DONTNEED);
+		drop_image(t, job->ino);
+	}
 }
 
 static void *map(size_t size)
@@ -420,11 +440,12 @@ static void *job_thread(void *arg)
 	for (;;) {
 		u32 seq = listen_for_jobs(t);
 
-		while (sched_job_take(&t->ctx, job)) {
+		while (sched_job_first(&t->ctx, job)) {
 			if (job->kind == JOB_EXEC)
 				do_exec_job(t, job, image, pointers, stack);
 			else
 				sched_job_signal(&t->ctx, job);
+			sched_job_done(&t->ctx);
 		}
 		(void)msg_event_wait(&t->ctx, seq, -1);
 	}

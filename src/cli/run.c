@@ -16,8 +16,6 @@
 #include "cli/view.h"
 #include "client/syscalls.h"
 
-#define DEFAULT_NAME "default"
-
 /* Options up to `--` or the first word. The index of what follows, or -1 after a complaint. */
 static int parse(struct settings *s, int argc, char **argv, const char **name)
 {
@@ -203,7 +201,7 @@ static _Noreturn void stay(const struct settings *s, const char *name, int ready
 
 int cmd_boot(int argc, char **argv)
 {
-	const char *name = DEFAULT_NAME;
+	const char *name = CONTROL_DEFAULT;
 	struct settings s;
 	int i = parse(&s, argc, argv, &name), ready[2], status;
 	pid_t pid;
@@ -306,5 +304,12 @@ int cmd_halt(int argc, char **argv)
 	if (i < argc)
 		return usage("halt", "it takes no arguments, not", argv[i]);
 	status = control_open(name, &c);
-	return status ? status : control_halt(&c);
+	if (status)
+		return status;
+	if (!c.info.name[0]) {
+		fprintf(stderr, "hare: this instance is of a 'hare run' and ends with its "
+				"program\n");
+		return EXIT_OWN;
+	}
+	return control_halt(&c);
 }

@@ -46,6 +46,7 @@ struct task {
 	/* descriptions that the running call uses; a bit each: in use, counted in ofd.refs */
 	u32 hold_used, hold_counted;
 	struct ofd *hold[TASK_HOLDS];
+	s64 *poll_time; /* timespec of the host call that a poke has to end, see client_poked */
 	/* scratch of the running call */
 	char path[PATH_LEN_MAX];      /* a path copied in */
 	char path2[PATH_LEN_MAX];     /* the second one of rename, link, symlink */
@@ -59,6 +60,10 @@ struct task {
 struct intent;
 /* Boot: the client's root in a core kernel (lock held, in a transaction). -ENOSPC. */
 long client_core_init(struct ck *ck);
+/* For the core agent, before it looks at anything of a dead process: rolls back what the process
+ * left half done in the core kernels of this island. Its calls on near servers mark their progress
+ * in the servers' transactions (STEP_CALL in path.h), so a mark counts only after this. */
+void client_settle(struct ctx *c);
 /* For the core agent: finishes or takes back an operation of several messages whose process is
  * dead. `it` is a private copy; no lock held. May be repeated. 0 or a negative errno. */
 long client_intent_recover(struct ctx *c, struct ck *ck, const struct intent *it);
@@ -92,6 +97,10 @@ void client_thread_exit(struct task *t);
 long client_fork_prepare(struct task *t, u64 clone_flags, struct proc **child);
 void client_fork_child(struct task *t, struct proc *child, s32 tid);
 void client_fork_parent(struct task *t, struct proc *child, long result);
+
+/* For the handler of SIGSYS: true when a signal that came with this value (SI_QUEUE) is this
+ * layer's own, sent to end a host call of this thread; then it has been dealt with. */
+bool client_poked(struct task *t, u64 value);
 
 /* Leaving: closes all descriptors and frees the entry; a killed process's agent does the same.
  * Called before the host's exit_group. */

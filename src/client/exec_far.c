@@ -23,6 +23,7 @@
 #include <asm/stat.h>
 #include <linux/fcntl.h>
 #include <linux/mman.h>
+#include <linux/prctl.h>
 #include <linux/resource.h>
 #include <linux/time.h>
 #include <linux/time_types.h>
@@ -36,6 +37,7 @@
 #define CHUNK 16384
 #define O_PATH_ 010000000u
 #define PASS_MAX 2000
+#define SIG_KILL 9
 #define WNOHANG_EXITED_NOWAIT (1 | 4 | 0x01000000)
 
 /* Shared descriptions whose references travel with an EXEC. In core-kernel memory. */
@@ -777,6 +779,8 @@ void client_exec_start(struct task *t, struct exec_start *st)
 	const struct exec_image *im = st->image;
 	char args[256];
 
+	/* Should the agent die now, its successor starts the program anew. */
+	SYS(prctl, PR_SET_PDEATHSIG, SIG_KILL, 0, 0, 0);
 	/* A group of its own: what a terminal sends comes by the proxy, once. */
 	SYS(setpgid, 0, 0);
 	enter_signals(im);
@@ -787,6 +791,7 @@ void client_exec_start(struct task *t, struct exec_start *st)
 	if (enter_ids(im) || enter_devices(st, s->fd_base))
 		return;
 	enter_table(t, st);
+	SYS(prctl, PR_SET_PDEATHSIG, 0, 0, 0, 0);
 	str_format(args, sizeof(args), "core=%u,dram=%d,copy=%d,mask=%lx,name=%.15s",
 		   t->ctx.core, fds->dram, fds->copy, (unsigned long)im->mask, st->name);
 	/* hare-ld run ARGS ARGV0 PATH ARG...: four words before argv[1], see intercept/loader.c */

@@ -203,14 +203,40 @@ long pipe_readv(struct task *t, struct ofd *o, struct uio *u, bool nonblock);
 long pipe_writev(struct task *t, struct ofd *o, struct uio *u, bool nonblock);
 void raise_sigpipe(struct task *t);
 
+/* --- wait.c --------------------------------------------------------------------------------- */
+
+struct pollfd;
+/* When a wait that began now ends; ns -1: never. */
+struct until {
+	u64 end;
+	bool forever;
+};
+struct until until_in(s64 ns);
+s64 until_left(const struct until *u); /* ns, not below 0; -1 for ever */
+/* Sleeps until event seq, one of the host's descriptors, a signal or the time. mask: a signal mask
+ * in force meanwhile, in memory that the host can read, or NULL. The count of host descriptors
+ * that are ready; 0: look again; -HARE_ERESTARTNOHAND. */
+long wait_mixed(struct task *t, u32 seq, struct pollfd *host, u32 n, const struct until *u,
+		const void *mask, size_t mask_size);
+/* Sleeps until event seq, a signal or the time: 0 (look again), -ETIMEDOUT,
+ * -HARE_ERESTARTNOHAND. */
+long wait_event(struct task *t, u32 seq, const struct until *u);
+
 /* --- poll.c, epoll.c ------------------------------------------------------------------------- */
 
-/* What is ready of `events` (HP_*); with seq != 0 registers for an EVENT when nothing is. */
-u32 ofd_poll(struct task *t, struct ofd *o, u32 events, u32 seq);
+/* What is ready of `events` (poll(2)'s bits); with seq != 0 registers for an EVENT when nothing
+ * is. Relayed ones are left out: they are asked by relay_poll. *bytes (may be NULL): how much a pipe holds. */
+u32 ofd_poll(struct task *t, struct ofd *o, u32 events, u32 seq, u32 *bytes);
+/* Hare's members of an epoll instance; NULL: fd is none, or has none. A counted reference. */
+struct ofd *epoll_shadow_of(struct task *t, int fd);
+/* Is one of its members ready? */
+bool epoll_shadow_ready(struct task *t, struct ofd *shadow, u32 seq);
 /* A description is closed: it leaves all epoll sets. Lock held. */
 void epoll_forget(struct ck *ck, struct ofd *o);
 /* The shadow of an epoll instance goes. Lock held. */
 void epoll_shadow_free(struct ck *ck, struct ofd *shadow);
+/* What a read (HP_IN) or write (HP_OUT) means to edge-triggered members: tell them again. */
+void epoll_used(struct task *t, struct ofd *o, u32 event);
 
 /* --- mmap.c ----------------------------------------------------------------------------------- */
 

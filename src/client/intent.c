@@ -2,28 +2,36 @@
 /*
  * Operations of several messages and what becomes of them when their process is killed.
  *
- * Before such an operation leaves something half done it records in proc.intents what it is at;
- * the agent finds the record when the process is dead and calls client_intent_recover. A record
- * is written and removed under the core's lock; `step` says which messages may be out.
+ * Before such an operation does anything it records in proc.intents what it is at; the agent
+ * finds the record when the process is dead and calls client_intent_recover. `step` says how far
+ * it came. At near servers step changes in the same transaction as what it counts (STEP_CALL), so
+ * it is exact; at a far one it changes when the reply is in, so the call that follows the step
+ * may have been made.
  *
- *   op           step  state                                    recovery
- *   CREATE       0     inode made, ADD_MAP may be out           entry there: keep; else DESTROY
- *   UNLINK       0     entry removed, LINK -1 not sent          LINK -1
- *                1     LINK -1 may be out                       nothing: see below
- *   LINK         0     LINK +1 done, ADD_MAP may be out         entry there: keep; else LINK -1
- *   RENAME       0     target marked (if a directory)           ABORT the mark
- *                1     ADD_MAP may be out                       entry there: finish; else as 0
- *                2     RM_MAP done                              finish
- *                3     old target may have lost its link        SET_PARENT, COMMIT
- *   RMDIR        0     marked                                   ABORT
- *                1     RM_MAP may be out                        entry gone: COMMIT; else ABORT
+ *   op           step  done so far                              recovery
+ *   CREATE       0     inode made, if ino is not 0              DESTROY (far: entry there? keep)
+ *                1     ADD_MAP                                  keep
+ *   UNLINK       0     -                                        -
+ *                1     RM_MAP                                   LINK -1
+ *   LINK         0     -                                        -
+ *                1     LINK +1                                  LINK -1 (far: entry there? keep)
+ *                2     ADD_MAP                                  keep
+ *   RENAME       0     target marked, if it is a directory      ABORT
+ *                1     the same                                 ABORT (far: entry there? as 2)
+ *                2     ADD_MAP                                  RM_MAP, then as 3
+ *                3     RM_MAP                                   SET_PARENT, LINK -1 or COMMIT
+ *                4     SET_PARENT, COMMIT                       -
+ *   RMDIR        0     some parts marked                        ABORT
+ *                1     all parts marked                         ABORT (far: entry gone? COMMIT)
+ *                2     RM_MAP                                   COMMIT
  *   RENAME_LOCK  0     lock may be held                         give it back
  *
  * A dead process's last message was delivered when its send returned, and rings are in order: so
  * what the agent of the same core asks after that is answered after it.
  *
- * Where a step may or may not have been done and doing it twice would harm (LINK -1), it is not
- * repeated: an inode that nobody can reach costs memory, a link too few costs data.
+ * A LINK -1 must not be done twice: it is sent in the transaction that ends the intent, or marked
+ * in the one that does it. Where a far RM_MAP may or may not have run (UNLINK 0), nothing is
+ * done: an inode that nobody can reach costs memory, a link too few costs data.
  */
 #include "client/path.h"
 
@@ -61,6 +69,64 @@ void intent_end(struct task *t, struct intent_node *n)
 	tx_list_del(ck, &n->link);
 	ck_free(ck, n);
 	ck_unlock(ck);
+}
+
+void step_lock(struct task *t, u32 srv, struct rpc_env *e)
+{
+	struct ctx *c = &t->ctx;
+
+	*e = (struct rpc_env){ .c = c, .ck = mem_ck(c->isl, srv), .srv = srv, .core = c->core,
+			       .slot = c->slot, .unlocked = true };
+	ck_lock(c, e->ck);
+}
+
+/* By message, in the transaction that ends the intent; false when there is no memory. */
+static bool link_drop_post(struct task *t, struct intent_node *n, const struct req_LINK *q)
+{
+	struct rpc_env e;
+	bool ok;
+
+	step_lock(t, t->ctx.core, &e);
+	ok = rpc_post_link(&e, ino_server(q->ino), q) >= 0;
+	if (ok) {
+		tx_list_del(e.ck, &n->link);
+		ck_free(e.ck, n);
+	} else {
+		ck_abort(e.ck);
+	}
+	msg_unlock(&t->ctx, e.ck);
+	return ok;
+}
+
+void link_drop_end(struct task *t, struct intent_node *n, u64 ino)
+{
+	struct req_LINK q = { .ino = ino, .delta = -1 };
+	struct req_FSTAT fq = { .ino = ino };
+	struct rep_LINK p;
+	struct rep_FSTAT fp;
+	u32 srv = ino_server(ino);
+
+	if (!rpc_is_near(&t->ctx, srv) && link_drop_post(t, n, &q)) {
+		/* Answered after it: whoever hears that this call is over sees the link gone. */
+		rpc_fstat(&t->ctx, srv, &fq, &fp);
+		return;
+	}
+	(void)STEP_CALL(t, srv, LINK, link, &q, &p, TX_SET(ck_, n->it.op, INTENT_NONE));
+	intent_end(t, n);
+}
+
+void client_settle(struct ctx *c)
+{
+	u32 i;
+
+	for (i = 0; i < c->isl->super->cores; i++) {
+		struct ck *ck = mem_ck(c->isl, i);
+
+		if (!mem_is_near(c->isl, i))
+			continue;
+		ck_lock(c, ck); /* takes over from a dead holder */
+		ck_unlock(ck);
+	}
 }
 
 /* --- recovery, in the agent ------------------------------------------------------------------ */
@@ -117,60 +183,79 @@ static void rename_finish(struct ctx *c, const struct intent *it)
 				.name = { .p = it->name, .len = (u32)strlen(it->name) },
 				.cred = &g_root_cred, .flags = RM_MOVED, .expect = it->ino };
 	struct rep_RM_MAP p;
+	struct req_SET_PARENT sq = { .ino = it->ino, .parent = it->new_dir,
+				     .parent_dflags = it->new_dflags,
+				     .name = { .p = it->new_name,
+					       .len = (u32)strlen(it->new_name) } };
+	struct rep_SET_PARENT sp;
 
-	if (it->step < 2)
+	if (it->step < 3)
 		rpc_rm_map(c, srv, &q, &p);
-	if (it->step < 3 && it->old_ino && !(it->old_dflags & INTENT_OLD_DIR))
-		link_drop(c, it->old_ino);
-	if (it->old_ino && it->old_dflags & INTENT_OLD_DIR)
-		rmdir_phase(c, it, it->old_ino, it->old_dflags, RMDIR_COMMIT);
-	if (it->ino_dflags & INTENT_IS_DIR) {
-		struct req_SET_PARENT sq = { .ino = it->ino, .parent = it->new_dir,
-					     .parent_dflags = it->new_dflags,
-					     .name = { .p = it->new_name,
-						       .len = (u32)strlen(it->new_name) } };
-		struct rep_SET_PARENT sp;
-
+	if (it->ino_dflags & INTENT_IS_DIR)
 		rpc_set_parent(c, ino_server(it->ino), &sq, &sp);
-	}
+	if (!it->old_ino)
+		return;
+	if (it->old_dflags & INTENT_OLD_DIR)
+		rmdir_phase(c, it, it->old_ino, it->old_dflags, RMDIR_COMMIT);
+	else
+		link_drop(c, it->old_ino);
+}
+
+static bool is_near(const struct ctx *c, u64 dir, u32 dflags, const char *name)
+{
+	return rpc_is_near(c, rpc_entry_server(c, dir, dflags, name, strlen(name)));
 }
 
 static void rename_recover(struct ctx *c, const struct intent *it)
 {
 	bool added = it->step >= 2;
 
-	if (it->step == 1)
+	if (it->step == 1 && !is_near(c, it->new_dir, it->new_dflags, it->new_name))
 		added = entry_ino(c, it->new_dir, it->new_dflags, it->new_name) == it->ino;
+	if (it->step > 3)
+		return;
 	if (added)
 		rename_finish(c, it);
 	else if (it->old_ino && it->old_dflags & INTENT_OLD_DIR)
 		rmdir_phase(c, it, it->old_ino, it->old_dflags, RMDIR_ABORT);
 }
 
+/* Whether the entry of a CREATE, LINK or RMDIR leads to its inode, when only looking can tell. */
+static bool entry_there(struct ctx *c, const struct intent *it)
+{
+	return !is_near(c, it->dir, it->dir_dflags, it->name) &&
+	       entry_ino(c, it->dir, it->dir_dflags, it->name) == it->ino;
+}
+
+static void rmdir_recover(struct ctx *c, const struct intent *it)
+{
+	bool gone = it->step == 2;
+
+	if (it->step == 1 && !is_near(c, it->dir, it->dir_dflags, it->name))
+		gone = !entry_there(c, it);
+	rmdir_phase(c, it, it->ino, it->ino_dflags, gone ? RMDIR_COMMIT : RMDIR_ABORT);
+}
+
 long client_intent_recover(struct ctx *c, struct ck *ck, const struct intent *it)
 {
 	struct req_RENAME_LOCK lq = { .op = 0, .owner = it->owner };
 	struct rep_RENAME_LOCK lp;
-	bool there;
 
 	(void)ck;
 	switch (it->op) {
 	case INTENT_CREATE:
-		if (entry_ino(c, it->dir, it->dir_dflags, it->name) != it->ino)
+		if (it->ino && it->step == 0 && !entry_there(c, it))
 			destroy(c, it);
 		return 0;
 	case INTENT_UNLINK:
-		return it->step == 0 ? link_drop(c, it->ino) : 0;
+		return it->step == 1 ? link_drop(c, it->ino) : 0;
 	case INTENT_LINK:
-		there = entry_ino(c, it->dir, it->dir_dflags, it->name) == it->ino;
-		return there ? 0 : link_drop(c, it->ino);
+		return it->step == 1 && !entry_there(c, it) ? link_drop(c, it->ino) : 0;
 	case INTENT_RENAME:
 		rename_recover(c, it);
 		return 0;
 	case INTENT_RMDIR:
-		there = it->step == 0 ||
-			entry_ino(c, it->dir, it->dir_dflags, it->name) == it->ino;
-		rmdir_phase(c, it, it->ino, it->ino_dflags, there ? RMDIR_ABORT : RMDIR_COMMIT);
+		rmdir_recover(c, it);
 		return 0;
 	case INTENT_RENAME_LOCK:
 		return rpc_rename_lock(c, 0, &lq, &lp);

@@ -59,18 +59,12 @@ void own_begin(struct task *t, struct rpc_env *e)
 	e->srv = e->core = t->ctx.core;
 	e->slot = t->ctx.slot;
 	e->far = false;
-	e->wakes = 0;
+	e->unlocked = true;
 }
 
 void own_end(struct rpc_env *e)
 {
-	struct ctx *c = e->c;
-
-	ck_commit(e->ck);
-	msg_flush(c, e->ck);
-	ck_unlock(e->ck);
-	for (u32 i = 0; i < e->wakes; i++)
-		msg_event_set(c, e->wake[i].core, e->wake[i].slot, e->wake[i].seq);
+	msg_unlock(e->c, e->ck);
 }
 
 /* --- references ------------------------------------------------------------------------------ */

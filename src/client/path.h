@@ -78,6 +78,37 @@ void retry_wait(struct task *t, u32 seq);
 #define INTENT_IS_DIR 0x80000000u
 #define INTENT_OLD_DIR 0x80000000u
 
+/* Locks a near server's core kernel to run its handlers here; ended by msg_unlock. */
+void step_lock(struct task *t, u32 srv, struct rpc_env *e);
+/* rpc_name(), and when it succeeds `...` in the transaction that is open then in core kernel ck_:
+ * the server's own one when it is near, so that the call and the mark are one even if the thread
+ * is killed; else one of this core, when the reply is in. (Traced calls go by rpc_name.) */
+#define STEP_CALL(t, srv, NAME, name, q, p, ...)                                       \
+	({                                                                             \
+		struct task *t_ = (t);                                                 \
+		struct rpc_env e_;                                                     \
+		u32 srv_ = (srv);                                                      \
+		long r_;                                                               \
+		if (likely(rpc_is_near(&t_->ctx, srv_) && !trace_is_on(t_->ctx.ck))) { \
+			step_lock(t_, srv_, &e_);                                      \
+			r_ = fs_##name(&e_, (q), (p));                                 \
+			e_.ck->counter[COUNT_LOCAL(RPC_##NAME)]++;                     \
+			if (r_ < 0)                                                    \
+				ck_abort(e_.ck);                                       \
+		} else {                                                               \
+			r_ = rpc_##name(&t_->ctx, srv_, (q), (p));                     \
+			step_lock(t_, t_->ctx.core, &e_);                              \
+		}                                                                      \
+		if (!r_) {                                                             \
+			struct ck *ck_ = e_.ck;                                        \
+			__VA_ARGS__;                                                   \
+		}                                                                      \
+		msg_unlock(&t_->ctx, e_.ck);                                           \
+		r_;                                                                    \
+	})
+/* The last steps of an operation: a link of `ino` is dropped, exactly once, and the intent ends. */
+void link_drop_end(struct task *t, struct intent_node *n, u64 ino);
+
 /* --- path_create.c -------------------------------------------------------------------------- */
 
 struct creation {
@@ -89,6 +120,8 @@ struct creation {
 	bool excl;       /* -EEXIST when the name is there */
 	bool open;       /* open it in the same operation */
 	bool distribute; /* a directory whose entries are spread */
+	struct ofd *ofd; /* with `open`: its ino is set when the open is counted */
+	struct intent_node *node; /* its ino is set when the inode is made */
 	/* results */
 	bool created, opened;
 	u64 ino;
@@ -99,9 +132,9 @@ struct creation {
 /* Makes pl->name in pl->dir, by one call or by several (creation affinity). Without excl, a
  * name that is there gives 0 with created = false and its ino and type. */
 long create(struct task *t, const struct place *pl, struct creation *cr);
-/* An inode without a name at this core's own server. */
-long create_unnamed(struct task *t, u64 dir, const struct perm *parent, u32 srv, const char *name,
-		    size_t len, struct creation *cr);
+/* An inode without a name, to be found in `at` (for what it inherits). */
+long create_unnamed(struct task *t, const struct place *at, const struct perm *parent, u32 srv,
+		    struct creation *cr);
 
 /* --- path_remove.c -------------------------------------------------------------------------- */
 

@@ -34,6 +34,17 @@ static u32 inherit(const struct perm *parent, struct cred *cred, u32 mode)
 	return mode;
 }
 
+/* What a made inode is noted in, in the transaction that makes it. */
+static void note_made(struct ck *ck, const struct creation *cr, const struct rep_CREATE *p)
+{
+	if (cr->ofd && p->opened)
+		TX_SET(ck, cr->ofd->ino, p->ino);
+	if (cr->node) {
+		TX_SET(ck, cr->node->it.ino, p->ino);
+		TX_SET(ck, cr->node->it.ino_dflags, p->dflags);
+	}
+}
+
 static long call_create(struct task *t, u32 srv, struct req_CREATE *q, struct creation *cr)
 {
 	struct rep_CREATE p;
@@ -49,7 +60,7 @@ static long call_create(struct task *t, u32 srv, struct req_CREATE *q, struct cr
 	q->wait_seq = 0;
 	p.runs = cr->runs;
 	for (;;) {
-		r = rpc_create(&t->ctx, srv, q, &p);
+		r = STEP_CALL(t, srv, CREATE, create, q, &p, note_made(ck_, cr, &p));
 		if (likely(r != -EAGAIN))
 			break;
 		/* Its directory is being removed: look again when that is over. */
@@ -69,12 +80,12 @@ static long call_create(struct task *t, u32 srv, struct req_CREATE *q, struct cr
 	return 0;
 }
 
-long create_unnamed(struct task *t, u64 dir, const struct perm *parent, u32 srv, const char *name,
-		    size_t len, struct creation *cr)
+long create_unnamed(struct task *t, const struct place *at, const struct perm *parent, u32 srv,
+		    struct creation *cr)
 {
 	struct cred cred = t->proc->cred;
-	struct req_CREATE q = { .dir = 0, .parent = dir, .cred = &cred,
-				.name = { .p = name, .len = (u32)len } };
+	struct req_CREATE q = { .dir = 0, .parent = at->dir, .cred = &cred,
+				.name = { .p = at->name, .len = at->name_len } };
 
 	q.mode = inherit(parent, &cred, cr->mode);
 	cr->mode = q.mode;
@@ -89,12 +100,6 @@ static void create_undo(struct task *t, const struct creation *cr)
 	struct rep_DESTROY p;
 	u32 srv;
 
-	if (cr->opened) {
-		struct req_CLOSE cq = { .ino = cr->ino, .flags = cr->open_flags, .core = c->core };
-		struct rep_CLOSE cp;
-
-		rpc_close(c, ino_server(cr->ino), &cq, &cp);
-	}
 	if (cr->distribute) {
 		struct req_SHARD sq = { .dir = cr->ino, .op = SHARD_DROP };
 		struct rep_SHARD sp;
@@ -133,13 +138,28 @@ static long add_map(struct task *t, const struct place *pl, u32 srv, const struc
 	long r;
 
 	for (;;) {
-		r = rpc_add_map(&t->ctx, srv, &q, taken);
+		r = STEP_CALL(t, srv, ADD_MAP, add_map, &q, taken,
+			      TX_SET(ck_, cr->node->it.step, 1));
 		if (likely(r != -EAGAIN))
 			return r;
 		if (q.wait_seq)
 			retry_wait(t, q.wait_seq);
 		q.wait_seq = msg_event_prepare(&t->ctx);
 	}
+}
+
+/* Opens what was just made, whatever its mode says. When it is gone already, it was not opened. */
+static void open_made(struct task *t, u32 srv, struct creation *cr)
+{
+	struct req_OPEN q = { .ino = cr->ino, .flags = cr->open_flags | OPEN_NOCHECK,
+			      .cred = &t->proc->cred };
+	struct rep_OPEN p = { .runs = cr->runs };
+
+	if (STEP_CALL(t, srv, OPEN, open, &q, &p, TX_SET(ck_, cr->ofd->ino, cr->ino)))
+		return;
+	cr->opened = true;
+	cr->attr = p.attr;
+	cr->runs.len = p.runs.len;
 }
 
 static void set_parent(struct task *t, const struct place *pl, u64 ino)
@@ -175,15 +195,42 @@ static long look_before(struct task *t, const struct place *pl, struct creation 
 	return r == -ENOENT ? dir_perm_get(t, pl->dir, parent) : r;
 }
 
+/* From the inode to its name; undone when that fails. */
+static long make_and_name(struct task *t, const struct place *pl, u32 entry_srv, u32 srv,
+			  const struct perm *parent, struct creation *cr, struct rep_ADD_MAP *taken)
+{
+	u64 mark = cache_mark(t);
+	bool open = cr->open;
+	long r;
+
+	cr->open = false;
+	r = create_unnamed(t, pl, parent, srv, cr);
+	if (r)
+		return r;
+	if (cr->distribute)
+		r = make_shards(t, cr);
+	/* Before it can be found by name: `..` must work from the first moment. */
+	if (!r && cr->type == HS_IFDIR)
+		set_parent(t, pl, cr->ino);
+	if (!r)
+		r = add_map(t, pl, entry_srv, cr, taken);
+	if (r) {
+		create_undo(t, cr);
+		cr->created = false;
+		return r;
+	}
+	cache_learn(t, mark, pl, cr->ino, cr->type, cr->dflags);
+	if (open)
+		open_made(t, srv, cr);
+	return 0;
+}
+
 static long create_apart(struct task *t, const struct place *pl, u32 entry_srv, u32 srv,
 			 struct creation *cr)
 {
 	struct intent it = { .op = INTENT_CREATE, .dir = pl->dir, .dir_dflags = pl->dir_dflags };
 	struct rep_ADD_MAP taken;
-	struct intent_node *n;
 	struct perm parent;
-	bool is_dir = (cr->mode & HS_IFMT) == HS_IFDIR;
-	u64 mark;
 	long r;
 
 	if (rpc_is_near(&t->ctx, entry_srv))
@@ -192,32 +239,13 @@ static long create_apart(struct task *t, const struct place *pl, u32 entry_srv, 
 		r = look_before(t, pl, cr, &parent);
 	if (r)
 		return r < 0 ? r : 0;
-	r = create_unnamed(t, pl->dir, &parent, srv, pl->name, pl->name_len, cr);
-	if (r)
-		return r;
-	it.ino = cr->ino;
-	it.ino_dflags = cr->dflags;
 	memcpy(it.name, pl->name, pl->name_len + 1);
-	n = intent_begin(t, &it);
-	if (!n)
-		r = -ENOSPC;
-	if (!r && cr->distribute)
-		r = make_shards(t, cr);
-	/* Before it can be found by name: `..` must work from the first moment. */
-	if (!r && is_dir)
-		set_parent(t, pl, cr->ino);
-	mark = cache_mark(t);
-	if (!r)
-		r = add_map(t, pl, entry_srv, cr, &taken);
-	if (!r)
-		cache_learn(t, mark, pl, cr->ino, cr->type, cr->dflags);
-	if (r) {
-		create_undo(t, cr);
-		cr->created = false;
-		cr->opened = false;
-	}
-	if (n)
-		intent_end(t, n);
+	cr->node = intent_begin(t, &it);
+	if (!cr->node)
+		return -ENOSPC;
+	r = make_and_name(t, pl, entry_srv, srv, &parent, cr, &taken);
+	intent_end(t, cr->node);
+	cr->node = NULL;
 	if (r == -EEXIST && !cr->excl) {
 		cr->ino = taken.old_ino;
 		cr->type = taken.old_type & HS_IFMT;
@@ -240,6 +268,7 @@ long create(struct task *t, const struct place *pl, struct creation *cr)
 	u64 mark;
 	long r;
 
+	cr->node = NULL;
 	if (!is_dir || without & WITHOUT_DISTRIBUTION)
 		cr->distribute = false;
 	if (affine && srv != own && (is_dir || !rpc_is_near(&t->ctx, srv)))
@@ -294,6 +323,7 @@ static long do_mkdir(struct task *t, long *dirfd, long *upath, u32 mode, bool di
 	cr.target = NULL;
 	cr.target_len = 0;
 	cr.open = false;
+	cr.ofd = NULL;
 	cr.distribute = distribute;
 	cr.runs = (struct rpc_bytes){ 0 };
 	return make(t, dirfd, upath, &cr);
@@ -355,6 +385,7 @@ static long do_mknod(struct task *t, long *dirfd, long *upath, u32 mode, u64 dev
 	cr.target_len = 0;
 	cr.excl = true;
 	cr.open = false;
+	cr.ofd = NULL;
 	cr.distribute = false;
 	cr.runs = (struct rpc_bytes){ 0 };
 	return create(t, &pl, &cr);
@@ -385,6 +416,7 @@ static long do_symlink(struct task *t, long utarget, long *dirfd, long *upath)
 	cr.target = t->path2;
 	cr.target_len = (u32)len;
 	cr.open = false;
+	cr.ofd = NULL;
 	cr.distribute = false;
 	cr.runs = (struct rpc_bytes){ 0 };
 	return make(t, dirfd, upath, &cr);

@@ -33,16 +33,17 @@ static long target_check(struct task *t, const struct place *pl)
 	return r == -ENOENT ? dir_may_write(t, pl->dir, &p) : r;
 }
 
-static long link_add(struct task *t, const struct place *pl, u64 ino, u32 type)
+static long link_add(struct task *t, const struct place *pl, struct intent_node *n, u32 type)
 {
 	u32 srv = rpc_entry_server(&t->ctx, pl->dir, pl->dir_dflags, pl->name, pl->name_len);
 	struct req_ADD_MAP q = { .dir = pl->dir, .name = { .p = pl->name, .len = pl->name_len },
-				 .cred = &t->proc->cred, .ino = ino, .type = type };
+				 .cred = &t->proc->cred, .ino = n->it.ino, .type = type };
 	struct rep_ADD_MAP p;
+	u64 mark = cache_mark(t);
 	long r;
 
 	for (;;) {
-		r = rpc_add_map(&t->ctx, srv, &q, &p);
+		r = STEP_CALL(t, srv, ADD_MAP, add_map, &q, &p, TX_SET(ck_, n->it.step, 2));
 		if (r != -EAGAIN)
 			break;
 		if (q.wait_seq)
@@ -50,7 +51,7 @@ static long link_add(struct task *t, const struct place *pl, u64 ino, u32 type)
 		q.wait_seq = msg_event_prepare(&t->ctx);
 	}
 	if (!r)
-		cache_forget(t, pl->dir, pl->dir_dflags, pl->name, pl->name_len);
+		cache_learn(t, mark, pl, n->it.ino, type, 0);
 	return r;
 }
 
@@ -72,15 +73,19 @@ static long link_place(struct task *t, const struct place *from, const struct pl
 
 		return first ? first : r;
 	}
-	r = rpc_link(&t->ctx, ino_server(from->ino), &q, &p);
-	if (r)
-		return r;
 	memcpy(it.name, to->name, to->name_len + 1);
 	n = intent_begin(t, &it);
-	r = n ? link_add(t, to, from->ino, a.mode & HS_IFMT) : -ENOSPC;
+	if (!n)
+		return -ENOSPC;
+	r = STEP_CALL(t, ino_server(from->ino), LINK, link, &q, &p, TX_SET(ck_, n->it.step, 1));
+	if (r) {
+		intent_end(t, n);
+		return r;
+	}
+	r = link_add(t, to, n, a.mode & HS_IFMT);
 	if (r)
-		link_drop(&t->ctx, from->ino);
-	if (n)
+		link_drop_end(t, n, from->ino);
+	else
 		intent_end(t, n);
 	return r;
 }

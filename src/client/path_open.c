@@ -9,6 +9,7 @@
  *                                                     -> found elsewhere: OPEN -> install
  *                                                     -> a symlink: walk it, start over
  */
+#include "client/file.h"
 #include "client/path.h"
 
 #include <linux/openat2.h>
@@ -30,19 +31,12 @@ struct opening {
 	u32 mode;  /* of a new file */
 	u32 walk;  /* WALK_* from RESOLVE_* */
 	struct place pl;
+	struct ofd *ofd;       /* made before the inode is opened, with ino 0 until it is */
 	struct rpc_bytes runs; /* a far file's first blocks; empty for near ones */
 	u8 runs_buf[RUNS_BYTES];
 };
 
 /* --- description and descriptor ---------------------------------------------------------------- */
-
-static void close_ino(struct task *t, u64 ino, u32 flags)
-{
-	struct req_CLOSE q = { .ino = ino, .flags = flags, .core = t->ctx.core };
-	struct rep_CLOSE p;
-
-	rpc_close(&t->ctx, ino_server(ino), &q, &p);
-}
 
 /* A blocking open of one end of a FIFO waits for the other end; since: what OPEN told of it. */
 static long fifo_wait(struct task *t, u64 ino, u32 flags, u32 since)
@@ -66,48 +60,52 @@ static long fifo_wait(struct task *t, u64 ino, u32 flags, u32 since)
 	}
 }
 
-static u32 ofd_kind_of(const struct task *t, const struct place *pl, u32 type, u32 flags)
+/* The description that an open of such an inode will fill. While its ino is 0 nothing is counted
+ * at a server: so whoever is killed owes no close that was not opened, and none too few. */
+static long want_ofd(struct task *t, struct opening *op, u32 type)
 {
-	(void)t;
-	(void)pl;
-	if (flags & O_PATH)
-		return OFD_PATH;
-	if (type == HS_IFDIR)
-		return OFD_DIR;
-	return type == HS_IFIFO ? OFD_FIFO : OFD_FILE;
+	u32 keep = op->flags & ~(u32)OPEN_NOT_KEPT;
+
+	if (!op->ofd)
+		op->ofd = ofd_new(t, OFD_FILE, 0, keep | (op->flags & O_PATH ? 0 : O_LARGEFILE));
+	if (!op->ofd)
+		return -ENFILE;
+	if (op->flags & O_PATH)
+		op->ofd->kind = OFD_PATH;
+	else if (type == HS_IFDIR)
+		op->ofd->kind = OFD_DIR;
+	else
+		op->ofd->kind = type == HS_IFIFO ? OFD_FIFO : OFD_FILE;
+	return 0;
 }
 
-/* Makes the description and its number of an inode that has been opened at its server. */
-static long install(struct task *t, struct opening *op, u64 ino, const struct attr *a)
+static void drop_ofd(struct task *t, struct opening *op)
 {
-	u32 type = a->mode & HS_IFMT;
-	u32 keep = op->flags & ~(u32)OPEN_NOT_KEPT;
-	struct ofd *o;
+	if (op->ofd)
+		ofd_put(t, op->ofd);
+	op->ofd = NULL;
+}
+
+/* Gives the description its number; its inode has been opened at its server. */
+static long install(struct task *t, struct opening *op, const struct attr *a)
+{
+	struct ofd *o = op->ofd;
 	long r;
 
-	if (!(op->flags & O_PATH))
-		keep |= O_LARGEFILE;
-	if (type == HS_IFIFO) {
-		r = fifo_wait(t, ino, op->flags, (u32)a->version);
-		if (r) {
-			close_ino(t, ino, op->flags);
-			return r;
-		}
-	}
-	o = ofd_new(t, ofd_kind_of(t, &op->pl, type, op->flags), ino, keep);
-	if (!o) {
-		close_ino(t, ino, op->flags);
-		return -ENFILE;
-	}
-	/* Nobody else sees the description before it is installed. */
+	o->far = !rpc_is_near(&t->ctx, ino_server(o->ino));
 	o->mode = a->mode;
 	o->dflags = a->dflags;
 	o->parent = op->pl.dir;
 	o->parent_dflags = op->pl.dir_dflags;
-	if (o->kind == OFD_FIFO)
+	if (o->kind == OFD_FIFO) {
 		o->off = a->version; /* POLL's `since` */
-	if (o->kind == OFD_FILE)
+		r = fifo_wait(t, o->ino, op->flags, (u32)a->version);
+		if (r)
+			return r;
+	} else if (o->kind == OFD_FILE) {
 		file_opened(t, o, a, &op->runs);
+	}
+	op->ofd = NULL; /* fd_install takes it in any case */
 	return fd_install(t, o, (op->flags & O_CLOEXEC) != 0, 0);
 }
 
@@ -154,17 +152,15 @@ static long open_there(struct task *t, struct opening *op)
 		if (pl->type == HS_IFSOCK)
 			return -ENXIO;
 	}
-	runs_wanted(t, op, pl->ino);
-	p.runs = op->runs;
-	r = rpc_open(&t->ctx, ino_server(pl->ino), &q, &p);
+	r = want_ofd(t, op, pl->type);
 	if (r)
 		return r;
+	runs_wanted(t, op, pl->ino);
+	p.runs = op->runs;
+	r = STEP_CALL(t, ino_server(pl->ino), OPEN, open, &q, &p,
+		      TX_SET(ck_, op->ofd->ino, pl->ino));
 	op->runs.len = p.runs.len;
-	if (op->flags & O_NOATIME && t->proc->cred.uid != 0 && t->proc->cred.uid != p.attr.uid) {
-		close_ino(t, pl->ino, op->flags);
-		return -EPERM;
-	}
-	return install(t, op, pl->ino, &p.attr);
+	return r ? r : install(t, op, &p.attr);
 }
 
 static long open_host(struct task *t, const struct opening *op)
@@ -204,8 +200,10 @@ static long open_plain(struct task *t, struct opening *op)
 static long creat_at(struct task *t, struct opening *op)
 {
 	struct creation cr;
-	long r;
+	long r = want_ofd(t, op, HS_IFREG);
 
+	if (r)
+		return r;
 	cr.mode = HS_IFREG | (op->mode & 07777 & ~t->proc->umask);
 	cr.open_flags = op->flags & ~(u32)(O_CREAT | O_EXCL);
 	cr.rdev = 0;
@@ -213,6 +211,7 @@ static long creat_at(struct task *t, struct opening *op)
 	cr.target_len = 0;
 	cr.excl = (op->flags & O_EXCL) != 0;
 	cr.open = true;
+	cr.ofd = op->ofd;
 	cr.distribute = false;
 	cr.runs.p = op->runs_buf;
 	cr.runs.len = 0;
@@ -225,8 +224,10 @@ static long creat_at(struct task *t, struct opening *op)
 	op->pl.dflags = cr.dflags;
 	if (cr.opened) {
 		op->runs = cr.runs;
-		return install(t, op, cr.ino, &cr.attr);
+		return install(t, op, &cr.attr);
 	}
+	if (cr.created)
+		return -EAGAIN; /* and gone again before it could be opened */
 	if (cr.type == HS_IFLNK && !(op->flags & O_NOFOLLOW)) {
 		op->walk |= WALK_FOLLOW;
 		return -EAGAIN;
@@ -269,6 +270,7 @@ static long open_creat(struct task *t, struct opening *op)
 /* An unnamed file in the file system of a directory. */
 static long open_tmpfile(struct task *t, struct opening *op)
 {
+	struct intent it = { .op = INTENT_CREATE };
 	struct creation cr;
 	struct perm parent;
 	long r = path_walk(t, &op->dirfd, &op->upath, op->walk | WALK_FOLLOW, &op->pl);
@@ -282,6 +284,10 @@ static long open_tmpfile(struct task *t, struct opening *op)
 	r = dir_may_write(t, op->pl.ino, &parent);
 	if (r)
 		return r;
+	op->flags &= ~(u32)O_DIRECTORY;
+	r = want_ofd(t, op, HS_IFREG);
+	if (r)
+		return r;
 	cr.mode = HS_IFREG | (op->mode & 07777 & ~t->proc->umask);
 	cr.open_flags = op->flags & ~(u32)(O_TMPFILE | O_EXCL);
 	cr.rdev = 0;
@@ -289,18 +295,25 @@ static long open_tmpfile(struct task *t, struct opening *op)
 	cr.target_len = 0;
 	cr.excl = false;
 	cr.open = true;
+	cr.ofd = op->ofd;
 	cr.distribute = false;
 	cr.runs.p = op->runs_buf;
 	cr.runs.len = 0;
 	cr.runs.cap = RUNS_BYTES;
-	r = create_unnamed(t, op->pl.ino, &parent, t->ctx.core, "", 0, &cr);
-	if (r)
-		return r;
-	link_drop(&t->ctx, cr.ino);
-	op->flags &= ~(u32)O_DIRECTORY;
 	op->pl.dir = op->pl.ino;
+	op->pl.dir_dflags = op->pl.dflags;
+	op->pl.name_len = 0;
+	cr.node = intent_begin(t, &it);
+	if (!cr.node)
+		return -ENOSPC;
+	r = create_unnamed(t, &op->pl, &parent, t->ctx.core, &cr);
+	if (r) {
+		intent_end(t, cr.node);
+		return r;
+	}
+	link_drop_end(t, cr.node, cr.ino);
 	op->runs = cr.runs;
-	return install(t, op, cr.ino, &cr.attr);
+	return install(t, op, &cr.attr);
 }
 
 /* --- the calls ------------------------------------------------------------------------------------------- */
@@ -323,17 +336,41 @@ static long check_flags(struct opening *op)
 	return 0;
 }
 
+/* An open that makes or truncates a file does so only when there is a number for it. A table
+ * that can still grow has one. */
+static long check_room(struct task *t)
+{
+	struct fdtable *ft = t->proc->fds;
+	struct ck *ck = t->ctx.ck;
+	long r;
+
+	if (likely(fdents_of(ft->ent)->cap < ft->limit))
+		return 0;
+	ck_lock(&t->ctx, ck);
+	r = fd_lowest(ck, ft, 0);
+	if (r < 0)
+		ck_abort(ck);
+	ck_unlock(ck);
+	return r < 0 ? r : 0;
+}
+
 static long do_open(struct task *t, struct opening *op)
 {
 	long r = check_flags(op);
 
+	if (!r && op->flags & (O_CREAT | O_TRUNC | TMPFILE_BIT))
+		r = check_room(t);
 	if (r)
 		return r;
+	op->ofd = NULL;
 	if (op->flags & TMPFILE_BIT)
-		return open_tmpfile(t, op);
-	if (op->flags & O_CREAT)
-		return open_creat(t, op);
-	return open_plain(t, op);
+		r = open_tmpfile(t, op);
+	else if (op->flags & O_CREAT)
+		r = open_creat(t, op);
+	else
+		r = open_plain(t, op);
+	drop_ofd(t, op);
+	return r;
 }
 
 static long open_args(struct task *t, long dirfd, long upath, long flags, long mode)
@@ -472,18 +509,18 @@ long path_open_exec(struct task *t, int dirfd, const char *path, int at_flags, s
 	p.runs.p = runs;
 	p.runs.len = 0;
 	p.runs.cap = sizeof(runs);
-	r = rpc_open(&t->ctx, ino_server(q.ino), &q, &p);
-	if (r)
-		return r;
-	r = perm_check(&t->proc->cred, p.attr.mode, p.attr.uid, p.attr.gid, MAY_EXEC);
-	if (!r) {
-		*o = ofd_new(t, OFD_FILE, q.ino, O_RDONLY | O_LARGEFILE);
-		r = *o ? 0 : -ENFILE;
-	}
+	*o = ofd_new(t, OFD_FILE, 0, O_RDONLY | O_LARGEFILE);
+	if (!*o)
+		return -ENFILE;
+	r = STEP_CALL(t, ino_server(q.ino), OPEN, open, &q, &p, TX_SET(ck_, (*o)->ino, q.ino));
+	if (!r)
+		r = perm_check(&t->proc->cred, p.attr.mode, p.attr.uid, p.attr.gid, MAY_EXEC);
 	if (r) {
-		close_ino(t, q.ino, O_RDONLY);
+		ofd_put(t, *o);
+		*o = NULL;
 		return r;
 	}
+	(*o)->far = !rpc_is_near(&t->ctx, ino_server(q.ino));
 	(*o)->mode = p.attr.mode;
 	(*o)->parent = out->dir;
 	(*o)->parent_dflags = out->dir_dflags;

@@ -85,26 +85,29 @@ static u32 owner_of(struct task *t, u64 ino)
 	return attr_get(t, ino, &a) ? ~0u : a.uid;
 }
 
-/* RM_MAP; *p says whose entry it was. A sticky directory may want the owner named first. */
-static long remove_entry(struct task *t, const struct place *pl, u32 flags, u64 expect,
-			 struct rep_RM_MAP *p)
+/* RM_MAP of an entry that leads to pl->ino; with an intent that becomes step `step`. A sticky
+ * directory wants the owner named. -EAGAIN: it leads elsewhere by now. */
+static long remove_entry(struct task *t, const struct place *pl, u32 flags, struct intent_node *n,
+			 u32 step, struct rep_RM_MAP *p)
 {
 	u32 srv = rpc_entry_server(&t->ctx, pl->dir, pl->dir_dflags, pl->name, pl->name_len);
 	struct req_RM_MAP q = { .dir = pl->dir, .name = { .p = pl->name, .len = pl->name_len },
-				.cred = &t->proc->cred, .flags = flags, .expect = expect,
+				.cred = &t->proc->cred, .flags = flags, .expect = pl->ino,
 				.sticky_owner = ~0u };
 	long r;
-	int i;
 
-	for (i = 0; i < RACE_RETRIES; i++) {
-		p->ino = 0;
-		r = rpc_rm_map(&t->ctx, srv, &q, p);
-		if (r != -EAGAIN)
+	for (;;) {
+		if (n)
+			r = STEP_CALL(t, srv, RM_MAP, rm_map, &q, p,
+				      TX_SET(ck_, n->it.step, step));
+		else
+			r = rpc_rm_map(&t->ctx, srv, &q, p);
+		/* A sticky directory, whose server does not know the inode's owner. */
+		if (r != -EPERM || q.sticky_owner != ~0u || srv == ino_server(pl->ino))
 			break;
-		if (expect && p->ino != expect)
-			return -ENOENT; /* another one by now */
-		q.expect = p->ino;
-		q.sticky_owner = owner_of(t, p->ino);
+		q.sticky_owner = owner_of(t, pl->ino);
+		if (q.sticky_owner == ~0u)
+			break;
 	}
 	if (!r)
 		cache_forget(t, pl->dir, pl->dir_dflags, pl->name, pl->name_len);
@@ -113,49 +116,52 @@ static long remove_entry(struct task *t, const struct place *pl, u32 flags, u64 
 
 /* --- unlink ------------------------------------------------------------------------------------ */
 
-/* A path with a slash at its end: never a file that can be unlinked. */
-static long unlink_slash(struct task *t, const struct place *pl)
+/* The inode is at another server than its entry. */
+static __attribute__((noinline)) long unlink_far(struct task *t, const struct place *pl)
 {
-	struct place there;
-	long r = cache_lookup(t, pl->dir, pl->dir_dflags, pl->name, pl->name_len, false, &there);
+	struct intent it = { .op = INTENT_UNLINK, .ino = pl->ino };
+	struct intent_node *n = intent_begin(t, &it);
+	struct rep_RM_MAP p;
+	long r = n ? remove_entry(t, pl, RM_FILE, n, 1, &p) : -ENOSPC;
 
-	if (r)
-		return r;
-	return there.type == HS_IFDIR ? -EISDIR : -ENOTDIR;
+	if (!r)
+		link_drop_end(t, n, pl->ino);
+	else if (n)
+		intent_end(t, n);
+	return r;
 }
 
-/* The inode is at another server than the entry that has just been removed. */
-static __attribute__((noinline)) long unlink_far(struct task *t, const struct place *pl, u64 ino)
+static long unlink_place(struct task *t, const struct place *pl)
 {
-	struct intent it = { .op = INTENT_UNLINK, .dir = pl->dir, .ino = ino };
-	struct intent_node *n = intent_begin(t, &it);
+	u32 srv = rpc_entry_server(&t->ctx, pl->dir, pl->dir_dflags, pl->name, pl->name_len);
+	struct rep_RM_MAP p;
 
-	if (n)
-		intent_step(t, n, 1);
-	link_drop(&t->ctx, ino);
-	if (n)
-		intent_end(t, n);
-	return 0;
+	if (place_has_no_name(pl))
+		return -EISDIR;
+	if (!pl->ino)
+		return -ENOENT;
+	/* A path with a slash at its end is never that of a file. */
+	if (pl->must_dir)
+		return pl->type == HS_IFDIR ? -EISDIR : -ENOTDIR;
+	if (srv != ino_server(pl->ino) || t->ctx.isl->super->without & WITHOUT_COALESCING)
+		return unlink_far(t, pl);
+	return remove_entry(t, pl, RM_FILE | RM_UNLINK, NULL, 0, &p);
 }
 
 static long do_unlink(struct task *t, long *dirfd, long *upath)
 {
-	struct rep_RM_MAP p;
 	struct place pl;
-	long r;
+	int i;
 
-	r = path_walk(t, dirfd, upath, WALK_PARENT | WALK_NOLAST, &pl);
-	if (r)
-		return r;
-	if (place_has_no_name(&pl))
-		return -EISDIR;
-	if (pl.must_dir)
-		return unlink_slash(t, &pl);
-	if (t->ctx.isl->super->without & WITHOUT_COALESCING)
-		r = remove_entry(t, &pl, RM_FILE, 0, &p);
-	else
-		r = remove_entry(t, &pl, RM_FILE | RM_UNLINK, 0, &p);
-	return r || p.done ? r : unlink_far(t, &pl, p.ino);
+	for (i = 0; i < RACE_RETRIES; i++) {
+		long r = path_walk(t, dirfd, upath, WALK_PARENT, &pl);
+
+		if (!r)
+			r = unlink_place(t, &pl);
+		if (r != -EAGAIN)
+			return r;
+	}
+	return -EBUSY;
 }
 
 long client_unlink(struct task *t, long a[6])
@@ -215,7 +221,7 @@ static long rmdir_phases(struct task *t, const struct place *pl)
 	r = dir_mark(t, pl->ino, pl->dflags);
 	if (!r) {
 		intent_step(t, n, 1);
-		r = remove_entry(t, pl, RM_DIR, pl->ino, &p);
+		r = remove_entry(t, pl, RM_DIR, n, 2, &p);
 		dir_unmark(t, pl->ino, pl->dflags, r ? RMDIR_ABORT : RMDIR_COMMIT);
 	}
 	intent_end(t, n);

@@ -28,6 +28,7 @@ struct moving {
 	u32 flags;      /* RENAME_* */
 	bool is_dir;
 	bool locked;    /* RENAME_LOCK held */
+	bool sticky;    /* the new name's directory: who owns what is replaced matters */
 	u64 marked;     /* the directory that is to be replaced, marked */
 	u32 marked_dflags;
 	struct intent_node *intent, *lock_intent;
@@ -120,13 +121,14 @@ static void forget_both(struct task *t, const struct moving *m)
 
 /* Whether names may be taken out of and put into the directories, as Linux's may_delete and
  * may_create ask in this order. The servers check again what they can see. */
-static long allowed(struct task *t, const struct moving *m)
+static long allowed(struct task *t, struct moving *m)
 {
 	const struct cred *cred = &t->proc->cred;
 	struct perm p;
 	struct attr a;
 	long r;
 
+	m->sticky = false;
 	if (cred->uid == 0)
 		return 0;
 	r = dir_may_write(t, m->from.dir, &p);
@@ -134,7 +136,8 @@ static long allowed(struct task *t, const struct moving *m)
 		r = sticky_check(cred, &p, owner_of(t, m->from.ino));
 	if (!r)
 		r = dir_may_write(t, m->to.dir, &p);
-	if (!r && m->to.ino && p.mode & HS_ISVTX)
+	m->sticky = (p.mode & HS_ISVTX) != 0;
+	if (!r && m->to.ino && m->sticky)
 		r = sticky_check(cred, &p, owner_of(t, m->to.ino));
 	if (r || !m->is_dir || m->from.dir == m->to.dir)
 		return r;
@@ -195,6 +198,19 @@ static long look_at_target(struct task *t, struct moving *m)
 	return mark_target(t, m);
 }
 
+/* The intent knows what was really replaced. */
+static void note_added(struct ck *ck, struct intent_node *n, const struct rep_ADD_MAP *p)
+{
+	bool old_dir = (p->old_type & HS_IFMT) == HS_IFDIR;
+
+	if (p->same)
+		return;
+	TX_SET(ck, n->it.old_ino, p->old_ino);
+	if (p->old_ino)
+		TX_SET(ck, n->it.old_dflags, p->old_dflags | (old_dir ? INTENT_OLD_DIR : 0));
+	TX_SET(ck, n->it.step, 2);
+}
+
 /* Step 4. *p says what was replaced. */
 static long add_new(struct task *t, struct moving *m, struct rep_ADD_MAP *p)
 {
@@ -211,12 +227,12 @@ static long add_new(struct task *t, struct moving *m, struct rep_ADD_MAP *p)
 
 		q.marked = m->marked;
 		q.expect = to->ino;
-		if (to->ino && t->proc->cred.uid)
+		if (to->ino && m->sticky)
 			q.sticky_owner = owner_of(t, to->ino);
 		p->busy = 0;
 		p->old_ino = 0;
 		p->same = 0;
-		r = rpc_add_map(&t->ctx, srv, &q, p);
+		r = STEP_CALL(t, srv, ADD_MAP, add_map, &q, p, note_added(ck_, m->intent, p));
 		if (r != -EAGAIN)
 			return r;
 		if (p->busy) {
@@ -247,7 +263,7 @@ static long remove_old(struct task *t, const struct moving *m)
 				.name = { .p = from->name, .len = from->name_len },
 				.cred = &t->proc->cred, .flags = RM_MOVED, .expect = from->ino };
 	struct rep_RM_MAP p;
-	long r = rpc_rm_map(&t->ctx, srv, &q, &p);
+	long r = STEP_CALL(t, srv, RM_MAP, rm_map, &q, &p, TX_SET(ck_, m->intent->it.step, 3));
 
 	return r == -EAGAIN ? -ENOENT : r;
 }
@@ -303,18 +319,18 @@ static long move(struct task *t, struct moving *m)
 		return r;
 	r = remove_old(t, m);
 	if (r) {
+		intent_step(t, m->intent, 1);
 		undo_new(t, m, &old);
 		return r;
 	}
-	intent_step(t, m->intent, 2);
 	if (m->is_dir)
 		set_parent(t, m->from.ino, &m->to);
-	intent_step(t, m->intent, 3);
 	if (old.old_ino && old.old_ino == m->marked) {
 		dir_unmark(t, m->marked, m->marked_dflags, RMDIR_COMMIT);
 		m->marked = 0;
 	} else if (old.old_ino) {
-		link_drop(&t->ctx, old.old_ino);
+		link_drop_end(t, m->intent, old.old_ino);
+		m->intent = NULL;
 	}
 	return 0;
 }
@@ -338,6 +354,35 @@ static long rename_general(struct task *t, struct moving *m)
 
 /* --- one server --------------------------------------------------------------------------------------------- */
 
+/* RENAME replaced a file whose inode is at another server. */
+static void replaced_far(struct task *t, struct moving *m, u64 ino)
+{
+	if (m->intent)
+		link_drop_end(t, m->intent, ino);
+	else
+		link_drop(&t->ctx, ino);
+	m->intent = NULL;
+}
+
+/* When RENAME may leave a link to be dropped elsewhere, that is recorded before: as an UNLINK. */
+static long intent_for_one(struct task *t, struct moving *m, u32 srv)
+{
+	struct intent it = { .op = INTENT_UNLINK, .ino = m->to.ino };
+
+	if (!m->to.ino || ino_server(m->to.ino) == srv || m->flags & RENAME_EXCHANGE)
+		return 0;
+	m->intent = intent_begin(t, &it);
+	return m->intent ? 0 : -ENOSPC;
+}
+
+static void note_renamed(struct ck *ck, struct intent_node *n, const struct rep_RENAME *p)
+{
+	if (!n || p->same || !p->old_ino || p->old_done)
+		return;
+	TX_SET(ck, n->it.ino, p->old_ino);
+	TX_SET(ck, n->it.step, 1);
+}
+
 /* RENAME; -EAGAIN when the general way is needed. */
 static long rename_one(struct task *t, struct moving *m, u32 srv)
 {
@@ -350,10 +395,13 @@ static long rename_one(struct task *t, struct moving *m, u32 srv)
 	struct rep_RENAME p;
 	long r;
 
+	r = intent_for_one(t, m, srv);
+	if (r)
+		return r;
 	for (;;) {
 		p.old_ino = 0;
 		p.busy = 0;
-		r = rpc_rename(&t->ctx, srv, &q, &p);
+		r = STEP_CALL(t, srv, RENAME, rename, &q, &p, note_renamed(ck_, m->intent, &p));
 		if (r != -EAGAIN || !p.busy)
 			break;
 		if (q.wait_seq)
@@ -369,7 +417,7 @@ static long rename_one(struct task *t, struct moving *m, u32 srv)
 		if ((p.old_type & HS_IFMT) == HS_IFDIR && ino_server(p.old_ino) != srv)
 			set_parent(t, p.old_ino, from);
 	} else if (p.old_ino && !p.old_done) {
-		link_drop(&t->ctx, p.old_ino);
+		replaced_far(t, m, p.old_ino);
 	}
 	forget_both(t, m);
 	return 0;
@@ -411,6 +459,9 @@ static long rename_places(struct task *t, struct moving *m)
 		r = -EAGAIN;
 		if (srv == new_srv && !(t->ctx.isl->super->without & WITHOUT_COALESCING))
 			r = rename_one(t, m, srv);
+		if (m->intent)
+			intent_end(t, m->intent);
+		m->intent = NULL;
 		if (r == -EAGAIN)
 			r = rename_general(t, m);
 	}

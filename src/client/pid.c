@@ -18,6 +18,8 @@
 #include "proto/hio.h"
 
 #define SIG_MAX 64
+#define SIG_CONT 18
+#define SIG_STOP 19
 
 static bool is_remote(const struct proc *p)
 {
@@ -233,38 +235,77 @@ static long send_anywhere(struct task *t, u32 pid, const struct sending *s)
 	return -ESRCH;
 }
 
-/* Where a pid is. Here: its host pid. A proxy: 0, and *core is where the program runs. Unknown:
- * 0, and *core is MAX_CORES. */
-static u32 locate(struct task *t, u32 pid, u32 *core)
+/* Where a pid is. Here: its host pid, core MAX_CORES. A proxy: core is where the program runs,
+ * host_pid the proxy's. Unknown: host_pid 0. */
+struct location {
+	u32 host_pid, core;
+	bool ended; /* a proxy whose program is no more */
+};
+
+static struct location locate(struct task *t, u32 pid)
 {
 	struct ck *ck = t->ctx.ck;
+	struct location at = {.core = MAX_CORES};
 	struct proc *p;
-	u32 host_pid = 0;
 
-	*core = MAX_CORES;
 	ck_lock(&t->ctx, ck);
 	p = proc_by_pid(ck, pid);
-	if (p && p->state == PROC_PROXY)
-		*core = p->target_core;
-	else if (p)
-		host_pid = p->host_pid;
+	if (p) {
+		at.host_pid = p->host_pid;
+		at.ended = p->flags & PROC_REPORTED;
+		if (p->state == PROC_PROXY)
+			at.core = p->target_core;
+	}
 	ck_unlock(ck);
-	return host_pid;
+	return at;
+}
+
+/* To the program of a proxy of this core. What stops and continues it does so to the proxy too;
+ * before the program has arrived there the proxy keeps the signal for it. */
+static long send_by_proxy(struct task *t, u32 pid, const struct location *at,
+			  const struct sending *s)
+{
+	long r = at->ended ? -ESRCH : send_far(t, at->core, pid, false, s);
+
+	if (s->sig == SIG_CONT || (r == -ESRCH && !at->ended)) {
+		long host = SYS(kill, at->host_pid, s->sig);
+
+		r = r == -ESRCH ? host : r;
+	}
+	/* Its parent has not waited for it yet: signals for a zombie are not errors. */
+	return at->ended ? 0 : r;
+}
+
+/* A process that is just leaving for another core must stop there, not as its proxy. */
+static long send_stop(struct task *t, u32 pid, u32 host_pid, const struct sending *s)
+{
+	long r = SYS(kill, host_pid, SIG_STOP);
+	struct location now = locate(t, pid);
+
+	if (r || now.host_pid != host_pid || now.core == MAX_CORES || now.ended)
+		return r;
+	r = send_far(t, now.core, pid, false, s);
+	if (r != -ESRCH)
+		SYS(kill, host_pid, SIG_CONT);
+	return r == -ESRCH ? 0 : r;
 }
 
 /* To one process: 0, an error, or CLIENT_HOST with *pid translated. */
 static long send_to(struct task *t, long *pid, const struct sending *s)
 {
-	u32 core, host_pid = locate(t, (u32)*pid, &core);
+	struct location at = locate(t, (u32)*pid);
+	bool alone = t->ctx.isl->super->cores == 1;
 	long r;
 
-	if (host_pid) {
-		*pid = (long)host_pid;
+	if (at.core != MAX_CORES)
+		return send_by_proxy(t, (u32)*pid, &at, s);
+	if (at.host_pid) {
+		if (s->sig == SIG_STOP && !alone && at.host_pid != t->proc->host_pid)
+			return send_stop(t, (u32)*pid, at.host_pid, s);
+		*pid = (long)at.host_pid;
 		return CLIENT_HOST;
 	}
-	if (core != MAX_CORES)
-		return send_far(t, core, (u32)*pid, false, s);
-	r = t->ctx.isl->super->cores > 1 ? send_anywhere(t, (u32)*pid, s) : -ESRCH;
+	r = alone ? -ESRCH : send_anywhere(t, (u32)*pid, s);
 	return r == -ESRCH ? CLIENT_HOST : r;
 }
 
@@ -457,19 +498,23 @@ long client_pidfd_send_signal(struct task *t, long a[6])
 {
 	struct sending s = {.sig = (u32)a[1]};
 	u8 info[INFO_SIZE];
-	u32 pid, core;
+	struct location at;
+	u32 pid;
 
 	if (t->ctx.isl->super->cores == 1 || s.sig > SIG_MAX)
 		return CLIENT_HOST;
 	pid = pidfd_pid((int)a[0]);
-	if (!pid || locate(t, pid, &core) || core == MAX_CORES)
+	if (!pid)
+		return CLIENT_HOST;
+	at = locate(t, pid);
+	if (at.core == MAX_CORES)
 		return CLIENT_HOST;
 	if (a[2]) {
 		if (user_read(info, (const void *)a[2], sizeof(info)))
 			return -EFAULT;
 		s.info = info;
 	}
-	return send_far(t, core, pid, false, &s);
+	return send_by_proxy(t, pid, &at, &s);
 }
 
 /* --- CPUs: a program sees Hare's cores ----------------------------------------------------------- */

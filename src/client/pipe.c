@@ -28,7 +28,7 @@ static bool may_wait(struct task *t, struct ofd *o, bool nonblock)
 }
 
 /* Sleeps until the event; 0: try again. */
-static long wait_event(struct task *t, u32 seq)
+static long sleep_until(struct task *t, u32 seq)
 {
 	long r = msg_event_wait(&t->ctx, seq, -1);
 
@@ -63,7 +63,7 @@ long pipe_readv(struct task *t, struct ofd *o, struct uio *u, bool nonblock)
 		if (r == -EAGAIN && first && wait) {
 			wait = may_wait(t, o, nonblock);
 			if (wait)
-				r = wait_event(t, seq);
+				r = sleep_until(t, seq);
 			if (!r)
 				continue;
 		}
@@ -76,6 +76,7 @@ long pipe_readv(struct task *t, struct ofd *o, struct uio *u, bool nonblock)
 		if ((u32)r < len)
 			break;
 	}
+	epoll_used(t, o, HP_IN);
 	return want != u->total ? (long)(want - u->total) : r;
 }
 
@@ -108,7 +109,7 @@ static long write_piece(struct task *t, struct ofd *o, u32 len, bool nonblock, u
 		if (r == -EAGAIN && wait) {
 			wait = may_wait(t, o, nonblock);
 			if (wait)
-				r = wait_event(t, seq);
+				r = sleep_until(t, seq);
 			if (!r)
 				continue;
 		}
@@ -139,6 +140,7 @@ long pipe_writev(struct task *t, struct ofd *o, struct uio *u, bool nonblock)
 		r = write_piece(t, o, len, nonblock, &n);
 		done += n;
 	}
+	epoll_used(t, o, HP_OUT);
 	if (r == -EPIPE)
 		raise_sigpipe(t);
 	return done ? (long)done : r;

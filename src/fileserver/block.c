@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Blocks: which ones this server's files have (thesis 3.3). A bitmap with a summary, next fit,
- * and contiguous runs where they can be had, since runs are what clients are told.
+ * Blocks: which ones this server's files have (thesis 3.3). A bitmap with a summary. Low blocks
+ * first, since memory used before is warm and backed by pages; contiguous runs where a file
+ * grows, since runs are what clients are told.
  *
  * Blocks taken from a file are not always free at once:
  *
@@ -84,24 +85,38 @@ static u64 word_with_free(const struct fs *f, u64 w)
 
 #define EMPTY_TRIES 64
 
+/* A word of 64 free blocks; 0 and false when there is none near where there may be one. */
+static bool place_with_room(struct fs *f, u64 *n)
+{
+	u64 words = f->blk_total / 64, w = f->blk_room_hint / 64;
+
+	for (u32 i = 0; i < EMPTY_TRIES && words; i++, w++) {
+		if (w >= words)
+			w = 0;
+		f->blk_room_hint = w * 64;
+		if (*used_word(f, w))
+			continue;
+		*n = w * 64;
+		return true;
+	}
+	return false;
+}
+
 /* Where to begin: with FS_BLK_ROOM at 64 free blocks, if such are near, else at the next one. */
 static u64 place_of(struct fs *f, u32 flags)
 {
-	u64 at = f->blk_hint < f->blk_total ? f->blk_hint : 0, w;
+	u64 at = f->blk_hint < f->blk_total ? f->blk_hint : 0, w = at / 64, open, n;
 
-	if (flags & FS_BLK_ROOM) {
-		u64 words = f->blk_total / 64;
-
-		for (w = (at + 63) / 64; w < words && w < at / 64 + EMPTY_TRIES; w++)
-			if (!*used_word(f, w))
-				return w * 64;
-	}
-	w = at / 64;
-	if (!(~*used_word(f, w) & (~0ULL << (at % 64)))) {
+	if ((flags & FS_BLK_ROOM) && place_with_room(f, &n))
+		return n;
+	open = ~*used_word(f, w) & (~0ULL << (at % 64));
+	if (!open) {
 		w = word_with_free(f, w + 1 < (f->blk_total + 63) / 64 ? w + 1 : 0);
-		return w * 64 + (u64)__builtin_ctzll(~*used_word(f, w));
+		open = ~*used_word(f, w);
 	}
-	return w * 64 + (u64)__builtin_ctzll(~*used_word(f, w) & (~0ULL << (at % 64)));
+	n = w * 64 + (u64)__builtin_ctzll(open);
+	f->blk_hint = n + 1;
+	return n;
 }
 
 static bool is_free(const struct fs *f, u64 n)
@@ -152,7 +167,6 @@ blk_t fs_blk_alloc(struct rpc_env *e, blk_t goal, u32 flags, u32 want, u32 *got)
 		n = place_of(f, flags);
 	*got = take(e->ck, f, n, want);
 	TX_SET(e->ck, f->blk_free, f->blk_free - *got);
-	f->blk_hint = n + *got;
 	goal = (blk_t)(first_blk(f) + n);
 	/* The emulation does not see a store of what its stale copy holds already. */
 	if (unlikely(isl->model == MEM_EMULATED))
@@ -167,6 +181,10 @@ void fs_blk_free(struct ck *ck, blk_t blk, u32 count)
 
 	BUG_ON(blk < first_blk(f) || n + count > f->blk_total);
 	TX_SET(ck, f->blk_free, f->blk_free + count);
+	if (n < f->blk_hint)
+		f->blk_hint = n;
+	if (n < f->blk_room_hint && count >= 64)
+		f->blk_room_hint = n;
 	while (count) {
 		u32 bit = (u32)(n % 64), run = MIN(count, 64 - bit);
 		u64 mask = (run == 64 ? ~0ULL : (1ULL << run) - 1) << bit;

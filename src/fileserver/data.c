@@ -201,6 +201,7 @@ static u32 write_blocks(struct rpc_env *e, struct fs_inode *i, u64 off, const ch
 
 long fs_data_write(struct rpc_env *e, struct fs_inode *i, u64 off, const void *buf, u32 len)
 {
+	struct fs *f = fs_of(e->ck);
 	u64 heap = e->ck->heap_next;
 	u32 done;
 	long r;
@@ -215,6 +216,10 @@ long fs_data_write(struct rpc_env *e, struct fs_inode *i, u64 off, const void *b
 		if (r < 0)
 			return r;
 	}
+	if (off + len > i->size) {
+		fs_tail_guard(e);
+		f->tail_hint = i->node.key;
+	}
 	r = fs_data_will_write(e, i, off, len);
 	if (r < 0)
 		return r;
@@ -222,8 +227,10 @@ long fs_data_write(struct rpc_env *e, struct fs_inode *i, u64 off, const void *b
 	if (!done)
 		return -ENOSPC;
 	if (unlikely(e->ck->heap_next != heap) &&
-	    e->ck->heap_end - e->ck->heap_next < fs_of(e->ck)->reserve)
+	    e->ck->heap_end - e->ck->heap_next < f->reserve) {
+		f->tail_recovered_hint = e->ck->recovered - 1; /* rolled back, as by a death */
 		return -ENOSPC;
+	}
 	if (off + done > i->size)
 		TX_SET(e->ck, i->size, off + done);
 	return done;

@@ -237,10 +237,15 @@ struct fs {
 	u64 reserve;  /* bytes of heap that only removals may use */
 	/* blocks: block.c */
 	u64 blk_free, blk_total;
-	u64 blk_hint; /* next fit; outside the log */
+	u64 blk_hint;      /* about the lowest free block: warm memory is used again first */
+	u64 blk_room_hint; /* where 64 free blocks together may be */
 	u64 dead_blocks;
 	struct fs_inode *dead; /* carriers to be trimmed, linked by node.next */
 	struct fs_bitmap **blk_map;
+	/* the file whose last block was written beyond its end last, and ck->recovered then;
+	 * outside the log, see fs_tail_guard */
+	u64 tail_hint;
+	u32 tail_recovered_hint, pad;
 	/* names */
 	struct list marks;     /* parts with an owner */
 	struct list neg_lru;
@@ -454,6 +459,14 @@ static inline void fs_data_fresh(struct rpc_env *e, struct fs_inode *i, u64 off,
 }
 /* [first, first+count) may hold dirty blocks from now on. -ENOSPC. */
 long fs_data_dirty(struct rpc_env *e, struct fs_inode *i, u64 first, u64 count);
+/* Before any file grows. Whoever writes beyond the end in a last block that is there already, and
+ * is rolled back, leaves bytes there that are not zero: after a recovery they are zeroed first. */
+void fs_tail_repair(struct rpc_env *e);
+static inline void fs_tail_guard(struct rpc_env *e)
+{
+	if (unlikely(fs_of(e->ck)->tail_recovered_hint != e->ck->recovered))
+		fs_tail_repair(e);
+}
 /* Does what FS_I_TRIM says, committing in between. -ENOSPC. */
 long fs_trim_finish(struct rpc_env *e, struct fs_inode *i);
 /* A far core may have written [first, first+count) directly. */

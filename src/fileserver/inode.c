@@ -151,7 +151,7 @@ void fs_inode_attr(const struct fs_inode *i, struct attr *a)
 		const struct fs_part *p = &((const struct fs_dirinode *)i)->part;
 
 		a->nlink = i->nlink ? 2 + (u32)p->subdirs : 0;
-		a->size = 40 + 20 * p->entries; /* tmpfs's numbers */
+		a->size = p->entries;
 		a->dflags = p->dflags;
 	} else if (fs_type(i) == HS_IFCHR || fs_type(i) == HS_IFBLK) {
 		a->rdev = i->rdev;

@@ -139,6 +139,7 @@ long fs_blocks(struct rpc_env *e, const struct req_BLOCKS *q, struct rep_BLOCKS 
 	if (!count)
 		return 0;
 	if (q->flags & BLOCKS_ALLOC) {
+		fs_tail_guard(e);
 		r = i->flags & FS_I_TRIM ? fs_trim_finish(e, i) : 0;
 		if (!r)
 			r = map_alloc(e, i, q->first, count);
@@ -178,11 +179,26 @@ static long zero_bytes(struct rpc_env *e, struct fs_inode *i, u64 off, u64 len)
 	return 0;
 }
 
+static long zero_tail(struct rpc_env *e, struct fs_inode *i)
+{
+	return zero_bytes(e, i, i->size, ALIGN_UP(i->size, (u64)PAGE_SIZE) - i->size);
+}
+
+void fs_tail_repair(struct rpc_env *e)
+{
+	struct fs *f = fs_of(e->ck);
+	struct fs_inode *i = fs_inode_find(f, f->tail_hint);
+
+	if (i && fs_is_reg(i) && zero_tail(e, i) < 0)
+		return; /* no memory: next time */
+	compiler_barrier();
+	f->tail_recovered_hint = e->ck->recovered;
+}
+
 long fs_trim_finish(struct rpc_env *e, struct fs_inode *i)
 {
-	u64 tail = ALIGN_UP(i->size, (u64)PAGE_SIZE) - i->size;
 	u32 done;
-	long r = zero_bytes(e, i, i->size, tail);
+	long r = zero_tail(e, i);
 
 	while (!r) {
 		r = fs_map_punch(e, i, blocks_of(i->size), ~0ULL, FS_TRIM_STEP, &done);
@@ -226,6 +242,7 @@ long fs_data_truncate(struct rpc_env *e, struct fs_inode *i, u64 size)
 		return -EFBIG;
 	if (size <= i->size)
 		return shrink(e, i, size);
+	fs_tail_guard(e);
 	if (i->flags & FS_I_TRIM)
 		r = fs_trim_finish(e, i);
 	if (!r)
@@ -404,6 +421,7 @@ long fs_fallocate(struct rpc_env *e, const struct req_FALLOCATE *q, struct rep_F
 		return -EINVAL;
 	if (q->off + q->len > FS_SIZE_MAX)
 		return -EFBIG;
+	fs_tail_guard(e);
 	r = i->flags & FS_I_TRIM ? fs_trim_finish(e, i) : 0;
 	if (r < 0)
 		return r;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Copies between ours and the program's memory. A fault at any instruction between
- * icpt_copy_begin and icpt_copy_end makes the function return -EFAULT (deliver.c), so nothing
- * is pushed here.
+ * icpt_copy_begin and icpt_copy_end makes the function return -EFAULT (deliver.c), so
+ * nothing is pushed here.
  */
 #define FUNC(name) .globl name; .hidden name; .type name, @function; .balign 16; name:
 #define LABEL(name) .globl name; .hidden name; name:

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A signal for which the program has a handler. signal_wrapper runs on our alternate stack with
- * everything blocked, for a few microseconds, and never calls the handler: it builds the frame
- * that the kernel would have built, on the program's stack, and returns into the handler. So
- * nothing of ours lies below a handler; it may longjmp away.
+ * A signal for which the program has a handler. signal_wrapper runs on our alternate
+ * stack with everything blocked, for a few microseconds, and never calls the handler: it
+ * builds the frame that the kernel would have built, on the program's stack, and returns
+ * into the handler. So nothing of ours lies below a handler; it may longjmp away.
  *
  * Where the signal found the thread, and what is done (windows: entry.S):
  *
@@ -13,24 +13,24 @@
  *   host window, after the call  the call's result in rax, behind the site; handler
  *   exit window                  the same, from the frame
  *   block window                 host_block returns -EINTR; then as the next line
- *   elsewhere in our code        kept in thread.deferred, everything blocked, thread.work set;
- *                                at the end of the call signal_exit_work sends it again, and
+ *   elsewhere in our code        kept in thread.deferred, all blocked, thread.work set; at
+ *                                the end of the call signal_exit_work sends it again, and
  *                                the exit window lets it in
  *
- * The race that this must win: a signal after the test of thread.work and before the host's
- * call that waits. Test and call lie in one window, and the wrapper looks at rip, so either the
- * call is not made or the kernel's own wait sees the signal.
+ * The race that this must win: a signal after the test of thread.work and before the
+ * host's call that waits. Test and call lie in one window, and the wrapper looks at rip,
+ * so either the call is not made or the kernel's own wait sees the signal.
  */
 #include <linux/errno.h>
 
 #include "intercept/icpt.h"
 
-#define RED_ZONE 128
-#define EFLAGS_RF (1u << 16)
-#define EFLAGS_TF (1u << 8)
-#define EFLAGS_DF (1u << 10)
-#define AUTODISARM (1u << 31)
-#define STACK_OFF 2
+#define RED_ZONE      128
+#define EFLAGS_RF     (1u << 16)
+#define EFLAGS_TF     (1u << 8)
+#define EFLAGS_DF     (1u << 10)
+#define AUTODISARM    (1u << 31)
+#define STACK_OFF     2
 #define XFEATURE_PKRU (1ULL << 9)
 #define MXCSR_DEFAULT 0x1f80u
 
@@ -62,7 +62,7 @@ static bool is_fault(const siginfo_t *info)
 	return info->si_code > 0;
 }
 
-/* --- the state of the program ------------------------------------------------------------------- */
+/* --- the state of the program ------------------------------------------------------- */
 
 static void load_frame(struct thread *t, struct sigcontext *r, u64 rip, u64 rax)
 {
@@ -135,7 +135,7 @@ static bool to_program(struct thread *t, struct sigcontext *r)
 	return false;
 }
 
-/* --- entering the handler -------------------------------------------------------------------------- */
+/* --- entering the handler ----------------------------------------------------------- */
 
 static size_t fpstate_size(const struct _fpstate *fp)
 {
@@ -153,8 +153,8 @@ static void fpstate_reset(struct _fpstate *fp)
 	((struct _xstate *)fp)->xstate_hdr.xfeatures &= XFEATURE_PKRU;
 }
 
-/* The stack that the handler runs on: below the red zone, or the program's alternate one. 0
- * when that one has overflowed. */
+/* The stack that the handler runs on: below the red zone, or the program's alternate one.
+ * 0 when that one has overflowed. */
 static u64 handler_stack(struct thread *t, const struct kact *act, u64 rsp, size_t need)
 {
 	bool on = signal_on_vstack(t, rsp);
@@ -169,8 +169,8 @@ static u64 handler_stack(struct thread *t, const struct kact *act, u64 rsp, size
 	return sp;
 }
 
-/* Copies the interrupted state to the program's stack as the kernel lays it out. Faults there
- * are fatal, as they are to the kernel: SIGSEGV is blocked now. NULL: no room. */
+/* Copies the interrupted state to the program's stack as the kernel lays it out. Faults
+ * there are fatal, as they are to the kernel: SIGSEGV is blocked now. NULL: no room. */
 static struct sigframe *push_frame(struct thread *t, const struct kact *act,
 				   const siginfo_t *info, const struct ucontext *uc,
 				   u64 old_mask)
@@ -218,7 +218,7 @@ static void enter_handler(struct thread *t, int sig, const struct kact *act,
 	if (act->flags & SA_RESETHAND)
 		signal_reset_action(t, sig);
 	if ((u32)t->vstack.ss_flags & AUTODISARM)
-		t->vstack = (stack_t){.ss_flags = STACK_OFF};
+		t->vstack = (stack_t){ .ss_flags = STACK_OFF };
 	mask = old_mask | act->mask;
 	if (!(act->flags & SA_NODEFER))
 		mask |= SIG_BIT(sig);
@@ -235,7 +235,7 @@ static void enter_handler(struct thread *t, int sig, const struct kact *act,
 		fpstate_reset(r->fpstate);
 }
 
-/* --- what is not delivered ----------------------------------------------------------------------- */
+/* --- what is not delivered ---------------------------------------------------------- */
 
 void signal_send_self(int sig, siginfo_t *info)
 {
@@ -245,10 +245,11 @@ void signal_send_self(int sig, siginfo_t *info)
 		SYS(tgkill, pid, tid, sig); /* no memory for the details */
 }
 
-/* The default action, and the true wait status: a fault happens again, a signal is sent again. */
+/* The default action, and the true wait status: a fault happens again, a signal is sent
+ * again. */
 static void die(struct thread *t, int sig, siginfo_t *info, struct ucontext *uc)
 {
-	struct kact dfl = {0};
+	struct kact dfl = { 0 };
 
 	(void)t;
 	SYS(rt_sigaction, sig, &dfl, NULL, 8);
@@ -282,7 +283,7 @@ static void defer(struct thread *t, int sig, const siginfo_t *info, struct ucont
 		r->rip = (u64)icpt_block_intr;
 }
 
-/* --- the handler of the host ------------------------------------------------------------------- */
+/* --- the handler of the host -------------------------------------------------------- */
 
 /* A fault of the thread's own making. True when it is dealt with. */
 static bool handle_fault(struct thread *t, int sig, siginfo_t *info, struct ucontext *uc,
@@ -308,7 +309,8 @@ static bool handle_fault(struct thread *t, int sig, siginfo_t *info, struct ucon
 static bool handle_sent_own(struct thread *t, int sig, siginfo_t *info,
 			    struct ucontext *uc, const struct kact *act)
 {
-	if ((t->vmask & SIG_BIT(sig)) || t->work || (t->redeliver && t->redeliver != (u32)sig)) {
+	if ((t->vmask & SIG_BIT(sig)) || t->work ||
+	    (t->redeliver && t->redeliver != (u32)sig)) {
 		keep(&t->own[own_index(sig)], sig, info);
 		return true;
 	}
@@ -333,8 +335,8 @@ void signal_wrapper(int sig, siginfo_t *info, struct ucontext *uc)
 	}
 	signal_get_action(t, sig, &act);
 	if (is_own(sig)) {
-		if (is_fault(info) ? handle_fault(t, sig, info, uc, &act) :
-				     handle_sent_own(t, sig, info, uc, &act))
+		if (is_fault(info) ? handle_fault(t, sig, info, uc, &act)
+				   : handle_sent_own(t, sig, info, uc, &act))
 			return;
 	} else if (act.handler == (u64)SIG_DFL || act.handler == (u64)SIG_IGN) {
 		/* the disposition has changed since the host chose this handler */
@@ -344,7 +346,8 @@ void signal_wrapper(int sig, siginfo_t *info, struct ucontext *uc)
 	}
 	if (!to_program(t, &uc->uc_mcontext)) {
 		if (sig == SIGSYS && is_fault(info))
-			uc->uc_mcontext.rax = (u64)-ENOSYS; /* a filter refused a call of ours */
+			uc->uc_mcontext.rax =
+				(u64)-ENOSYS; /* a filter refused a call of ours */
 		defer(t, sig, info, uc);
 		return;
 	}
@@ -355,7 +358,7 @@ void signal_wrapper(int sig, siginfo_t *info, struct ucontext *uc)
 	enter_handler(t, sig, &act, info, uc, host_mask);
 }
 
-/* --- the end of a call -------------------------------------------------------------------------- */
+/* --- the end of a call -------------------------------------------------------------- */
 
 void signal_exit_work(struct frame *f)
 {
@@ -439,8 +442,9 @@ long icpt_rt_sigreturn(struct task *task, long a[6])
 	(void)a;
 	if (user_read(uc, (void *)sp, sizeof(*uc))) {
 		/* the kernel kills for a bad frame; so does reading one here */
-		SYS(rt_sigaction, SIGSEGV, &(struct kact){0}, NULL, 8);
-		signal_send_self(SIGSEGV, &(siginfo_t){.si_signo = SIGSEGV, .si_code = SI_USER});
+		SYS(rt_sigaction, SIGSEGV, &(struct kact){ 0 }, NULL, 8);
+		signal_send_self(SIGSEGV,
+				 &(siginfo_t){ .si_signo = SIGSEGV, .si_code = SI_USER });
 		return -EFAULT;
 	}
 	signal_set_vstack(t, &uc->uc_stack, sp);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From a system call's number to who makes it, by syscalls.def. Called by entry.S with the
- * program's registers; calls src/client, the handlers of this folder, and the host.
+ * From a system call's number to who makes it, by syscalls.def. Called by entry.S with
+ * the program's registers; calls src/client, the handlers of this folder, and the host.
  *
  * One `switch` over all numbers: the compiler makes a jump table without relocations and
  * direct calls.
@@ -38,28 +38,30 @@ static inline long route(struct task *task, long nr, long a[6])
 	long ret;
 
 	switch (nr) {
-#define ROUTE_CLIENT(name)                                                             \
-	ret = client_##name(task, a);                                                  \
+#define ROUTE_CLIENT(name)                                                               \
+	ret = client_##name(task, a);                                                    \
 	break;
-#define ROUTE_PATH(name)                                                               \
-	fix_exe(&a[0]);                                                          \
-	ret = client_##name(task, a);                                                  \
+#define ROUTE_PATH(name)                                                                 \
+	fix_exe(&a[0]);                                                                  \
+	ret = client_##name(task, a);                                                    \
 	break;
-#define ROUTE_AT(name)                                                                 \
-	if (at_follows(nr, a))                                                         \
-		fix_exe(&a[1]);                                                  \
-	ret = client_##name(task, a);                                                  \
+#define ROUTE_AT(name)                                                                   \
+	if (at_follows(nr, a))                                                           \
+		fix_exe(&a[1]);                                                          \
+	ret = client_##name(task, a);                                                    \
 	break;
 #define ROUTE_ICPT(name) return icpt_##name(task, a);
-#define ROUTE_HOST(name)                                                               \
-	ret = CLIENT_HOST;                                                             \
+#define ROUTE_HOST(name)                                                                 \
+	ret = CLIENT_HOST;                                                               \
 	break;
 #define ROUTE_DENY(name) return -ENOSYS;
-#define SYSCALL(number, name, kind, args, note)                                        \
-	case number:                                                                   \
+#define SYSCALL(number, name, kind, args, note)                                          \
+	case number:                                                                     \
 		ROUTE_##kind(name)
 #include "intercept/syscalls.def"
 #undef SYSCALL
+	case HARE_CALL: /* the hare command's own, see client.h */
+		return client_hare(task, a);
 	default:
 		return -ENOSYS;
 	}
@@ -77,7 +79,7 @@ long icpt_syscall(struct task *task, long nr, long a[6])
 	if (likely(g_program.trace_fd < 0))
 		return route(task, nr, a);
 
-	long args[6] = {a[0], a[1], a[2], a[3], a[4], a[5]};
+	long args[6] = { a[0], a[1], a[2], a[3], a[4], a[5] };
 
 	ret = route(task, nr, a);
 	trace_call(t, nr, args, ret);
@@ -87,8 +89,8 @@ long icpt_syscall(struct task *task, long nr, long a[6])
 void icpt_enter(struct frame *f)
 {
 	struct thread *t = thread_self();
-	long a[6] = {(long)f->rdi, (long)f->rsi, (long)f->rdx,
-		     (long)f->r10, (long)f->r8,  (long)f->r9};
+	long a[6] = { (long)f->rdi, (long)f->rsi, (long)f->rdx,
+		      (long)f->r10, (long)f->r8,  (long)f->r9 };
 	long ret = icpt_syscall(&t->task, (long)f->nr, a);
 
 	if (unlikely(ret <= -HARE_ERESTARTSYS && ret >= -HARE_ERESTARTNOHAND))

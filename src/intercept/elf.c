@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Maps the program and its ELF interpreter as the kernel's binfmt_elf does. The file may lie in
- * Hare: it is opened, read and mapped by the program's own system calls (program_call).
+ * Maps the program and its ELF interpreter as the kernel's binfmt_elf does. The file may
+ * lie in Hare: it is opened, read and mapped by the program's own system calls
+ * (program_call).
  */
 #include <linux/elf.h>
 #include <linux/errno.h>
@@ -10,12 +11,12 @@
 
 #include "intercept/icpt.h"
 
-#define HEAD_SIZE 2048 /* ELF header and, nearly always, the program headers */
-#define PHDRS_MAX 64
-#define EXIT_CANNOT 126
+#define HEAD_SIZE    2048 /* ELF header and, nearly always, the program headers */
+#define PHDRS_MAX    64
+#define EXIT_CANNOT  126
 #define EXIT_MISSING 127
 /* Programs that may be anywhere go where the kernel puts them; sanitizers rely on it. */
-#define PIE_BASE 0x558000000000ULL
+#define PIE_BASE   0x558000000000ULL
 #define PIE_RANDOM 0xfffffULL
 
 struct file {
@@ -47,7 +48,8 @@ static void file_open(struct file *f)
 
 static void file_read(struct file *f, void *buf, size_t len, u64 off, size_t least)
 {
-	long n = program_call(f->t, __NR_pread64, f->fd, (long)buf, (long)len, (long)off, 0, 0);
+	long n = program_call(f->t, __NR_pread64, f->fd, (long)buf, (long)len, (long)off,
+			      0, 0);
 
 	if (sys_failed(n))
 		fail(f, "cannot read it", n);
@@ -65,7 +67,8 @@ static void read_headers(struct file *f)
 	    eh->e_machine != EM_X86_64)
 		fail(f, "not a program for this machine", -ENOEXEC);
 	if ((eh->e_type != ET_EXEC && eh->e_type != ET_DYN) ||
-	    eh->e_phentsize != sizeof(Elf64_Phdr) || !eh->e_phnum || eh->e_phnum > PHDRS_MAX)
+	    eh->e_phentsize != sizeof(Elf64_Phdr) || !eh->e_phnum ||
+	    eh->e_phnum > PHDRS_MAX)
 		fail(f, "not an executable file", -ENOEXEC);
 	size = eh->e_phnum * sizeof(Elf64_Phdr);
 	f->ph = f->far_ph;
@@ -75,13 +78,13 @@ static void read_headers(struct file *f)
 		file_read(f, f->far_ph, size, eh->e_phoff, size);
 }
 
-/* --- where it goes ---------------------------------------------------------------------------- */
+/* --- where it goes ------------------------------------------------------------------ */
 
 static u64 random_pie(struct thread *t)
 {
 	/* the kernel's randomness: it chose where our block lies */
-	return PIE_BASE + ((((u64)t >> 12) * 0x9e3779b97f4a7c15ULL >> 20) & PIE_RANDOM) *
-				  0x10000;
+	return PIE_BASE +
+	       ((((u64)t >> 12) * 0x9e3779b97f4a7c15ULL >> 20) & PIE_RANDOM) * 0x10000;
 }
 
 /* Reserves [lo, hi) of the image, at an address that is a multiple of align. */
@@ -135,20 +138,22 @@ static void find_extent(struct file *f, struct image *img, bool interp)
 	img->hi = hi + img->bias;
 }
 
-/* --- segments --------------------------------------------------------------------------------------- */
+/* --- segments ----------------------------------------------------------------------- */
 
 static int protection(const Elf64_Phdr *p)
 {
-	return (p->p_flags & PF_R ? PROT_READ : 0) | (p->p_flags & PF_W ? PROT_WRITE : 0) |
-	       (p->p_flags & PF_X ? PROT_EXEC : 0);
+	return (p->p_flags & PF_R ? PROT_READ : 0) |
+	       (p->p_flags & PF_W ? PROT_WRITE : 0) | (p->p_flags & PF_X ? PROT_EXEC : 0);
 }
 
-/* The rest of the last file page is zeroed, to its end: ld.so's first allocations lie there. */
+/* The rest of the last file page is zeroed, to its end: ld.so's first allocations lie
+ * there. */
 static void map_bss(struct file *f, const struct image *img, const Elf64_Phdr *p)
 {
 	u64 start = img->bias + p->p_vaddr + p->p_filesz;
 	u64 end = ALIGN_UP(img->bias + p->p_vaddr + p->p_memsz, (u64)PAGE_SIZE);
-	u64 page = p->p_filesz ? ALIGN_UP(start, (u64)PAGE_SIZE) : ALIGN_DOWN(start, PAGE_SIZE);
+	u64 page = p->p_filesz ? ALIGN_UP(start, (u64)PAGE_SIZE)
+			       : ALIGN_DOWN(start, PAGE_SIZE);
 	long ret;
 
 	if (page > start && (p->p_flags & PF_W))
@@ -167,11 +172,10 @@ static void map_segment(struct file *f, const struct image *img, const Elf64_Phd
 	long ret;
 
 	if (p->p_filesz) {
-		ret = program_call(f->t, __NR_mmap,
-				   (long)(img->bias + p->p_vaddr - in_page),
-				   (long)(p->p_filesz + in_page), protection(p),
-				   MAP_PRIVATE | MAP_FIXED, f->fd,
-				   (long)(p->p_offset - in_page));
+		ret = program_call(
+			f->t, __NR_mmap, (long)(img->bias + p->p_vaddr - in_page),
+			(long)(p->p_filesz + in_page), protection(p),
+			MAP_PRIVATE | MAP_FIXED, f->fd, (long)(p->p_offset - in_page));
 		if (sys_failed(ret))
 			fail(f, "cannot map it", ret);
 	}

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where the program's system calls come in and go out, and the few places where a signal must
- * be able to tell by the instruction pointer alone what state the program is in.
+ * Where the program's system calls come in and go out, and the few places where a signal
+ * must be able to tell by the instruction pointer alone what state the program is in.
  *
  * Windows (deliver.c knows them by their labels):
- *   entry    [icpt_entry, icpt_entry_end)         the call has not begun: back to the site
- *   exit     [icpt_exit_begin, icpt_exit_end)     the call is done: the frame is the program
+ *   entry    [icpt_entry, icpt_entry_end)      the call has not begun: back to the site
+ *   exit     [icpt_exit_begin, icpt_exit_end)  the call is done: the frame is the program
  *   host     [icpt_host_begin, icpt_host_syscall] not begun, or to be made again
  *            icpt_host_end                        made: rax is the result
  *   block    [icpt_block_begin, icpt_block_syscall] host_block: -EINTR instead of waiting
  *   sigreturn [icpt_sigreturn_begin, icpt_sigreturn_syscall] not begun
- * A flag test and the system call instruction lie in one window, so a signal between them is
- * not lost. Between the exit window's parts, and everywhere else, signals are deferred.
+ * A flag test and the system call instruction lie in one window, so a signal between them
+ * is not lost. Between the exit window's parts, and everywhere else, signals are
+ * deferred.
  */
 #include "intercept/offsets.h"
 
@@ -20,7 +21,8 @@
 
 	.text
 
-/* The kernel starts us with argc, argv, envp, auxv at rsp; loader.c makes of it the program's. */
+/* The kernel starts us with argc, argv, envp, auxv at rsp; loader.c makes of it the
+ * program's. */
 FUNC(_start)
 	xor	%ebp, %ebp
 	mov	%rsp, %rdi
@@ -47,8 +49,9 @@ FUNC(_start)
 	jmp	*%rax
 
 /*
- * A system call of the program. rax: number; rdi, rsi, rdx, r10, r8, r9: arguments; rcx: where
- * to go on; r11 is free. Everything but rax, rcx and r11 is kept; the red zone is not touched.
+ * A system call of the program. rax: number; rdi, rsi, rdx, r10, r8, r9: arguments; rcx:
+ * where to go on; r11 is free. Everything but rax, rcx and r11 is kept; the red zone is
+ * not touched.
  */
 FUNC(icpt_entry)
 	mov	%rsp, %r11
@@ -73,7 +76,7 @@ LABEL(icpt_entry_switched)		/* the program's rsp is in r11 */
 LABEL(icpt_entry_pushed)		/* all is in the frame */
 	mov	%rsp, %rdi
 	cld
-	call	icpt_enter		/* icpt_entry_end is its return address: exit has begun */
+	call	icpt_enter		/* returns to where exit has begun */
 LABEL(icpt_entry_end)
 LABEL(icpt_exit_begin)
 	cmpl	$0, %gs:T_WORK
@@ -95,11 +98,11 @@ LABEL(icpt_exit_begin)
 	pop	%rcx
 	pop	%rsp
 	jmp	*%rcx
-	/* A signal waits. It is sent to this thread once more, everything blocked, and then let in
-	 * here, where the program's state is complete. */
+	/* A signal waits. It is sent to this thread once more, everything blocked, and
+	 * then let in here, where the program's state is complete. */
 2:	mov	%rsp, %rdi
 	call	signal_exit_work
-	mov	$14, %eax		/* rt_sigprocmask(SIG_SETMASK, &exit_mask, 0, 8) */
+	mov	$14, %eax		/* rt_sigprocmask(SIG_SETMASK, mask, 0, 8) */
 	mov	$2, %edi
 	mov	%gs:T_SELF, %rsi
 	lea	T_EXIT_MASK(%rsi), %rsi
@@ -170,9 +173,9 @@ FUNC(icpt_restorer)
 	ud2
 
 /*
- * long icpt_clone_vm(long nr, const long a[6], struct thread *child)
- * The child has the child's C stack, with its frame on it; all signals are blocked; GS is still
- * the parent's.
+ * long icpt_clone_vm(long nr, const long a[6], struct thread *child) The child has the
+ * child's C stack, with its frame on it; all signals are blocked; GS is still the
+ * parent's.
  */
 FUNC(icpt_clone_vm)
 	push	%rbx

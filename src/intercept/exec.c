@@ -4,10 +4,10 @@
  *
  *   hare-ld MODE ARGS ARGV0 PATH [ARG...]
  *
- * MODE is `run`, or `proxy` when the program was started on another core. ARGS are the client's
- * (memory descriptors, core) and ours: the signal mask, ignored own signals, comm, tracing.
- * Signals stay blocked from here until the new image is ready, as one that came in between
- * would find no handler; what is pending stays pending, as at any exec.
+ * MODE is `run`, or `proxy` when the program was started on another core. ARGS are the
+ * client's (memory descriptors, core) and ours: the signal mask, ignored own signals,
+ * comm, tracing. Signals stay blocked from here until the new image is ready, as one that
+ * came in between would find no handler; what is pending stays pending, as at any exec.
  */
 #include <linux/errno.h>
 #include <linux/fcntl.h>
@@ -16,7 +16,7 @@
 #include "intercept/icpt.h"
 
 #define FIXED_ARGS 5 /* hare-ld MODE ARGS ARGV0 PATH */
-#define COMM_SIZE 16
+#define COMM_SIZE  16
 
 struct exec {
 	struct exec_plan plan;
@@ -133,7 +133,8 @@ static long do_exec(struct task *task, int dirfd, const char *path, char **argv,
 
 long icpt_execve(struct task *task, long a[6])
 {
-	return do_exec(task, AT_FDCWD, (const char *)a[0], (char **)a[1], (char **)a[2], 0);
+	return do_exec(task, AT_FDCWD, (const char *)a[0], (char **)a[1], (char **)a[2],
+		       0);
 }
 
 long icpt_execveat(struct task *task, long a[6])

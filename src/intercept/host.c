@@ -25,7 +25,8 @@ struct vdso {
 	u64 count;
 };
 
-/* Finds symbol and string table by PT_DYNAMIC; the DT_HASH table tells the number of symbols. */
+/* Finds symbol and string table by PT_DYNAMIC; the DT_HASH table tells the number of
+ * symbols. */
 static bool vdso_parse(const char *base, struct vdso *v)
 {
 	const Elf64_Ehdr *eh = (const Elf64_Ehdr *)base;
@@ -63,14 +64,15 @@ static u64 vdso_symbols(const struct vdso *v)
 
 void host_init(u64 vdso)
 {
-	struct vdso v = {0};
+	struct vdso v = { 0 };
 
 	if (!vdso || !vdso_parse((const char *)vdso, &v))
 		return;
 	for (u64 i = 0; i < vdso_symbols(&v); i++) {
 		const Elf64_Sym *s = &v.syms[i];
 
-		if (s->st_shndx && !strcmp(v.strings + s->st_name, "__vdso_clock_gettime"))
+		if (s->st_shndx &&
+		    !strcmp(v.strings + s->st_name, "__vdso_clock_gettime"))
 			g_clock = (clock_fn)(v.bias + s->st_value);
 	}
 }

@@ -2,17 +2,17 @@
 /*
  * The interposition layer, linked into every program by way of the loader `hare-ld`.
  *
- *   program: syscall ----SUD: SIGSYS (sud.c)----.
- *   program: patched site -> stub (patch.c) ----+-> icpt_entry (entry.S)   own stack, saves all
- *                                                -> icpt_enter (dispatch.c) one row of syscalls.def
- *                                                     -> client_NAME, icpt_NAME, or the host
- *                                                -> back, through the exit window (signal.c)
+ *   program: syscall --SUD: SIGSYS (sud.c)-.
+ *   program: patched site -> stub (patch.c) +-> icpt_entry (entry.S)   own stack, saves all
+ *                                            -> icpt_enter (dispatch.c) row of syscalls.def
+ *                                               -> client_NAME, icpt_NAME, or the host
+ *                                            -> back, by the exit window (deliver.c)
  *
- * Who may do what where. A thread is in program code, or in ours on its own C stack. It never
- * runs a program's handler on top of our code: a signal that finds it there waits for the end of
- * the call, or the call is unwound to the program's system call instruction (deliver.c).
- * State of the program at any moment is therefore the host's ucontext, or the one frame at the
- * top of the C stack.
+ * Who may do what where. A thread is in program code, or in ours on its own C stack. It
+ * never runs a program's handler on top of our code: a signal that finds it there waits
+ * for the end of the call, or the call is unwound to the program's system call
+ * instruction (deliver.c). State of the program at any moment is therefore the host's
+ * ucontext, or the one frame at the top of the C stack.
  *
  * No libc, no thread-local storage, no vector registers; FS is the program's, GS is ours.
  */
@@ -33,7 +33,7 @@
 struct frame {
 	u64 r15, r14, r13, r12, rbp, rbx, r9, r8, r10, rdx, rsi, rdi;
 	u64 rax; /* the result */
-	u64 nr;  /* the number that the program asked for */
+	u64 nr; /* the number that the program asked for */
 	u64 rip; /* where the program goes on: just behind its `syscall` */
 	u64 rsp;
 };
@@ -44,10 +44,10 @@ struct kact {
 	u64 handler, flags, restorer, mask;
 };
 
-#define SIG_MAX 64
-#define SIG_BIT(sig) (1ULL << ((sig) - 1))
-/* The signals that this layer cannot do without: the host never blocks them, and a thread's
- * wish to block them is kept in thread.vmask. */
+#define SIG_MAX	     64
+#define SIG_BIT(sig) (1ULL << ((sig)-1))
+/* The signals that this layer cannot do without: the host never blocks them, and a
+ * thread's wish to block them is kept in thread.vmask. */
 #define OWN_SIGNALS (SIG_BIT(SIGSYS) | SIG_BIT(SIGSEGV) | SIG_BIT(SIGBUS))
 
 struct lock {
@@ -64,7 +64,7 @@ struct sighand {
 /* What CLONE_THREAD shares. */
 struct process {
 	u32 threads; /* alive */
-	u32 freeze;  /* futex: tid of the thread that executes a new program; others wait */
+	u32 freeze; /* futex: tid of the thread that is in exec; the others wait */
 };
 
 /* A signal kept back. */
@@ -73,7 +73,7 @@ struct held {
 	siginfo_t info;
 };
 
-#define C_STACK_SIZE (128u << 10)
+#define C_STACK_SIZE  (128u << 10)
 #define ALTSTACK_SIZE (64u << 10)
 
 /* One per thread, at the high end of its block; see thread.c for the block's layout. */
@@ -81,24 +81,24 @@ struct thread {
 	/* read by entry.S through GS */
 	struct thread *self;
 	u64 stack_top; /* of the C stack: the frame ends here */
-	u32 work;      /* a signal waits for the end of the running call */
-	u32 redeliver; /* signal that the exit window lets in, with saved_mask as its old mask */
+	u32 work; /* a signal waits for the end of the running call */
+	u32 redeliver; /* signal that the exit window lets in: old mask is saved_mask */
 	u64 exit_mask;
 
 	struct process *process;
 	struct sighand *sighand;
 	s32 tid;
-	bool vm_process;         /* made by CLONE_VM without CLONE_THREAD */
-	bool parent_frees;       /* made by vfork: its block is the parent's to free */
+	bool vm_process; /* made by CLONE_VM without CLONE_THREAD */
+	bool parent_frees; /* made by vfork: its block is the parent's to free */
 	struct proc *child_proc; /* what client_fork_prepare made for this child */
-	u64 start_mask;          /* the host's mask to begin with */
-	u64 saved_mask;          /* the host's mask when `deferred` was caught */
-	u64 vmask;               /* subset of OWN_SIGNALS */
-	stack_t vstack;          /* the program's sigaltstack */
-	u64 scratch[4];          /* masks on their way to the host */
-	u64 calls, traps;        /* statistics */
-	struct held deferred;    /* caught in our code: delivered at the end of the call */
-	struct held own[3];      /* sent while blocked in name only: SIGSYS, SIGSEGV, SIGBUS */
+	u64 start_mask; /* the host's mask to begin with */
+	u64 saved_mask; /* the host's mask when `deferred` was caught */
+	u64 vmask; /* subset of OWN_SIGNALS */
+	stack_t vstack; /* the program's sigaltstack */
+	u64 scratch[4]; /* masks on their way to the host */
+	u64 calls, traps; /* statistics */
+	struct held deferred; /* caught in our code: delivered at the end of the call */
+	struct held own[3]; /* sent while blocked in name only: SIGSYS, SIGSEGV, SIGBUS */
 	struct ucontext sigreturn;
 	/* a CLONE_VM child that is no thread uses its own; threads use their creator's */
 	struct process own_process;
@@ -114,13 +114,13 @@ _Static_assert(sizeof(struct frame) == F_SIZE, "entry.S");
 
 /* The program as it was started; written before it runs. */
 struct program {
-	u64 main_lo, main_hi;      /* the program's own image */
-	u64 lib_base, lib_next;    /* images placed by us lie in between */
-	u64 vdso;                  /* address of the vdso's ELF header, 0: none */
+	u64 main_lo, main_hi; /* the program's own image */
+	u64 lib_base, lib_next; /* images placed by us lie in between */
+	u64 vdso; /* address of the vdso's ELF header, 0: none */
 	u64 hwcap2;
-	s32 trace_fd;    /* -1: off */
+	s32 trace_fd; /* -1: off */
 	u32 patch_after; /* traps at one site before it is patched; 0: never */
-	char exe[PATH_LEN_MAX];    /* what /proc/self/exe shall say */
+	char exe[PATH_LEN_MAX]; /* what /proc/self/exe shall say */
 	char loader[PATH_LEN_MAX]; /* host path of this loader */
 };
 extern struct program g_program;
@@ -147,17 +147,17 @@ static inline bool thread_on_c_stack(const struct thread *t, u64 rsp)
 	return rsp <= t->stack_top && rsp > t->stack_top - C_STACK_SIZE;
 }
 
-/* --- dispatch.c --------------------------------------------------------------------------- */
+/* --- dispatch.c --------------------------------------------------------------------- */
 
 /* Makes system call nr as the program of this thread would: routes it by syscalls.def. */
 long icpt_syscall(struct task *task, long nr, long a[6]);
 void icpt_enter(struct frame *f);
 
-/* --- entry.S, copy.S ------------------------------------------------------------------------ */
+/* --- entry.S, copy.S ---------------------------------------------------------------- */
 
-/* The host's call as the last thing of a program's call: a signal may end it, and then control
- * does not come back here. So: no lock held, nothing left to do, and nr and the program's own
- * registers describe the same call. */
+/* The host's call as the last thing of a program's call: a signal may end it, and then
+ * control does not come back here. So: no lock held, nothing left to do, and nr and the
+ * program's own registers describe the same call. */
 long icpt_host_call(long nr, const long a[6]);
 /* clone or clone3 whose child starts on the C stack of `child`, in icpt_child_start. */
 long icpt_clone_vm(long nr, const long a[6], struct thread *child);
@@ -175,7 +175,7 @@ extern char icpt_sigreturn_begin[], icpt_sigreturn_syscall[];
 extern char icpt_copy_begin[], icpt_copy_end[], icpt_copy_fault[];
 extern char icpt_restorer[];
 
-/* --- sud.c, patch.c ------------------------------------------------------------------------- */
+/* --- sud.c, patch.c ----------------------------------------------------------------- */
 
 /* Arms Syscall User Dispatch for this thread. -EINVAL: the kernel has none. */
 long sud_arm(void);
@@ -186,9 +186,10 @@ void patch_fork_child(void);
 /* When rip is in a stub: the address that the stub loads into rcx; else 0. */
 u64 patch_stub_return(u64 rip, u64 rcx);
 
-/* --- signal.c, deliver.c -------------------------------------------------------------------- */
+/* --- signal.c, deliver.c ------------------------------------------------------------ */
 
-/* Installs the handlers of OWN_SIGNALS; `ignored` are those that exec inherited as ignored. */
+/* Installs the handlers of OWN_SIGNALS; `ignored` are those that exec inherited as
+ * ignored. */
 void signal_init(struct thread *t, u64 ignored);
 void signal_wrapper(int sig, siginfo_t *info, struct ucontext *uc);
 void signal_get_action(struct thread *t, int sig, struct kact *act);
@@ -197,7 +198,8 @@ long signal_install_wrapper(int sig, u64 flags, struct kact *old);
 /* The host's mask of this thread, all blocked; and back. */
 void signal_block_all(u64 *old);
 void signal_set_mask(u64 mask);
-/* OWN_SIGNALS that were sent while blocked in name and are so no longer: sends them again. */
+/* OWN_SIGNALS that were sent while blocked in name and are so no longer: sends them
+ * again. */
 void signal_release_own(struct thread *t);
 /* Called by entry.S at the end of a call while thread.work is set. */
 void signal_exit_work(struct frame *f);
@@ -213,7 +215,7 @@ long signal_set_vstack(struct thread *t, const stack_t *ss, u64 sp);
 void signal_fork_child(struct thread *t);
 u64 signal_ignored_own(struct thread *t);
 
-/* --- thread.c ------------------------------------------------------------------------------- */
+/* --- thread.c ----------------------------------------------------------------------- */
 
 struct thread *thread_new(void);
 void thread_free(struct thread *t);
@@ -229,7 +231,7 @@ void *thread_altstack(struct thread *t, size_t *size);
 void lock_take(struct lock *l);
 void lock_drop(struct lock *l);
 
-/* --- elf.c, loader.c, misc.c --------------------------------------------------------------- */
+/* --- elf.c, loader.c, misc.c -------------------------------------------------------- */
 
 struct image {
 	u64 bias, lo, hi;
@@ -238,15 +240,17 @@ struct image {
 	bool exec_stack;
 	char interp[PATH_LEN_MAX]; /* empty: none */
 };
-/* Maps an ELF file through the program's own routing. Exits with one line when it cannot. */
+/* Maps an ELF file through the program's own routing. Exits with one line when it
+ * cannot. */
 void elf_load(struct thread *t, const char *path, struct image *img, bool interp);
 /* An address for an image of len bytes with room for stubs around it. */
 u64 place_image(u64 len);
 /* Opens a file as the program would; for the loader's own use before the program runs. */
-long program_call(struct thread *t, long nr, long a, long b, long c, long d, long e, long f);
+long program_call(struct thread *t, long nr, long a, long b, long c, long d, long e,
+		  long f);
 _Noreturn void load_fail(int status, const char *path, const char *why, long err);
 
-/* --- misc.c, trace.c, host.c ------------------------------------------------------------------ */
+/* --- misc.c, trace.c, host.c -------------------------------------------------------- */
 
 /* True when the program's path is /proc/self/exe or another name of the same. */
 bool proc_is_exe(const char *user_path);
@@ -255,12 +259,12 @@ const char *syscall_name(long nr);
 void trace_call(struct thread *t, long nr, const long a[6], long ret);
 void host_init(u64 vdso);
 
-/* --- handlers: one for each row of syscalls.def whose route is ICPT or CLIENT ---------------- */
+/* --- handlers: one for each row of syscalls.def whose route is ICPT or CLIENT ------- */
 
-#define ROUTE_ICPT(name) long icpt_##name(struct task *task, long a[6]);
+#define ROUTE_ICPT(name)   long icpt_##name(struct task *task, long a[6]);
 #define ROUTE_CLIENT(name) long client_##name(struct task *t, long a[6]);
-#define ROUTE_PATH(name) ROUTE_CLIENT(name)
-#define ROUTE_AT(name) ROUTE_CLIENT(name)
+#define ROUTE_PATH(name)   ROUTE_CLIENT(name)
+#define ROUTE_AT(name)	   ROUTE_CLIENT(name)
 #define ROUTE_HOST(name)
 #define ROUTE_DENY(name)
 #define SYSCALL(nr, name, route, args, note) ROUTE_##route(name)

@@ -4,12 +4,13 @@
  *
  *   hare-ld MODE ARGS ARGV0 PATH [ARG...]      made by exec.c and by the hare command
  *
- * MODE `run` maps PATH and its ELF interpreter, makes the kernel's initial stack into the one
- * that the program would have found, and jumps. MODE `proxy` stands for a program that was
- * started on another core (src/sched). ARGS: see parse_options.
+ * MODE `run` maps PATH and its ELF interpreter, makes the kernel's initial stack into the
+ * one that the program would have found, and jumps. MODE `proxy` stands for a program
+ * that was started on another core (src/sched). ARGS: see parse_options.
  *
- * The stack is changed in place: the words of `hare-ld MODE ARGS` and PATH fall away, and the
- * strings ARGV0 and PATH change places, so that the program's arguments are contiguous.
+ * The stack is changed in place: the words of `hare-ld MODE ARGS` and PATH fall away, and
+ * the strings ARGV0 and PATH change places, so that the program's arguments are
+ * contiguous.
  *
  *   argc | hare-ld | MODE | ARGS | ARGV0 | PATH | ARG... | 0 | env... | 0 | auxv
  *                               argc' | ARGV0 | ARG... | 0 | env... | 0 | auxv'
@@ -22,11 +23,12 @@
 
 #include "intercept/icpt.h"
 
-#define EXIT_USAGE 2
+#define EXIT_USAGE  2
 #define EXIT_CANNOT 126
 #define PATCH_AFTER 8
-#define LIB_DISTANCE (96ULL << 30) /* images start this far below the kernel's own mappings */
-#define DT_RELA_ 7
+#define LIB_DISTANCE                                                                     \
+	(96ULL << 30) /* images start this far below the kernel's own mappings */
+#define DT_RELA_	  7
 #define R_X86_64_RELATIVE 8
 
 struct program g_program;
@@ -49,13 +51,13 @@ struct options {
 	u32 core;
 	u64 mask, ignored;
 	bool has_mask;
-	s32 close_fd;     /* -1: none */
+	s32 close_fd; /* -1: none */
 	const char *name; /* comm; NULL: of the path */
 };
 
 u64 loader_main(u64 *sp, u64 out[2]);
 
-/* --- our own relocation ----------------------------------------------------------------------------- */
+/* --- our own relocation ------------------------------------------------------------- */
 
 extern const Elf64_Dyn _DYNAMIC[] __attribute__((visibility("hidden")));
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
@@ -77,7 +79,7 @@ static void relocate(void)
 	}
 }
 
-/* --- command line and stack ------------------------------------------------------------------------- */
+/* --- command line and stack --------------------------------------------------------- */
 
 _Noreturn void load_fail(int status, const char *path, const char *why, long err)
 {
@@ -135,8 +137,9 @@ static u64 parse_number(const char *s, u32 base)
 	u64 v = 0;
 
 	for (;; s++) {
-		u32 digit = *s >= '0' && *s <= '9' ? (u32)(*s - '0') :
-			    *s >= 'a' && *s <= 'f' ? (u32)(*s - 'a' + 10) : 99;
+		u32 digit = *s >= '0' && *s <= '9'   ? (u32)(*s - '0')
+			    : *s >= 'a' && *s <= 'f' ? (u32)(*s - 'a' + 10)
+						     : 99;
 
 		if (digit >= base)
 			return v;
@@ -152,10 +155,11 @@ static const char *option(const char *s, const char *key)
 }
 
 /*
- * ARGS is KEY=VALUE,... From src/client: core=N, dram=FD, copy=FD, close=FD (to be closed when
- * the program is mapped). From exec.c: mask=HEX (the signal mask to start with; absent: the one
- * that we have), ignore=HEX (own signals), trace=FD, patch=N (traps before a site is patched,
- * 0: never), name=COMM, which takes the rest. Keys that are not known are other layers'.
+ * ARGS is KEY=VALUE,... From src/client: core=N, dram=FD, copy=FD, close=FD (to be closed
+ * when the program is mapped). From exec.c: mask=HEX (the signal mask to start with;
+ * absent: the one that we have), ignore=HEX (own signals), trace=FD, patch=N (traps
+ * before a site is patched, 0: never), name=COMM, which takes the rest. Keys that are not
+ * known are other layers'.
  */
 static void parse_options(const char *args, struct options *o)
 {
@@ -185,7 +189,8 @@ static void parse_options(const char *args, struct options *o)
 	}
 }
 
-/* ARGV0 PATH -> PATH ARGV0, where they lie: argv and environment stay one run of strings. */
+/* ARGV0 PATH -> PATH ARGV0, where they lie: argv and environment stay one run of
+ * strings. */
 static void swap_strings(char **argv)
 {
 	char *argv0 = argv[3], *path = argv[4], tmp[PATH_LEN_MAX];
@@ -200,7 +205,7 @@ static void swap_strings(char **argv)
 	argv[4] = argv0;
 }
 
-/* --- what ps shows ------------------------------------------------------------------------------------ */
+/* --- what ps shows ------------------------------------------------------------------ */
 
 static const char *base_name(const char *path)
 {
@@ -209,7 +214,8 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-/* /proc/PID/cmdline and auxv: the program's, not ours. Not all kernels let us; never mind. */
+/* /proc/PID/cmdline and auxv: the program's, not ours. Not all kernels let us; never
+ * mind. */
 static void show_as(const struct start *s, const struct image *img, u64 args_start)
 {
 	u64 brk = (u64)SYS(brk, 0), args_end, env_end;
@@ -244,11 +250,12 @@ static void show_as(const struct start *s, const struct image *img, u64 args_sta
 	SYS(prctl, PR_SET_MM, PR_SET_MM_MAP, &map, sizeof(map), 0);
 }
 
-/* --- life ------------------------------------------------------------------------------------------------ */
+/* --- life --------------------------------------------------------------------------- */
 
-long program_call(struct thread *t, long nr, long a, long b, long c, long d, long e, long f)
+long program_call(struct thread *t, long nr, long a, long b, long c, long d, long e,
+		  long f)
 {
-	long args[6] = {a, b, c, d, e, f};
+	long args[6] = { a, b, c, d, e, f };
 
 	return icpt_syscall(&t->task, nr, args);
 }
@@ -270,8 +277,10 @@ static struct thread *first_thread(const struct start *s, const char *path)
 	g_program.lib_next = g_program.lib_base;
 	/* GS first: a checked copy needs the handlers, the handlers need GS */
 	if (sys_failed(thread_activate(t)))
-		load_fail(EXIT_CANNOT, path, "this kernel has no syscall user dispatch "
-			  "(Linux 5.11 has)", 0);
+		load_fail(EXIT_CANNOT, path,
+			  "this kernel has no syscall user dispatch "
+			  "(Linux 5.11 has)",
+			  0);
 	return t;
 }
 
@@ -341,10 +350,11 @@ static void run(const struct start *s, struct options *o, u64 out[2])
 	signal_set_mask(mask & ~OWN_SIGNALS);
 }
 
-/* Called by _start on the kernel's stack; out: entry point and stack pointer of the program. */
+/* Called by _start on the kernel's stack; out: entry point and stack pointer of the
+ * program. */
 u64 loader_main(u64 *sp, u64 out[2])
 {
-	struct options o = {.fds = {.dram = -1, .copy = -1}, .close_fd = -1};
+	struct options o = { .fds = { .dram = -1, .copy = -1 }, .close_fd = -1 };
 	struct start s;
 
 	relocate();

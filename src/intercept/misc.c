@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The rest of the calls that are this layer's own: placement of images, prctl, arch_prctl,
- * /proc/self/exe. */
+/* The rest of the calls that are this layer's own: placement of images, prctl,
+ * arch_prctl, /proc/self/exe. */
 #include <asm/prctl.h>
 #include <linux/errno.h>
 #include <linux/mman.h>
 #include <linux/prctl.h>
+#include <linux/ptrace.h>
 
 #include "intercept/icpt.h"
 
@@ -12,7 +13,8 @@
 #define MAP_DENYWRITE 0x0800
 #endif
 
-/* Images lie this far apart: the commonest patch targets are 4 MB and 20.8 MB behind a site. */
+/* Images lie this far apart: the commonest patch targets are 4 MB and 20.8 MB behind a
+ * site. */
 #define IMAGE_GAP (32UL << 20)
 
 u64 place_image(u64 len)
@@ -48,6 +50,15 @@ long icpt_prctl(struct task *task, long a[6])
 	return icpt_host_call(__NR_prctl, a);
 }
 
+/* A traced thread stops at each SIGSYS until its tracer lets it go on; the parent of a
+ * vfork child would never do that, because it waits in the kernel. */
+long icpt_ptrace(struct task *task, long a[6])
+{
+	if (a[0] == PTRACE_TRACEME && thread_of(task)->parent_frees)
+		return -EPERM;
+	return icpt_host_call(__NR_ptrace, a);
+}
+
 #define ARCH_SHSTK_ENABLE 0x5001
 #define ARCH_SHSTK_STATUS 0x5005
 
@@ -65,7 +76,7 @@ long icpt_arch_prctl(struct task *task, long a[6])
 	return icpt_host_call(__NR_arch_prctl, a);
 }
 
-/* --- /proc/self/exe ------------------------------------------------------------------------------ */
+/* --- /proc/self/exe ----------------------------------------------------------------- */
 
 /* True for "NUMBER/exe" with our own number. */
 static bool is_own_pid_exe(const char *s, s32 pid)

@@ -4,9 +4,9 @@
 #define HARE_INTERCEPT_OFFSETS_H
 
 /* struct thread, found through GS */
-#define T_SELF 0
-#define T_STACK 8
-#define T_WORK 16
+#define T_SELF	    0
+#define T_STACK	    8
+#define T_WORK	    16
 #define T_EXIT_MASK 24
 
 /* struct frame */
@@ -14,6 +14,7 @@
 
 /* internal results, next to HARE_ERESTARTSYS of base/host.h */
 #define ICPT_EINTR 4
-#define ICPT_ERESTARTNOINTR 513 /* make the call again, whatever the handler's flags say */
+#define ICPT_ERESTARTNOINTR                                                              \
+	513 /* make the call again, whatever the handler's flags say */
 
 #endif

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A client without Hare: every call is the host's. Linked in place of src/client and all below
- * it, it makes `hare-passthrough`, which runs unmodified programs on the host through the full
- * interposition layer. For the layer's own tests, and to tell whose fault something is.
+ * A client without Hare: every call is the host's. Linked in place of src/client and all
+ * below it, it makes `hare-passthrough`, which runs unmodified programs on the host
+ * through the full interposition layer. For the layer's own tests, and to tell whose
+ * fault something is.
  *
- * With `core=1` among the loader's arguments the calls that wait are made by host_block, as a
- * real client makes them; `core=0` leaves them to the dispatch.
+ * With `core=1` among the loader's arguments the calls that wait are made by host_block,
+ * as a real client makes them; `core=0` leaves them to the dispatch.
  */
 #include <linux/errno.h>
 #include <linux/fcntl.h>
@@ -15,10 +16,10 @@
 #include "intercept/icpt.h"
 
 #define SCRIPT_DEPTH 4
-#define SCRIPT_LINE 256
-#define FD_LINK "/proc/self/fd/"
+#define SCRIPT_LINE  256
+#define FD_LINK	     "/proc/self/fd/"
 
-/* --- system calls -------------------------------------------------------------------------------- */
+/* --- system calls ------------------------------------------------------------------- */
 
 /* Also the numbers that <asm/unistd.h> is too old to know. */
 enum {
@@ -60,11 +61,11 @@ static long as_client(long nr, const long a[6])
 #define ROUTE_HOST(name)
 #define ROUTE_DENY(name)
 #define ROUTE_PATH(name) ROUTE_CLIENT(name)
-#define ROUTE_AT(name) ROUTE_CLIENT(name)
-#define ROUTE_CLIENT(name)                                                             \
-	long client_##name(struct task *t, long a[6])                                  \
-	{                                                                              \
-		return t->ctx.core ? as_client(NR_##name, a) : CLIENT_HOST;          \
+#define ROUTE_AT(name)	 ROUTE_CLIENT(name)
+#define ROUTE_CLIENT(name)                                                               \
+	long client_##name(struct task *t, long a[6])                                    \
+	{                                                                                \
+		return t->ctx.core ? as_client(NR_##name, a) : CLIENT_HOST;              \
 	}
 #define SYSCALL(nr, name, route, args, note) ROUTE_##route(name)
 #include "intercept/syscalls.def"
@@ -77,7 +78,7 @@ ROUTE_CLIENT(ppoll)
 ROUTE_CLIENT(epoll_pwait)
 ROUTE_CLIENT(epoll_pwait2)
 
-/* --- life of a process ----------------------------------------------------------------------------- */
+/* --- life of a process -------------------------------------------------------------- */
 
 long client_attach(struct task *t, const struct mem_fds *memfds, u32 core)
 {
@@ -129,7 +130,21 @@ void client_exit(struct task *t, int status)
 	(void)status;
 }
 
-/* --- exec ---------------------------------------------------------------------------------------------- */
+bool client_poked(struct task *t, u64 value)
+{
+	(void)t;
+	(void)value;
+	return false;
+}
+
+long client_hare(struct task *t, long a[6])
+{
+	(void)t;
+	(void)a;
+	return -ENOSYS;
+}
+
+/* --- exec --------------------------------------------------------------------------- */
 
 /* An absolute path for what (dirfd, path) names. */
 static long absolute_path(int dirfd, const char *path, int flags, char *out)
@@ -179,8 +194,9 @@ static long read_head(const char *path, int flags, char head[SCRIPT_LINE])
 		return fd;
 	ret = SYS(statx, fd, "", AT_EMPTY_PATH, STATX_TYPE, &st);
 	if (!ret)
-		ret = (st.stx_mode & S_IFMT) == S_IFREG ?
-			      SYS(pread64, fd, head, SCRIPT_LINE - 1, 0) : -EACCES;
+		ret = (st.stx_mode & S_IFMT) == S_IFREG
+			      ? SYS(pread64, fd, head, SCRIPT_LINE - 1, 0)
+			      : -EACCES;
 	SYS(close, fd);
 	if (ret >= 0)
 		head[ret] = 0;
@@ -227,7 +243,8 @@ static long count_pointers(char **user)
 	}
 }
 
-/* plan.mem: room for SCRIPT_DEPTH scripts' arguments before argv, both arrays, script lines. */
+/* plan.mem: room for SCRIPT_DEPTH scripts' arguments before argv, both arrays, script
+ * lines. */
 static long plan_memory(struct exec_plan *plan, char **argv, char **envp)
 {
 	long argc = count_pointers(argv), envc = count_pointers(envp), mem;
@@ -235,7 +252,8 @@ static long plan_memory(struct exec_plan *plan, char **argv, char **envp)
 
 	if (argc < 0 || envc < 0)
 		return -EFAULT;
-	plan->mem_size = lines + (size_t)(argc + envc + 2 * SCRIPT_DEPTH + 4) * sizeof(char *);
+	plan->mem_size =
+		lines + (size_t)(argc + envc + 2 * SCRIPT_DEPTH + 4) * sizeof(char *);
 	mem = SYS(mmap, NULL, plan->mem_size, PROT_READ | PROT_WRITE,
 		  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (sys_failed(mem))
@@ -252,7 +270,8 @@ static long plan_memory(struct exec_plan *plan, char **argv, char **envp)
 	return 0;
 }
 
-/* Follows `#!` lines: argv becomes interpreter, its argument, the script, the script's own. */
+/* Follows `#!` lines: argv becomes interpreter, its argument, the script, the script's
+ * own. */
 static long resolve_scripts(struct exec_plan *plan, int flags)
 {
 	char *line = plan->mem, *interp, *arg, *script;
@@ -291,8 +310,9 @@ static long resolve_scripts(struct exec_plan *plan, int flags)
 	}
 }
 
-long client_exec_prepare(struct task *t, int dirfd, const char *user_path, char **user_argv,
-			 char **user_envp, int flags, struct exec_plan *plan)
+long client_exec_prepare(struct task *t, int dirfd, const char *user_path,
+			 char **user_argv, char **user_envp, int flags,
+			 struct exec_plan *plan)
 {
 	long ret = user_read_str(t->path, user_path, PATH_LEN_MAX);
 

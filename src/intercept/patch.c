@@ -6,17 +6,20 @@
  *   after    site: e9 05  n0 n1 n2          jmp site + 5 + (n2 n1 n0 05)
  *   stub     lea  site+2(%rip), %rcx        12 bytes, at the jmp's target
  *            jmp  hub
- *   hub      jmp  *icpt_entry               one per 256 MB: a rel32 reaches it
+ *   hub      jmp  *icpt_entry               at the end of each area of stubs
  *
- * Only the first byte changes, so the store is atomic, a thread that is about to execute the
- * site sees one or the other, nothing needs to be disassembled, and code that jumps behind the
- * syscall is unharmed. The target is where the bytes say: in glibc mostly 4 MB or 20.8 MB
- * ahead, which is why images are placed far apart (place_image). A site whose target is taken,
- * and any site outside of images that we placed, stays on SUD.
+ * Only the first byte changes, so the store is atomic, a thread that is about to execute
+ * the site sees one or the other, nothing needs to be disassembled, and code that jumps
+ * behind the syscall is unharmed. The target is where the bytes say: in glibc mostly 4 MB
+ * or 20.8 MB ahead, which is why images are placed far apart (place_image). A site whose
+ * target is taken, and any site outside of images that we placed, stays on SUD.
  *
- * Runs in the SIGSYS handler. Never waits: when another thread is patching, this site's turn
- * comes at its next trap. Stub pages are never writable: they are filled before they become
- * executable, and later stubs are written through /proc/self/mem.
+ * Stubs lie in areas of 2 MB (few mappings make fork cheap), or of one page where there
+ * is no room for that; memory is used only for pages that hold stubs. An area is never
+ * writable once it is executable: stubs are written through /proc/self/mem.
+ *
+ * Runs in the SIGSYS handler. Never waits: when another thread is patching, this site's
+ * turn comes at its next trap.
  */
 #include <linux/errno.h>
 #include <linux/fcntl.h>
@@ -25,13 +28,12 @@
 #include "base/hash.h"
 #include "intercept/icpt.h"
 
-#define HOT_SLOTS 1024  /* sites being counted; a collision starts over */
-#define PAGE_SLOTS 4096 /* stub pages; a power of two */
-#define PAGES_MAX (PAGE_SLOTS / 2)
-#define STUB_SIZE 12
-#define HUB_MASK 0x0fffffffULL
-#define HUB_OFF 0x0ffff000ULL
-#define FREE_BYTE 0xcc
+#define HOT_SLOTS   1024 /* sites being counted; a collision starts over */
+#define AREA_SIZE   (2UL << 20)
+#define AREA_SLOTS  4096 /* areas; a power of two */
+#define AREAS_MAX   (AREA_SLOTS / 2)
+#define STUB_SIZE   12
+#define HUB_SIZE    16
 #define HOT_REFUSED 0x80000000u /* count of a site that cannot be patched */
 
 struct hot {
@@ -41,55 +43,96 @@ struct hot {
 };
 
 static struct hot g_hot[HOT_SLOTS];
-static u64 g_pages[PAGE_SLOTS]; /* open addressing; entries are only added */
-static u32 g_pages_count;
+/* Open addressing; entries are only added. See area_key. */
+static u64 g_areas[AREA_SLOTS];
+static u32 g_areas_count;
 static u32 g_busy; /* a thread is patching */
 
-static bool page_known(u64 page)
+struct area {
+	u64 base, size; /* size 0: none */
+};
+
+/* What stands in g_areas: the base, and in its lowest bit that it is one page. */
+static u64 area_key(const struct area *a)
 {
-	u64 h = hash_u64(page);
+	return a->base | (a->size == PAGE_SIZE);
+}
+
+static u64 area_hub(const struct area *a)
+{
+	return a->base + a->size - HUB_SIZE;
+}
+
+static bool key_known(u64 key)
+{
+	u64 h = hash_u64(key);
 
 	for (;; h++) {
-		u64 have = __atomic_load_n(&g_pages[h % PAGE_SLOTS], __ATOMIC_RELAXED);
+		u64 have = __atomic_load_n(&g_areas[h % AREA_SLOTS], __ATOMIC_RELAXED);
 
-		if (have == page)
+		if (have == key)
 			return true;
 		if (!have)
 			return false;
 	}
 }
 
-static void page_add(u64 page)
+static void key_add(u64 key)
 {
-	u64 h = hash_u64(page);
+	u64 h = hash_u64(key);
 
-	while (g_pages[h % PAGE_SLOTS])
+	while (g_areas[h % AREA_SLOTS])
 		h++;
-	__atomic_store_n(&g_pages[h % PAGE_SLOTS], page, __ATOMIC_RELEASE);
-	g_pages_count++;
+	__atomic_store_n(&g_areas[h % AREA_SLOTS], key, __ATOMIC_RELEASE);
+	g_areas_count++;
 }
 
-/* Makes sure that the page holds stubs; `fill` is written at its start when it is new. */
-static bool page_make(u64 page, const void *fill, size_t fill_len)
-{
-	long at;
+static const u64 area_sizes[] = { AREA_SIZE, PAGE_SIZE };
 
-	if (page_known(page))
-		return true;
-	if (g_pages_count >= PAGES_MAX)
-		return false;
-	at = SYS(mmap, page, PAGE_SIZE, PROT_READ | PROT_WRITE,
-		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-	if (at != (long)page) {
+static bool area_find(u64 addr, struct area *a)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(area_sizes); i++) {
+		*a = (struct area){ ALIGN_DOWN(addr, area_sizes[i]), area_sizes[i] };
+		if (key_known(area_key(a)))
+			return true;
+	}
+	return false;
+}
+
+static bool area_map(const struct area *a)
+{
+	u8 hub[HUB_SIZE] = { 0xff, 0x25 }; /* jmp *0(%rip), the address behind it */
+	u64 entry = (u64)icpt_entry;
+	long at = SYS(mmap, a->base, a->size, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
+		      -1, 0);
+
+	if (at != (long)a->base) {
 		if (!sys_failed(at))
-			SYS(munmap, at, PAGE_SIZE); /* an old kernel took it for a hint */
+			SYS(munmap, at, a->size); /* an old kernel took it for a hint */
 		return false;
 	}
-	memset((void *)page, FREE_BYTE, PAGE_SIZE);
-	memcpy((void *)page, fill, fill_len);
-	SYS(mprotect, page, PAGE_SIZE, PROT_READ | PROT_EXEC);
-	page_add(page);
+	SYS(madvise, a->base, a->size, MADV_NOHUGEPAGE);
+	memcpy(hub + 6, &entry, sizeof(entry));
+	memcpy((void *)area_hub(a), hub, HUB_SIZE);
+	SYS(mprotect, a->base, a->size, PROT_READ | PROT_EXEC);
+	key_add(area_key(a));
 	return true;
+}
+
+/* The area around addr; makes it when there is none yet. */
+static bool area_get(u64 addr, struct area *a)
+{
+	if (area_find(addr, a))
+		return true;
+	if (g_areas_count >= AREAS_MAX)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(area_sizes); i++) {
+		*a = (struct area){ ALIGN_DOWN(addr, area_sizes[i]), area_sizes[i] };
+		if (area_map(a))
+			return true;
+	}
+	return false;
 }
 
 static bool write_text(int mem, u64 addr, const void *bytes, size_t len)
@@ -97,18 +140,35 @@ static bool write_text(int mem, u64 addr, const void *bytes, size_t len)
 	return SYS(pwrite64, mem, bytes, len, addr) == (long)len;
 }
 
-/* True when the stub's bytes are there, or can be: nothing else lies at its place. */
-static bool stub_put(int mem, u64 target, const u8 stub[STUB_SIZE])
+static bool is_stub(const u8 *p)
+{
+	return p[0] == 0x48 && p[1] == 0x8d && p[2] == 0x0d && p[7] == 0xe9;
+}
+
+/* Nothing lies in the stub's place: it is empty, and no stub before it reaches into
+ * it. */
+static bool is_free(const struct area *a, u64 target)
 {
 	const u8 *there = (const u8 *)target;
+	u64 before = MIN(target - a->base, (u64)STUB_SIZE - 1);
 
-	if (!memcmp(there, stub, STUB_SIZE))
-		return true; /* of a library that was unloaded and is back */
-	for (int i = 0; i < STUB_SIZE; i++) {
-		if (there[i] != FREE_BYTE)
+	for (u64 i = 1; i <= before; i++) {
+		if (is_stub(there - i))
 			return false;
 	}
-	return write_text(mem, target, stub, STUB_SIZE);
+	for (int i = 0; i < STUB_SIZE; i++) {
+		if (there[i])
+			return false;
+	}
+	return true;
+}
+
+/* True when the stub's bytes are there, or can be. */
+static bool stub_put(int mem, const struct area *a, u64 target, const u8 stub[STUB_SIZE])
+{
+	if (!memcmp((const u8 *)target, stub, STUB_SIZE))
+		return true; /* of a library that was unloaded and is back */
+	return is_free(a, target) && write_text(mem, target, stub, STUB_SIZE);
 }
 
 static void stub_make(u8 stub[STUB_SIZE], u64 site, u64 target, u64 hub)
@@ -124,8 +184,9 @@ static void stub_make(u8 stub[STUB_SIZE], u64 site, u64 target, u64 hub)
 
 static bool patch_site(int mem, u64 site)
 {
-	u8 code[5], stub[STUB_SIZE], hub_code[14] = {0xff, 0x25};
-	u64 target, first, last, hub, entry = (u64)icpt_entry;
+	u8 code[5], stub[STUB_SIZE];
+	struct area area;
+	u64 target;
 	s32 rel;
 
 	if (SYS(pread64, mem, code, sizeof(code), site) != sizeof(code) ||
@@ -133,17 +194,11 @@ static bool patch_site(int mem, u64 site)
 		return false;
 	memcpy(&rel, code + 1, 4);
 	target = site + 5 + (u64)(s64)rel;
-	first = ALIGN_DOWN(target, PAGE_SIZE);
-	last = ALIGN_DOWN(target + STUB_SIZE - 1, PAGE_SIZE);
-	hub = (target & ~HUB_MASK) | HUB_OFF;
-	if (target < 0x10000 || target >= 1ULL << 47 || first == hub || last == hub)
+	if (target < 0x10000 || target >= 1ULL << 47 || !area_get(target, &area) ||
+	    target + STUB_SIZE > area_hub(&area))
 		return false;
-	memcpy(hub_code + 6, &entry, 8);
-	if (!page_make(first, NULL, 0) || !page_make(last, NULL, 0) ||
-	    !page_make(hub, hub_code, sizeof(hub_code)))
-		return false;
-	stub_make(stub, site, target, hub);
-	return stub_put(mem, target, stub) && write_text(mem, site, "\xe9", 1);
+	stub_make(stub, site, target, area_hub(&area));
+	return stub_put(mem, &area, target, stub) && write_text(mem, site, "\xe9", 1);
 }
 
 static bool is_placed(u64 site)
@@ -177,7 +232,8 @@ void patch_count(u64 site)
 	__atomic_store_n(&g_busy, 0, __ATOMIC_RELEASE);
 }
 
-/* The thread that was patching is not in the child; what it left half done is harmless. */
+/* The thread that was patching is not in the child; what it left half done is
+ * harmless. */
 void patch_fork_child(void)
 {
 	if (g_busy)
@@ -187,13 +243,13 @@ void patch_fork_child(void)
 u64 patch_stub_return(u64 rip, u64 rcx)
 {
 	const u8 *code = (const u8 *)rip;
+	struct area area;
 	s32 rel;
 
-	if (!g_pages_count || !page_known(ALIGN_DOWN(rip, PAGE_SIZE)))
+	if (!g_areas_count || !area_find(rip, &area))
 		return 0;
-	if (code[0] == 0x48 && code[1] == 0x8d && code[2] == 0x0d) {
-		memcpy(&rel, code + 3, 4);
-		return rip + 7 + (u64)(s64)rel;
-	}
-	return rcx;
+	if (!is_stub(code))
+		return rcx; /* its second instruction, or the hub */
+	memcpy(&rel, code + 3, 4);
+	return rip + 7 + (u64)(s64)rel;
 }

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The system calls about signals, and the waits that take a mask. The program's handlers are
- * kept here; the host knows only signal_wrapper (deliver.c), for each signal that has one.
+ * The system calls about signals, and the waits that take a mask. The program's handlers
+ * are kept here; the host knows only signal_wrapper (deliver.c), for each signal that has
+ * one.
  *
- * OWN_SIGNALS (SIGSYS, SIGSEGV, SIGBUS) always have our handlers and are never blocked: system
- * calls and checked copies depend on them. What the program wishes for them is in sighand.act
- * and thread.vmask. All other dispositions and masks are the host's own.
+ * OWN_SIGNALS (SIGSYS, SIGSEGV, SIGBUS) always have our handlers and are never blocked:
+ * system calls and checked copies depend on them. What the program wishes for them is in
+ * sighand.act and thread.vmask. All other dispositions and masks are the host's own.
  *
- * A call that changes the host's mask goes through a window of entry.S, so that a signal that
- * came just before it is delivered before it.
+ * A call that changes the host's mask goes through a window of entry.S, so that a signal
+ * that came just before it is delivered before it.
  */
 #include <linux/errno.h>
 
@@ -16,15 +17,15 @@
 
 #define SIGSET_SIZE 8
 /* What the kernel keeps of sa_flags. */
-#define SA_KNOWN                                                                       \
-	(SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK | SA_RESTART |          \
+#define SA_KNOWN                                                                         \
+	(SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK | SA_RESTART |            \
 	 SA_NODEFER | SA_RESETHAND | SA_RESTORER | 0x00000800UL)
-#define SA_TO_HOST (SA_NOCLDSTOP | SA_NOCLDWAIT | SA_RESTART)
+#define SA_TO_HOST    (SA_NOCLDSTOP | SA_NOCLDWAIT | SA_RESTART)
 #define NEVER_BLOCKED (SIG_BIT(SIGKILL) | SIG_BIT(SIGSTOP))
-#define MIN_STACK 2048
-#define AUTODISARM (1u << 31)
-#define ON_STACK 1
-#define STACK_OFF 2
+#define MIN_STACK     2048
+#define AUTODISARM    (1u << 31)
+#define ON_STACK      1
+#define STACK_OFF     2
 
 static bool is_own(int sig)
 {
@@ -36,7 +37,7 @@ static bool is_handler(u64 handler)
 	return handler != (u64)SIG_DFL && handler != (u64)SIG_IGN;
 }
 
-/* --- dispositions --------------------------------------------------------------------------- */
+/* --- dispositions ------------------------------------------------------------------- */
 
 long signal_install_wrapper(int sig, u64 flags, struct kact *old)
 {
@@ -52,7 +53,7 @@ long signal_install_wrapper(int sig, u64 flags, struct kact *old)
 
 void signal_init(struct thread *t, u64 ignored)
 {
-	static const int own[] = {SIGSYS, SIGSEGV, SIGBUS};
+	static const int own[] = { SIGSYS, SIGSEGV, SIGBUS };
 
 	for (size_t i = 0; i < ARRAY_SIZE(own); i++) {
 		if (ignored & SIG_BIT(own[i]))
@@ -71,7 +72,7 @@ void signal_get_action(struct thread *t, int sig, struct kact *act)
 /* SA_RESETHAND: the disposition becomes the default as the handler is called. */
 void signal_reset_action(struct thread *t, int sig)
 {
-	struct kact dfl = {0};
+	struct kact dfl = { 0 };
 
 	lock_take(&t->sighand->lock);
 	t->sighand->act[sig].handler = (u64)SIG_DFL;
@@ -92,7 +93,14 @@ u64 signal_ignored_own(struct thread *t)
 	return ignored;
 }
 
-/* Sets what the host has for a signal; *old is what the program had. Called with the lock. */
+/* SIGSYS is also sent among ourselves (client_poked): then nothing may end with EINTR. */
+static u64 own_flags(int sig, const struct kact *act)
+{
+	return sig != SIGSYS && is_handler(act->handler) ? act->flags : SA_RESTART;
+}
+
+/* Sets what the host has for a signal; *old is what the program had. Called with the
+ * lock. */
 static long set_action(struct sighand *hand, int sig, const struct kact *act,
 		       struct kact *old)
 {
@@ -103,8 +111,7 @@ static long set_action(struct sighand *hand, int sig, const struct kact *act,
 		ret = is_own(sig) ? 0 : SYS(rt_sigaction, sig, NULL, old, SIGSET_SIZE);
 	} else if (is_own(sig)) {
 		hand->act[sig] = *act;
-		ret = signal_install_wrapper(
-			sig, is_handler(act->handler) ? act->flags : SA_RESTART, NULL);
+		ret = signal_install_wrapper(sig, own_flags(sig, act), NULL);
 	} else if (is_handler(act->handler)) {
 		hand->act[sig] = *act; /* first: the wrapper must find it */
 		ret = signal_install_wrapper(sig, act->flags, old);
@@ -121,7 +128,7 @@ static long set_action(struct sighand *hand, int sig, const struct kact *act,
 long icpt_rt_sigaction(struct task *task, long a[6])
 {
 	struct thread *t = thread_of(task);
-	struct kact act, old = {0};
+	struct kact act, old = { 0 };
 	int sig = (int)a[0];
 	long ret;
 
@@ -143,7 +150,7 @@ long icpt_rt_sigaction(struct task *task, long a[6])
 	return ret;
 }
 
-/* --- masks ------------------------------------------------------------------------------------ */
+/* --- masks -------------------------------------------------------------------------- */
 
 void signal_block_all(u64 *old)
 {
@@ -284,7 +291,7 @@ long icpt_io_pgetevents(struct task *task, long a[6])
 	return ret ? ret : icpt_host_call(__NR_io_pgetevents, a);
 }
 
-/* --- the alternate stack ------------------------------------------------------------------------ */
+/* --- the alternate stack ------------------------------------------------------------ */
 
 bool signal_on_vstack(const struct thread *t, u64 sp)
 {
@@ -309,7 +316,7 @@ long signal_set_vstack(struct thread *t, const stack_t *ss, u64 sp)
 		t->vstack.ss_size = 0;
 		t->vstack.ss_sp = NULL;
 	} else if (ss->ss_size < MIN_STACK) {
-		t->vstack = (stack_t){.ss_flags = STACK_OFF};
+		t->vstack = (stack_t){ .ss_flags = STACK_OFF };
 		return -ENOMEM;
 	}
 	return 0;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Syscall User Dispatch: the net that misses no system call. With no selector byte and this
- * loader's text as the excluded range, every `syscall` instruction elsewhere raises SIGSYS; the
- * handler only sends the program to icpt_entry, as a patched site's stub does.
+ * Syscall User Dispatch: the net that misses no system call. With no selector byte and
+ * this loader's text as the excluded range, every `syscall` instruction elsewhere raises
+ * SIGSYS; the handler only sends the program to icpt_entry, as a patched site's stub
+ * does.
  *
- * Armed per thread; fork, vfork, clone and execve clear it, so a child arms it before it runs
- * program code. The kernel compares the address behind the instruction, so the range is one
- * byte longer than the text.
+ * Armed per thread; fork, vfork, clone and execve clear it, so a child arms it before it
+ * runs program code. The kernel compares the address behind the instruction, so the range
+ * is one byte longer than the text.
  */
 #include <linux/audit.h>
 #include <linux/errno.h>
@@ -36,6 +37,9 @@ void sud_signal(int sig, siginfo_t *info, struct ucontext *uc)
 	struct thread *t = thread_self();
 
 	if (info->si_code != SYS_USER_DISPATCH) {
+		if (info->si_code == SI_QUEUE &&
+		    client_poked(&t->task, (u64)info->si_value.sival_ptr))
+			return;
 		signal_wrapper(sig, info, uc);
 		return;
 	}

@@ -4,13 +4,13 @@
  *
  *   block    | alternate stack | guard page | C stack | struct thread |
  *
- * struct thread begins inside of the C stack's first page, so that a short call touches one page
- * of ours: it is one fault less for each fork and exec.
+ * struct thread begins inside of the C stack's first page, so that a short call touches
+ * one page of ours: it is one fault less for each fork and exec.
  *
- * A child without CLONE_VM is a copy: it goes on where the parent is, with the block that it
- * has. A child with CLONE_VM (thread, vfork, posix_spawn) gets a block of its own, in which a
- * copy of the parent's frame stands, and starts on that C stack in icpt_child_start; from there
- * it leaves by the exit window like everybody else.
+ * A child without CLONE_VM is a copy: it goes on where the parent is, with the block that
+ * it has. A child with CLONE_VM (thread, vfork, posix_spawn) gets a block of its own, in
+ * which a copy of the parent's frame stands, and starts on that C stack in
+ * icpt_child_start; from there it leaves by the exit window like everybody else.
  *
  * Signals are blocked from before the clone until both have their GS, alternate stack and
  * dispatch. Who frees a block: a thread its own, as the last thing it does (entry.S); the
@@ -25,15 +25,16 @@
 #include "intercept/icpt.h"
 
 #define HWCAP2_FSGSBASE 2
-#define STACK_OFF 2
-#define CLONE_ARGS_MAX 128
+#define STACK_OFF	2
+#define CLONE_ARGS_MAX	128
 
 #define THREAD_OFF 2560 /* of struct thread in its first page: the stack has the rest */
-#define THREAD_SIZE (ALIGN_UP(sizeof(struct thread) + THREAD_OFF, (size_t)PAGE_SIZE) - THREAD_OFF)
+#define THREAD_SIZE                                                                      \
+	(ALIGN_UP(sizeof(struct thread) + THREAD_OFF, (size_t)PAGE_SIZE) - THREAD_OFF)
 #define BELOW_THREAD (ALTSTACK_SIZE + PAGE_SIZE + C_STACK_SIZE + THREAD_OFF)
-#define BLOCK_SIZE (BELOW_THREAD + THREAD_SIZE)
+#define BLOCK_SIZE   (BELOW_THREAD + THREAD_SIZE)
 
-/* --- locks ------------------------------------------------------------------------------------ */
+/* --- locks -------------------------------------------------------------------------- */
 
 void lock_take(struct lock *l)
 {
@@ -52,7 +53,7 @@ void lock_drop(struct lock *l)
 		SYS(futex, &l->state, FUTEX_WAKE_PRIVATE, 1);
 }
 
-/* --- blocks ------------------------------------------------------------------------------------- */
+/* --- blocks ------------------------------------------------------------------------- */
 
 static char *block_of(struct thread *t)
 {
@@ -73,7 +74,8 @@ struct thread *thread_new(void)
 
 	if (sys_failed(block))
 		return NULL;
-	if (sys_failed(SYS(mprotect, block + (long)ALTSTACK_SIZE, PAGE_SIZE, PROT_NONE))) {
+	if (sys_failed(
+		    SYS(mprotect, block + (long)ALTSTACK_SIZE, PAGE_SIZE, PROT_NONE))) {
 		SYS(munmap, block, BLOCK_SIZE);
 		return NULL;
 	}
@@ -99,7 +101,7 @@ static void set_gs(struct thread *t)
 
 long thread_activate(struct thread *t)
 {
-	stack_t ss = {0};
+	stack_t ss = { 0 };
 	size_t size;
 
 	set_gs(t);
@@ -109,14 +111,14 @@ long thread_activate(struct thread *t)
 	return sud_arm();
 }
 
-/* --- stopping the others for exec ----------------------------------------------------------------- */
+/* --- stopping the others for exec --------------------------------------------------- */
 
 void thread_freeze(struct thread *t)
 {
 	u32 free = 0;
 
-	while (!__atomic_compare_exchange_n(&t->process->freeze, &free, (u32)t->tid, false,
-					    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+	while (!__atomic_compare_exchange_n(&t->process->freeze, &free, (u32)t->tid,
+					    false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
 		thread_park(t);
 		free = 0;
 	}
@@ -137,7 +139,7 @@ void thread_park(struct thread *t)
 		SYS(futex, &t->process->freeze, FUTEX_WAIT_PRIVATE, who, NULL);
 }
 
-/* --- children that are copies ------------------------------------------------------------------------ */
+/* --- children that are copies ------------------------------------------------------- */
 
 static long fork_copy(struct thread *t, long nr, const long a[6], u64 flags, u64 child_sp)
 {
@@ -158,7 +160,7 @@ static long fork_copy(struct thread *t, long nr, const long a[6], u64 flags, u64
 		sud_arm();
 		t->tid = (s32)SYS(gettid);
 		if (threads) /* else the page stays shared */
-			*t->process = (struct process){.threads = 1};
+			*t->process = (struct process){ .threads = 1 };
 		if (child_sp)
 			thread_frame(t)->rsp = child_sp;
 		patch_fork_child();
@@ -171,7 +173,7 @@ static long fork_copy(struct thread *t, long nr, const long a[6], u64 flags, u64
 	return ret;
 }
 
-/* --- children that share memory ------------------------------------------------------------------ */
+/* --- children that share memory ----------------------------------------------------- */
 
 /* What the child starts with; its frame returns 0 to where the parent's call returns. */
 static void child_setup(struct thread *t, struct thread *child, u64 flags, u64 child_sp)
@@ -223,8 +225,8 @@ static long clone_thread(struct thread *t, struct thread *child, long nr, const 
 	return ret;
 }
 
-static long clone_process(struct thread *t, struct thread *child, long nr, const long a[6],
-			  u64 flags)
+static long clone_process(struct thread *t, struct thread *child, long nr,
+			  const long a[6], u64 flags)
 {
 	long ret = client_fork_prepare(&t->task, flags, &child->child_proc);
 	struct proc *proc = child->child_proc;
@@ -267,7 +269,7 @@ void icpt_child_start(struct thread *t)
 	signal_set_mask(t->start_mask);
 }
 
-/* --- the system calls ------------------------------------------------------------------------------ */
+/* --- the system calls --------------------------------------------------------------- */
 
 static long clone_legacy(struct thread *t, long a[6])
 {
@@ -291,7 +293,7 @@ long icpt_clone(struct task *task, long a[6])
 
 long icpt_fork(struct task *task, long a[6])
 {
-	long args[6] = {SIGCHLD, 0, 0, 0, 0, 0};
+	long args[6] = { SIGCHLD, 0, 0, 0, 0, 0 };
 
 	(void)a;
 	return clone_legacy(thread_of(task), args);
@@ -299,7 +301,7 @@ long icpt_fork(struct task *task, long a[6])
 
 long icpt_vfork(struct task *task, long a[6])
 {
-	long args[6] = {CLONE_VFORK | CLONE_VM | SIGCHLD, 0, 0, 0, 0, 0};
+	long args[6] = { CLONE_VFORK | CLONE_VM | SIGCHLD, 0, 0, 0, 0, 0 };
 
 	(void)a;
 	return clone_legacy(thread_of(task), args);
@@ -311,9 +313,9 @@ long icpt_clone3(struct task *task, long a[6])
 	union {
 		struct clone_args args;
 		u8 bytes[CLONE_ARGS_MAX];
-	} u = {0};
+	} u = { 0 };
 	size_t size = (size_t)a[1];
-	long args[6] = {(long)&u, a[1], 0, 0, 0, 0};
+	long args[6] = { (long)&u, a[1], 0, 0, 0, 0 };
 	u64 sp;
 
 	if (size > CLONE_ARGS_MAX)
@@ -345,8 +347,8 @@ static void release_self(struct thread *t, bool last, int status)
 		client_thread_exit(&t->task);
 }
 
-/* The caller's block goes with it, unless threads still use what is in it, or the parent that
- * waits in vfork will free it. */
+/* The caller's block goes with it, unless threads still use what is in it, or the parent
+ * that waits in vfork will free it. */
 static _Noreturn void leave(struct thread *t, long nr, int status)
 {
 	u64 old;

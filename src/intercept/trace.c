@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One line per finished call, as strace writes it, to the descriptor that the loader's argument
- * trace=FD names:   1234 openat(-100, "/etc/passwd", 0x80000) = 3
+ * One line per finished call, as strace writes it, to the descriptor that the loader's
+ * argument trace=FD names:   1234 openat(-100, "/etc/passwd", 0x80000) = 3
  * A call that a signal ended inside the host's window leaves no line.
  */
 #include "intercept/icpt.h"
 
 #define TRACE_LINE 512
-#define TRACE_STR 48
+#define TRACE_STR  48
 
 struct row {
 	u16 nr;
@@ -17,7 +17,8 @@ struct row {
 
 /* Offsets, not pointers: the table needs no relocation. */
 static const struct strings {
-#define SYSCALL(nr, name, route, args, note) char name_##nr[sizeof(#name)], args_##nr[sizeof(args)];
+#define SYSCALL(nr, name, route, args, note)                                             \
+	char name_##nr[sizeof(#name)], args_##nr[sizeof(args)];
 #include "intercept/syscalls.def"
 #undef SYSCALL
 } g_strings = {
@@ -27,8 +28,8 @@ static const struct strings {
 };
 
 static const struct row g_rows[] = {
-#define SYSCALL(nr, name, route, args, note)                                           \
-	{nr, offsetof(struct strings, name_##nr), offsetof(struct strings, args_##nr)},
+#define SYSCALL(nr, name, route, args, note)                                             \
+	{ nr, offsetof(struct strings, name_##nr), offsetof(struct strings, args_##nr) },
 #include "intercept/syscalls.def"
 #undef SYSCALL
 };
@@ -60,7 +61,8 @@ struct line {
 };
 
 #define ADD(line, ...) line_add(line, __VA_ARGS__)
-static void __attribute__((format(printf, 2, 3))) line_add(struct line *l, const char *fmt, ...)
+static void __attribute__((format(printf, 2, 3)))
+line_add(struct line *l, const char *fmt, ...)
 {
 	va_list ap;
 	int n;
@@ -129,7 +131,7 @@ static void add_args(struct line *l, const char *kinds, const long a[6])
 void trace_call(struct thread *t, long nr, const long a[6], long ret)
 {
 	const struct row *r = find_row(nr);
-	struct line l = {0};
+	struct line l = { 0 };
 
 	ADD(&l, "%d %s(", t->tid, r ? string_at(r->name) : "?");
 	if (r)

@@ -29,7 +29,7 @@
 
 #define LOCK_SPINS 80
 #define FIRST_WAIT_NS 50000
-#define LOCK_WAIT_NS 20000000
+#define LOCK_WAIT_NS 4000000
 
 #ifdef HARE_CRASH_POINTS
 u64 g_crash_at, g_crash_count;

@@ -22,8 +22,10 @@
 #include "msg/ring.h"
 
 #define BACKLOG_NS 1000000    /* the agent's sleep while its outbox waits for a full ring */
-#define AGENT_POLL_NS 20000   /* how long an agent that just served looks for more */
-#define AGENT_YIELDED_NS 4000 /* a sched_yield that took so long let somebody else run */
+#define SPIN_NS 100000        /* about what it costs to wake a processor that sleeps */
+#define SPIN_ROUNDS 32u       /* looks between two sched_yield */
+#define YIELDED_NS 4000       /* a sched_yield that took so long let somebody else run */
+#define MARK_NS 8000          /* so far ahead a spinner's mark lies, which it renews */
 
 static void wake_vector(struct doorbell *d, u32 vector)
 {
@@ -59,6 +61,9 @@ void doorbell_wake(const struct island *isl, u32 core, u64 vectors)
 	for (; vectors; vectors &= vectors - 1) {
 		u32 vector = (u32)__builtin_ctzll(vectors);
 
+		/* Nobody on the futex to drain for: the agent drains, and pokes. */
+		if (vector && unlikely(__atomic_load_n(&d->pollers[vector], __ATOMIC_SEQ_CST)))
+			wake_vector(d, 0);
 		if (vector == 0 && __atomic_load_n(&d->vec[0].sleepers, __ATOMIC_SEQ_CST) &&
 		    __atomic_load_n(&d->poll_until, __ATOMIC_SEQ_CST) > host_monotonic_ns())
 			continue;
@@ -103,25 +108,36 @@ static bool agent_has_work(struct doorbell *d)
 	       __atomic_load_n(&d->rung, __ATOMIC_SEQ_CST);
 }
 
-/* Back-to-back calls meet an agent that is awake. Somebody else wants this CPU: then not. */
+bool spin_on(struct spin *p)
+{
+	u64 now;
+
+	if (p->rounds++ % SPIN_ROUNDS) {
+		cpu_pause();
+		return true;
+	}
+	if (p->start)
+		SYS(sched_yield);
+	now = host_monotonic_ns();
+	if (!p->start)
+		p->start = p->last = now;
+	if (now - p->last > YIELDED_NS || now - p->start > SPIN_NS)
+		return false;
+	p->last = now;
+	if (p->mark)
+		__atomic_store_n(p->mark, now + MARK_NS, __ATOMIC_RELAXED);
+	return true;
+}
+
+/* Back-to-back calls meet an agent that is awake. */
 static bool agent_poll(struct doorbell *d)
 {
-	u64 now = host_monotonic_ns(), end = now + AGENT_POLL_NS;
+	struct spin p = { 0 };
 
-	while (now < end) {
-		u64 before = now;
-
-		for (int i = 0; i < 32; i++) {
-			if (agent_has_work(d))
-				return true;
-			cpu_pause();
-		}
-		SYS(sched_yield);
-		now = host_monotonic_ns();
-		if (now - before > AGENT_YIELDED_NS)
-			break;
-	}
-	return agent_has_work(d);
+	while (!agent_has_work(d))
+		if (!spin_on(&p))
+			return false;
+	return true;
 }
 
 /* A lock whose holder died is noticed by who wants it; here somebody does. */

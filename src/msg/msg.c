@@ -269,8 +269,10 @@ static bool drain_one(struct ctx *c, struct ck *ck, u32 src, u64 tail)
 		memcpy(m->record, data, h.len);
 		g_receiver(c, ck, &h, m->record);
 	}
-	if (unlikely(dropped != m->dropped))
+	if (unlikely(dropped != m->dropped)) {
 		TX_SET(ck, m->dropped, dropped);
+		m->forgetting = 1; /* there may have been something to forget */
+	}
 	TX_SET(ck, m->head[src], head);
 	flush(c, ck);
 	return data != NULL;

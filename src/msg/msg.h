@@ -101,6 +101,15 @@ long msg_event_wait(struct ctx *c, u32 seq, s64 timeout_ns);
 void msg_event_set(struct ctx *c, u32 core, u32 slot, u32 seq);
 void msg_event_post(struct ctx *c, struct ck *ck, u32 core, u32 slot, u32 seq);
 
+/* A thread that waits for events and for the host's descriptors at once sleeps in a host call.
+ * Between begin and end whoever sets one of its events also pokes it: sends it signal SIGSYS with
+ * the value MSG_POKE, which makes the host call return. begin: true when event seq came already.
+ * After end no poke is under way. Only a thread of the same user can be poked, and a poker can be
+ * killed before it does: the call has to end by itself now and then. */
+#define MSG_POKE 0x48415245504f4b45ULL
+bool msg_poll_begin(struct ctx *c, u32 seq);
+void msg_poll_end(struct ctx *c);
+
 /* Wakes who sleeps on a vector of a core; 0 is the agent. An agent that does not sleep just now
  * finds its next msg_agent_sleep over at once. */
 void msg_ring(const struct island *isl, u32 core, u32 vector);

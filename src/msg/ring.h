@@ -22,6 +22,7 @@ struct doorbell {
 		u32 word;     /* futex; changes at each ring */
 		u32 sleepers; /* a hint: 0 means that no wake-up is needed */
 	} vec[VECTORS];
+	u32 pollers[VECTORS]; /* a hint as well: threads of the vector in a host call, see msg_poke */
 };
 
 /* In DRAM, one per ordered pair. Positions count bytes for ever; a record's place is its position
@@ -46,6 +47,8 @@ struct msg_slot {
 	u32 len;
 	u32 event_seq; /* the last event prepared */
 	u32 event_set; /* the last event that came */
+	u32 poll_pid;  /* its thread is in a host call that an event has to end: its process */
+	u32 poke_lock; /* tid of who is about to poke it */
 	u32 pad;
 	u8 data[MSG_DATA_MAX]; /* of the request while it is made, then of the reply */
 };
@@ -119,6 +122,16 @@ void vector_done(struct ctx *c, u32 vector);
  * host_block. 0, -EAGAIN, -ETIMEDOUT, -EINTR. */
 long vector_sleep(struct ctx *c, u32 vector, u32 word, s64 ns, bool interruptible);
 void doorbell_late(struct ctx *c); /* counts a lost wake-up */
+
+/* A spinner's state; zero at first, but for mark, where it tells until when it looks. */
+struct spin {
+	u64 start, last;
+	u64 *mark; /* may be NULL */
+	u32 rounds, pad;
+};
+/* To be asked between two looks. False when it is time to sleep: it has spun for long enough, or
+ * somebody else wants this processor. */
+bool spin_on(struct spin *p);
 
 /* slot.c */
 void slot_reply(struct ctx *c, struct ck *ck, const struct msg_hdr *h, const void *data);

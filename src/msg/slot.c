@@ -13,8 +13,6 @@
 #include "base/sys.h"
 #include "msg/ring.h"
 
-#define SPIN_NS 8000 /* about what a sleep and a wake-up cost */
-
 struct msg_slot *slot_of_ctx(struct ctx *c)
 {
 	struct msg_slot *s = msg_root(c->ck)->slot[c->slot];
@@ -43,6 +41,7 @@ static bool slot_claim(struct ctx *c, u32 i, bool reclaim)
 			TX_SET(c->ck, m->slot[i], s);
 	}
 	if (s && slot_is_free(s, reclaim)) {
+		s->poll_pid = s->poke_lock = 0; /* of a thread that was killed */
 		TX_SET(c->ck, s->tid, c->tid);
 		won = true;
 	}
@@ -113,20 +112,17 @@ static bool may_spin(const struct ctx *c, u32 dst)
 	return s->cpu[dst % s->cpus] != s->cpu[c->core % s->cpus];
 }
 
-static bool spin(struct ctx *c, const struct msg_slot *s, u32 seq)
+static bool spin_for_reply(struct ctx *c, const struct msg_slot *s, u32 seq)
 {
 	struct doorbell *d = doorbell(c->isl, c->core);
-	u64 end = host_monotonic_ns() + SPIN_NS;
+	struct spin p = { .mark = &d->poll_until };
 	bool done;
 
-	__atomic_store_n(&d->poll_until, end, __ATOMIC_RELAXED);
 	while (!(done = call_done(s, seq))) {
 		if (__atomic_load_n(&d->pending, __ATOMIC_RELAXED))
 			msg_drain(c);
-		else if (host_monotonic_ns() >= end)
+		else if (!spin_on(&p))
 			break;
-		else
-			cpu_pause();
 	}
 	__atomic_store_n(&d->poll_until, 0, __ATOMIC_SEQ_CST);
 	msg_drain(c); /* what came while senders relied on us */
@@ -156,7 +152,7 @@ s32 msg_call_wait(struct ctx *c, u32 seq, u32 dst, const u8 **data, u32 *len)
 {
 	struct msg_slot *s = slot_of_ctx(c);
 
-	if (!may_spin(c, dst) || !spin(c, s, seq))
+	if (!may_spin(c, dst) || !spin_for_reply(c, s, seq))
 		sleep_for_reply(c, s, seq, dst);
 	*data = s->data;
 	*len = s->len;
@@ -176,6 +172,63 @@ u32 msg_event_prepare(struct ctx *c)
 	return seq;
 }
 
+/* --- threads in host calls --- */
+
+static void poke_lock(struct ctx *c, struct msg_slot *s)
+{
+	u32 was = 0;
+
+	while (!__atomic_compare_exchange_n(&s->poke_lock, &was, c->tid, false, __ATOMIC_SEQ_CST,
+					    __ATOMIC_SEQ_CST)) {
+		if (was == c->tid || ck_thread_dead(was)) {
+			if (__atomic_compare_exchange_n(&s->poke_lock, &was, c->tid, false,
+							__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+				return;
+		}
+		SYS(sched_yield);
+		was = 0;
+	}
+}
+
+static void poke(struct ctx *c, struct msg_slot *s)
+{
+	struct {
+		s32 signo, error, code, pad, pid;
+		u32 uid;
+		u64 value;
+		u8 rest[128 - 32];
+	} info = { .signo = 31 /* SIGSYS */, .code = -1 /* SI_QUEUE */, .value = MSG_POKE };
+	u32 pid;
+
+	poke_lock(c, s);
+	pid = __atomic_load_n(&s->poll_pid, __ATOMIC_SEQ_CST);
+	if (pid)
+		SYS(rt_tgsigqueueinfo, pid, s->tid, info.signo, &info);
+	__atomic_store_n(&s->poke_lock, 0, __ATOMIC_SEQ_CST);
+}
+
+bool msg_poll_begin(struct ctx *c, u32 seq)
+{
+	struct msg_slot *s = slot_of_ctx(c);
+	struct doorbell *d = doorbell(c->isl, c->core);
+
+	__atomic_fetch_add(&d->pollers[slot_vector(c->slot)], 1, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&s->poll_pid, (u32)SYS(getpid), __ATOMIC_SEQ_CST);
+	msg_drain(c);
+	return __atomic_load_n(&s->event_set, __ATOMIC_SEQ_CST) == seq;
+}
+
+void msg_poll_end(struct ctx *c)
+{
+	struct msg_slot *s = slot_of_ctx(c);
+	struct doorbell *d = doorbell(c->isl, c->core);
+
+	poke_lock(c, s);
+	__atomic_store_n(&s->poll_pid, 0, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&s->poke_lock, 0, __ATOMIC_SEQ_CST);
+	__atomic_fetch_sub(&d->pollers[slot_vector(c->slot)], 1, __ATOMIC_SEQ_CST);
+}
+
 /* Never goes back: a late event of an earlier wait must not hide that of this one. True when it
  * is news. */
 static bool event_mark(struct ctx *c, u32 core, u32 slot, u32 seq)
@@ -192,6 +245,8 @@ static bool event_mark(struct ctx *c, u32 core, u32 slot, u32 seq)
 			return false;
 	} while (!__atomic_compare_exchange_n(&s->event_set, &was, seq, false, __ATOMIC_SEQ_CST,
 					      __ATOMIC_SEQ_CST));
+	if (unlikely(__atomic_load_n(&s->poll_pid, __ATOMIC_SEQ_CST)))
+		poke(c, s);
 	return slot != c->slot || core != c->core; /* we are awake */
 }
 

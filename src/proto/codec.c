@@ -10,7 +10,8 @@ static void enc_bytes(struct enc *e, const void *p, size_t len)
 		e->bad = true;
 		return;
 	}
-	memcpy(e->p, p, len);
+	if (len) /* p may be NULL */
+		memcpy(e->p, p, len);
 	e->p += len;
 }
 

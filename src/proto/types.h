@@ -49,7 +49,7 @@ struct attr {
 	u32 mode; /* type and permissions */
 	u32 nlink;
 	u32 uid, gid;
-	u64 size;   /* bytes; of a directory: 40 + 20 for each entry here, as tmpfs has it */
+	u64 size;   /* bytes; of a directory: its entries here */
 	u64 blocks; /* of 4096 bytes, allocated */
 	u64 rdev;   /* as the kernel's new_encode_dev: minor | major << 8 ... in st_rdev's format */
 	u64 atime, mtime, ctime, btime;

@@ -47,7 +47,7 @@ static struct sched_job *job_new(struct rpc_env *e, u32 kind, const void *data, 
 	return j;
 }
 
-bool sched_job_take(struct ctx *c, struct sched_job *buf)
+bool sched_job_first(struct ctx *c, struct sched_job *buf)
 {
 	struct ck *ck = c->ck;
 	struct proc_root *r = proc_root(ck);
@@ -58,12 +58,55 @@ bool sched_job_take(struct ctx *c, struct sched_job *buf)
 		struct sched_job *j = LIST_ENTRY(r->jobs.next, struct sched_job, link);
 
 		memcpy(buf, j, sizeof(*j) + (j->kind == JOB_EXEC && j->ino ? 0 : j->len));
-		tx_list_del(ck, &j->link);
-		ck_free(ck, j);
 		got = true;
 	}
 	ck_unlock(ck);
 	return got;
+}
+
+void sched_job_done(struct ctx *c)
+{
+	struct ck *ck = c->ck;
+	struct list *l;
+
+	ck_lock(c, ck);
+	l = proc_root(ck)->jobs.next;
+	tx_list_del(ck, l);
+	ck_free(ck, LIST_ENTRY(l, struct sched_job, link));
+	ck_unlock(ck);
+}
+
+struct proc *sched_job_entry(struct ctx *c, const struct sched_job *job)
+{
+	struct ck *ck = c->ck;
+	struct proc_root *r = proc_root(ck);
+	struct proc *found = NULL;
+	struct list *l;
+
+	ck_lock(c, ck);
+	for (l = r->all.next; l != &r->all && !found; l = l->next) {
+		struct proc *p = LIST_ENTRY(l, struct proc, all);
+
+		if (p->proxy_core == job->core && p->proxy_pid == job->proxy_pid)
+			found = p;
+	}
+	ck_unlock(ck);
+	return found;
+}
+
+/* An EXEC that has come, while its program has no entry yet. */
+static bool is_starting(struct ck *ck, u32 pid)
+{
+	struct proc_root *r = proc_root(ck);
+	struct list *l;
+
+	for (l = r->jobs.next; l != &r->jobs; l = l->next) {
+		struct sched_job *j = LIST_ENTRY(l, struct sched_job, link);
+
+		if (j->kind == JOB_EXEC && j->pid == pid)
+			return true;
+	}
+	return false;
 }
 
 long sched_exec(struct rpc_env *e, const struct req_EXEC *q, struct rep_EXEC *p)
@@ -142,11 +185,13 @@ long sched_signal(struct rpc_env *e, const struct req_SIGNAL *q, struct rep_SIGN
 		r = check_group(e->ck, q);
 	} else {
 		p = proc_by_pid(e->ck, q->pid);
-		if (!p || p->state == PROC_EXITING)
-			return -ESRCH;
-		if (!may_signal(q->cred, p, q->sig))
+		if (p && !may_signal(q->cred, p, q->sig))
 			return -EPERM;
-		if (p->state == PROC_PROXY) { /* it went on: so does the signal */
+		if (is_starting(e->ck, q->pid)) /* after the start, in the order of the queue */
+			p = NULL;
+		else if (!p || p->state == PROC_EXITING)
+			return -ESRCH;
+		if (p && p->state == PROC_PROXY) { /* it went on: so does the signal */
 			if (p->flags & PROC_REPORTED)
 				return -ESRCH;
 			return q->sig ? rpc_post_signal(e, p->target_core, q) : 0;

@@ -10,10 +10,14 @@
 #include "mem/mem.h"
 #include "proto/proc.h"
 
-/* For the agent: the first job, copied to buf of at least SCHED_JOB_MAX bytes and taken off the
- * queue. False: none. */
+/* For the agent: the first job, copied to buf of at least SCHED_JOB_MAX bytes. False: none. It
+ * stays the first until it is done, so that the successor of an agent that was killed over it
+ * finds it again. */
 #define SCHED_JOB_MAX (sizeof(struct sched_job) + 16384)
-bool sched_job_take(struct ctx *c, struct sched_job *buf);
+bool sched_job_first(struct ctx *c, struct sched_job *buf);
+void sched_job_done(struct ctx *c);
+/* The entry of a program that a predecessor made for this job; NULL: none. */
+struct proc *sched_job_entry(struct ctx *c, const struct sched_job *job);
 /* Sends the signal of a JOB_SIGNAL to whom it is for. */
 void sched_job_signal(struct ctx *c, const struct sched_job *job);
 /* Tells a proxy about its program: wait status and resource usage. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a program finds after exec: mask, ignored and pending signals, names, arguments. */
+/* What a program finds after exec: mask, ignored and pending signals, names,
+ * arguments. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <limits.h>
@@ -29,8 +30,10 @@ static int after_exec(int argc, char **argv)
 
 	sigprocmask(SIG_BLOCK, NULL, &m);
 	sigpending(&p);
-	bad |= !(sigismember(&m, SIGUSR1) && sigismember(&m, SIGSEGV) && sigismember(&m, SIGSYS) &&
-		 !sigismember(&m, SIGUSR2) && !sigismember(&m, SIGBUS)) << 0;
+	bad |= !(sigismember(&m, SIGUSR1) && sigismember(&m, SIGSEGV) &&
+		 sigismember(&m, SIGSYS) && !sigismember(&m, SIGUSR2) &&
+		 !sigismember(&m, SIGBUS))
+	       << 0;
 	bad |= !sigismember(&p, SIGUSR1) << 1;
 	sigaction(SIGHUP, NULL, &sa);
 	bad |= (sa.sa_handler != SIG_IGN) << 2;
@@ -40,7 +43,8 @@ static int after_exec(int argc, char **argv)
 	bad |= (sa.sa_handler != SIG_DFL) << 3;
 	n = readlink("/proc/self/exe", link, sizeof(link) - 1);
 	bad |= (n <= 0 || strcmp(link, self)) << 4;
-	bad |= (stat("/proc/self/exe", &a) || stat(self, &b) || a.st_ino != b.st_ino) << 4;
+	bad |= (stat("/proc/self/exe", &a) || stat(self, &b) || a.st_ino != b.st_ino)
+	       << 4;
 	fd = open("/proc/self/cmdline", O_RDONLY);
 	n = read(fd, cmdline, sizeof(cmdline));
 	close(fd);
@@ -48,7 +52,8 @@ static int after_exec(int argc, char **argv)
 	prctl(PR_GET_NAME, comm);
 	bad |= (strncmp(comm, strrchr(self, '/') + 1, 15) != 0) << 6;
 	bad |= (argc != 3 || strcmp(argv[0], "zero") || *argv[2] ||
-		strcmp((char *)getauxval(AT_EXECFN), self)) << 7;
+		strcmp((char *)getauxval(AT_EXECFN), self))
+	       << 7;
 	return bad;
 }
 
@@ -78,7 +83,7 @@ static int run(char **argv, char **envp)
 
 static void t_errors(void)
 {
-	char *argv[] = {"x", NULL}, name[] = "/tmp/hare-exec-XXXXXX";
+	char *argv[] = { "x", NULL }, name[] = "/tmp/hare-exec-XXXXXX";
 	int fd = mkstemp(name);
 
 	ok(execv("/nonexistent", argv) == -1 && errno == ENOENT, "ENOENT");
@@ -110,17 +115,20 @@ static int script_output(const char *first_line, const char *want)
 		_exit(1);
 	}
 	close(p[1]);
-	for (ssize_t n, len = 0; (n = read(p[0], got + len, sizeof(got) - 1 - (size_t)len)) > 0;)
+	for (ssize_t n, len = 0;
+	     (n = read(p[0], got + len, sizeof(got) - 1 - (size_t)len)) > 0;)
 		len += n;
 	close(p[0]);
 	waitpid(pid, &status, 0);
 	unlink(name);
-	return status == 0 && strstr(got, want) && strstr(got, name) && strstr(got, "A B");
+	return status == 0 && strstr(got, want) && strstr(got, name) &&
+	       strstr(got, "A B");
 }
 
 int main(int argc, char **argv)
 {
-	char *args[] = {"zero", "again", "", NULL}, *envp[] = {"A=b", NULL}, *none[] = {NULL};
+	char *args[] = { "zero", "again", "", NULL }, *envp[] = { "A=b", NULL },
+	     *none[] = { NULL };
 	int status;
 
 	if (readlink("/proc/self/exe", self, sizeof(self) - 1) <= 0)

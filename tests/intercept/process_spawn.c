@@ -29,7 +29,7 @@ static int exit_of(pid_t pid)
 
 static void t_vfork(void)
 {
-	char *argv[] = {"sh", "-c", "exit 3", NULL};
+	char *argv[] = { "sh", "-c", "exit 3", NULL };
 	struct sigaction old;
 	pid_t pid;
 	volatile int bad = 0;
@@ -65,7 +65,7 @@ static void t_vfork(void)
 
 static void t_spawn(void)
 {
-	char *argv[] = {"sh", "-c", "kill -TERM $$; sleep 1; exit 0", NULL};
+	char *argv[] = { "sh", "-c", "kill -TERM $$; sleep 1; exit 0", NULL };
 	posix_spawnattr_t attr;
 	sigset_t set, mask;
 	pid_t pid = 0;
@@ -94,7 +94,8 @@ static int on_stack(void *arg)
 
 static void t_clone(void)
 {
-	char *stack = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *stack = mmap(NULL, 65536, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	volatile int bad = 0;
 	pid_t pid;
 
@@ -108,8 +109,8 @@ static void t_clone(void)
 	}
 	ok(bad == 0, "clone with CLONE_VM");
 	shared = 0;
-	pid = clone(on_stack, stack + 65536, CLONE_VM | CLONE_VFORK | CLONE_SIGHAND | SIGCHLD,
-		    (void *)&shared);
+	pid = clone(on_stack, stack + 65536,
+		    CLONE_VM | CLONE_VFORK | CLONE_SIGHAND | SIGCHLD, (void *)&shared);
 	ok(exit_of(pid) == 6 && shared == 77, "clone with CLONE_SIGHAND");
 	ok(syscall(SYS_clone, CLONE_THREAD, 0, 0, 0, 0) == -1 && errno == EINVAL,
 	   "flags that do not go together: EINVAL");

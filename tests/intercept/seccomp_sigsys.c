@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* SIGSYS of the program's own seccomp filter reaches its handler, which emulates the call. */
+/* SIGSYS of the program's own seccomp filter reaches its handler, which emulates the
+ * call. */
 #define _GNU_SOURCE
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -34,8 +35,8 @@ int main(void)
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
-	struct sock_fprog prog = {.len = 4, .filter = filter};
-	struct sigaction sa = {.sa_sigaction = on_sigsys, .sa_flags = SA_SIGINFO};
+	struct sock_fprog prog = { .len = 4, .filter = filter };
+	struct sigaction sa = { .sa_sigaction = on_sigsys, .sa_flags = SA_SIGINFO };
 	int bad = 0;
 
 	limit_seconds(20);
@@ -44,7 +45,8 @@ int main(void)
 	ok(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) == 0, "filter installed");
 	for (int i = 0; i < 50; i++)
 		bad += syscall(SYS_getuid) != 4242;
-	ok(bad == 0 && nr == SYS_getuid && code == SYS_SECCOMP, "the handler's result is the call's");
+	ok(bad == 0 && nr == SYS_getuid && code == SYS_SECCOMP,
+	   "the handler's result is the call's");
 	ok(getppid() > 0, "other calls work");
 	return done();
 }

@@ -21,7 +21,8 @@ static int is_on_alt(void)
 {
 	char here;
 
-	return (uintptr_t)&here >= (uintptr_t)alt && (uintptr_t)&here < (uintptr_t)alt + SIZE;
+	return (uintptr_t)&here >= (uintptr_t)alt &&
+	       (uintptr_t)&here < (uintptr_t)alt + SIZE;
 }
 
 static void on_nested(int sig)
@@ -32,7 +33,7 @@ static void on_nested(int sig)
 
 static void on_signal(int sig)
 {
-	stack_t ss, new = {.ss_sp = alt, .ss_size = SIZE};
+	stack_t ss, new = { .ss_sp = alt, .ss_size = SIZE };
 
 	(void)sig;
 	on_alt = is_on_alt();
@@ -71,18 +72,20 @@ static int recurse(int n)
 
 int main(void)
 {
-	struct rlimit rl = {.rlim_cur = 1 << 20, .rlim_max = 1 << 20};
+	struct rlimit rl = { .rlim_cur = 1 << 20, .rlim_max = 1 << 20 };
 	stack_t ss, old;
 
 	limit_seconds(30);
-	alt = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	alt = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		   0);
 	sigaltstack(NULL, &old);
 	ok(old.ss_flags == SS_DISABLE, "none to begin with");
-	ss = (stack_t){.ss_sp = alt, .ss_size = 1024};
+	ss = (stack_t){ .ss_sp = alt, .ss_size = 1024 };
 	ok(sigaltstack(&ss, NULL) == -1 && errno == ENOMEM, "too small: ENOMEM");
-	ss = (stack_t){.ss_sp = alt, .ss_size = SIZE, .ss_flags = 64};
+	ss = (stack_t){ .ss_sp = alt, .ss_size = SIZE, .ss_flags = 64 };
 	ok(sigaltstack(&ss, NULL) == -1 && errno == EINVAL, "unknown flag: EINVAL");
-	ok(sigaltstack((stack_t *)8, NULL) == -1 && errno == EFAULT, "bad pointer: EFAULT");
+	ok(sigaltstack((stack_t *)8, NULL) == -1 && errno == EFAULT,
+	   "bad pointer: EFAULT");
 	ss.ss_flags = 0;
 	ok(sigaltstack(&ss, NULL) == 0, "set");
 	sigaltstack(NULL, &old);
@@ -91,7 +94,8 @@ int main(void)
 	handle(SIGUSR2, on_nested, SA_ONSTACK);
 	raise(SIGUSR1);
 	ok(on_alt && nested_on_alt, "handlers run on it, nested ones too");
-	ok(flags_inside == SS_ONSTACK && set_inside == -1, "in use: SS_ONSTACK, cannot be changed");
+	ok(flags_inside == SS_ONSTACK && set_inside == -1,
+	   "in use: SS_ONSTACK, cannot be changed");
 	handle(SIGUSR1, on_signal, 0);
 	raise(SIGUSR1);
 	ok(!on_alt && nested_on_alt, "without SA_ONSTACK the normal stack");
@@ -101,7 +105,8 @@ int main(void)
 	raise(SIGUSR1);
 	ok(on_alt && flags_inside == SS_DISABLE, "disarmed in the handler");
 	sigaltstack(NULL, &old);
-	ok(old.ss_sp == alt && (unsigned)old.ss_flags == SS_AUTODISARM, "and armed again after it");
+	ok(old.ss_sp == alt && (unsigned)old.ss_flags == SS_AUTODISARM,
+	   "and armed again after it");
 	ss.ss_flags = 0;
 	sigaltstack(&ss, NULL);
 	setrlimit(RLIMIT_STACK, &rl);

@@ -23,7 +23,7 @@ static void on_signal(int sig)
 
 static void storm(int usec)
 {
-	struct itimerval it = {{0, usec}, {0, usec}};
+	struct itimerval it = { { 0, usec }, { 0, usec } };
 
 	handle(SIGALRM, on_signal, SA_RESTART);
 	setitimer(ITIMER_REAL, &it, NULL);
@@ -56,7 +56,7 @@ static int forks(int n)
 
 static int spawns(int n)
 {
-	char *argv[] = {"true", NULL};
+	char *argv[] = { "true", NULL };
 	int bad = 0;
 
 	for (int i = 0; i < n; i++) {
@@ -81,12 +81,12 @@ static int threads(int n)
 	int bad = 0;
 
 	for (int i = 0; i < n; i++) {
-		void *ret = NULL;
+		void *ret = NULL, *arg = &ret;
 		pthread_t t;
 
-		bad += pthread_create(&t, NULL, body, &t) != 0;
+		bad += pthread_create(&t, NULL, body, arg) != 0;
 		pthread_join(t, &ret);
-		bad += ret != &t;
+		bad += ret != arg;
 	}
 	return bad;
 }

@@ -22,7 +22,7 @@ static void on_signal(int sig)
 /* SIGALRM after ms milliseconds. */
 static void arm(int ms, int flags)
 {
-	struct itimerval it = {.it_value = {.tv_usec = ms * 1000}};
+	struct itimerval it = { .it_value = { .tv_usec = ms * 1000 } };
 
 	handle(SIGALRM, on_signal, flags);
 	hits = 0;
@@ -31,14 +31,16 @@ static void arm(int ms, int flags)
 
 static void t_nanosleep(void)
 {
-	struct timespec want = {.tv_sec = 5}, left = {0};
+	struct timespec want = { .tv_sec = 5 }, left = { 0 };
 	double start = now();
 	int ret;
 
 	arm(50, SA_RESTART);
 	ret = nanosleep(&want, &left);
-	ok(ret == -1 && errno == EINTR && hits == 1, "nanosleep: EINTR, also with SA_RESTART");
-	ok(left.tv_sec == 4 && now() - start < 2, "nanosleep: the remaining time is told");
+	ok(ret == -1 && errno == EINTR && hits == 1,
+	   "nanosleep: EINTR, also with SA_RESTART");
+	ok(left.tv_sec == 4 && now() - start < 2,
+	   "nanosleep: the remaining time is told");
 }
 
 static void t_read(void)
@@ -82,25 +84,28 @@ static void t_wait(void)
 
 static void t_poll(void)
 {
-	struct timespec ts = {.tv_sec = 5};
-	struct timeval tv = {.tv_sec = 5};
+	struct timespec ts = { .tv_sec = 5 };
+	struct timeval tv = { .tv_sec = 5 };
 	struct epoll_event ev;
 	int e = epoll_create1(0), word = 0;
 
 	arm(30, SA_RESTART);
-	ok(poll(NULL, 0, 5000) == -1 && errno == EINTR, "poll: EINTR, also with SA_RESTART");
+	ok(poll(NULL, 0, 5000) == -1 && errno == EINTR,
+	   "poll: EINTR, also with SA_RESTART");
 	arm(30, SA_RESTART);
 	ok(ppoll(NULL, 0, &ts, NULL) == -1 && errno == EINTR, "ppoll: EINTR");
 	arm(30, SA_RESTART);
 	ok(select(0, NULL, NULL, NULL, &tv) == -1 && errno == EINTR, "select: EINTR");
 	arm(30, SA_RESTART);
-	ok(pselect(0, NULL, NULL, NULL, &ts, NULL) == -1 && errno == EINTR, "pselect: EINTR");
+	ok(pselect(0, NULL, NULL, NULL, &ts, NULL) == -1 && errno == EINTR,
+	   "pselect: EINTR");
 	arm(30, SA_RESTART);
 	ok(epoll_wait(e, &ev, 1, 5000) == -1 && errno == EINTR, "epoll_wait: EINTR");
 	arm(30, SA_RESTART);
 	ok(pause() == -1 && errno == EINTR, "pause: EINTR");
 	arm(30, 0);
-	ok(syscall(SYS_futex, &word, FUTEX_WAIT, 0, NULL, NULL, 0) == -1 && errno == EINTR,
+	ok(syscall(SYS_futex, &word, FUTEX_WAIT, 0, NULL, NULL, 0) == -1 &&
+		   errno == EINTR,
 	   "futex: EINTR");
 	close(e);
 }
@@ -112,7 +117,7 @@ static void t_stop(void)
 	double start;
 
 	if (!pid) {
-		struct timespec want = {.tv_nsec = 300000000};
+		struct timespec want = { .tv_nsec = 300000000 };
 		int ret = nanosleep(&want, NULL);
 
 		_exit(ret ? 1 : 0);
@@ -120,10 +125,12 @@ static void t_stop(void)
 	start = now();
 	usleep(50000);
 	kill(pid, SIGSTOP);
-	ok(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status), "a child stops");
+	ok(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status),
+	   "a child stops");
 	usleep(50000);
 	kill(pid, SIGCONT);
-	ok(waitpid(pid, &status, 0) == pid && status == 0, "its sleep goes on after SIGCONT");
+	ok(waitpid(pid, &status, 0) == pid && status == 0,
+	   "its sleep goes on after SIGCONT");
 	ok(now() - start < 1, "and ends in time");
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Faults of the program reach its handler, with address; bad pointers in calls give EFAULT. */
+/* Faults of the program reach its handler, with address; bad pointers in calls give
+ * EFAULT. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <setjmp.h>
@@ -35,9 +36,9 @@ static void on_fixable(int sig, siginfo_t *si, void *uc)
 		_exit(99);
 }
 
-static void catch(int sig, void (*fn)(int, siginfo_t *, void *))
+static void catch (int sig, void (*fn)(int, siginfo_t *, void *))
 {
-	struct sigaction sa = {.sa_sigaction = fn, .sa_flags = SA_SIGINFO};
+	struct sigaction sa = { .sa_sigaction = fn, .sa_flags = SA_SIGINFO };
 
 	sigaction(sig, &sa, NULL);
 }
@@ -49,8 +50,8 @@ static void t_handlers(void)
 	sigset_t m;
 	int fd, sig;
 
-	catch(SIGSEGV, on_fault);
-	catch(SIGBUS, on_fault);
+	catch (SIGSEGV, on_fault);
+	catch (SIGBUS, on_fault);
 	for (int i = 0; i < 1000; i++) {
 		sig = sigsetjmp(jump, 1);
 		if (!sig)
@@ -58,7 +59,8 @@ static void t_handlers(void)
 		if (sig != SIGSEGV || fault_addr != (void *)(uintptr_t)(0x1000 + i))
 			break;
 	}
-	ok(sig == SIGSEGV && fault_code == SEGV_MAPERR, "SIGSEGV, si_addr, siglongjmp, 1000 times");
+	ok(sig == SIGSEGV && fault_code == SEGV_MAPERR,
+	   "SIGSEGV, si_addr, siglongjmp, 1000 times");
 	sigprocmask(SIG_BLOCK, NULL, &m);
 	ok(!sigismember(&m, SIGSEGV), "the mask is restored by siglongjmp");
 	sig = sigsetjmp(jump, 1);
@@ -74,7 +76,7 @@ static void t_handlers(void)
 	ok(sig == SIGBUS && fault_addr == (void *)p, "SIGBUS behind the end of a file");
 	close(fd);
 	page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	catch(SIGSEGV, on_fixable);
+	catch (SIGSEGV, on_fixable);
 	*(volatile char *)page = 5;
 	ok(fixed == 1 && *page == 5, "a handler that mends and returns");
 }
@@ -127,13 +129,13 @@ static int child_status(int what)
 		if (what == 1)
 			sigprocmask(SIG_BLOCK, &m, NULL);
 		if (what == 3) {
-			catch(SIGSEGV, on_fixable);
+			catch (SIGSEGV, on_fixable);
 			sigprocmask(SIG_BLOCK, &m, NULL);
 		}
 		if (what == 4)
 			__builtin_trap();
 		if (what == 5) {
-			catch(SIGSEGV, on_fixable);
+			catch (SIGSEGV, on_fixable);
 			overflow(0);
 		}
 		*(volatile int *)8 = 1;

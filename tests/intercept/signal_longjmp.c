@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* siglongjmp out of a handler that interrupted anything: computing, short calls, waits. */
+/* siglongjmp out of a handler that interrupted anything: computing, short calls,
+ * waits. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <sys/stat.h>
@@ -51,8 +52,9 @@ static void work(int kind)
 
 int main(void)
 {
-	static const char *const names[] = {"computing", "stat", "a waiting read", "getppid"};
-	struct itimerval it = {{0, 300}, {0, 300}};
+	static const char *const names[] = { "computing", "stat", "a waiting read",
+					     "getppid" };
+	struct itimerval it = { { 0, 300 }, { 0, 300 } };
 
 	limit_seconds(60);
 	if (pipe(p))
@@ -67,7 +69,7 @@ int main(void)
 				work(kind);
 			}
 		}
-		setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL);
+		setitimer(ITIMER_REAL, &(struct itimerval){ 0 }, NULL);
 		ok(jumps == JUMPS / 4, "out of %s, %d times", names[kind], JUMPS / 4);
 	}
 	return done();

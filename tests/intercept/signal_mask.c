@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Masks and dispositions read back as they were set, and act as they should in a handler. */
+/* Masks and dispositions read back as they were set, and act as they should in a
+ * handler. */
 #define _GNU_SOURCE
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
@@ -50,7 +51,8 @@ static void t_read_back(void)
 	}
 	ok(bad == 0, "a full mask reads back full");
 	sigprocmask(SIG_SETMASK, &none, &got);
-	ok(sigismember(&got, SIGSYS) && sigismember(&got, SIGSEGV), "old mask has SIGSYS, SIGSEGV");
+	ok(sigismember(&got, SIGSYS) && sigismember(&got, SIGSEGV),
+	   "old mask has SIGSYS, SIGSEGV");
 	sigprocmask(SIG_SETMASK, NULL, &got);
 	for (int s = 1; s <= 31; s++)
 		bad += sigismember(&got, s);
@@ -59,13 +61,16 @@ static void t_read_back(void)
 	sigaddset(&none, SIGSYS);
 	sigprocmask(SIG_BLOCK, &none, NULL);
 	sigprocmask(SIG_UNBLOCK, NULL, &got);
-	ok(sigismember(&got, SIGSYS) == 1 && getppid() > 0, "SIGSYS blocked: calls still work");
+	ok(sigismember(&got, SIGSYS) == 1 && getppid() > 0,
+	   "SIGSYS blocked: calls still work");
 	sigprocmask(SIG_UNBLOCK, &none, NULL);
 }
 
 static void t_actions(void)
 {
-	struct sigaction sa = {.sa_handler = on_signal, .sa_flags = SA_RESTART | SA_NODEFER}, old;
+	struct sigaction sa = { .sa_handler = on_signal,
+				.sa_flags = SA_RESTART | SA_NODEFER },
+			 old;
 	sigset_t m;
 	int bad = 0;
 
@@ -78,8 +83,10 @@ static void t_actions(void)
 		sigaction(s, &sa, &old);
 		bad += old.sa_handler != SIG_DFL;
 		sigaction(s, NULL, &old);
-		bad += old.sa_handler != on_signal || (old.sa_flags & ~0x04000000) != sa.sa_flags ||
-		       !sigismember(&old.sa_mask, SIGSYS) || !sigismember(&old.sa_mask, SIGUSR2) ||
+		bad += old.sa_handler != on_signal ||
+		       (old.sa_flags & ~0x04000000) != sa.sa_flags ||
+		       !sigismember(&old.sa_mask, SIGSYS) ||
+		       !sigismember(&old.sa_mask, SIGUSR2) ||
 		       sigismember(&old.sa_mask, SIGUSR1);
 		signal(s, SIG_IGN);
 		sigaction(s, NULL, &old);
@@ -92,14 +99,16 @@ static void t_actions(void)
 	ok(sigaction(SIGKILL, &sa, NULL) == -1 && errno == EINVAL, "SIGKILL: EINVAL");
 	sigaction(SIGUSR1, &sa, NULL);
 	raise(SIGUSR1);
-	ok(hits == 1 && sigismember(&in_handler, SIGUSR2) && sigismember(&in_handler, SIGSYS) &&
-	   !sigismember(&in_handler, SIGUSR1), "sa_mask holds in the handler, SA_NODEFER too");
+	ok(hits == 1 && sigismember(&in_handler, SIGUSR2) &&
+		   sigismember(&in_handler, SIGSYS) && !sigismember(&in_handler, SIGUSR1),
+	   "sa_mask holds in the handler, SA_NODEFER too");
 	handle(SIGUSR1, on_signal, 0);
 	raise(SIGUSR1);
 	ok(sigismember(&in_handler, SIGUSR1) && !sigismember(&in_handler, SIGUSR2),
 	   "without SA_NODEFER the signal itself is blocked");
 	sigprocmask(SIG_BLOCK, NULL, &m);
-	ok(!sigismember(&m, SIGUSR1) && !sigismember(&m, SIGSYS), "the mask is restored after it");
+	ok(!sigismember(&m, SIGUSR1) && !sigismember(&m, SIGSYS),
+	   "the mask is restored after it");
 	handle(SIGUSR1, on_signal, SA_RESETHAND);
 	raise(SIGUSR1);
 	sigaction(SIGUSR1, NULL, &old);
@@ -116,7 +125,7 @@ static void t_actions(void)
 
 static void t_queue(void)
 {
-	struct sigaction sa = {.sa_sigaction = on_queued, .sa_flags = SA_SIGINFO};
+	struct sigaction sa = { .sa_sigaction = on_queued, .sa_flags = SA_SIGINFO };
 	sigset_t rt, old;
 	int bad = 0;
 
@@ -125,18 +134,19 @@ static void t_queue(void)
 	sigaddset(&rt, SIGRTMIN + 1);
 	sigprocmask(SIG_BLOCK, &rt, &old);
 	for (int i = 0; i < 50; i++)
-		sigqueue(getpid(), SIGRTMIN + 1, (union sigval){.sival_int = i});
+		sigqueue(getpid(), SIGRTMIN + 1, (union sigval){ .sival_int = i });
 	ok(order_count == 0, "blocked: queued");
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	for (int i = 0; i < 50; i++)
 		bad += order[i] != i;
-	ok(order_count == 50 && bad == 0, "realtime signals come in order, with their values");
+	ok(order_count == 50 && bad == 0,
+	   "realtime signals come in order, with their values");
 }
 
 static void t_wait_calls(void)
 {
 	struct signalfd_siginfo si;
-	struct timespec ts = {.tv_sec = 1};
+	struct timespec ts = { .tv_sec = 1 };
 	siginfo_t info;
 	sigset_t s, p;
 	int fd;
@@ -148,10 +158,12 @@ static void t_wait_calls(void)
 	raise(SIGUSR1);
 	sigpending(&p);
 	ok(sigismember(&p, SIGUSR1), "sigpending");
-	ok(sigtimedwait(&s, &info, &ts) == SIGUSR1 && info.si_pid == getpid(), "sigtimedwait");
+	ok(sigtimedwait(&s, &info, &ts) == SIGUSR1 && info.si_pid == getpid(),
+	   "sigtimedwait");
 	fd = signalfd(-1, &s, SFD_CLOEXEC);
 	raise(SIGUSR1);
-	ok(read(fd, &si, sizeof(si)) == sizeof(si) && si.ssi_signo == SIGUSR1, "signalfd");
+	ok(read(fd, &si, sizeof(si)) == sizeof(si) && si.ssi_signo == SIGUSR1,
+	   "signalfd");
 	close(fd);
 	sigprocmask(SIG_UNBLOCK, &s, NULL);
 }
@@ -159,7 +171,7 @@ static void t_wait_calls(void)
 /* Signals that the layer needs itself, sent by kill. */
 static void t_sent_faults(void)
 {
-	static const int sigs[] = {SIGSEGV, SIGBUS, SIGSYS};
+	static const int sigs[] = { SIGSEGV, SIGBUS, SIGSYS };
 
 	for (int i = 0; i < 3; i++) {
 		int s = sigs[i], status;

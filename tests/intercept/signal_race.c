@@ -74,7 +74,7 @@ static int flood(int rounds)
 	}
 	hits = 0;
 	while (!waitpid(pid, NULL, WNOHANG)) {
-		struct timespec ts = {.tv_nsec = 1000000};
+		struct timespec ts = { .tv_nsec = 1000000 };
 
 		ppoll(NULL, 0, &ts, &open_set);
 		waits++;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Eight threads read and write pipes under timers, thread-directed and process-directed signals:
- * with SA_RESTART no call fails and no byte is lost. */
+/* Eight threads read and write pipes under timers, thread-directed and process-directed
+ * signals: with SA_RESTART no call fails and no byte is lost. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdint.h>
@@ -9,7 +9,7 @@
 
 #include "tap.h"
 
-#define PAIRS 4
+#define PAIRS  4
 #define ROUNDS 20000
 
 static volatile long hits;
@@ -65,7 +65,7 @@ static void *sniper(void *arg)
 
 int main(void)
 {
-	struct itimerval it = {{0, 200}, {0, 200}};
+	struct itimerval it = { { 0, 200 }, { 0, 200 } };
 	pthread_t s;
 
 	limit_seconds(60);

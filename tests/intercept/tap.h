@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Test Anything Protocol for small programs: ok(cond, text) and done(). A test that hangs is
- * ended by SIGKILL, from a timer that no handler of the test sees. */
+/* Test Anything Protocol for small programs: ok(cond, text) and done(). A test that hangs
+ * is ended by SIGKILL, from a timer that no handler of the test sees. */
 #ifndef HARE_TESTS_INTERCEPT_TAP_H
 #define HARE_TESTS_INTERCEPT_TAP_H
 
@@ -37,8 +37,8 @@ tap_ok(int cond, const char *what, const char *file, int line, const char *fmt, 
 
 static inline void limit_seconds(int seconds)
 {
-	struct sigevent ev = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL};
-	struct itimerspec its = {.it_value = {.tv_sec = seconds}};
+	struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL };
+	struct itimerspec its = { .it_value = { .tv_sec = seconds } };
 	timer_t timer;
 
 	if (!timer_create(CLOCK_MONOTONIC, &ev, &timer))
@@ -61,7 +61,7 @@ static inline double now(void)
 
 static inline void handle(int sig, void (*fn)(int), int flags)
 {
-	struct sigaction sa = {.sa_handler = fn, .sa_flags = flags};
+	struct sigaction sa = { .sa_handler = fn, .sa_flags = flags };
 
 	sigaction(sig, &sa, NULL);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads: many, short, with fork and exec from them, and what is left when they are gone. */
+/* Threads: many, short, with fork and exec from them, and what is left when they are
+ * gone. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sys/syscall.h>
@@ -91,7 +92,7 @@ static void *fork_in_thread(void *arg)
 
 static void *exec_in_thread(void *arg)
 {
-	char *argv[] = {"sh", "-c", "exit 21", NULL};
+	char *argv[] = { "sh", "-c", "exit 21", NULL };
 
 	(void)arg;
 	execv("/bin/sh", argv);
@@ -211,7 +212,8 @@ int main(void)
 	pthread_join(t, &ret);
 	ok(ret == (void *)11L, "fork in a thread");
 	ok(status_of(exec_among_threads) == 21, "exec in a thread, with others busy");
-	ok(status_of(failed_exec_among_threads) == 31, "exec that fails, with others busy");
+	ok(status_of(failed_exec_among_threads) == 31,
+	   "exec that fails, with others busy");
 	ok(status_of(exit_in_thread) == 41, "exit in a thread");
 	ok(status_of(main_leaves_first) == 51, "the first thread leaves first");
 	ok(status_of(main_leaves_last) == 61, "the only thread leaves");

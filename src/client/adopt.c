@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Host calls that make descriptors: the call, then fd_adopt. And host calls that use descriptors
+ * of kinds that Hare does not have: for one of Hare's the errno that a real file would give.
+ */
+#include <linux/aio_abi.h>
+
+#include "client/file.h"
+
+#define NEVER false
+#define MFD_CLOEXEC_ 1
+#define FAN_CLOEXEC_ 1
+#define FSOPEN_CLOEXEC_ 1
+#define PERF_FLAG_FD_CLOEXEC_ 8
+
+static long make(struct task *t, long nr, const long a[6], bool cloexec)
+{
+	if (!t->proc->fds)
+		return CLIENT_HOST;
+	return fd_adopt(t, host_block(nr, a[0], a[1], a[2], a[3], a[4], a[5]), cloexec, 0);
+}
+
+/* A call whose result is a descriptor, close-on-exec when `cloexec` says so. */
+#define MAKES(name, cloexec)                                                           \
+	long client_##name(struct task *t, long a[6])                                  \
+	{                                                                              \
+		return make(t, __NR_##name, a, (cloexec) != 0);                        \
+	}
+
+MAKES(socket, a[1] & O_CLOEXEC)
+MAKES(eventfd, NEVER)
+MAKES(eventfd2, a[1] & O_CLOEXEC)
+MAKES(timerfd_create, a[1] & O_CLOEXEC)
+MAKES(inotify_init, NEVER)
+MAKES(inotify_init1, a[0] & O_CLOEXEC)
+MAKES(memfd_create, a[1] & MFD_CLOEXEC_)
+MAKES(memfd_secret, a[0] & O_CLOEXEC)
+MAKES(userfaultfd, a[0] & O_CLOEXEC)
+MAKES(fanotify_init, a[0] & FAN_CLOEXEC_)
+MAKES(fsopen, a[1] & FSOPEN_CLOEXEC_)
+MAKES(mq_open, a[1] & O_CLOEXEC)
+
+/* 0, or the error of a call on descriptor fd when that is Hare's or hidden. */
+static long only_host(struct task *t, long fd, long err)
+{
+	if (likely(fd_is_host(t, (int)fd)))
+		return 0;
+	return (int)fd < 0 || fd_is_hidden(t, (int)fd) ? -EBADF : err;
+}
+
+/* A call on a descriptor (argument n) that Hare's are never good for. */
+#define WANTS_HOST(name, n, err)                                                       \
+	long client_##name(struct task *t, long a[6])                                  \
+	{                                                                              \
+		long r = only_host(t, a[n], -(err));                                   \
+                                                                                       \
+		return r ? r : CLIENT_HOST;                                            \
+	}
+
+WANTS_HOST(timerfd_settime, 0, EINVAL)
+WANTS_HOST(timerfd_gettime, 0, EINVAL)
+WANTS_HOST(inotify_rm_watch, 0, EINVAL)
+WANTS_HOST(mq_timedsend, 0, EBADF)
+WANTS_HOST(mq_timedreceive, 0, EBADF)
+WANTS_HOST(mq_getsetattr, 0, EBADF)
+WANTS_HOST(fsconfig, 0, EINVAL)
+WANTS_HOST(landlock_add_rule, 0, EBADFD)
+WANTS_HOST(landlock_restrict_self, 0, EBADFD)
+WANTS_HOST(process_madvise, 0, EBADF)
+WANTS_HOST(process_mrelease, 0, EBADF)
+WANTS_HOST(quotactl_fd, 0, ENOSYS)
+WANTS_HOST(cachestat, 0, EOPNOTSUPP)
+WANTS_HOST(finit_module, 0, ENOEXEC)
+
+long client_mq_notify(struct task *t, long a[6])
+{
+	long r = only_host(t, a[0], -EBADF);
+
+	return r ? r : CLIENT_HOST;
+}
+
+long client_kexec_file_load(struct task *t, long a[6])
+{
+	long r = only_host(t, a[0], -ENOEXEC);
+
+	return r ? r : CLIENT_HOST;
+}
+
+/* With an existing descriptor these change its mask, else they make one. */
+static long do_signalfd(struct task *t, long nr, const long a[6], bool cloexec)
+{
+	long r;
+
+	if ((int)a[0] == -1)
+		return make(t, nr, a, cloexec);
+	r = only_host(t, a[0], -EINVAL);
+	return r ? r : CLIENT_HOST;
+}
+
+long client_signalfd(struct task *t, long a[6])
+{
+	return do_signalfd(t, __NR_signalfd, a, false);
+}
+
+long client_signalfd4(struct task *t, long a[6])
+{
+	return do_signalfd(t, __NR_signalfd4, a, a[3] & O_CLOEXEC);
+}
+
+long client_perf_event_open(struct task *t, long a[6])
+{
+	long r = (int)a[3] == -1 ? 0 : only_host(t, a[3], -EBADF);
+
+	return r ? r : make(t, __NR_perf_event_open, a, a[4] & PERF_FLAG_FD_CLOEXEC_);
+}
+
+long client_open_by_handle_at(struct task *t, long a[6])
+{
+	long r = (int)a[0] == AT_FDCWD ? 0 : only_host(t, a[0], -ESTALE);
+
+	return r ? r : make(t, __NR_open_by_handle_at, a, a[2] & O_CLOEXEC);
+}
+
+long client_fsmount(struct task *t, long a[6])
+{
+	long r = only_host(t, a[0], -EINVAL);
+
+	return r ? r : make(t, __NR_fsmount, a, a[1] & FSOPEN_CLOEXEC_);
+}
+
+long client_pidfd_open(struct task *t, long a[6])
+{
+	return make(t, __NR_pidfd_open, a, true);
+}
+
+/* Of another process only the host's descriptors can be fetched: the host does not know others. */
+long client_pidfd_getfd(struct task *t, long a[6])
+{
+	long r = only_host(t, a[0], -EBADF);
+
+	return r ? r : make(t, __NR_pidfd_getfd, a, true);
+}
+
+long client_landlock_create_ruleset(struct task *t, long a[6])
+{
+	/* flags ask for a version, not for a descriptor */
+	return a[2] ? CLIENT_HOST : make(t, __NR_landlock_create_ruleset, a, true);
+}
+
+/* Commands of bpf(2) that return a descriptor. */
+#define BPF_MAKES                                                                      \
+	(1ULL << 0 | 1ULL << 5 | 1ULL << 7 | 1ULL << 13 | 1ULL << 14 | 1ULL << 17 |      \
+	 1ULL << 18 | 1ULL << 19 | 1ULL << 28 | 1ULL << 30 | 1ULL << 32 | 1ULL << 33 |   \
+	 1ULL << 36)
+
+long client_bpf(struct task *t, long a[6])
+{
+	if ((u64)a[0] < 64 && BPF_MAKES >> a[0] & 1)
+		return make(t, __NR_bpf, a, true);
+	return CLIENT_HOST;
+}
+
+long client_socketpair(struct task *t, long a[6])
+{
+	s32 fd[2], moved;
+	bool cloexec = a[1] & O_CLOEXEC;
+	long r;
+
+	if (!t->proc->fds)
+		return CLIENT_HOST;
+	r = SYS(socketpair, a[0], a[1], a[2], fd);
+	if (r)
+		return r;
+	moved = (s32)fd_adopt(t, fd[0], cloexec, 0);
+	if (moved < 0) {
+		SYS(close, fd[1]);
+		return moved;
+	}
+	fd[0] = moved;
+	fd[1] = (s32)fd_adopt(t, fd[1], cloexec, 0);
+	if (fd[1] >= 0 && !user_write((void *)a[3], fd, sizeof(fd)))
+		return 0;
+	r = fd[1] < 0 ? fd[1] : -EFAULT;
+	for (int i = 0; i < 2; i++) {
+		if (fd[i] < 0)
+			continue;
+		fd_close_entry(t, t->proc->fds, (u32)fd[i]);
+		SYS(close, fd[i]);
+	}
+	return r;
+}
+
+/* Asynchronous I/O of the host, on the host's descriptors: the first request for another one
+ * ends the batch, as a file that has no such I/O would. */
+long client_io_submit(struct task *t, long a[6])
+{
+	const struct iocb *const *user = (const void *)a[2];
+	long n;
+
+	for (n = 0; n < a[1] && n < 65536; n++) {
+		const struct iocb *p;
+		u32 fd;
+
+		if (user_read(&p, &user[n], sizeof(p)) ||
+		    user_read(&fd, &p->aio_fildes, sizeof(fd)))
+			break; /* the host finds the same */
+		if (fd_is_host(t, (int)fd))
+			continue;
+		if (!n)
+			return only_host(t, (int)fd, -EINVAL);
+		a[1] = n;
+		break;
+	}
+	return CLIENT_HOST;
+}
+
+/* What this process wrote is written back; then the host's file systems. */
+long client_sync(struct task *t, long a[6])
+{
+	struct fdtable *ft = t->proc->fds;
+
+	(void)a;
+	for (u32 fd = 0; ft && fd < ft->cap; fd++) {
+		bool host;
+		struct ofd *o = ft->ent[fd].kind == FD_HARE ? fd_get(t, (int)fd, &host) : NULL;
+
+		if (o && o->kind == OFD_FILE)
+			(void)file_sync(t, o);
+		if (o)
+			ofd_put(t, o);
+	}
+	return CLIENT_HOST;
+}

@@ -1,0 +1,580 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * epoll over both kinds of descriptors. The host's instance holds the host's members; Hare's are
+ * in a shadow that hangs from every descriptor of the instance (struct fdent.ofd of kind
+ * FD_HOST), goes with it over dup, fork and exec, and is looked at by epoll_wait.
+ *
+ * A member leaves when its description is closed, as on Linux: ofd.watch lists where it is.
+ *
+ * Edge-triggered members: the server keeps no edges, so a member is told again when what the pipe
+ * holds has changed since, or when somebody of this core has read or written meanwhile
+ * (epoll_used). That may be once more often than on Linux, never less often, for who reads until
+ * EAGAIN as edge-triggered programs must.
+ */
+#include <linux/eventpoll.h>
+#include <linux/poll.h>
+#include <linux/time_types.h>
+
+#include "client/file.h"
+
+#define NS_PER_S 1000000000LL
+#define MAXEVENTS_MAX (0x7fffffff / (long)sizeof(struct epoll_event))
+#define KEPT_BITS (EPOLLET | EPOLLONESHOT | EPOLLWAKEUP | EPOLLEXCLUSIVE)
+#define NESTING_MAX 4
+
+/* A member of Hare's. All fields under the core lock; told and bytes are hints, not logged. */
+struct epoll_item {
+	struct list in_set; /* shadow->watch */
+	struct list in_ofd; /* ofd->watch; unused for a nested instance */
+	struct ofd *set;
+	struct ofd *ofd; /* the member; for a nested instance its shadow */
+	s32 fd;
+	u32 events;
+	u64 data;
+	u32 told;  /* edge-triggered: what was reported */
+	u32 bytes; /* that the pipe held then */
+};
+
+/* --- the shadow -------------------------------------------------------------------------------- */
+
+static struct ofd *shadow_new(struct ck *ck)
+{
+	struct ofd *s = files_root(ck) ? ck_alloc(ck, sizeof(*s)) : NULL;
+
+	if (!s)
+		return NULL;
+	s->kind = OFD_EPOLL_SHADOW;
+	s->refs = 1;
+	list_init_fresh(&s->link);
+	list_init_fresh(&s->watch);
+	return s;
+}
+
+/* Gives the host descriptor fd, an epoll instance, its shadow. */
+static struct ofd *shadow_attach(struct task *t, int fd)
+{
+	struct ck *ck = t->ctx.ck;
+	struct fdtable *ft = t->proc->fds;
+	struct ofd *s = NULL;
+
+	ck_lock(&t->ctx, ck);
+	if ((u32)fd < ft->cap && ft->ent[fd].kind == FD_HOST) {
+		s = ft->ent[fd].ofd;
+		if (!s) {
+			s = shadow_new(ck);
+			if (s)
+				TX_SET(ck, ft->ent[fd].ofd, s);
+		}
+	}
+	ck_unlock(ck);
+	return s;
+}
+
+static void item_free(struct ck *ck, struct epoll_item *i)
+{
+	tx_list_del(ck, &i->in_set);
+	tx_list_del(ck, &i->in_ofd);
+	ck_free(ck, i);
+}
+
+void epoll_forget(struct ck *ck, struct ofd *o)
+{
+	while (!list_empty(&o->watch))
+		item_free(ck, LIST_ENTRY(o->watch.next, struct epoll_item, in_ofd));
+}
+
+void epoll_shadow_free(struct ck *ck, struct ofd *s)
+{
+	/* Nested instances list this one's items as members of others: `link` of the shadow. */
+	while (!list_empty(&s->link))
+		item_free(ck, LIST_ENTRY(s->link.next, struct epoll_item, in_ofd));
+	while (!list_empty(&s->watch))
+		item_free(ck, LIST_ENTRY(s->watch.next, struct epoll_item, in_set));
+	ck_free(ck, s);
+}
+
+void epoll_used(struct task *t, struct ofd *o, u32 event)
+{
+	struct ck *ck = t->ctx.ck;
+	struct list *l;
+
+	if (likely(list_empty(&o->watch)))
+		return;
+	ck_lock(&t->ctx, ck);
+	for (l = o->watch.next; l != &o->watch; l = l->next) {
+		struct epoll_item *i = LIST_ENTRY(l, struct epoll_item, in_ofd);
+
+		i->told &= ~event;
+	}
+	ck_unlock(ck);
+}
+
+struct ofd *epoll_shadow_of(struct task *t, int fd)
+{
+	struct ck *ck = t->ctx.ck;
+	struct fdtable *ft = t->proc->fds;
+	struct fdent *e = ft ? fd_entry(ft, fd) : NULL;
+	struct ofd *s = NULL;
+	u32 i;
+
+	if (likely(!e || !e->ofd) || e->kind != FD_HOST)
+		return NULL;
+	ck_lock(&t->ctx, ck);
+	e = fd_entry(ft, fd);
+	if (e->kind == FD_HOST && e->ofd && !list_empty(&e->ofd->watch)) {
+		s = e->ofd;
+		TX_ADD(ck, s->refs, 1);
+		if (hold_push(t, s, true, &i))
+			hold_note(t, ck, i, s);
+	}
+	ck_unlock(ck);
+	return s;
+}
+
+/* --- looking ------------------------------------------------------------------------------------- */
+
+/* A member as it was when it was looked up; looking at it takes no lock. */
+struct seen {
+	struct epoll_item *item; /* to be compared, not followed */
+	struct ofd o;            /* what ofd_poll needs of it */
+	u32 events, told, bytes;
+	u64 data;
+	bool nested;
+};
+
+/* Member number n of a set; false: there are fewer. */
+static bool see(struct task *t, struct ofd *shadow, u32 n, struct seen *s)
+{
+	struct ck *ck = t->ctx.ck;
+	struct list *l;
+
+	ck_lock(&t->ctx, ck);
+	for (l = shadow->watch.next; l != &shadow->watch && n; l = l->next)
+		n--;
+	if (l != &shadow->watch) {
+		struct epoll_item *i = LIST_ENTRY(l, struct epoll_item, in_set);
+
+		s->item = i;
+		s->o = *i->ofd;
+		s->events = i->events;
+		s->told = i->told;
+		s->bytes = i->bytes;
+		s->data = i->data;
+		s->nested = i->ofd->kind == OFD_EPOLL_SHADOW;
+	}
+	ck_unlock(ck);
+	return l != &shadow->watch;
+}
+
+static u32 poll_seen(struct task *t, struct seen *s, u32 seq, u32 *bytes)
+{
+	*bytes = 0;
+	if (s->o.kind == OFD_RELAY)
+		return (u32)relay_poll(t, &s->o, s->events & 0xffff);
+	return ofd_poll(t, &s->o, s->events & 0xffff, seq, bytes);
+}
+
+/* Is it to be reported, given what was reported before? */
+static u32 is_news(const struct seen *s, u32 ready, u32 bytes)
+{
+	if (!(s->events & EPOLLET) || bytes != s->bytes)
+		return ready;
+	return ready & ~s->told;
+}
+
+static void note_told(struct task *t, struct ofd *shadow, const struct seen *s, u32 told,
+		      u32 bytes, bool reported)
+{
+	struct ck *ck = t->ctx.ck;
+	struct list *l;
+
+	if (!(s->events & (EPOLLET | EPOLLONESHOT)))
+		return;
+	ck_lock(&t->ctx, ck);
+	for (l = shadow->watch.next; l != &shadow->watch; l = l->next) {
+		struct epoll_item *i = LIST_ENTRY(l, struct epoll_item, in_set);
+
+		if (i != s->item)
+			continue;
+		i->told = told;
+		i->bytes = bytes;
+		if (reported && i->events & EPOLLONESHOT)
+			TX_SET(ck, i->events, i->events & KEPT_BITS);
+		break;
+	}
+	ck_unlock(ck);
+}
+
+/* Is there something in an instance that is a member of another? */
+static bool nested_ready(struct task *t, struct ofd *outer, struct epoll_item *item, u32 seq,
+			 u32 depth);
+
+static bool ready_within(struct task *t, struct ofd *shadow, u32 seq, u32 depth)
+{
+	bool ready = false;
+	struct seen s;
+
+	for (u32 n = 0; see(t, shadow, n, &s); n++) {
+		u32 bytes;
+
+		if (s.o.kind == OFD_RELAY)
+			continue; /* only looked at in the instance itself */
+		if (s.nested)
+			ready |= depth && nested_ready(t, shadow, s.item, seq, depth - 1);
+		else if (s.events & ~KEPT_BITS && is_news(&s, poll_seen(t, &s, seq, &bytes), bytes))
+			ready = true;
+		if (ready)
+			seq = 0;
+	}
+	return ready;
+}
+
+static bool nested_ready(struct task *t, struct ofd *outer, struct epoll_item *item, u32 seq,
+			 u32 depth)
+{
+	struct ck *ck = t->ctx.ck;
+	struct ofd *inner = NULL;
+	struct list *l;
+	bool ready;
+
+	ck_lock(&t->ctx, ck);
+	for (l = outer->watch.next; l != &outer->watch && !inner; l = l->next)
+		if (LIST_ENTRY(l, struct epoll_item, in_set) == item)
+			inner = item->ofd;
+	if (inner)
+		TX_ADD(ck, inner->refs, 1);
+	ck_unlock(ck);
+	if (!inner)
+		return false;
+	ready = ready_within(t, inner, seq, depth);
+	ofd_drop(t, inner);
+	return ready;
+}
+
+bool epoll_shadow_ready(struct task *t, struct ofd *shadow, u32 seq)
+{
+	return ready_within(t, shadow, seq, NESTING_MAX);
+}
+
+/* Relayed members have to be asked before the event is prepared that the others use. */
+enum which { RELAYED, OTHERS };
+
+/* Events of Hare's members, behind `got` others and at most max in all, to the program: how many
+ * there are then, or -EFAULT. */
+static long collect(struct task *t, struct ofd *shadow, enum which which,
+		    struct epoll_event *user, long got, long max, u32 seq)
+{
+	struct seen s;
+
+	for (u32 n = 0; got < max && see(t, shadow, n, &s); n++) {
+		struct epoll_event ev;
+		u32 bytes = 0, now, ready;
+
+		if (!(s.events & ~KEPT_BITS) || (s.o.kind == OFD_RELAY) != (which == RELAYED))
+			continue; /* one-shot, and shot */
+		if (s.nested)
+			now = nested_ready(t, shadow, s.item, got ? 0 : seq, NESTING_MAX) ?
+				      s.events & EPOLLIN : 0;
+		else
+			now = poll_seen(t, &s, got ? 0 : seq, &bytes);
+		ready = is_news(&s, now, bytes);
+		if (s.told & ~now)
+			note_told(t, shadow, &s, s.told & now, bytes, false);
+		if (!ready)
+			continue;
+		ev.events = ready;
+		ev.data = s.data;
+		if (user_write(&user[got], &ev, sizeof(ev)))
+			return got ? got : -EFAULT;
+		got++;
+		note_told(t, shadow, &s, now, bytes, true);
+	}
+	return got;
+}
+
+/* --- making and changing -------------------------------------------------------------------------- */
+
+static long create_instance(struct task *t, long nr, long arg, bool cloexec)
+{
+	long fd = fd_adopt(t, SYS_CALL_1(nr, arg), cloexec, 0);
+
+	/* Made now, so that all descriptors of the instance will share it. */
+	if (fd >= 0 && t->proc->fds)
+		(void)shadow_attach(t, (int)fd);
+	return fd;
+}
+
+long client_epoll_create(struct task *t, long a[6])
+{
+	return create_instance(t, __NR_epoll_create, a[0], false);
+}
+
+long client_epoll_create1(struct task *t, long a[6])
+{
+	return create_instance(t, __NR_epoll_create1, a[0], a[0] & EPOLL_CLOEXEC);
+}
+
+static struct epoll_item *item_find(struct ofd *shadow, const struct ofd *o, int fd)
+{
+	struct list *l;
+
+	for (l = shadow->watch.next; l != &shadow->watch; l = l->next) {
+		struct epoll_item *i = LIST_ENTRY(l, struct epoll_item, in_set);
+
+		if (i->ofd == o && i->fd == fd)
+			return i;
+	}
+	return NULL;
+}
+
+static long item_add(struct ck *ck, struct ofd *shadow, struct ofd *o, int fd,
+		     const struct epoll_event *ev)
+{
+	struct list *watchers = o->kind == OFD_EPOLL_SHADOW ? &o->link : &o->watch;
+	struct epoll_item *i;
+
+	if (item_find(shadow, o, fd))
+		return -EEXIST;
+	i = ck_alloc(ck, sizeof(*i));
+	if (!i)
+		return -ENOMEM;
+	i->set = shadow;
+	i->ofd = o;
+	i->fd = fd;
+	i->events = ev->events | POLLERR | POLLHUP;
+	i->data = ev->data;
+	list_init_fresh(&i->in_set);
+	list_init_fresh(&i->in_ofd);
+	tx_list_add_tail(ck, &shadow->watch, &i->in_set);
+	tx_list_add_tail(ck, watchers, &i->in_ofd);
+	return 0;
+}
+
+static long item_mod(struct ck *ck, struct ofd *shadow, struct ofd *o, int fd,
+		     const struct epoll_event *ev)
+{
+	struct epoll_item *i = item_find(shadow, o, fd);
+
+	if (!i)
+		return -ENOENT;
+	if ((i->events | ev->events) & EPOLLEXCLUSIVE)
+		return -EINVAL;
+	TX_SET(ck, i->events, ev->events | POLLERR | POLLHUP);
+	TX_SET(ck, i->data, ev->data);
+	i->told = 0;
+	return 0;
+}
+
+static long item_change(struct task *t, struct ofd *shadow, struct ofd *o, int op, int fd,
+			const struct epoll_event *ev)
+{
+	struct ck *ck = t->ctx.ck;
+	struct epoll_item *i;
+	long r = 0;
+
+	ck_lock(&t->ctx, ck);
+	switch (op) {
+	case EPOLL_CTL_ADD:
+		r = item_add(ck, shadow, o, fd, ev);
+		break;
+	case EPOLL_CTL_MOD:
+		r = item_mod(ck, shadow, o, fd, ev);
+		break;
+	case EPOLL_CTL_DEL:
+		i = item_find(shadow, o, fd);
+		if (i)
+			item_free(ck, i);
+		else
+			r = -ENOENT;
+		break;
+	default:
+		r = -EINVAL;
+	}
+	if (r)
+		ck_abort(ck);
+	ck_unlock(ck);
+	return r;
+}
+
+/* What /proc says of a descriptor that came by another way than epoll_create here. */
+static bool is_epoll(int fd)
+{
+	static const char name[] = "anon_inode:[eventpoll]";
+	char path[32], link[sizeof(name)];
+
+	str_format(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return SYS(readlink, path, link, sizeof(link)) == sizeof(name) - 1 &&
+	       !memcmp(link, name, sizeof(name) - 1);
+}
+
+/* The shadow of an instance that may have been opened elsewhere. */
+static struct ofd *instance(struct task *t, int epfd, long *r)
+{
+	struct fdtable *ft = t->proc->fds;
+	struct fdent *e = ft ? fd_entry(ft, epfd) : NULL;
+
+	*r = -EINVAL;
+	if (e && e->kind == FD_HOST && e->ofd)
+		return e->ofd;
+	if (!e || e->kind != FD_HOST) {
+		*r = fd_is_host(t, epfd) ? -EBADF : -EINVAL;
+		return NULL;
+	}
+	if (!is_epoll(epfd))
+		return NULL;
+	*r = -ENOMEM;
+	return shadow_attach(t, epfd);
+}
+
+/* The member is Hare's. */
+static long ctl_hare(struct task *t, struct ofd *o, long a[6])
+{
+	struct epoll_event ev = { 0 };
+	struct ofd *shadow;
+	long r;
+
+	if ((int)a[1] != EPOLL_CTL_DEL && user_read(&ev, (const void *)a[3], sizeof(ev)))
+		return -EFAULT;
+	if (o->flags & O_PATH)
+		return -EBADF;
+	if (!ofd_is_pipe(o) && o->kind != OFD_RELAY)
+		return -EPERM;
+	shadow = instance(t, (int)a[0], &r);
+	return shadow ? item_change(t, shadow, o, (int)a[1], (int)a[2], &ev) : r;
+}
+
+/* An instance becomes a member of another: the host's part, and Hare's. */
+static long ctl_nested(struct task *t, struct ofd *outer, struct ofd *inner, long a[6])
+{
+	struct epoll_event ev = { 0 };
+	long r = SYS(epoll_ctl, a[0], a[1], a[2], a[3]);
+
+	if (r)
+		return r;
+	if ((int)a[1] != EPOLL_CTL_DEL && user_read(&ev, (const void *)a[3], sizeof(ev)))
+		return -EFAULT;
+	(void)item_change(t, outer, inner, (int)a[1], (int)a[2], &ev);
+	return 0;
+}
+
+long client_epoll_ctl(struct task *t, long a[6])
+{
+	struct fdtable *ft = t->proc->fds;
+	struct fdent *e, *ep;
+	bool host;
+	struct ofd *o = fd_get(t, (int)a[2], &host);
+	long r;
+
+	if (o) {
+		r = ctl_hare(t, o, a);
+		ofd_put(t, o);
+		return r;
+	}
+	if (!host || !ft)
+		return host ? CLIENT_HOST : -EBADF;
+	if (!fd_is_host(t, (int)a[0]))
+		return fd_is_hidden(t, (int)a[0]) ? -EBADF : -EINVAL;
+	e = fd_entry(ft, (int)a[2]);
+	ep = fd_entry(ft, (int)a[0]);
+	if (unlikely(e && e->kind == FD_HOST && e->ofd && ep && ep->kind == FD_HOST && ep->ofd &&
+		     e->ofd != ep->ofd))
+		return ctl_nested(t, ep->ofd, e->ofd, a);
+	return CLIENT_HOST;
+}
+
+/* --- waiting ------------------------------------------------------------------------------------------ */
+
+/* The host's events, without waiting, behind those of Hare's. */
+static long host_events(int epfd, struct epoll_event *user, long got, long max)
+{
+	long r;
+
+	if (got >= max)
+		return got;
+	r = SYS(epoll_pwait, epfd, user + got, max - got, 0, NULL, 0);
+	return r > 0 ? got + r : got ? got : r;
+}
+
+static void watch_relayed(struct task *t, struct ofd *shadow, u32 seq)
+{
+	struct seen s;
+
+	for (u32 n = 0; see(t, shadow, n, &s); n++)
+		if (s.o.kind == OFD_RELAY && s.events & ~KEPT_BITS)
+			relay_watch(t, &s.o, s.events & 0xffff, seq);
+}
+
+static long wait_members(struct task *t, struct ofd *shadow, long a[6], s64 ns, const void *mask,
+			 size_t mask_size)
+{
+	struct epoll_event *user = (struct epoll_event *)a[1];
+	struct until u = until_in(ns);
+	long max = (s32)a[2];
+
+	for (;;) {
+		struct pollfd p = { .fd = (int)a[0], .events = POLLIN };
+		long got = collect(t, shadow, RELAYED, user, 0, max, 0), r;
+		u32 seq = msg_event_prepare(&t->ctx);
+
+		if (!got)
+			watch_relayed(t, shadow, seq);
+		if (got >= 0)
+			got = collect(t, shadow, OTHERS, user, got, max, seq);
+		if (got < 0)
+			return got;
+		got = host_events((int)a[0], user, got, max);
+		if (got || until_left(&u) == 0)
+			return got;
+		r = wait_mixed(t, seq, &p, 1, &u, mask, mask_size);
+		if (r < 0)
+			return r == -HARE_ERESTARTNOHAND ? -EINTR : r;
+	}
+}
+
+static long do_epoll_wait(struct task *t, long a[6], s64 ns, const void *mask, size_t mask_size)
+{
+	struct ofd *shadow = epoll_shadow_of(t, (int)a[0]);
+	long r;
+
+	if (likely(!shadow)) {
+		if (!fd_is_host(t, (int)a[0]))
+			return fd_is_hidden(t, (int)a[0]) ? -EBADF : -EINVAL;
+		return CLIENT_HOST;
+	}
+	if ((s32)a[2] <= 0 || (s32)a[2] > MAXEVENTS_MAX || (mask && mask_size != 8))
+		r = -EINVAL;
+	else
+		r = wait_members(t, shadow, a, ns, mask, mask_size);
+	ofd_put(t, shadow);
+	return r;
+}
+
+long client_epoll_wait(struct task *t, long a[6])
+{
+	s64 ms = (s32)a[3];
+
+	return do_epoll_wait(t, a, ms < 0 ? -1 : ms * 1000000, NULL, 0);
+}
+
+long client_epoll_pwait(struct task *t, long a[6])
+{
+	s64 ms = (s32)a[3];
+
+	return do_epoll_wait(t, a, ms < 0 ? -1 : ms * 1000000, (const void *)a[4], (size_t)a[5]);
+}
+
+long client_epoll_pwait2(struct task *t, long a[6])
+{
+	struct __kernel_timespec ts;
+	s64 ns = -1;
+
+	if (a[3]) {
+		if (user_read(&ts, (const void *)a[3], sizeof(ts)))
+			return -EFAULT;
+		if (ts.tv_sec < 0 || (u64)ts.tv_nsec >= (u64)NS_PER_S)
+			return -EINVAL;
+		if (ts.tv_sec < (s64)(FILE_OFF_MAX / NS_PER_S - 1))
+			ns = ts.tv_sec * NS_PER_S + ts.tv_nsec;
+	}
+	return do_epoll_wait(t, a, ns, (const void *)a[4], (size_t)a[5]);
+}

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * File servers and other cores: callbacks to lookup caches, distributed directories, and the
+ * checks between servers.
+ */
+#include "unit/fs.h"
+
+#define ROOT INO_ROOT
+#define CORES 4
+
+static struct fsw f;
+
+/* What reached the cores. */
+static struct {
+	u32 count, kind;
+	u64 dir;
+	char name[256];
+} told[MAX_CORES];
+
+static void receiver(struct ctx *c, struct ck *ck, const struct msg_hdr *h, const void *data)
+{
+	struct req_INVALIDATE q;
+	struct cred cred;
+
+	(void)ck;
+	need(h->type == RPC_INVALIDATE, "only invalidations are sent");
+	need(rpc_decode_req(h->type, &q, data, h->len, &cred) == 0, "decode");
+	told[c->core].count++;
+	told[c->core].kind = q.kind;
+	told[c->core].dir = q.dir;
+	memcpy(told[c->core].name, q.name.p, q.name.len);
+	told[c->core].name[q.name.len] = 0;
+}
+
+/* Bits of the cores that were told since the last time. */
+static u32 drain(void)
+{
+	u32 mask = 0;
+
+	for (u32 c = 0; c < f.w.cores; c++)
+		told[c].count = 0;
+	for (u32 c = 0; c < f.w.cores; c++) {
+		while (msg_drain(&f.w.ctx[c]))
+			;
+		if (told[c].count)
+			mask |= 1u << c;
+	}
+	return mask;
+}
+
+static void as(u32 core)
+{
+	f.core = core;
+	f.far = core != f.srv;
+}
+
+static long look_as(u32 core, u64 dir, const char *name)
+{
+	long r;
+
+	as(core);
+	r = look(&f, dir, name);
+	as(0);
+	return r;
+}
+
+static void t_callbacks(void)
+{
+	u64 d, a;
+	struct fs_stats s;
+
+	as(0);
+	drain();
+	d = (u64)mk(&f, ROOT, "d", HS_IFDIR | 0755);
+	a = (u64)mk(&f, d, "a", HS_IFREG | 0644);
+	is(drain(), 0, "nobody knew these names");
+	is(look_as(1, d, "a"), a, "core 1 looks up");
+	is(look_as(2, d, "a"), a, "core 2 too");
+	is(look_as(0, d, "a"), a, "the own core does not cache");
+	is(look_as(3, d, "b"), -ENOENT, "core 3 looks for another name");
+	is(look_as(1, d, "c"), -ENOENT, "core 1 for a third");
+	is(rm(&f, d, "a"), 0, "unlink");
+	is(drain(), 6, "cores 1 and 2 are told");
+	ok(told[1].kind == INVAL_ENTRY && told[1].dir == d && !strcmp(told[1].name, "a"),
+	   "which name");
+	ok(mk(&f, d, "b", HS_IFREG | 0644) > 0, "create what core 3 knows not to be there");
+	is(drain(), 8, "core 3 is told, no other");
+	ok(!strcmp(told[3].name, "b"), "which name");
+	ok(mk(&f, d, "x", HS_IFREG | 0644) > 0, "create what nobody looked for");
+	is(drain(), 0, "nobody is told");
+	as(2);
+	ok(mk(&f, d, "y", HS_IFREG | 0644) > 0, "core 2 creates");
+	as(0);
+	is(rm(&f, d, "y"), 0, "unlink");
+	is(drain(), 4, "it cached that");
+	look_as(1, d, "x");
+	look_as(2, d, "z");
+	drain();
+	is(FS(&f, rename, RENAME, NULL, .dir = d, .name = NAME("x"), .new_dir = d,
+	      .new_name = NAME("z"), .cred = &f.cred),
+	   0, "rename");
+	is(drain(), 6, "who knew either name is told");
+	look_as(3, d, "z");
+	drain();
+	is(FS(&f, chmod, CHMOD, NULL, .ino = d, .mode = 0700, .cred = &f.cred), 0,
+	   "chmod of the directory");
+	is(drain(), 14, "all who looked in it are told");
+	is(told[3].kind, INVAL_DIR, "that its mode changed");
+	is(FS(&f, chmod, CHMOD, NULL, .ino = d, .mode = 0755, .cred = &f.cred), 0, "again");
+	is(drain(), 0, "they know nothing any more");
+	is(look_as(1, d, ".."), ROOT, "core 1 looks up ..");
+	mk(&f, ROOT, "e", HS_IFDIR | 0755);
+	is(FS(&f, rename, RENAME, NULL, .dir = ROOT, .name = NAME("d"),
+	      .new_dir = (u64)look(&f, ROOT, "e"), .new_name = NAME("d"), .cred = &f.cred),
+	   0, "the directory moves");
+	is(drain(), 2, "core 1 is told");
+	ok(told[1].dir == d && !strcmp(told[1].name, ".."), "of ..");
+	/* negative entries are bounded */
+	for (u32 i = 0; i < 70000; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "none%u", i);
+		look_as(3, d, name);
+		if (i % 1000 == 0)
+			drain();
+	}
+	drain();
+	fsw_stats(&f, 0, &s);
+	ok(s.negative <= 65536 && s.negative >= 256, "%lu negative entries are kept", s.negative);
+	mk(&f, d, "none69999", HS_IFREG | 0644);
+	is(drain(), 8, "the newest are");
+	is(fsw_check_all(&f), 0, "consistent");
+}
+
+/* One distributed directory, made as clients make it. */
+static u64 mkdir_distributed(u32 home, u64 parent, const char *name)
+{
+	struct rep_CREATE p = { 0 };
+
+	f.srv = home;
+	as(home);
+	need(FS(&f, create, CREATE, &p, .cred = &f.cred, .mode = HS_IFDIR | 0755,
+		.parent = parent, .name = NAME(name), .flags = CREATE_DISTRIBUTED) == 0,
+	     "create");
+	for (u32 s = 0; s < CORES; s++) {
+		f.srv = s;
+		need(FS(&f, shard, SHARD, NULL, .dir = p.ino, .op = SHARD_NEW, .mode = 0755) == 0,
+		     "shard");
+	}
+	f.srv = 0;
+	need(FS(&f, add_map, ADD_MAP, NULL, .dir = parent, .name = NAME(name), .cred = &f.cred,
+		.ino = p.ino, .type = HS_IFDIR, .dflags = DIR_DISTRIBUTED) == 0, "add_map");
+	return p.ino;
+}
+
+static u32 server_of(u64 dir, const char *name)
+{
+	return rpc_entry_server(&f.w.ctx[0], dir, DIR_DISTRIBUTED, name, strlen(name));
+}
+
+static void t_distributed(void)
+{
+	u64 d = mkdir_distributed(2, ROOT, "spread"), entries = 0, subdirs = 0;
+	struct rep_SHARD p = { 0 };
+	char name[32];
+	u32 full = 0;
+
+	is(fsw_check_all(&f), 0, "a distributed directory is consistent");
+	for (u32 i = 0; i < 400; i++) {
+		snprintf(name, sizeof(name), "n%u", i);
+		f.srv = server_of(d, name);
+		as(f.srv);
+		if (mk(&f, d, name, i % 10 ? HS_IFREG | 0644 : HS_IFDIR | 0755) < 0)
+			ok(0, "create %s", name);
+	}
+	for (f.srv = 0; f.srv < CORES; f.srv++) {
+		is(FS(&f, shard, SHARD, &p, .dir = d, .op = SHARD_STAT), 0, "stat of a part");
+		ok(p.entries > 50, "it has its share: %lu", p.entries);
+		entries += p.entries;
+		subdirs += p.subdirs;
+		full += FS(&f, rmdir, RMDIR, NULL, .dir = d, .phase = RMDIR_MARK, .owner = 3) ==
+			-ENOTEMPTY;
+	}
+	ok(entries == 400 && subdirs == 40, "the parts add up");
+	is(full, CORES, "no part can be marked");
+	is(fsw_check_all(&f), 0, "consistent");
+	f.srv = 1;
+	is(FS(&f, shard, SHARD, NULL, .dir = d, .op = SHARD_DROP), -ENOTEMPTY, "drop: ENOTEMPTY");
+	is(FS(&f, shard, SHARD, NULL, .dir = 999, .op = SHARD_STAT), -ENOENT, "stat: ENOENT");
+	is(FS(&f, shard, SHARD, NULL, .dir = d, .op = 17), -EINVAL, "no such operation");
+	is(FS(&f, shard, SHARD, NULL, .dir = d, .op = SHARD_ATTR, .mode = 0700, .uid = 5), 0,
+	   "attributes of a part");
+	f.cred.uid = 6;
+	is(look(&f, d, "n1"), -EACCES, "are checked");
+	f.cred.uid = 0;
+	f.srv = 2;
+	is(FS(&f, shard, SHARD, NULL, .dir = d, .op = SHARD_DROP), 0, "the home drops nothing");
+	for (u32 i = 0; i < 400; i++) {
+		snprintf(name, sizeof(name), "n%u", i);
+		f.srv = server_of(d, name);
+		if ((i % 10 ? rm(&f, d, name) : rmdir_all(&f, d, name)) < 0)
+			ok(0, "remove %s", name);
+	}
+	f.srv = 2;
+	is(FS(&f, rmdir, RMDIR, NULL, .dir = d, .phase = RMDIR_SERIALIZE, .owner = 3), 0,
+	   "serialize");
+	for (f.srv = 0; f.srv < CORES; f.srv++)
+		is(FS(&f, rmdir, RMDIR, NULL, .dir = d, .phase = RMDIR_MARK, .owner = 3), 0, "mark");
+	f.srv = 0;
+	is(rmdir_all(&f, ROOT, "spread"), -EAGAIN, "all in one is not for it");
+	is(FS(&f, rm_map, RM_MAP, NULL, .dir = ROOT, .name = NAME("spread"), .cred = &f.cred,
+	      .flags = RM_DIR, .expect = d),
+	   0, "its entry");
+	for (f.srv = 0; f.srv < CORES; f.srv++)
+		is(FS(&f, rmdir, RMDIR, NULL, .dir = d, .phase = RMDIR_COMMIT, .owner = 3), 0,
+		   "commit");
+	f.srv = 0;
+	is(fsw_check_all(&f), 0, "gone, and consistent");
+}
+
+/* The checks find what is wrong. */
+static u32 found;
+static void count_bad(void *arg, const char *text)
+{
+	(void)arg, (void)text;
+	found++;
+}
+
+static void t_finds(void)
+{
+	struct fsw_facts l = { 0 };
+	u32 n;
+
+	f.srv = 0;
+	as(0);
+	mk(&f, ROOT, "h", HS_IFREG | 0644);
+	FS(&f, add_map, ADD_MAP, NULL, .dir = ROOT, .name = NAME("dangling"), .cred = &f.cred,
+	   .ino = (3ULL << INO_SERVER_SHIFT) | 77, .type = HS_IFREG);
+	FS(&f, link, LINK, NULL, .ino = (u64)look(&f, ROOT, "h"), .delta = 1);
+	for (u32 c = 0; c < CORES; c++)
+		fs_facts(f.w.ck[c], fsw_fact, &l);
+	n = fs_check_between(l.fact, l.count, CORES, count_bad, NULL);
+	is(n, 2, "an entry without inode and a wrong link count are found");
+	is(found, 2, "and reported");
+	free(l.fact);
+	is(fsw_check(&f), 0, "no single server can see that");
+}
+
+int main(void)
+{
+	fsw_new(&f, &(struct world_cfg){ .cores = CORES, .islands = CORES, .size = 256 << 20 }, 0);
+	msg_set_receiver(receiver);
+	t_callbacks();
+	t_distributed();
+	t_finds();
+	fsw_end(&f);
+	fsw_new(&f, &(struct world_cfg){ .cores = CORES, .islands = CORES, .size = 256 << 20 },
+		DIR_DISTRIBUTED);
+	is(fsw_check_all(&f), 0, "a distributed root is consistent");
+	fsw_end(&f);
+	fsw_new(&f, &(struct world_cfg){ .cores = CORES, .islands = CORES, .size = 256 << 20,
+					 .without = WITHOUT_DIRECTORY_CACHE }, 0);
+	look_as(1, ROOT, "none");
+	mk(&f, ROOT, "none", HS_IFREG | 0644);
+	is(drain(), 0, "without caches nobody is told");
+	fsw_end(&f);
+	return done_testing();
+}
