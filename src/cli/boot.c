@@ -22,7 +22,7 @@
 #define FD_BASE_MAX 1024
 #define FD_HIDDEN_COUNT 8
 #define CONNECTIONS 16
-#define RESTARTS_MAX 1000
+#define RESTARTS_MAX 10000
 #define END_WAIT_MS 10000
 
 static int fail(const char *what, const char *subject, int err)
@@ -270,10 +270,13 @@ static void agent_restart(struct instance *in, u32 core)
 	close(in->agent_sock[core]);
 	in->agent_sock[core] = -1;
 	in->agent[core] = 0;
-	if (in->ending || in->restarts++ >= RESTARTS_MAX)
+	if (in->ending)
 		return;
-	if (agent_start(in, core, false))
-		fprintf(stderr, "hare: cannot replace the agent of core %u\n", core);
+	if (in->restarts++ >= RESTARTS_MAX || agent_start(in, core, false)) {
+		fprintf(stderr, "hare: cannot replace the agent of core %u: the instance ends\n",
+			core);
+		in->ending = true;
+	}
 }
 
 /* --- start -------------------------------------------------------------------------------------- */

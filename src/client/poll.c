@@ -226,6 +226,11 @@ static long poll_set(struct task *t, struct set *s, const struct until *u, const
 		if (r < 0 && r != -ETIMEDOUT && !ready)
 			return r;
 		if (end || r > 0) {
+			/* The host's ppoll wrote 0 into the entries that it passed over. */
+			if (mixed) {
+				look_relays(t, s);
+				look_hares(t, s, 1, 0);
+			}
 			look_epolls(t, s, 0, 0, true);
 			return count_ready(s);
 		}

@@ -38,16 +38,19 @@ static void nap(void)
 static long map_island(const struct mem_fds *memfds, u32 core)
 {
 	struct super head;
-	long r;
+	u32 id;
+	long r = SYS(pread64, memfds->dram, &head, offsetof(struct super, model), 0);
 
-	if (g_island.super)
-		return core < g_island.super->cores ? 0 : -EINVAL;
-	r = SYS(pread64, memfds->dram, &head, offsetof(struct super, model), 0);
 	if (sys_failed(r))
 		return r;
 	if (head.magic != SUPER_MAGIC || core >= head.cores)
 		return -EINVAL;
-	return mem_map(&g_island, memfds, mem_island_of(&head, core));
+	id = mem_island_of(&head, core);
+	if (g_island.super && g_island.id == id)
+		return 0;
+	if (g_island.super) /* a fork of who belonged to another one */
+		mem_unmap(&g_island);
+	return mem_map(&g_island, memfds, id);
 }
 
 static void ctx_init(struct task *t, u32 core)

@@ -19,7 +19,7 @@ struct check {
 
 __attribute__((format(printf, 2, 3))) static void report(struct check *k, const char *fmt, ...)
 {
-	char text[256];
+	char text[512]; /* names are up to 255 bytes */
 	va_list ap;
 
 	va_start(ap, fmt);

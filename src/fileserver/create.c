@@ -9,6 +9,18 @@
 
 /* --- CREATE ------------------------------------------------------------------------------------- */
 
+static long target_check(const char *target, u32 len)
+{
+	if (!len)
+		return -ENOENT;
+	if (len >= PATH_LEN_MAX)
+		return -ENAMETOOLONG;
+	for (u32 i = 0; i < len; i++)
+		if (!target[i])
+			return -EINVAL;
+	return 0;
+}
+
 static long create_check(const struct req_CREATE *q)
 {
 	switch (q->mode & HS_IFMT) {
@@ -18,9 +30,7 @@ static long create_check(const struct req_CREATE *q)
 	case HS_IFSOCK:
 		return 0;
 	case HS_IFLNK:
-		if (!q->target.len)
-			return -ENOENT;
-		return q->target.len >= PATH_LEN_MAX ? -ENAMETOOLONG : 0;
+		return target_check(q->target.p, q->target.len);
 	case HS_IFCHR: /* 0:0 is a whiteout, which everybody may make */
 		return q->cred->uid && q->rdev ? -EPERM : 0;
 	case HS_IFBLK:
@@ -333,7 +343,8 @@ long fs_rm_map(struct rpc_env *e, const struct req_RM_MAP *q, struct rep_RM_MAP 
 	fs_dir_touch(e->ck, &d, now);
 	if ((q->flags & RM_UNLINK) && p->type != HS_IFDIR)
 		i = fs_inode_find(f, p->ino);
-	if (i && i->nlink) {
+	/* Its type is compared because a client may have added an entry that lies. */
+	if (i && i->nlink && fs_type(i) == p->type) {
 		fs_inode_unlink(e, i, now);
 		p->done = 1;
 	}

@@ -88,6 +88,16 @@ static long count_open(struct rpc_env *e, struct fs_inode *i, u32 flags)
 	return 0;
 }
 
+/* Mappings by near processes. */
+static u32 near_pins(const struct fs_more *m)
+{
+	u32 n = m->pins;
+
+	for (const struct fs_far *x = m->far; x; x = x->next)
+		n -= MIN(n, x->pins);
+	return n;
+}
+
 static void less(struct ck *ck, u32 *n)
 {
 	if (*n)
@@ -100,14 +110,18 @@ static void far_uncount(struct ck *ck, struct fs_inode *i, struct fs_far *x, u32
 
 	less(ck, &x->opens);
 	less(ck, &i->more->far_opens);
-	if (flags & OPEN_PIN)
+	if ((flags & OPEN_PIN) && x->pins) {
 		less(ck, &x->pins);
+		less(ck, &i->more->pins);
+	}
 	if (reads(flags))
 		less(ck, &x->readers);
 	if (writes(flags))
 		less(ck, &x->writers);
 	if (x->opens)
 		return;
+	if (x->pins) /* it closed its mappings as something else */
+		TX_SET(ck, i->more->pins, i->more->pins - MIN(i->more->pins, x->pins));
 	while (*at != x)
 		at = &(*at)->next;
 	TX_SET(ck, *at, x->next);
@@ -119,12 +133,17 @@ static void closed(struct rpc_env *e, struct fs_inode *i)
 {
 	struct fs_more *m = i->more;
 
+	if (m && !i->opens && m->pins)
+		TX_SET(e->ck, m->pins, 0);
 	if (m && m->limbo && !fs_has_direct(i))
 		fs_limbo_free(e->ck, m);
 	if (m && !e->far && (i->flags & FS_I_DIRTY) && fs_has_direct(i))
 		fs_data_push(e, i, 0, ~0ULL >> 1, FS_TRIM_STEP);
-	if (!i->opens)
-		fs_inode_release(e, i);
+	if (i->opens)
+		return;
+	if (fs_type(i) == HS_IFIFO)
+		fs_pipe_release(e, i); /* gone already, unless ends were closed as others */
+	fs_inode_release(e, i);
 }
 
 static void count_close(struct rpc_env *e, struct fs_inode *i, u32 flags, u32 core)
@@ -137,9 +156,9 @@ static void count_close(struct rpc_env *e, struct fs_inode *i, u32 flags, u32 co
 		far_uncount(e->ck, i, x, flags);
 	else if (i->opens <= far_opens)
 		return;
-	TX_SET(e->ck, i->opens, i->opens - 1);
-	if ((flags & OPEN_PIN) && i->more)
+	else if ((flags & OPEN_PIN) && i->more && near_pins(i->more))
 		less(e->ck, &i->more->pins);
+	TX_SET(e->ck, i->opens, i->opens - 1);
 	if (fs_type(i) == HS_IFIFO && !(flags & O_PATH))
 		fs_pipe_ends(e, i, flags, -1);
 	closed(e, i);

@@ -145,7 +145,7 @@ static void replaced(struct rpc_env *e, const struct req_RENAME *q, struct rep_R
 {
 	struct fs_inode *i = fs_inode_find(fs_of(e->ck), p->old_ino);
 
-	if (!i || !i->nlink || p->old_ino == q->marked)
+	if (!i || !i->nlink || p->old_ino == q->marked || fs_type(i) != p->old_type)
 		return;
 	if (fs_is_dir(i))
 		fs_dir_gone(e, i, now);

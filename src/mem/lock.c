@@ -40,7 +40,12 @@ void ck_crash_point(void)
 }
 #endif
 
-/* By the state letter in /proc/tid/stat. */
+static bool thread_exists(u32 tid)
+{
+	return SYS(tkill, tid, 0) != -ESRCH;
+}
+
+/* By the state letter in /proc/tid/stat. False when that cannot be read. */
 static bool thread_is_zombie(u32 tid)
 {
 	char path[32], buf[256];
@@ -50,30 +55,34 @@ static bool thread_is_zombie(u32 tid)
 	str_format(path, sizeof(path), "/proc/%u/stat", tid);
 	fd = SYS(open, path, O_RDONLY | O_CLOEXEC, 0);
 	if (sys_failed(fd))
-		return fd == -ENOENT;
+		return false;
 	n = SYS(read, fd, buf, sizeof(buf) - 1);
 	SYS(close, fd);
 	if (n <= 0)
-		return true;
+		return false;
 	buf[n] = 0;
 	state = strrchr(buf, ')'); /* the name before it may hold anything */
 	return state && (state[2] == 'Z' || state[2] == 'X');
 }
 
+/* A thread without memory has no exe: it is past its last instruction. Seen this way, a zombie
+ * costs no descriptor, of which the program may have no more. But a /proc that hides the
+ * processes of others (hidepid) shows neither exe nor stat of a thread that lives. */
 bool ck_thread_dead(u32 tid)
 {
 	char path[32], to[8];
 	long r;
 
-	if (SYS(tkill, tid, 0) == -ESRCH)
+	if (!thread_exists(tid))
 		return true;
-	/* A thread without memory has no exe: it is past its last instruction. This way needs no
-	 * descriptor, of which the program may have no more. */
 	str_format(path, sizeof(path), "/proc/%u/exe", tid);
 	r = SYS(readlink, path, to, sizeof(to));
 	if (!sys_failed(r))
 		return false;
-	return r == -ENOENT || r == -ESRCH ? true : thread_is_zombie(tid);
+	if (r != -ENOENT)
+		return thread_is_zombie(tid) || !thread_exists(tid);
+	str_format(path, sizeof(path), "/proc/%u/stat", tid);
+	return SYS(access, path, 0) == 0 || !thread_exists(tid);
 }
 
 void ck_abort_to(struct ck *ck, u32 mark)

@@ -272,6 +272,7 @@ static inline void ck_unlock(struct ck *ck)
 	ck_commit(ck);
 	__atomic_store_n(&ck->lock, 0, __ATOMIC_RELEASE);
 	ck_crash_point();
+	compiler_barrier();
 	if (unlikely(__atomic_load_n(&ck->waiters, __ATOMIC_RELAXED)))
 		ck_unlock_slow(ck);
 }

@@ -49,8 +49,8 @@ struct msg_slot {
 	u32 event_set; /* the last event that came */
 	u32 poll_pid;  /* its thread is in a host call that an event has to end: its process */
 	u32 poke_lock; /* tid of who is about to poke it */
-	u32 pad;
-	u8 data[MSG_DATA_MAX]; /* of the request while it is made, then of the reply */
+	u32 room;      /* bytes of data: MSG_DATA_MAX, or 0 where there are no far cores */
+	u8 data[];     /* of the request while it is made, then of the reply */
 };
 
 struct outbox_entry {

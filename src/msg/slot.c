@@ -26,6 +26,18 @@ static bool slot_is_free(struct msg_slot *s, bool reclaim)
 	return !s || !s->tid || (reclaim && ck_thread_dead(s->tid));
 }
 
+static struct msg_slot *slot_new(struct ctx *c)
+{
+	const struct super *su = c->isl->super;
+	bool far = su->islands > 1 || su->without & WITHOUT_LOCAL_CALLS;
+	u32 room = far ? MSG_DATA_MAX : 0;
+	struct msg_slot *s = ck_alloc(c->ck, sizeof(*s) + room);
+
+	if (s)
+		s->room = room;
+	return s;
+}
+
 /* Takes slot i if it is still free. */
 static bool slot_claim(struct ctx *c, u32 i, bool reclaim)
 {
@@ -36,7 +48,7 @@ static bool slot_claim(struct ctx *c, u32 i, bool reclaim)
 	ck_lock(c, c->ck);
 	s = m->slot[i];
 	if (!s) {
-		s = ck_alloc(c->ck, sizeof(*s));
+		s = slot_new(c);
 		if (s)
 			TX_SET(c->ck, m->slot[i], s);
 	}
@@ -75,8 +87,8 @@ void slot_reply(struct ctx *c, struct ck *ck, const struct msg_hdr *h, const voi
 	struct msg_root *m = msg_root(ck);
 	struct msg_slot *s = h->slot < MSG_SLOTS ? m->slot[h->slot] : NULL;
 
-	if (!s || h->seq != s->call_seq || h->seq == s->done_seq)
-		return; /* late or repeated */
+	if (!s || h->seq != s->call_seq || h->seq == s->done_seq || h->len > s->room)
+		return; /* late or repeated, or none of ours */
 	memcpy(s->data, data, h->len);
 	s->status = h->status;
 	s->len = h->len;
@@ -96,7 +108,10 @@ u32 msg_call_prepare(struct ctx *c)
 
 u8 *msg_call_buffer(struct ctx *c)
 {
-	return slot_of_ctx(c)->data;
+	struct msg_slot *s = slot_of_ctx(c);
+
+	BUG_ON(!s->room);
+	return s->data;
 }
 
 static bool call_done(const struct msg_slot *s, u32 seq)
