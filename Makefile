@@ -104,7 +104,7 @@ check-unit: $(UNIT_BIN) $(CRASH_BIN) ## the unit tests alone
 
 demo: ## what Hare is for: builds, then Hare builds Hare on four cores
 	@scripts/setup build
-	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@$(MAKE) --no-print-directory -s -j$$(nproc) all
 	@scripts/demo
 
 bench: setup ## speed beside tmpfs, measured in the same run

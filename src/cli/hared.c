@@ -43,6 +43,7 @@
 #define NEW_GRACE_NS 5000000000ULL   /* until a NEW entry's child is given up */
 #define END_GRACE_NS 200000000ULL    /* the same while the instance ends */
 #define LOST_AFTER_MS 1500           /* a new agent waits so long for its predecessor's orphans */
+#define GIVE_UP_MS 5000
 #define CHAOS_NS 3000000
 #define IDLE_NS 1000000000
 #define EVENTS 64
@@ -56,6 +57,7 @@ static struct agent {
 	int sock, epoll, doorbell;
 	bool ending, ended_told, fresh;
 	u64 lost_at;      /* when to look for the predecessor's lost children; 0: never */
+	u64 give_up_at;   /* alone: when to end whatever is left; 0: not alone */
 	u64 watch_at;     /* when to look at new processes; 0: none are new */
 	struct task task; /* of the main thread */
 	struct task job_task;
@@ -537,24 +539,22 @@ static void check_end(void)
 		return;
 	look_at_processes();
 	g_agent.watch_at = now_ms() + WATCH_DELAY_MS;
-	if (!end_programs())
+	if (!end_programs() && !(g_agent.give_up_at && now_ms() > g_agent.give_up_at))
 		return;
+	if (g_agent.sock < 0)
+		_exit(0);
 	g_agent.ended_told = true;
 	send(g_agent.sock, &m, sizeof(m), MSG_NOSIGNAL);
 }
 
 /* Who booted us is gone: so must everything be. */
-static _Noreturn void end_alone(void)
+static void end_alone(void)
 {
-	u32 i;
-
+	close(g_agent.sock);
+	g_agent.sock = -1;
 	g_agent.ending = true;
-	for (i = 0; i < 500 && !end_programs(); i++) {
-		reap_children();
-		look_at_processes();
-		usleep(10000);
-	}
-	_exit(0);
+	g_agent.ended_told = false;
+	g_agent.give_up_at = now_ms() + GIVE_UP_MS;
 }
 
 /* --- main thread ---------------------------------------------------------------------------------- */
@@ -568,7 +568,7 @@ static void read_socket(void)
 		return;
 	if (n != sizeof(m))
 		end_alone();
-	if (m.op == AGENT_END)
+	else if (m.op == AGENT_END)
 		g_agent.ending = true;
 	else if (m.op == AGENT_STATUS)
 		child_changed(m.pid, m.status, &m.usage);

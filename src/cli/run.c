@@ -94,6 +94,23 @@ static int export_all(struct instance *in, const struct settings *s)
 	return ret;
 }
 
+/* Where the first --import went: the program starts there unless --chdir says otherwise. */
+static const char *import_directory(struct task *t, const struct settings *s, char *dir, size_t size)
+{
+	const char *at = t->ctx.isl->super->at;
+	size_t len = strlen(at);
+	char src[PATH_LEN_MAX];
+	const char *dst = split(s->import.item[0], src, sizeof(src));
+	long a[6] = {(long)dir};
+
+	if (dst && !strncmp(dst, at, len) && (dst[len] == '/' || !dst[len]))
+		dst += len;
+	snprintf(dir, size, "%s/%s", at, dst ? dst : "");
+	if (client_chdir(t, a) == -ENOTDIR) /* a file was imported */
+		snprintf(dir, size, "%s", at);
+	return dir;
+}
+
 /* --chdir, and without it the caller's directory: below --at it is Hare's. */
 static int enter_directory(struct task *t, const char *dir)
 {
@@ -120,9 +137,14 @@ static int enter_directory(struct task *t, const char *dir)
 
 static int run_program(struct instance *in, const struct settings *s, char **argv)
 {
+	char start[PATH_LEN_MAX + AT_DIR_MAX];
+	const char *dir = s->chdir;
 	pid_t pid;
-	int status = enter_directory(in->task, s->chdir);
+	int status;
 
+	if (!dir && s->import.count)
+		dir = import_directory(in->task, s, start, sizeof(start));
+	status = enter_directory(in->task, dir);
 	if (status)
 		return status;
 	pid = boot_spawn(in->task, argv);

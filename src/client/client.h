@@ -102,6 +102,11 @@ void client_fork_parent(struct task *t, struct proc *child, long result);
  * layer's own, sent to end a host call of this thread; then it has been dealt with. */
 bool client_poked(struct task *t, u64 value);
 
+/* For the handler of SIGBUS, at a moment when this thread is in no call of this library but
+ * perhaps in user_read or user_write: true when the address is a mapping's page behind the end
+ * that its file had, and the file has grown: now the page is there, and the access goes on. */
+bool client_fault(struct task *t, u64 addr);
+
 /* Leaving: closes all descriptors and frees the entry; a killed process's agent does the same.
  * Called before the host's exit_group. */
 void client_exit(struct task *t, int status);

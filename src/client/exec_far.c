@@ -362,6 +362,8 @@ static void fill_image(struct task *t, const struct exec_plan *plan, struct exec
 	im->sid = p->sid;
 	im->proxy_core = t->ctx.core;
 	im->proxy_pid = p->host_pid;
+	im->tty_core = p->tty_core == MAX_CORES ? t->ctx.core : p->tty_core;
+	im->tty_pid = p->tty_core == MAX_CORES ? p->host_pid : p->tty_pid;
 	im->umask = p->umask;
 	im->placement = plan->placement;
 	im->next_core = plan->next_core;
@@ -568,6 +570,8 @@ static struct proc *entry_from(struct task *t, const struct exec_start *st)
 		p->ppid = im->ppid;
 		p->pgid = im->pgid;
 		p->sid = im->sid;
+		p->tty_core = im->tty_core;
+		p->tty_pid = im->tty_pid;
 		p->umask = im->umask;
 		p->proxy_core = im->proxy_core;
 		p->proxy_pid = im->proxy_pid;

@@ -67,25 +67,6 @@ static long close_range_host(struct task *t, u64 first, u64 last, u64 flags)
 	return r;
 }
 
-/* A table of its own for this process, as CLOSE_RANGE_UNSHARE wants it. */
-static long unshare_table(struct task *t)
-{
-	struct fdtable *old = table(t);
-	struct proc *p = t->proc;
-	struct ck *ck = t->ctx.ck;
-	long r;
-
-	if (old->refs == 1)
-		return 0;
-	r = fdtable_copy(t, old, &p->fds);
-	if (r)
-		return r;
-	ck_lock(&t->ctx, ck);
-	TX_ADD(ck, old->refs, -1);
-	ck_unlock(ck);
-	return 0;
-}
-
 long client_close_range(struct task *t, long a[6])
 {
 	u32 first = (u32)a[0], last = (u32)a[1], flags = (u32)a[2], end;
@@ -97,7 +78,7 @@ long client_close_range(struct task *t, long a[6])
 	if (!ft)
 		return CLIENT_HOST;
 	if (flags & CLOSE_RANGE_UNSHARE) {
-		r = unshare_table(t);
+		r = fdtable_unshare(t, t->proc);
 		if (r)
 			return r;
 		ft = table(t);

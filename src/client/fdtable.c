@@ -283,6 +283,13 @@ long fd_adopt(struct task *t, long host_fd, bool cloexec, int min)
 
 /* --- closing --------------------------------------------------------------------------------- */
 
+/* A close tells what was stored through mappings, where memory is not coherent. */
+static bool close_syncs(const struct task *t, const struct fdtable *ft)
+{
+	return !list_empty(&ft->maps) && t->ctx.isl->model != MEM_COHERENT &&
+	       ft == t->proc->fds;
+}
+
 void fd_close_entry(struct task *t, struct fdtable *ft, u32 fd)
 {
 	struct ck *ck = t->ctx.ck;
@@ -294,13 +301,16 @@ void fd_close_entry(struct task *t, struct fdtable *ft, u32 fd)
 		ck_unlock(ck);
 		return;
 	}
-	if (unlikely(ft->posix_locks) && o->kind == OFD_FILE) {
+	if (unlikely(ft->posix_locks || close_syncs(t, ft)) && o->kind == OFD_FILE) {
 		/* the locks go while the descriptor still keeps the inode open */
 		u64 ino = o->ino;
 
 		ck_abort(ck);
 		ck_unlock(ck);
-		posix_locks_release(t, ino);
+		if (close_syncs(t, ft))
+			maps_sync(t, ino);
+		if (ft->posix_locks)
+			posix_locks_release(t, ino);
 		ck_lock(&t->ctx, ck);
 		o = fd_clear(ck, ft, fd);
 	}
@@ -315,10 +325,35 @@ static bool has_something(const struct fdent *e)
 	return e->kind == FD_HARE || (e->kind == FD_HOST && e->ofd);
 }
 
+long fdtable_unshare(struct task *t, struct proc *p)
+{
+	struct fdtable *old = p->fds, *own = NULL;
+	struct ck *ck = t->ctx.ck;
+	long r;
+
+	if (!old || old->refs == 1)
+		return 0;
+	/* The new table is entered before the old one is given up: a death in between leaves a
+	 * count too high, not a table that is freed twice. */
+	r = fdtable_copy(t, old, &p->fds);
+	own = p->fds;
+	ck_lock(&t->ctx, ck);
+	if (!r)
+		TX_ADD(ck, old->refs, -1);
+	else
+		TX_SET(ck, p->fds, old);
+	ck_unlock(ck);
+	if (r && own != old)
+		fdtable_put(t, &own);
+	return r;
+}
+
 void fdtable_exec_close(struct task *t, struct proc *p)
 {
-	struct fdtable *ft = p->fds;
+	struct fdtable *ft;
 
+	(void)fdtable_unshare(t, p);
+	ft = p->fds;
 	if (!ft)
 		return;
 	maps_drop(t, ft);

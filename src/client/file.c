@@ -192,6 +192,8 @@ long file_writev(struct task *t, struct ofd *o, struct uio *u, u64 *off, u32 fla
 		r = write_far(t, o, u, off, flags);
 	if (unlikely(o->flags & O_DSYNC) && r > 0)
 		(void)file_sync(t, o);
+	if (maps_any(t))
+		maps_grown(t, o->ino);
 	return r;
 }
 

@@ -68,6 +68,8 @@ long fd_grow(struct ck *ck, struct fdtable *ft, u32 fd);
 struct ofd *fd_clear(struct ck *ck, struct fdtable *ft, u32 fd);
 /* Closes a number of Hare's, or only forgets one of the host's. */
 void fd_close_entry(struct task *t, struct fdtable *ft, u32 fd);
+/* A table of its own for a process that shares one. -ENOMEM. */
+long fdtable_unshare(struct task *t, struct proc *p);
 /* fd_get for calls that can only be about Hare's: *ret is CLIENT_HOST or -EBADF on NULL. */
 struct ofd *fd_use(struct task *t, long fd, long *ret);
 
@@ -106,6 +108,8 @@ static inline int hold_find(const struct task *t, const struct ofd *o)
 void ofd_drop_unlock(struct task *t, struct ofd *o);
 /* The same, lock not held. */
 void ofd_drop(struct task *t, struct ofd *o);
+/* The reference that ofd_new noted as this thread's goes elsewhere, in this transaction. */
+void hold_pass(struct task *t, struct ck *ck, struct ofd *o);
 /* Gives back what threads that died in a call used. */
 void holds_release(struct task *t, struct fdtable *ft);
 /* What dead threads left half closed. */
@@ -242,7 +246,15 @@ void epoll_used(struct task *t, struct ofd *o, u32 event);
 
 long maps_copy(struct task *t, struct fdtable *from, struct fdtable *to);
 void maps_drop(struct task *t, struct fdtable *ft);
-/* Before an fsync: what was stored through shared mappings. */
+/* What this process stored through shared mappings of a file is written back and told. */
 void maps_sync(struct task *t, u64 ino);
+/* A file may be longer now: pages of this process's mappings that lay behind its end are there. */
+void maps_grown(struct task *t, u64 ino);
+static inline bool maps_any(const struct task *t)
+{
+	const struct fdtable *ft = t->proc->fds;
+
+	return unlikely(ft && !list_empty(&ft->maps));
+}
 
 #endif

@@ -510,6 +510,8 @@ static long truncate_ofd(struct task *t, struct ofd *o, s64 size)
 	r = rpc_trunc(&t->ctx, ofd_server(o), &q, &p);
 	if (!r && o->vnode)
 		file_truncated(t, o->ino, &p.attr);
+	if (maps_any(t))
+		maps_grown(t, o->ino);
 	return r;
 }
 
@@ -547,6 +549,8 @@ static long fallocate_ofd(struct task *t, struct ofd *o, u32 mode, u64 off, u64 
 		}
 	}
 	changed_there(t, o);
+	if (maps_any(t))
+		maps_grown(t, o->ino);
 	return r;
 }
 

@@ -82,6 +82,17 @@ void hold_note(struct task *t, struct ck *ck, u32 i, struct ofd *o)
 	TX_SET(ck, h->ofd[i], o);
 }
 
+void hold_pass(struct task *t, struct ck *ck, struct ofd *o)
+{
+	int i = hold_find(t, o);
+
+	if (i < 0)
+		return;
+	hold_note(t, ck, (u32)i, NULL);
+	t->hold_used &= ~(1u << i);
+	t->hold_counted &= ~(1u << i);
+}
+
 struct ofd *ofd_new(struct task *t, u32 kind, u64 ino, u32 flags)
 {
 	struct ck *ck = t->ctx.ck;

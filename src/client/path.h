@@ -62,6 +62,10 @@ long sticky_check(const struct cred *cred, const struct perm *dir, u32 owner);
 long path_walk(struct task *t, long *dirfd, long *upath, u32 flags, struct place *pl);
 /* The second path of a call, with the buffers path2 and host_path2. */
 long path_walk2(struct task *t, long *dirfd, long *upath, u32 flags, struct place *pl);
+/* In ofd.dflags of a file (O_TMPFILE with O_EXCL): it can be given no name. */
+#define OFD_NOLINK 0x80000000u
+/* Two paths of which one is the host's and one Hare's: what the host says of its own. */
+long host_lookup(long *dirfd, long upath, int at_flags);
 /* A path without a last name: the root, ".", "..", or a descriptor itself. */
 static inline bool place_has_no_name(const struct place *pl)
 {

@@ -90,6 +90,28 @@ static long link_place(struct task *t, const struct place *from, const struct pl
 	return r;
 }
 
+/* One path is the host's: never possible, but other errors come first. */
+static long link_across(struct task *t, const struct place *from, long *olddir, long oldpath,
+			long *newdir, long newpath, u32 wf, const struct place *to)
+{
+	long r;
+
+	if (from->host) {
+		r = from->magic ? 0 : host_lookup(olddir, oldpath, (wf & WALK_FOLLOW ? 0 : AT_SYMLINK_NOFOLLOW) |
+				(wf & WALK_EMPTY ? AT_EMPTY_PATH : 0));
+		if (r)
+			return r;
+		if (place_has_no_name(to))
+			return -EEXIST;
+		r = target_check(t, to);
+		return r == -EEXIST ? r : -EXDEV;
+	}
+	r = host_lookup(newdir, newpath, AT_SYMLINK_NOFOLLOW);
+	if (!r)
+		return -EEXIST;
+	return r == -ENOENT ? -EXDEV : r;
+}
+
 static long do_link(struct task *t, long *olddir, long *oldpath, long *newdir, long *newpath,
 		    u32 wf)
 {
@@ -103,7 +125,7 @@ static long do_link(struct task *t, long *olddir, long *oldpath, long *newdir, l
 	if (r2 && r2 != CLIENT_HOST)
 		return r2;
 	if (r != r2)
-		return -EXDEV;
+		return link_across(t, &from, olddir, *oldpath, newdir, *newpath, wf, &to);
 	if (r == CLIENT_HOST)
 		return r;
 	if (place_has_no_name(&to))
@@ -111,6 +133,10 @@ static long do_link(struct task *t, long *olddir, long *oldpath, long *newdir, l
 	if (to.must_dir) {
 		r = target_check(t, &to);
 		return r == -EEXIST ? r : -ENOENT;
+	}
+	if (from.magic && from.type == HS_IFREG && from.dflags & OFD_NOLINK) {
+		r = target_check(t, &to);
+		return r ? r : -ENOENT;
 	}
 	if (from.type == HS_IFDIR) {
 		r = target_check(t, &to);

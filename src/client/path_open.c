@@ -95,6 +95,8 @@ static long install(struct task *t, struct opening *op, const struct attr *a)
 	o->far = !rpc_is_near(&t->ctx, ino_server(o->ino));
 	o->mode = a->mode;
 	o->dflags = a->dflags;
+	if (op->flags & TMPFILE_BIT && op->flags & O_EXCL)
+		o->dflags |= OFD_NOLINK;
 	o->parent = op->pl.dir;
 	o->parent_dflags = op->pl.dir_dflags;
 	if (o->kind == OFD_FIFO) {
@@ -131,6 +133,15 @@ static long reopen_relay(struct task *t, const struct opening *op)
 	return fd_install(t, o, (op->flags & O_CLOEXEC) != 0, 0);
 }
 
+/* A removed directory can be opened by those who are in it: by "." or a descriptor. */
+static long may_read_removed(struct task *t, u64 ino)
+{
+	struct attr a;
+	long r = attr_get(t, ino, &a);
+
+	return r ? r : perm_check(&t->proc->cred, a.mode, a.uid, a.gid, MAY_READ);
+}
+
 static long open_there(struct task *t, struct opening *op)
 {
 	const struct place *pl = &op->pl;
@@ -159,13 +170,24 @@ static long open_there(struct task *t, struct opening *op)
 	p.runs = op->runs;
 	r = STEP_CALL(t, ino_server(pl->ino), OPEN, open, &q, &p,
 		      TX_SET(ck_, op->ofd->ino, pl->ino));
+	if (r == -ENOENT && !pl->dir && pl->type == HS_IFDIR) {
+		r = may_read_removed(t, pl->ino);
+		q.flags |= OPEN_NOCHECK;
+		if (!r)
+			r = STEP_CALL(t, ino_server(pl->ino), OPEN, open, &q, &p,
+				      TX_SET(ck_, op->ofd->ino, pl->ino));
+	}
 	op->runs.len = p.runs.len;
 	return r ? r : install(t, op, &p.attr);
 }
 
 static long open_host(struct task *t, const struct opening *op)
 {
-	long fd = host_block(__NR_openat, op->dirfd, op->upath, (long)op->flags, (long)op->mode, 0,
+	long fd;
+
+	if (unlikely(t->proc->tty_core != MAX_CORES) && relay_is_tty((const char *)op->upath))
+		return relay_open(t, "/dev/tty", op->flags, op->mode);
+	fd = host_block(__NR_openat, op->dirfd, op->upath, (long)op->flags, (long)op->mode, 0,
 			     0);
 
 	return fd < 0 ? fd : fd_adopt(t, fd, (op->flags & O_CLOEXEC) != 0, 0);
@@ -284,7 +306,6 @@ static long open_tmpfile(struct task *t, struct opening *op)
 	r = dir_may_write(t, op->pl.ino, &parent);
 	if (r)
 		return r;
-	op->flags &= ~(u32)O_DIRECTORY;
 	r = want_ofd(t, op, HS_IFREG);
 	if (r)
 		return r;

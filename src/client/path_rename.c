@@ -470,6 +470,14 @@ static long rename_places(struct task *t, struct moving *m)
 	return r;
 }
 
+/* One path is the host's: never possible, but a bad descriptor or a bad path comes first. */
+static long rename_across(long *dirfd, long upath)
+{
+	long r = host_lookup(dirfd, upath, AT_SYMLINK_NOFOLLOW);
+
+	return !r || r == -ENOENT ? -EXDEV : r;
+}
+
 static long do_rename(struct task *t, long *olddir, long *oldpath, long *newdir, long *newpath,
 		      u32 flags)
 {
@@ -485,10 +493,14 @@ static long do_rename(struct task *t, long *olddir, long *oldpath, long *newdir,
 	if (r && r != CLIENT_HOST)
 		return r;
 	r2 = path_walk2(t, newdir, newpath, WALK_PARENT, &m.to);
+	/* A last name that is too long shows only when it is looked up, after the old one. */
+	if (r2 == -ENAMETOOLONG && !r && !m.from.ino && !place_has_no_name(&m.from))
+		return -ENOENT;
 	if (r2 && r2 != CLIENT_HOST)
 		return r2;
 	if (r != r2)
-		return -EXDEV;
+		return rename_across(r == CLIENT_HOST ? olddir : newdir,
+				     r == CLIENT_HOST ? *oldpath : *newpath);
 	if (r == CLIENT_HOST)
 		return r;
 	if (place_has_no_name(&m.from))

@@ -15,6 +15,8 @@
 #define TMPFS_MAGIC 0x01021994
 #define STATFS_FLAGS 0x20 /* f_flags is valid */
 #define NS 1000000000LL
+/* What lstat of /proc/self/fd/N shows when N is Hare's: any link of the host's there. */
+#define LINK_LIKE "/proc/self/cwd"
 
 /* --- attributes --------------------------------------------------------------------------------- */
 
@@ -178,6 +180,8 @@ static long do_stat(struct task *t, long *dirfd, long *upath, long ubuf, u32 wf)
 	long r;
 
 	r = path_walk(t, dirfd, upath, wf | WALK_ATTR, &pl);
+	if (r == CLIENT_HOST && pl.magic)
+		*upath = (long)LINK_LIKE;
 	if (r)
 		return r;
 	r = place_attr(t, &pl, &a);
@@ -238,6 +242,8 @@ long client_statx(struct task *t, long a[6])
 	if (!a[1] && a[2] & AT_EMPTY_PATH)
 		a[1] = (long)"";
 	r = path_walk(t, &a[0], &a[1], at_flags(a[2]) | WALK_ATTR, &pl);
+	if (r == CLIENT_HOST && pl.magic)
+		a[1] = (long)LINK_LIKE;
 	if (r)
 		return r;
 	r = place_attr(t, &pl, &at);

@@ -190,6 +190,7 @@ long client_setsid(struct task *t, long a[6])
 	TX_SET(ck, p->pgid, p->pid);
 	TX_SET(ck, p->sid, p->pid);
 	TX_SET(ck, p->host_pgid, p->host_pid);
+	TX_SET(ck, p->tty_core, MAX_CORES);
 	ck_unlock(ck);
 	return (long)p->pid;
 }

@@ -238,6 +238,8 @@ static void inherit(struct ck *ck, struct proc *p, struct proc *c, u64 clone_fla
 	c->pgid = p->pgid;
 	c->host_pgid = p->host_pgid;
 	c->sid = p->sid;
+	c->tty_core = p->tty_core;
+	c->tty_pid = p->tty_pid;
 	c->umask = p->umask;
 	c->cred = p->cred;
 	c->placement = p->placement;

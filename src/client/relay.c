@@ -501,14 +501,21 @@ void relay_watch(struct task *t, struct ofd *o, u32 events, u32 seq)
 
 /* --- opening and closing ---------------------------------------------------------------------------------- */
 
+bool relay_is_tty(const char *user_path)
+{
+	char path[12];
+
+	return user_read_str(path, user_path, sizeof(path)) > 0 && !strcmp(path, "/dev/tty");
+}
+
 /* A path that means something else here than where the program came from: its terminal. */
 long relay_open(struct task *t, const char *path, u32 flags, u32 mode)
 {
 	struct proc *p = t->proc;
 	struct ck *ck = t->ctx.ck;
 	struct request r = {
-		.core = p->proxy_core,
-		.pid = p->proxy_pid,
+		.core = p->tty_core,
+		.pid = p->tty_pid,
 		.op = HIO_OPEN,
 		.a = flags,
 		.b = mode,
@@ -518,17 +525,15 @@ long relay_open(struct task *t, const char *path, u32 flags, u32 mode)
 	struct ofd *o;
 	long fd;
 
-	if (p->proxy_core == MAX_CORES)
-		return CLIENT_HOST;
 	fd = request(t, &r);
 	if (fd < 0)
-		return fd;
+		return fd == -EIO ? -ENXIO : fd; /* without the proxy there is no terminal */
 	o = ofd_new(t, OFD_RELAY, 0, flags & ~(u32)O_CLOEXEC);
 	if (!o)
 		return -ENFILE;
 	ck_lock(&t->ctx, ck);
-	TX_SET(ck, o->relay_pid, p->proxy_pid);
-	TX_SET(ck, o->relay_core, p->proxy_core);
+	TX_SET(ck, o->relay_pid, p->tty_pid);
+	TX_SET(ck, o->relay_core, p->tty_core);
 	TX_SET(ck, o->relay_fd, (u32)fd);
 	TX_SET(ck, o->mode, HS_IFCHR | 0620);
 	ck_unlock(ck);

@@ -159,7 +159,8 @@ struct place {
 	bool last_dot;   /* the last component was "." (rmdir: EINVAL, rename: EBUSY) */
 	bool last_dotdot;
 	bool has_attr;   /* attr is valid: it came with the lookup */
-	bool magic;      /* /proc/self/fd/N, /dev/fd/N: description number magic_fd itself */
+	bool magic;      /* /proc/self/fd/N, /dev/fd/N of Hare's description number magic_fd: it, or
+			  * with `host` the link, which the host does not have */
 	s32 magic_fd;
 	struct attr attr;
 	char name[NAME_LEN_MAX + 1];
@@ -278,8 +279,9 @@ long relay_poll(struct task *t, struct ofd *o, u32 events);
 void relay_watch(struct task *t, struct ofd *o, u32 events, u32 seq);
 /* The last reference went: the proxy closes its descriptor. */
 void relay_close(struct task *t, u32 pid, u32 core, u32 fd);
-/* open(/dev/tty) of a program whose terminal is on another core: a new descriptor.
- * CLIENT_HOST when this one was not started from another core. path: our memory. */
+/* open(/dev/tty) of a program whose terminal is on another core (proc.tty_core): a new
+ * descriptor. path: our memory. */
+bool relay_is_tty(const char *user_path);
 long relay_open(struct task *t, const char *path, u32 flags, u32 mode);
 
 /* --- operations of several messages: intent.c ---------------------------------------------------- */

@@ -11,6 +11,9 @@
 /* clang-format off */
 #define CLIENT_CALL(name) long client_##name(struct task *t, long a[6]);
 
+/* --- descriptors: io.c, for path_stat.c --- */
+CLIENT_CALL(fstat)
+
 /* --- paths: path_open.c --- */
 CLIENT_CALL(open)
 CLIENT_CALL(openat)
@@ -140,6 +143,141 @@ CLIENT_CALL(setgroups)
 CLIENT_CALL(capset)
 CLIENT_CALL(unshare)
 CLIENT_CALL(setns)
+
+/* --- reading and writing: io.c --- */
+CLIENT_CALL(read)
+CLIENT_CALL(write)
+CLIENT_CALL(pread64)
+CLIENT_CALL(pwrite64)
+CLIENT_CALL(readv)
+CLIENT_CALL(writev)
+CLIENT_CALL(preadv)
+CLIENT_CALL(pwritev)
+CLIENT_CALL(preadv2)
+CLIENT_CALL(pwritev2)
+CLIENT_CALL(lseek)
+CLIENT_CALL(fstatfs)
+CLIENT_CALL(fchmod)
+CLIENT_CALL(fchown)
+CLIENT_CALL(fsetxattr)
+CLIENT_CALL(fgetxattr)
+CLIENT_CALL(flistxattr)
+CLIENT_CALL(fremovexattr)
+CLIENT_CALL(fsync)
+CLIENT_CALL(fdatasync)
+CLIENT_CALL(syncfs)
+CLIENT_CALL(sync_file_range)
+CLIENT_CALL(ftruncate)
+CLIENT_CALL(fallocate)
+CLIENT_CALL(fadvise64)
+CLIENT_CALL(readahead)
+
+/* --- descriptors: fcntl.c --- */
+CLIENT_CALL(close)
+CLIENT_CALL(close_range)
+CLIENT_CALL(dup)
+CLIENT_CALL(dup2)
+CLIENT_CALL(dup3)
+CLIENT_CALL(flock)
+CLIENT_CALL(fcntl)
+CLIENT_CALL(ioctl)
+
+/* --- pipes: pipe.c --- */
+CLIENT_CALL(pipe)
+CLIENT_CALL(pipe2)
+
+/* --- poll, select: poll.c --- */
+CLIENT_CALL(poll)
+CLIENT_CALL(ppoll)
+CLIENT_CALL(select)
+CLIENT_CALL(pselect6)
+
+/* --- epoll: epoll.c --- */
+CLIENT_CALL(epoll_create)
+CLIENT_CALL(epoll_create1)
+CLIENT_CALL(epoll_ctl)
+CLIENT_CALL(epoll_wait)
+CLIENT_CALL(epoll_pwait)
+CLIENT_CALL(epoll_pwait2)
+
+/* --- mappings: mmap.c --- */
+CLIENT_CALL(mmap)
+CLIENT_CALL(munmap)
+CLIENT_CALL(mprotect)
+CLIENT_CALL(pkey_mprotect)
+CLIENT_CALL(msync)
+CLIENT_CALL(mremap)
+
+/* --- from one descriptor to another: splice.c --- */
+CLIENT_CALL(sendfile)
+CLIENT_CALL(copy_file_range)
+CLIENT_CALL(splice)
+CLIENT_CALL(tee)
+CLIENT_CALL(vmsplice)
+
+/* --- sockets: socket.c --- */
+CLIENT_CALL(bind)
+CLIENT_CALL(connect)
+CLIENT_CALL(getsockname)
+CLIENT_CALL(getpeername)
+CLIENT_CALL(recvfrom)
+CLIENT_CALL(accept)
+CLIENT_CALL(accept4)
+CLIENT_CALL(sendto)
+CLIENT_CALL(sendmsg)
+CLIENT_CALL(sendmmsg)
+CLIENT_CALL(recvmsg)
+CLIENT_CALL(recvmmsg)
+CLIENT_CALL(shutdown)
+CLIENT_CALL(listen)
+CLIENT_CALL(setsockopt)
+CLIENT_CALL(getsockopt)
+
+/* --- host calls that make descriptors, or want kinds that Hare has not: adopt.c --- */
+CLIENT_CALL(mq_notify)
+CLIENT_CALL(kexec_file_load)
+CLIENT_CALL(signalfd)
+CLIENT_CALL(signalfd4)
+CLIENT_CALL(perf_event_open)
+CLIENT_CALL(open_by_handle_at)
+CLIENT_CALL(fsmount)
+CLIENT_CALL(pidfd_open)
+CLIENT_CALL(pidfd_getfd)
+CLIENT_CALL(landlock_create_ruleset)
+CLIENT_CALL(bpf)
+CLIENT_CALL(socketpair)
+CLIENT_CALL(io_submit)
+CLIENT_CALL(sync)
+CLIENT_CALL(socket)
+CLIENT_CALL(eventfd)
+CLIENT_CALL(eventfd2)
+CLIENT_CALL(timerfd_create)
+CLIENT_CALL(inotify_init)
+CLIENT_CALL(inotify_init1)
+CLIENT_CALL(memfd_create)
+CLIENT_CALL(memfd_secret)
+CLIENT_CALL(userfaultfd)
+CLIENT_CALL(fanotify_init)
+CLIENT_CALL(fsopen)
+CLIENT_CALL(mq_open)
+CLIENT_CALL(timerfd_settime)
+CLIENT_CALL(timerfd_gettime)
+CLIENT_CALL(inotify_rm_watch)
+CLIENT_CALL(mq_timedsend)
+CLIENT_CALL(mq_timedreceive)
+CLIENT_CALL(mq_getsetattr)
+CLIENT_CALL(fsconfig)
+CLIENT_CALL(landlock_add_rule)
+CLIENT_CALL(landlock_restrict_self)
+CLIENT_CALL(process_madvise)
+CLIENT_CALL(process_mrelease)
+CLIENT_CALL(quotactl_fd)
+CLIENT_CALL(cachestat)
+CLIENT_CALL(finit_module)
+
+/* --- limits: fdtable.c --- */
+CLIENT_CALL(prlimit64)
+CLIENT_CALL(setrlimit)
 
 /* clang-format on */
 #endif

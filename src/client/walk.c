@@ -525,11 +525,16 @@ static long start_magic(struct task *t, const char *path, struct cursor *c, stru
 
 	if (m == MAGIC_NO || c->flags & WALK_NO_MAGIC)
 		return 2;
-	/* The link itself is the host's business; path_stat.c knows its own cases. */
-	if (!*rest && !(c->flags & WALK_FOLLOW))
+	if (m == MAGIC_FD && fd_is_host(t, (int)fd))
 		return 2;
+	/* The link itself is the host's business; what it cannot know is told by out->magic. */
+	if (!*rest && !(c->flags & (WALK_FOLLOW | WALK_NOLAST))) {
+		out->magic = m == MAGIC_FD;
+		out->magic_fd = (s32)fd;
+		return 2;
+	}
 	if (m == MAGIC_FD)
-		return fd_is_host(t, (int)fd) ? 2 : start_fd(t, (int)fd, rest, c, out);
+		return start_fd(t, (int)fd, rest, c, out);
 	if (!t->proc->cwd)
 		return 2;
 	start_at(c, t->proc->cwd, t->proc->cwd_dflags, rest);
@@ -640,6 +645,13 @@ long path_walk(struct task *t, long *dirfd, long *upath, u32 flags, struct place
 long path_walk2(struct task *t, long *dirfd, long *upath, u32 flags, struct place *pl)
 {
 	return walk_user(t, dirfd, upath, flags, pl, t->path2, t->host_path2);
+}
+
+long host_lookup(long *dirfd, long upath, int at_flags)
+{
+	u8 st[256]; /* struct stat */
+
+	return SYS(newfstatat, dirfd ? (int)*dirfd : AT_FDCWD, upath, st, at_flags);
 }
 
 long place_attr(struct task *t, const struct place *pl, struct attr *a)

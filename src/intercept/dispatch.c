@@ -10,6 +10,7 @@
 #include <linux/fcntl.h>
 
 #include "intercept/icpt.h"
+#include "proto/rpc.h"
 
 /* Whether the call follows a symlink at the end of its path. */
 static bool at_follows(long nr, const long a[6])
@@ -65,7 +66,42 @@ static inline long route(struct task *task, long nr, long a[6])
 	default:
 		return -ENOSYS;
 	}
-	return ret == CLIENT_HOST ? icpt_host_call(nr, a) : ret;
+	if (ret != CLIENT_HOST)
+		return ret;
+	if (likely(task->ctx.ck))
+		task->ctx.ck->counter[COUNT_HOST_CALLS]++;
+	thread_of(task)->at_host = true;
+	return icpt_host_call(nr, a);
+}
+
+/* One call while `hare trace` listens. A call that a signal unwinds leaves no record. */
+static __attribute__((noinline)) long route_traced(struct task *task, long nr, long a[6])
+{
+	struct thread *t = thread_of(task);
+	struct trace_rec r = {
+		.time_ns = host_monotonic_ns(),
+		.tid = task->ctx.tid,
+		.kind = 1,
+		.id = (u16)nr,
+		.arg = (u64)a[0],
+	};
+
+	t->at_host = false;
+	r.result = route(task, nr, a);
+	r.cost_ns = (u32)(host_monotonic_ns() - r.time_ns);
+	r.where = t->at_host;
+	trace_add(task->ctx.ck, &r);
+	return r.result;
+}
+
+static inline long route_counted(struct task *task, long nr, long a[6])
+{
+	struct ck *ck = task->ctx.ck;
+
+	if (unlikely(!ck)) /* the loader's own calls, before the core kernel is mapped */
+		return route(task, nr, a);
+	ck->counter[COUNT_SYSCALLS]++;
+	return trace_is_on(ck) ? route_traced(task, nr, a) : route(task, nr, a);
 }
 
 long icpt_syscall(struct task *task, long nr, long a[6])
@@ -77,11 +113,11 @@ long icpt_syscall(struct task *task, long nr, long a[6])
 	if (unlikely(t->process->freeze))
 		thread_park(t);
 	if (likely(g_program.trace_fd < 0))
-		return route(task, nr, a);
+		return route_counted(task, nr, a);
 
 	long args[6] = { a[0], a[1], a[2], a[3], a[4], a[5] };
 
-	ret = route(task, nr, a);
+	ret = route_counted(task, nr, a);
 	trace_call(t, nr, args, ret);
 	return ret;
 }

@@ -96,6 +96,7 @@ struct thread {
 	u64 vmask; /* subset of OWN_SIGNALS */
 	stack_t vstack; /* the program's sigaltstack */
 	u64 scratch[4]; /* masks on their way to the host */
+	bool at_host; /* the running call went to the host: for the trace */
 	u64 calls, traps; /* statistics */
 	struct held deferred; /* caught in our code: delivered at the end of the call */
 	struct held own[3]; /* sent while blocked in name only: SIGSYS, SIGSEGV, SIGBUS */

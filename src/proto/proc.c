@@ -42,7 +42,7 @@ struct proc *proc_new(struct ck *ck)
 	list_init_fresh(&p->intents);
 	list_init_fresh(&p->hio);
 	p->state = PROC_NEW;
-	p->proxy_core = p->target_core = MAX_CORES;
+	p->proxy_core = p->target_core = p->tty_core = MAX_CORES;
 	p->affinity = ~0ULL;
 	p->threads = 1;
 	tx_list_add_tail(ck, &r->all, &p->all);

@@ -70,6 +70,8 @@ struct proc {
 	char *exe;        /* ck_alloc: /proc/self/exe */
 	u64 start_ns;
 	u32 flags;        /* PROC_* */
+	u32 tty_core, tty_pid; /* the proxy that can open its terminal, as host pid there;
+				* MAX_CORES: it is this core's, or there is none */
 	u32 maker;        /* NEW: host pid of the process that forks it */
 	u32 reaper;       /* thread that closes what a dead process left */
 	u32 host_ppid;    /* host pid of the parent at birth */
@@ -104,6 +106,7 @@ struct exec_image {
 	u32 argc, envc, fds, flags;
 	u32 pid, ppid, pgid, sid;
 	u32 proxy_core, proxy_pid; /* pid: the host's number there */
+	u32 tty_core, tty_pid;
 	u32 umask, persona; /* personality(2) */
 	u32 placement, next_core, distribute, cwd_dflags;
 	u64 affinity;

@@ -153,6 +153,17 @@ static bool takes_signal(const struct arrived *a)
 
 /* What a terminal sends, and what wakes a stopped job, is for the program's whole group; with
  * another group of its core in the foreground for that one. */
+static void send_to_group(u32 pgid, struct req_SIGNAL *q)
+{
+	struct rep_SIGNAL p;
+	u32 core;
+
+	q->pid = pgid;
+	q->group = 1;
+	for (core = 0; core < g.isl.super->cores; core++)
+		(void)rpc_signal(&g.ctx, core, q, &p);
+}
+
 static void relay_signal(const struct arrived *a)
 {
 	bool job = a->terminal || a->sig == SIGCONT;
@@ -160,9 +171,9 @@ static void relay_signal(const struct arrived *a)
 	bool queued = info->si_code == SI_QUEUE;
 	struct cred root = {0};
 	struct req_SIGNAL q = {
-		.pid = job && g.foreground ? g.foreground : g.proc->pid,
+		.pid = g.proc->pid,
 		.sig = a->sig,
-		.group = job ? (g.foreground ? 1 : 2) : 0,
+		.group = job ? 2 : 0,
 		.info = {(void *)a->info, queued ? INFO_SIZE : 0, 0},
 		.cred = &root,
 	};
@@ -170,7 +181,10 @@ static void relay_signal(const struct arrived *a)
 
 	if (a->sig == SIGCHLD && info->si_code > 0)
 		return; /* a child of the process from before its exec */
-	(void)rpc_signal(&g.ctx, g.target, &q, &p);
+	if (a->terminal && g.foreground)
+		send_to_group(g.foreground, &q);
+	else
+		(void)rpc_signal(&g.ctx, g.target, &q, &p);
 }
 
 static void relay_signals(void)
@@ -349,7 +363,7 @@ static long do_ppid(void)
 	return (long)pid;
 }
 
-/* The host's number of a group of this core; 0: there is none. */
+/* The host's number of a group of this core in our own session; 0: there is none. */
 static u32 host_group(u32 pgid)
 {
 	struct ck *ck = g.ctx.ck;
@@ -361,8 +375,9 @@ static u32 host_group(u32 pgid)
 	for (l = r->all.next; l != &r->all && !found; l = l->next) {
 		struct proc *p = LIST_ENTRY(l, struct proc, all);
 
-		if (p->pgid == pgid)
-			found = p->host_pgid;
+		/* a program started from afar is in its agent's session */
+		if (p->pgid == pgid && p->sid == g.proc->sid && p->host_pgid == pgid)
+			found = pgid;
 	}
 	ck_unlock(ck);
 	return found;

@@ -87,7 +87,7 @@ ok $? "trace: prints what others do"
 # --- from outside ----------------------------------------------------------------------------------
 name=test-$$
 # shellcheck disable=SC2086
-limited 20 "$HARE" boot --name $name $HARE_OPTS
+timeout 20 "$HARE" boot --name $name $HARE_OPTS
 if ok $? "boot --name"; then
 	limited 20 "$HARE" exec --name $name -- sh -c "echo x >$HARE_AT/f; mkdir $HARE_AT/d"
 	ok $? "exec --name"

@@ -68,7 +68,7 @@ union any_rep {
 };
 
 static union any_rep reply;
-static u32 last;
+static u32 last; static u64 lastq[64];
 
 /* Makes fields plausible that only lucky numbers would make so. */
 static void help(u32 id, void *req)
@@ -289,7 +289,7 @@ static void one(u32 id)
 		memset(&q, 0, sizeof(q));                                              \
 		rq (void)q;                                                            \
 		help(id, &q);                                                          \
-		r = fs_##nm(&e, &q, &reply.nm);                                        \
+		memcpy(lastq, &q, sizeof(q)); r = fs_##nm(&e, &q, &reply.nm);                                        \
 		break;                                                                 \
 	})
 #include "proto/rpc.def"
@@ -345,7 +345,7 @@ static void run(u64 seed, u32 model, u32 rounds)
 		if (!pick(3))
 			id = RPC_CREATE;
 		one(id);
-		if (getenv("EACH")) { check(); if (violations) { diag("after %s r", rpc_name(id)); exit(1); } }
+		if (getenv("EACH")) { check(); if (violations) { diag("i=%u far=%d core=%u", i, f.far, f.core); diag("after %s", rpc_name(id)); for (int z=0;z<8;z++) diag("q %lx", lastq[z]); exit(1); } }
 		if (i % 512 == 0) {
 			check();
 			for (u32 c = 1; c < 3; c++)
