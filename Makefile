@@ -74,7 +74,7 @@ $(BUILD)/bench/hb: $(wildcard bench/workloads/*.c bench/workloads/*.h)
 
 # --- tests ---------------------------------------------------------------------------------------
 
-UNIT_SRC := $(sort $(filter-out %_crash.c,$(wildcard tests/unit/*.c tests/proto/*.c)))
+UNIT_SRC := $(sort $(filter-out %_crash.c %_speed.c,$(wildcard tests/unit/*.c tests/proto/*.c)))
 UNIT_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
 CRASH_SRC := $(sort $(wildcard tests/unit/*_crash.c))
 CRASH_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(CRASH_SRC))
@@ -89,18 +89,26 @@ $(CRASH_BIN): $(BUILD)/tests/%: tests/%.c $(CRASH_OBJ)
 	$(CC) $(HOST_FLAGS) -DHARE_CRASH_POINTS -Itests -o $@ $< $(CRASH_OBJ) -lpthread
 $(ICPT_TEST): $(BUILD)/tests/%: tests/%.c
 	@mkdir -p $(@D)
-	$(CC) -std=gnu17 -O1 -D_GNU_SOURCE -o $@ $< -lpthread
+	$(CC) -std=gnu17 -O1 -o $@ $< -lpthread
 
 tests-build: all $(UNIT_BIN) $(CRASH_BIN) $(ICPT_TEST)
 .PHONY: tests-build
 
+SPEED_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/unit/*_speed.c)))
+$(SPEED_BIN): $(BUILD)/tests/%: tests/%.c $(CORE_HOST_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(HOST_FLAGS) -Itests -o $@ $< $(CORE_HOST_OBJ) -lpthread
+speed: $(SPEED_BIN) ## what single handlers cost, in one process
+	@for b in $(SPEED_BIN); do $$b; done
+.PHONY: speed
+
 check: setup ## all tests, from a bare machine on
 	@$(MAKE) --no-print-directory -j$$(nproc) tests-build
 	@$(MAKE) --no-print-directory layers
-	@tests/run
+	@tests/run -j2 $(UNIT_BIN) $(CRASH_BIN) $(sort $(wildcard tests/*/*.t))
 
 check-unit: $(UNIT_BIN) $(CRASH_BIN) ## the unit tests alone
-	@tests/run $(UNIT_BIN) $(CRASH_BIN)
+	@tests/run -j2 $(UNIT_BIN) $(CRASH_BIN)
 
 demo: ## what Hare is for: builds, then Hare builds Hare on four cores
 	@scripts/setup build

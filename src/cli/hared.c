@@ -43,7 +43,7 @@
 #define NEW_GRACE_NS 5000000000ULL   /* until a NEW entry's child is given up */
 #define END_GRACE_NS 200000000ULL    /* the same while the instance ends */
 #define LOST_AFTER_MS 1500           /* a new agent waits so long for its predecessor's orphans */
-#define GIVE_UP_MS 5000
+#define GIVE_UP_MS 2000
 #define CHAOS_NS 3000000
 #define IDLE_NS 1000000000
 #define EVENTS 64
@@ -547,9 +547,17 @@ static void check_end(void)
 	send(g_agent.sock, &m, sizeof(m), MSG_NOSIGNAL);
 }
 
-/* Who booted us is gone: so must everything be. */
+/* Who booted us is gone: so must everything be. The other agents end too, so what waits for one
+ * of them is cut short by an alarm. */
 static void end_alone(void)
 {
+	sigset_t alarms;
+
+	end_programs();
+	sigemptyset(&alarms);
+	sigaddset(&alarms, SIGALRM);
+	sigprocmask(SIG_UNBLOCK, &alarms, NULL);
+	alarm(GIVE_UP_MS / 1000 + 1);
 	close(g_agent.sock);
 	g_agent.sock = -1;
 	g_agent.ending = true;

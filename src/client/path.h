@@ -62,6 +62,8 @@ long sticky_check(const struct cred *cred, const struct perm *dir, u32 owner);
 long path_walk(struct task *t, long *dirfd, long *upath, u32 flags, struct place *pl);
 /* The second path of a call, with the buffers path2 and host_path2. */
 long path_walk2(struct task *t, long *dirfd, long *upath, u32 flags, struct place *pl);
+/* In place.dflags: a pipe of pipe(2), reached by its descriptor; opening it never waits. */
+#define PLACE_PIPE 0x40000000u
 /* In ofd.dflags of a file (O_TMPFILE with O_EXCL): it can be given no name. */
 #define OFD_NOLINK 0x80000000u
 /* Two paths of which one is the host's and one Hare's: what the host says of its own. */

@@ -75,7 +75,8 @@ static long want_ofd(struct task *t, struct opening *op, u32 type)
 	else if (type == HS_IFDIR)
 		op->ofd->kind = OFD_DIR;
 	else
-		op->ofd->kind = type == HS_IFIFO ? OFD_FIFO : OFD_FILE;
+		op->ofd->kind = type != HS_IFIFO ? OFD_FILE :
+				op->pl.dflags & PLACE_PIPE ? OFD_PIPE : OFD_FIFO;
 	return 0;
 }
 

@@ -221,6 +221,8 @@ static long place_ofd(struct task *t, int fd, struct ofd *o, struct place *out)
 		type = o->kind == OFD_DIR ? HS_IFDIR :
 		       o->kind == OFD_PIPE || o->kind == OFD_FIFO ? HS_IFIFO : HS_IFREG;
 	place_nameless(out, o->ino, type, o->dflags);
+	if (o->kind == OFD_PIPE)
+		out->dflags |= PLACE_PIPE;
 	out->magic = true;
 	out->magic_fd = fd;
 	ofd_put(t, o);

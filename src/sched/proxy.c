@@ -151,8 +151,6 @@ static bool takes_signal(const struct arrived *a)
 	return a->sig != SIGCHLD || !a->terminal;
 }
 
-/* What a terminal sends, and what wakes a stopped job, is for the program's whole group; with
- * another group of its core in the foreground for that one. */
 static void send_to_group(u32 pgid, struct req_SIGNAL *q)
 {
 	struct rep_SIGNAL p;
@@ -164,6 +162,8 @@ static void send_to_group(u32 pgid, struct req_SIGNAL *q)
 		(void)rpc_signal(&g.ctx, core, q, &p);
 }
 
+/* What a terminal sends, and what wakes a stopped job, is for the program's whole group; with
+ * another group of its core in the foreground for that one. */
 static void relay_signal(const struct arrived *a)
 {
 	bool job = a->terminal || a->sig == SIGCONT;
