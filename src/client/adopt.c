@@ -171,6 +171,12 @@ long client_socketpair(struct task *t, long a[6])
 	r = SYS(socketpair, a[0], a[1], a[2], fd);
 	if (r)
 		return r;
+	/* The first may have to move to where the second is: out of the way with that. */
+	moved = (s32)SYS(fcntl, fd[1], cloexec ? F_DUPFD_CLOEXEC : F_DUPFD, t->proc->fds->cap);
+	if (moved >= 0) {
+		SYS(close, fd[1]);
+		fd[1] = moved;
+	}
 	moved = (s32)fd_adopt(t, fd[0], cloexec, 0);
 	if (moved < 0) {
 		SYS(close, fd[1]);

@@ -28,9 +28,9 @@
 #include "base/hash.h"
 #include "client/path.h"
 
-#define CACHE_MAX 16384      /* lookups per core; about 110 bytes each */
-#define PERMS_MAX 4096       /* directories per core */
-#define EVICT_SCAN_MAX 8     /* second chances given per insertion */
+#define CACHE_MAX      16384 /* lookups per core; about 110 bytes each */
+#define PERMS_MAX      4096 /* directories per core */
+#define EVICT_SCAN_MAX 8 /* second chances given per insertion */
 
 /* --- boot ---------------------------------------------------------------------------------- */
 
@@ -64,12 +64,14 @@ long client_core_init(struct ck *ck)
 
 /* --- tables; the core's lock is held ------------------------------------------------------- */
 
-static struct list *dentry_head(struct client_root *r, u64 dir, const char *name, size_t len)
+static struct list *dentry_head(struct client_root *r, u64 dir, const char *name,
+				size_t len)
 {
 	return &r->dentries[hash_name(dir, name, len) % CACHE_BUCKETS];
 }
 
-static struct dentry *dentry_find(struct client_root *r, u64 dir, const char *name, size_t len)
+static struct dentry *dentry_find(struct client_root *r, u64 dir, const char *name,
+				  size_t len)
 {
 	struct list *head = dentry_head(r, dir, name, len);
 	struct list *l;
@@ -166,7 +168,8 @@ static struct dir_perm *perm_insert(struct ck *ck, struct client_root *r, u64 di
 		tx_list_add_tail(ck, &r->perm_lru, &p->lru);
 		TX_ADD(ck, r->perms_cached, 1);
 	}
-	if (p->mode != rep->dir_mode || p->uid != rep->dir_uid || p->gid != rep->dir_gid) {
+	if (p->mode != rep->dir_mode || p->uid != rep->dir_uid ||
+	    p->gid != rep->dir_gid) {
 		TX_SET(ck, p->mode, rep->dir_mode);
 		TX_SET(ck, p->uid, rep->dir_uid);
 		TX_SET(ck, p->gid, rep->dir_gid);
@@ -174,8 +177,8 @@ static struct dir_perm *perm_insert(struct ck *ck, struct client_root *r, u64 di
 	return p;
 }
 
-static struct dentry *dentry_new(struct ck *ck, struct client_root *r, u64 dir, const char *name,
-				 size_t len)
+static struct dentry *dentry_new(struct ck *ck, struct client_root *r, u64 dir,
+				 const char *name, size_t len)
 {
 	struct dentry *d;
 
@@ -197,8 +200,8 @@ static struct dentry *dentry_new(struct ck *ck, struct client_root *r, u64 dir, 
 
 /* --- lookup -------------------------------------------------------------------------------- */
 
-static long resolve(struct task *t, u32 srv, u64 dir, const char *name, size_t len, bool want_attr,
-		    struct place *out, struct rep_RESOLVE *p)
+static long resolve(struct task *t, u32 srv, u64 dir, const char *name, size_t len,
+		    bool want_attr, struct place *out, struct rep_RESOLVE *p)
 {
 	struct req_RESOLVE q;
 	long r;
@@ -231,8 +234,8 @@ static long resolve(struct task *t, u32 srv, u64 dir, const char *name, size_t l
 enum hit { HIT_NO, HIT_ENTRY, HIT_ABSENT, HIT_DENIED };
 
 /* Looks into the cache; *inval is its state for a later cache_insert. */
-static enum hit cache_look(struct task *t, u64 dir, const char *name, size_t len, u64 *inval,
-			   struct place *out)
+static enum hit cache_look(struct task *t, u64 dir, const char *name, size_t len,
+			   u64 *inval, struct place *out)
 {
 	struct ck *ck = t->ctx.ck;
 	struct client_root *r = client_root(ck);
@@ -246,7 +249,8 @@ static enum hit cache_look(struct task *t, u64 dir, const char *name, size_t len
 	if (p) {
 		p->used = 1;
 		d = dentry_find(r, dir, name, len);
-		if (perm_check(&t->proc->cred, p->mode | HS_IFDIR, p->uid, p->gid, MAY_EXEC)) {
+		if (perm_check(&t->proc->cred, p->mode | HS_IFDIR, p->uid, p->gid,
+			       MAY_EXEC)) {
 			hit = HIT_DENIED;
 		} else if (d && d->epoch == p->epoch) {
 			d->used = 1;
@@ -374,12 +378,15 @@ u64 cache_mark(struct task *t)
 	return __atomic_load_n(&client_root(t->ctx.ck)->inval_count, __ATOMIC_RELAXED);
 }
 
-void cache_learn(struct task *t, u64 mark, const struct place *at, u64 ino, u32 type, u32 dflags)
+void cache_learn(struct task *t, u64 mark, const struct place *at, u64 ino, u32 type,
+		 u32 dflags)
 {
-	u32 srv = rpc_entry_server(&t->ctx, at->dir, at->dir_dflags, at->name, at->name_len);
+	u32 srv = rpc_entry_server(&t->ctx, at->dir, at->dir_dflags, at->name,
+				   at->name_len);
 	struct place pl;
 
-	if (rpc_is_near(&t->ctx, srv) || t->ctx.isl->super->without & WITHOUT_DIRECTORY_CACHE)
+	if (rpc_is_near(&t->ctx, srv) ||
+	    t->ctx.isl->super->without & WITHOUT_DIRECTORY_CACHE)
 		return;
 	pl.ino = ino;
 	pl.type = type;
@@ -447,7 +454,8 @@ long dir_perm_get(struct task *t, u64 dir, struct perm *out)
 
 /* --- what servers tell; run by whoever drains, e->ck locked ---------------------------------- */
 
-long client_invalidate(struct rpc_env *e, const struct req_INVALIDATE *q, struct rep_INVALIDATE *p)
+long client_invalidate(struct rpc_env *e, const struct req_INVALIDATE *q,
+		       struct rep_INVALIDATE *p)
 {
 	struct client_root *r = client_root(e->ck);
 	struct dentry *d;
@@ -456,7 +464,8 @@ long client_invalidate(struct rpc_env *e, const struct req_INVALIDATE *q, struct
 	(void)p;
 	switch (q->kind) {
 	case INVAL_ENTRY:
-		note_invalidation(e->ck, r, q->dir, hash_name(q->dir, q->name.p, q->name.len));
+		note_invalidation(e->ck, r, q->dir,
+				  hash_name(q->dir, q->name.p, q->name.len));
 		d = dentry_find(r, q->dir, q->name.p, q->name.len);
 		if (d)
 			dentry_drop(e->ck, r, d);

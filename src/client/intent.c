@@ -75,13 +75,18 @@ void step_lock(struct task *t, u32 srv, struct rpc_env *e)
 {
 	struct ctx *c = &t->ctx;
 
-	*e = (struct rpc_env){ .c = c, .ck = mem_ck(c->isl, srv), .srv = srv, .core = c->core,
-			       .slot = c->slot, .unlocked = true };
+	*e = (struct rpc_env){ .c = c,
+			       .ck = mem_ck(c->isl, srv),
+			       .srv = srv,
+			       .core = c->core,
+			       .slot = c->slot,
+			       .unlocked = true };
 	ck_lock(c, e->ck);
 }
 
 /* By message, in the transaction that ends the intent; false when there is no memory. */
-static bool link_drop_post(struct task *t, struct intent_node *n, const struct req_LINK *q)
+static bool link_drop_post(struct task *t, struct intent_node *n,
+			   const struct req_LINK *q)
 {
 	struct rpc_env e;
 	bool ok;
@@ -136,7 +141,8 @@ static const struct cred g_root_cred;
 /* Whether dir/name is there, and whose: 0 when it is not, or cannot be told. */
 static u64 entry_ino(struct ctx *c, u64 dir, u32 dflags, const char *name)
 {
-	struct req_RESOLVE q = { .dir = dir, .name = { .p = name, .len = (u32)strlen(name) },
+	struct req_RESOLVE q = { .dir = dir,
+				 .name = { .p = name, .len = (u32)strlen(name) },
 				 .cred = &g_root_cred };
 	struct rep_RESOLVE p;
 	u32 srv = rpc_entry_server(c, dir, dflags, name, q.name.len);
@@ -161,10 +167,12 @@ static void destroy(struct ctx *c, const struct intent *it)
 }
 
 /* COMMIT or ABORT at every server with a part of a marked directory. */
-static void rmdir_phase(struct ctx *c, const struct intent *it, u64 dir, u32 dflags, u32 phase)
+static void rmdir_phase(struct ctx *c, const struct intent *it, u64 dir, u32 dflags,
+			u32 phase)
 {
-	struct req_RMDIR q = { .dir = dir, .phase = phase, .cred = &g_root_cred,
-			       .owner = it->owner };
+	struct req_RMDIR q = {
+		.dir = dir, .phase = phase, .cred = &g_root_cred, .owner = it->owner
+	};
 	struct rep_RMDIR p;
 	u32 home = ino_server(dir);
 	u32 srv;
@@ -178,12 +186,16 @@ static void rmdir_phase(struct ctx *c, const struct intent *it, u64 dir, u32 dfl
 
 static void rename_finish(struct ctx *c, const struct intent *it)
 {
-	u32 srv = rpc_entry_server(c, it->dir, it->dir_dflags, it->name, strlen(it->name));
+	u32 srv =
+		rpc_entry_server(c, it->dir, it->dir_dflags, it->name, strlen(it->name));
 	struct req_RM_MAP q = { .dir = it->dir,
 				.name = { .p = it->name, .len = (u32)strlen(it->name) },
-				.cred = &g_root_cred, .flags = RM_MOVED, .expect = it->ino };
+				.cred = &g_root_cred,
+				.flags = RM_MOVED,
+				.expect = it->ino };
 	struct rep_RM_MAP p;
-	struct req_SET_PARENT sq = { .ino = it->ino, .parent = it->new_dir,
+	struct req_SET_PARENT sq = { .ino = it->ino,
+				     .parent = it->new_dir,
 				     .parent_dflags = it->new_dflags,
 				     .name = { .p = it->new_name,
 					       .len = (u32)strlen(it->new_name) } };
@@ -211,7 +223,8 @@ static void rename_recover(struct ctx *c, const struct intent *it)
 	bool added = it->step >= 2;
 
 	if (it->step == 1 && !is_near(c, it->new_dir, it->new_dflags, it->new_name))
-		added = entry_ino(c, it->new_dir, it->new_dflags, it->new_name) == it->ino;
+		added = entry_ino(c, it->new_dir, it->new_dflags, it->new_name) ==
+			it->ino;
 	if (it->step > 3)
 		return;
 	if (added)

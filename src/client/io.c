@@ -9,6 +9,7 @@
 #include "client/file.h"
 
 #define RWF_KNOWN (RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND)
+#define USER_TOP 0x7ffffffff000UL
 #define FADV_MAX 5 /* POSIX_FADV_NOREUSE */
 #define SYNC_RANGE_KNOWN 7
 
@@ -96,6 +97,12 @@ static long ofd_writev(struct task *t, struct ofd *o, struct uio *u, const u64 *
 	return r;
 }
 
+/* The program's buffer lies where programs' memory can be. */
+static bool in_range(const long a[6])
+{
+	return (u64)a[2] <= USER_TOP && (u64)a[1] <= USER_TOP - (u64)a[2];
+}
+
 long client_read(struct task *t, long a[6])
 {
 	struct uio u;
@@ -106,8 +113,8 @@ long client_read(struct task *t, long a[6])
 		return r;
 	uio_buf(&u, (void *)a[1], (size_t)a[2]);
 	if (!relayed(t, o, __NR_read, a, &r))
-		r = likely(a[2] >= 0) || !ofd_can_read(o) ? ofd_readv(t, o, &u, NULL, 0) :
-							    -EINVAL;
+		r = likely(in_range(a)) || !ofd_can_read(o) ? ofd_readv(t, o, &u, NULL, 0) :
+							      -EFAULT;
 	ofd_put(t, o);
 	return r;
 }
@@ -122,8 +129,8 @@ long client_write(struct task *t, long a[6])
 		return r;
 	uio_buf(&u, (void *)a[1], (size_t)a[2]);
 	if (!relayed(t, o, __NR_write, a, &r))
-		r = likely(a[2] >= 0) || !ofd_can_write(o) ? ofd_writev(t, o, &u, NULL, 0) :
-							     -EINVAL;
+		r = likely(in_range(a)) || !ofd_can_write(o) ? ofd_writev(t, o, &u, NULL, 0) :
+							       -EFAULT;
 	ofd_put(t, o);
 	return r;
 }
@@ -139,7 +146,9 @@ long client_pread64(struct task *t, long a[6])
 		return r;
 	uio_buf(&u, (void *)a[1], (size_t)a[2]);
 	if (!relayed(t, o, __NR_pread64, a, &r))
-		r = a[3] < 0 || a[2] < 0 ? -EINVAL : ofd_readv(t, o, &u, &off, 0);
+		r = a[3] < 0	 ? -EINVAL :
+		    !in_range(a) ? -EFAULT :
+				   ofd_readv(t, o, &u, &off, 0);
 	ofd_put(t, o);
 	return r;
 }
@@ -155,7 +164,9 @@ long client_pwrite64(struct task *t, long a[6])
 		return r;
 	uio_buf(&u, (void *)a[1], (size_t)a[2]);
 	if (!relayed(t, o, __NR_pwrite64, a, &r))
-		r = a[3] < 0 || a[2] < 0 ? -EINVAL : ofd_writev(t, o, &u, &off, 0);
+		r = a[3] < 0	 ? -EINVAL :
+		    !in_range(a) ? -EFAULT :
+				   ofd_writev(t, o, &u, &off, 0);
 	ofd_put(t, o);
 	return r;
 }
@@ -239,7 +250,7 @@ static long seek_there(struct task *t, struct ofd *o, s64 off, u32 whence)
 	if (o->vnode)
 		vnode_sync(t, o->vnode);
 	r = rpc_lseek(&t->ctx, ofd_server(o), &q, &p);
-	return r < 0 ? r : p.off;
+	return r == -EOVERFLOW ? -EINVAL : r < 0 ? r : p.off;
 }
 
 static long seek_file(struct task *t, struct ofd *o, s64 off, u32 whence)
@@ -251,13 +262,13 @@ static long seek_file(struct task *t, struct ofd *o, s64 off, u32 whence)
 		return seek_there(t, o, off, whence);
 	locked = pos_lock(t, o);
 	if (whence == SEEK_CUR)
-		r = (s64)o->off + off < 0 && off > 0 ? -EOVERFLOW : (s64)o->off + off;
+		r = __builtin_add_overflow((s64)o->off, off, &r) ? -EINVAL : r;
 	else if (whence != SEEK_SET)
 		r = seek_there(t, o, off, whence);
 	if (r >= 0)
 		__atomic_store_n(&o->off, (u64)r, __ATOMIC_RELAXED);
-	else if (!sys_failed(r) || whence <= SEEK_CUR)
-		r = r == -EOVERFLOW ? r : -EINVAL;
+	else if (r != -ENXIO)
+		r = -EINVAL;
 	if (locked)
 		pos_unlock(o);
 	return r;

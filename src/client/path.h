@@ -20,8 +20,8 @@
 #define RACE_RETRIES 1000
 
 /* t->bounce during a walk: two buffers for expanded symlinks, one for host paths. */
-#define WALK_TEXT_SIZE 16384
-#define WALK_TEXT(t, i) ((char *)(t)->bounce + (i) * WALK_TEXT_SIZE)
+#define WALK_TEXT_SIZE	16384
+#define WALK_TEXT(t, i) ((char *)(t)->bounce + (i)*WALK_TEXT_SIZE)
 
 /* --- cache.c ------------------------------------------------------------------------------- */
 
@@ -35,7 +35,8 @@ long cache_lookup_parent(struct task *t, u64 dir, struct place *out);
 /* What a far server told of a name in another way than by RESOLVE (CREATE, ADD_MAP record the
  * caller too): entered, unless it was invalidated since cache_mark. */
 u64 cache_mark(struct task *t);
-void cache_learn(struct task *t, u64 mark, const struct place *at, u64 ino, u32 type, u32 dflags);
+void cache_learn(struct task *t, u64 mark, const struct place *at, u64 ino, u32 type,
+		 u32 dflags);
 /* Forgets one entry on this core. Called after changes that this core made itself. */
 void cache_forget(struct task *t, u64 dir, u32 dflags, const char *name, size_t len);
 
@@ -81,7 +82,7 @@ void retry_wait(struct task *t, u32 seq);
 /* --- intent.c ------------------------------------------------------------------------------ */
 
 /* In intent.ino_dflags and old_dflags, beside DIR_*: the inode is a directory. */
-#define INTENT_IS_DIR 0x80000000u
+#define INTENT_IS_DIR  0x80000000u
 #define INTENT_OLD_DIR 0x80000000u
 
 /* Locks a near server's core kernel to run its handlers here; ended by msg_unlock. */
@@ -89,28 +90,28 @@ void step_lock(struct task *t, u32 srv, struct rpc_env *e);
 /* rpc_name(), and when it succeeds `...` in the transaction that is open then in core kernel ck_:
  * the server's own one when it is near, so that the call and the mark are one even if the thread
  * is killed; else one of this core, when the reply is in. (Traced calls go by rpc_name.) */
-#define STEP_CALL(t, srv, NAME, name, q, p, ...)                                       \
-	({                                                                             \
-		struct task *t_ = (t);                                                 \
-		struct rpc_env e_;                                                     \
-		u32 srv_ = (srv);                                                      \
-		long r_;                                                               \
-		if (likely(rpc_is_near(&t_->ctx, srv_) && !trace_is_on(t_->ctx.ck))) { \
-			step_lock(t_, srv_, &e_);                                      \
-			r_ = fs_##name(&e_, (q), (p));                                 \
-			e_.ck->counter[COUNT_LOCAL(RPC_##NAME)]++;                     \
-			if (r_ < 0)                                                    \
-				ck_abort(e_.ck);                                       \
-		} else {                                                               \
-			r_ = rpc_##name(&t_->ctx, srv_, (q), (p));                     \
-			step_lock(t_, t_->ctx.core, &e_);                              \
-		}                                                                      \
-		if (!r_) {                                                             \
-			struct ck *ck_ = e_.ck;                                        \
-			__VA_ARGS__;                                                   \
-		}                                                                      \
-		msg_unlock(&t_->ctx, e_.ck);                                           \
-		r_;                                                                    \
+#define STEP_CALL(t, srv, NAME, name, q, p, ...)                                         \
+	({                                                                               \
+		struct task *t_ = (t);                                                   \
+		struct rpc_env e_;                                                       \
+		u32 srv_ = (srv);                                                        \
+		long r_;                                                                 \
+		if (likely(rpc_is_near(&t_->ctx, srv_) && !trace_is_on(t_->ctx.ck))) {   \
+			step_lock(t_, srv_, &e_);                                        \
+			r_ = fs_##name(&e_, (q), (p));                                   \
+			e_.ck->counter[COUNT_LOCAL(RPC_##NAME)]++;                       \
+			if (r_ < 0)                                                      \
+				ck_abort(e_.ck);                                         \
+		} else {                                                                 \
+			r_ = rpc_##name(&t_->ctx, srv_, (q), (p));                       \
+			step_lock(t_, t_->ctx.core, &e_);                                \
+		}                                                                        \
+		if (!r_) {                                                               \
+			struct ck *ck_ = e_.ck;                                          \
+			__VA_ARGS__;                                                     \
+		}                                                                        \
+		msg_unlock(&t_->ctx, e_.ck);                                             \
+		r_;                                                                      \
 	})
 /* The last steps of an operation: a link of `ino` is dropped, exactly once, and the intent ends. */
 void link_drop_end(struct task *t, struct intent_node *n, u64 ino);
@@ -118,13 +119,13 @@ void link_drop_end(struct task *t, struct intent_node *n, u64 ino);
 /* --- path_create.c -------------------------------------------------------------------------- */
 
 struct creation {
-	u32 mode;        /* type and permissions, umask applied */
-	u32 open_flags;  /* with `open`: as open(2)'s */
+	u32 mode; /* type and permissions, umask applied */
+	u32 open_flags; /* with `open`: as open(2)'s */
 	u64 rdev;
 	const char *target; /* symlinks */
 	u32 target_len;
-	bool excl;       /* -EEXIST when the name is there */
-	bool open;       /* open it in the same operation */
+	bool excl; /* -EEXIST when the name is there */
+	bool open; /* open it in the same operation */
 	bool distribute; /* a directory whose entries are spread */
 	struct ofd *ofd; /* with `open`: its ino is set when the open is counted */
 	struct intent_node *node; /* its ino is set when the inode is made */
@@ -132,15 +133,15 @@ struct creation {
 	bool created, opened;
 	u64 ino;
 	u32 type, dflags;
-	struct attr attr;      /* when opened */
+	struct attr attr; /* when opened */
 	struct rpc_bytes runs; /* when opened; the caller sets p and cap */
 };
 /* Makes pl->name in pl->dir, by one call or by several (creation affinity). Without excl, a
  * name that is there gives 0 with created = false and its ino and type. */
 long create(struct task *t, const struct place *pl, struct creation *cr);
 /* An inode without a name, to be found in `at` (for what it inherits). */
-long create_unnamed(struct task *t, const struct place *at, const struct perm *parent, u32 srv,
-		    struct creation *cr);
+long create_unnamed(struct task *t, const struct place *at, const struct perm *parent,
+		    u32 srv, struct creation *cr);
 
 /* --- path_remove.c -------------------------------------------------------------------------- */
 

@@ -8,16 +8,19 @@
  */
 #include "client/path.h"
 
-#define NS_PER_SEC 1000000000L
-#define UTIME_NOW_ 0x3fffffffL
-#define UTIME_OMIT_ 0x3ffffffeL
+#define NS_PER_SEC   1000000000L
+#define UTIME_NOW_   0x3fffffffL
+#define UTIME_OMIT_  0x3ffffffeL
 #define TIME_SEC_MAX 9223372035L /* what fits into 64 bits of nanoseconds */
 
 /* --- by inode ----------------------------------------------------------------------------------------- */
 
 static long tell_shards(struct task *t, const struct attr *a)
 {
-	struct req_SHARD q = { .dir = a->ino, .op = SHARD_ATTR, .mode = a->mode, .uid = a->uid,
+	struct req_SHARD q = { .dir = a->ino,
+			       .op = SHARD_ATTR,
+			       .mode = a->mode,
+			       .uid = a->uid,
 			       .gid = a->gid };
 	struct rep_SHARD p;
 	u32 srv;
@@ -44,7 +47,9 @@ long attr_chmod(struct task *t, u64 ino, u32 mode)
 
 long attr_chown(struct task *t, u64 ino, u32 uid, u32 gid)
 {
-	struct req_CHOWN q = { .ino = ino, .uid = uid, .gid = gid, .cred = &t->proc->cred };
+	struct req_CHOWN q = {
+		.ino = ino, .uid = uid, .gid = gid, .cred = &t->proc->cred
+	};
 	struct rep_CHOWN p;
 	long r = ino ? rpc_chown(&t->ctx, ino_server(ino), &q, &p) : -EBADF;
 
@@ -90,7 +95,8 @@ static long set_times(struct task *t, u64 ino, const struct times *ts)
 
 static bool nsec_valid(s64 nsec)
 {
-	return nsec == UTIME_NOW_ || nsec == UTIME_OMIT_ || (nsec >= 0 && nsec < NS_PER_SEC);
+	return nsec == UTIME_NOW_ || nsec == UTIME_OMIT_ ||
+	       (nsec >= 0 && nsec < NS_PER_SEC);
 }
 
 /* 0; 1: nothing is to be changed; -errno. */
@@ -180,7 +186,8 @@ long client_fchownat(struct task *t, long a[6])
 
 /* --- times -------------------------------------------------------------------------------------------- */
 
-static long do_utimes(struct task *t, long *dirfd, long *upath, const struct times *ts, u32 wf)
+static long do_utimes(struct task *t, long *dirfd, long *upath, const struct times *ts,
+		      u32 wf)
 {
 	struct place pl;
 	long r = path_walk(t, dirfd, upath, wf, &pl);

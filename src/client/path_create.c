@@ -35,7 +35,8 @@ static u32 inherit(const struct perm *parent, struct cred *cred, u32 mode)
 }
 
 /* What a made inode is noted in, in the transaction that makes it. */
-static void note_made(struct ck *ck, const struct creation *cr, const struct rep_CREATE *p)
+static void note_made(struct ck *ck, const struct creation *cr,
+		      const struct rep_CREATE *p)
 {
 	if (cr->ofd && p->opened)
 		TX_SET(ck, cr->ofd->ino, p->ino);
@@ -45,7 +46,8 @@ static void note_made(struct ck *ck, const struct creation *cr, const struct rep
 	}
 }
 
-static long call_create(struct task *t, u32 srv, struct req_CREATE *q, struct creation *cr)
+static long call_create(struct task *t, u32 srv, struct req_CREATE *q,
+			struct creation *cr)
 {
 	struct rep_CREATE p;
 	long r;
@@ -80,11 +82,13 @@ static long call_create(struct task *t, u32 srv, struct req_CREATE *q, struct cr
 	return 0;
 }
 
-long create_unnamed(struct task *t, const struct place *at, const struct perm *parent, u32 srv,
-		    struct creation *cr)
+long create_unnamed(struct task *t, const struct place *at, const struct perm *parent,
+		    u32 srv, struct creation *cr)
 {
 	struct cred cred = t->proc->cred;
-	struct req_CREATE q = { .dir = 0, .parent = at->dir, .cred = &cred,
+	struct req_CREATE q = { .dir = 0,
+				.parent = at->dir,
+				.cred = &cred,
 				.name = { .p = at->name, .len = at->name_len } };
 
 	q.mode = inherit(parent, &cred, cr->mode);
@@ -129,12 +133,15 @@ static long make_shards(struct task *t, const struct creation *cr)
 }
 
 /* Names the inode. -EEXIST: *taken says what has the name. */
-static long add_map(struct task *t, const struct place *pl, u32 srv, const struct creation *cr,
-		    struct rep_ADD_MAP *taken)
+static long add_map(struct task *t, const struct place *pl, u32 srv,
+		    const struct creation *cr, struct rep_ADD_MAP *taken)
 {
-	struct req_ADD_MAP q = { .dir = pl->dir, .name = { .p = pl->name, .len = pl->name_len },
-				 .cred = &t->proc->cred, .ino = cr->ino,
-				 .type = cr->mode & HS_IFMT, .dflags = cr->dflags };
+	struct req_ADD_MAP q = { .dir = pl->dir,
+				 .name = { .p = pl->name, .len = pl->name_len },
+				 .cred = &t->proc->cred,
+				 .ino = cr->ino,
+				 .type = cr->mode & HS_IFMT,
+				 .dflags = cr->dflags };
 	long r;
 
 	for (;;) {
@@ -151,7 +158,8 @@ static long add_map(struct task *t, const struct place *pl, u32 srv, const struc
 /* Opens what was just made, whatever its mode says. When it is gone already, it was not opened. */
 static void open_made(struct task *t, u32 srv, struct creation *cr)
 {
-	struct req_OPEN q = { .ino = cr->ino, .flags = cr->open_flags | OPEN_NOCHECK,
+	struct req_OPEN q = { .ino = cr->ino,
+			      .flags = cr->open_flags | OPEN_NOCHECK,
 			      .cred = &t->proc->cred };
 	struct rep_OPEN p = { .runs = cr->runs };
 
@@ -164,7 +172,9 @@ static void open_made(struct task *t, u32 srv, struct creation *cr)
 
 static void set_parent(struct task *t, const struct place *pl, u64 ino)
 {
-	struct req_SET_PARENT q = { .ino = ino, .parent = pl->dir, .parent_dflags = pl->dir_dflags,
+	struct req_SET_PARENT q = { .ino = ino,
+				    .parent = pl->dir,
+				    .parent_dflags = pl->dir_dflags,
 				    .name = { .p = pl->name, .len = pl->name_len } };
 	struct rep_SET_PARENT p;
 
@@ -197,7 +207,8 @@ static long look_before(struct task *t, const struct place *pl, struct creation 
 
 /* From the inode to its name; undone when that fails. */
 static long make_and_name(struct task *t, const struct place *pl, u32 entry_srv, u32 srv,
-			  const struct perm *parent, struct creation *cr, struct rep_ADD_MAP *taken)
+			  const struct perm *parent, struct creation *cr,
+			  struct rep_ADD_MAP *taken)
 {
 	u64 mark = cache_mark(t);
 	bool open = cr->open;
@@ -228,7 +239,9 @@ static long make_and_name(struct task *t, const struct place *pl, u32 entry_srv,
 static long create_apart(struct task *t, const struct place *pl, u32 entry_srv, u32 srv,
 			 struct creation *cr)
 {
-	struct intent it = { .op = INTENT_CREATE, .dir = pl->dir, .dir_dflags = pl->dir_dflags };
+	struct intent it = { .op = INTENT_CREATE,
+			     .dir = pl->dir,
+			     .dir_dflags = pl->dir_dflags };
 	struct rep_ADD_MAP taken;
 	struct perm parent;
 	long r;
@@ -257,12 +270,15 @@ static long create_apart(struct task *t, const struct place *pl, u32 entry_srv, 
 
 long create(struct task *t, const struct place *pl, struct creation *cr)
 {
-	struct req_CREATE q = { .dir = pl->dir, .parent = pl->dir, .mode = cr->mode,
+	struct req_CREATE q = { .dir = pl->dir,
+				.parent = pl->dir,
+				.mode = cr->mode,
 				.cred = &t->proc->cred,
 				.name = { .p = pl->name, .len = pl->name_len } };
 	u32 without = t->ctx.isl->super->without;
 	u32 own = t->ctx.core;
-	u32 srv = rpc_entry_server(&t->ctx, pl->dir, pl->dir_dflags, pl->name, pl->name_len);
+	u32 srv = rpc_entry_server(&t->ctx, pl->dir, pl->dir_dflags, pl->name,
+				   pl->name_len);
 	bool is_dir = (cr->mode & HS_IFMT) == HS_IFDIR;
 	bool affine = !(without & WITHOUT_CREATION_AFFINITY);
 	u64 mark;
@@ -294,7 +310,8 @@ static long bad_target(struct task *t, const struct place *pl, bool is_dir)
 		return -EEXIST;
 	if (!pl->must_dir || is_dir)
 		return 0;
-	r = cache_lookup(t, pl->dir, pl->dir_dflags, pl->name, pl->name_len, false, &there);
+	r = cache_lookup(t, pl->dir, pl->dir_dflags, pl->name, pl->name_len, false,
+			 &there);
 	return r ? r : -EEXIST;
 }
 

@@ -14,9 +14,9 @@
 #include "client/path.h"
 
 #define POS_SERVER_SHIFT 48
-#define POS_COOKIE_MASK ((1ULL << POS_SERVER_SHIFT) - 1)
-#define POS_DOTS 2ULL /* positions of "." and ".." */
-#define BATCH 16384   /* bytes of entries that one call brings */
+#define POS_COOKIE_MASK	 ((1ULL << POS_SERVER_SHIFT) - 1)
+#define POS_DOTS	 2ULL /* positions of "." and ".." */
+#define BATCH		 16384 /* bytes of entries that one call brings */
 
 /* linux_dirent64 and linux_dirent as getdents(2) has them. */
 struct dirent64 {
@@ -32,9 +32,9 @@ struct dirent_old {
 	u16 len;
 	char name[]; /* its NUL, padding, and the type in the last byte */
 };
-#define DIRENT64_NAME 19
+#define DIRENT64_NAME	19
 #define DIRENT_OLD_NAME 18
-#define DT_DIR_ 4
+#define DT_DIR_		4
 
 /* A reading of one directory by one call. */
 struct reading {
@@ -42,10 +42,10 @@ struct reading {
 	u64 dir;
 	u32 servers; /* that have parts: all, or only `first` */
 	u32 first;
-	bool old;    /* the layout of getdents */
-	char *out;   /* where records are built: t->bounce + BATCH */
+	bool old; /* the layout of getdents */
+	char *out; /* where records are built: t->bounce + BATCH */
 	size_t used, size;
-	u64 pos;     /* after the last record in out */
+	u64 pos; /* after the last record in out */
 };
 
 /* Appends one record; false when there is no room. */
@@ -174,7 +174,9 @@ static long pos_get(struct task *t, struct ofd *o, u64 *pos)
 
 static void pos_set(struct task *t, struct ofd *o, u64 pos)
 {
-	struct req_LSEEK q = { .ino = o->ino, .ofd = o->shared, .off = (s64)pos, .whence = 0 };
+	struct req_LSEEK q = {
+		.ino = o->ino, .ofd = o->shared, .off = (s64)pos, .whence = 0
+	};
 	struct rep_LSEEK p;
 
 	/* One field that nothing else depends on: no transaction. */

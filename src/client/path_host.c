@@ -36,12 +36,14 @@ long client_acct(struct task *t, long a[6])
 
 long client_swapon(struct task *t, long a[6])
 {
-	return host_only(t, NULL, &a[0], WALK_FOLLOW, t->proc->cred.uid ? -EPERM : -EINVAL);
+	return host_only(t, NULL, &a[0], WALK_FOLLOW,
+			 t->proc->cred.uid ? -EPERM : -EINVAL);
 }
 
 long client_swapoff(struct task *t, long a[6])
 {
-	return host_only(t, NULL, &a[0], WALK_FOLLOW, t->proc->cred.uid ? -EPERM : -EINVAL);
+	return host_only(t, NULL, &a[0], WALK_FOLLOW,
+			 t->proc->cred.uid ? -EPERM : -EINVAL);
 }
 
 /* The source may be a word ("tmpfs") as well as a path; it is only text unless it is in Hare. */
@@ -60,7 +62,8 @@ long client_mount(struct task *t, long a[6])
 
 long client_umount2(struct task *t, long a[6])
 {
-	return host_only(t, NULL, &a[0], WALK_FOLLOW, t->proc->cred.uid ? -EPERM : -EINVAL);
+	return host_only(t, NULL, &a[0], WALK_FOLLOW,
+			 t->proc->cred.uid ? -EPERM : -EINVAL);
 }
 
 long client_pivot_root(struct task *t, long a[6])
@@ -97,7 +100,8 @@ long client_inotify_add_watch(struct task *t, long a[6])
 long client_fanotify_mark(struct task *t, long a[6])
 {
 	if (!a[4])
-		return fd_is_host(t, (int)a[3]) || (int)a[3] == AT_FDCWD ? CLIENT_HOST : -ENODEV;
+		return fd_is_host(t, (int)a[3]) || (int)a[3] == AT_FDCWD ? CLIENT_HOST
+									 : -ENODEV;
 	return host_only(t, &a[3], &a[4], WALK_FOLLOW, -ENODEV);
 }
 
@@ -132,7 +136,8 @@ long client_move_mount(struct task *t, long a[6])
 {
 	struct place pl;
 	long r = path_walk(t, &a[0], &a[1],
-			   WALK_FOLLOW | (a[4] & MOVE_MOUNT_F_EMPTY ? WALK_EMPTY : 0), &pl);
+			   WALK_FOLLOW | (a[4] & MOVE_MOUNT_F_EMPTY ? WALK_EMPTY : 0),
+			   &pl);
 
 	if (r != CLIENT_HOST)
 		return r ? r : -EINVAL;
@@ -141,9 +146,9 @@ long client_move_mount(struct task *t, long a[6])
 	return r ? r : -EINVAL;
 }
 
-#define FSPICK_CLOEXEC_ 1
+#define FSPICK_CLOEXEC_	 1
 #define FSPICK_NOFOLLOW_ 2
-#define FSPICK_EMPTY_ 8
+#define FSPICK_EMPTY_	 8
 
 long client_fspick(struct task *t, long a[6])
 {
@@ -152,12 +157,15 @@ long client_fspick(struct task *t, long a[6])
 				   (a[2] & FSPICK_EMPTY_ ? WALK_EMPTY : 0),
 			   -EINVAL);
 
-	return r == CLIENT_HOST ? host_fd(t, __NR_fspick, a, (a[2] & FSPICK_CLOEXEC_) != 0) : r;
+	return r == CLIENT_HOST
+		       ? host_fd(t, __NR_fspick, a, (a[2] & FSPICK_CLOEXEC_) != 0)
+		       : r;
 }
 
 long client_mount_setattr(struct task *t, long a[6])
 {
-	return host_only(t, &a[0], &a[1], at_walk(a[2]), t->proc->cred.uid ? -EPERM : -EINVAL);
+	return host_only(t, &a[0], &a[1], at_walk(a[2]),
+			 t->proc->cred.uid ? -EPERM : -EINVAL);
 }
 
 long client_file_getattr(struct task *t, long a[6])

@@ -26,24 +26,31 @@ static long target_check(struct task *t, const struct place *pl)
 {
 	struct place there;
 	struct perm p;
-	long r = cache_lookup(t, pl->dir, pl->dir_dflags, pl->name, pl->name_len, false, &there);
+	long r = cache_lookup(t, pl->dir, pl->dir_dflags, pl->name, pl->name_len, false,
+			      &there);
 
 	if (!r)
 		return -EEXIST;
 	return r == -ENOENT ? dir_may_write(t, pl->dir, &p) : r;
 }
 
-static long link_add(struct task *t, const struct place *pl, struct intent_node *n, u32 type)
+static long link_add(struct task *t, const struct place *pl, struct intent_node *n,
+		     u32 type)
 {
-	u32 srv = rpc_entry_server(&t->ctx, pl->dir, pl->dir_dflags, pl->name, pl->name_len);
-	struct req_ADD_MAP q = { .dir = pl->dir, .name = { .p = pl->name, .len = pl->name_len },
-				 .cred = &t->proc->cred, .ino = n->it.ino, .type = type };
+	u32 srv = rpc_entry_server(&t->ctx, pl->dir, pl->dir_dflags, pl->name,
+				   pl->name_len);
+	struct req_ADD_MAP q = { .dir = pl->dir,
+				 .name = { .p = pl->name, .len = pl->name_len },
+				 .cred = &t->proc->cred,
+				 .ino = n->it.ino,
+				 .type = type };
 	struct rep_ADD_MAP p;
 	u64 mark = cache_mark(t);
 	long r;
 
 	for (;;) {
-		r = STEP_CALL(t, srv, ADD_MAP, add_map, &q, &p, TX_SET(ck_, n->it.step, 2));
+		r = STEP_CALL(t, srv, ADD_MAP, add_map, &q, &p,
+			      TX_SET(ck_, n->it.step, 2));
 		if (r != -EAGAIN)
 			break;
 		if (q.wait_seq)
@@ -57,7 +64,9 @@ static long link_add(struct task *t, const struct place *pl, struct intent_node 
 
 static long link_place(struct task *t, const struct place *from, const struct place *to)
 {
-	struct intent it = { .op = INTENT_LINK, .dir = to->dir, .dir_dflags = to->dir_dflags,
+	struct intent it = { .op = INTENT_LINK,
+			     .dir = to->dir,
+			     .dir_dflags = to->dir_dflags,
 			     .ino = from->ino };
 	struct req_LINK q = { .ino = from->ino, .delta = 1 };
 	struct rep_LINK p;
@@ -77,7 +86,8 @@ static long link_place(struct task *t, const struct place *from, const struct pl
 	n = intent_begin(t, &it);
 	if (!n)
 		return -ENOSPC;
-	r = STEP_CALL(t, ino_server(from->ino), LINK, link, &q, &p, TX_SET(ck_, n->it.step, 1));
+	r = STEP_CALL(t, ino_server(from->ino), LINK, link, &q, &p,
+		      TX_SET(ck_, n->it.step, 1));
 	if (r) {
 		intent_end(t, n);
 		return r;
@@ -91,14 +101,18 @@ static long link_place(struct task *t, const struct place *from, const struct pl
 }
 
 /* One path is the host's: never possible, but other errors come first. */
-static long link_across(struct task *t, const struct place *from, long *olddir, long oldpath,
-			long *newdir, long newpath, u32 wf, const struct place *to)
+static long link_across(struct task *t, const struct place *from, long *olddir,
+			long oldpath, long *newdir, long newpath, u32 wf,
+			const struct place *to)
 {
 	long r;
 
 	if (from->host) {
-		r = from->magic ? 0 : host_lookup(olddir, oldpath, (wf & WALK_FOLLOW ? 0 : AT_SYMLINK_NOFOLLOW) |
-				(wf & WALK_EMPTY ? AT_EMPTY_PATH : 0));
+		r = from->magic
+			    ? 0
+			    : host_lookup(olddir, oldpath,
+					  (wf & WALK_FOLLOW ? 0 : AT_SYMLINK_NOFOLLOW) |
+						  (wf & WALK_EMPTY ? AT_EMPTY_PATH : 0));
 		if (r)
 			return r;
 		if (place_has_no_name(to))
@@ -112,8 +126,8 @@ static long link_across(struct task *t, const struct place *from, long *olddir, 
 	return r == -ENOENT ? -EXDEV : r;
 }
 
-static long do_link(struct task *t, long *olddir, long *oldpath, long *newdir, long *newpath,
-		    u32 wf)
+static long do_link(struct task *t, long *olddir, long *oldpath, long *newdir,
+		    long *newpath, u32 wf)
 {
 	struct place from, to;
 	long r, r2;

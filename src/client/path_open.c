@@ -14,24 +14,24 @@
 
 #include <linux/openat2.h>
 
-#define OPEN_VALID                                                                     \
-	(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NDELAY |     \
+#define OPEN_VALID                                                                       \
+	(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NDELAY |       \
 	 O_NONBLOCK | O_SYNC | O_DSYNC | FASYNC | O_DIRECT | O_LARGEFILE | O_DIRECTORY | \
 	 O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH | O_TMPFILE)
 #define OPEN_PATH_VALID (O_DIRECTORY | O_NOFOLLOW | O_PATH | O_CLOEXEC)
 /* What fcntl(F_GETFL) does not show. */
 #define OPEN_NOT_KEPT (O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC)
-#define TMPFILE_BIT (O_TMPFILE & ~O_DIRECTORY)
-#define RUNS_BYTES (RUNS_MAX * sizeof(struct run))
+#define TMPFILE_BIT   (O_TMPFILE & ~O_DIRECTORY)
+#define RUNS_BYTES    (RUNS_MAX * sizeof(struct run))
 
 /* An open(2) that is under way. */
 struct opening {
 	long dirfd, upath;
 	u32 flags; /* O_*, checked */
-	u32 mode;  /* of a new file */
-	u32 walk;  /* WALK_* from RESOLVE_* */
+	u32 mode; /* of a new file */
+	u32 walk; /* WALK_* from RESOLVE_* */
 	struct place pl;
-	struct ofd *ofd;       /* made before the inode is opened, with ino 0 until it is */
+	struct ofd *ofd; /* made before the inode is opened, with ino 0 until it is */
 	struct rpc_bytes runs; /* a far file's first blocks; empty for near ones */
 	u8 runs_buf[RUNS_BYTES];
 };
@@ -67,7 +67,8 @@ static long want_ofd(struct task *t, struct opening *op, u32 type)
 	u32 keep = op->flags & ~(u32)OPEN_NOT_KEPT;
 
 	if (!op->ofd)
-		op->ofd = ofd_new(t, OFD_FILE, 0, keep | (op->flags & O_PATH ? 0 : O_LARGEFILE));
+		op->ofd = ofd_new(t, OFD_FILE, 0,
+				  keep | (op->flags & O_PATH ? 0 : O_LARGEFILE));
 	if (!op->ofd)
 		return -ENFILE;
 	if (op->flags & O_PATH)
@@ -75,8 +76,9 @@ static long want_ofd(struct task *t, struct opening *op, u32 type)
 	else if (type == HS_IFDIR)
 		op->ofd->kind = OFD_DIR;
 	else
-		op->ofd->kind = type != HS_IFIFO ? OFD_FILE :
-				op->pl.dflags & PLACE_PIPE ? OFD_PIPE : OFD_FIFO;
+		op->ofd->kind = type != HS_IFIFO	     ? OFD_FILE
+				: op->pl.dflags & PLACE_PIPE ? OFD_PIPE
+							     : OFD_FIFO;
 	return 0;
 }
 
@@ -146,7 +148,9 @@ static long may_read_removed(struct task *t, u64 ino)
 static long open_there(struct task *t, struct opening *op)
 {
 	const struct place *pl = &op->pl;
-	struct req_OPEN q = { .ino = pl->ino, .flags = op->flags, .cred = &t->proc->cred };
+	struct req_OPEN q = { .ino = pl->ino,
+			      .flags = op->flags,
+			      .cred = &t->proc->cred };
 	struct rep_OPEN p;
 	long r;
 
@@ -186,10 +190,11 @@ static long open_host(struct task *t, const struct opening *op)
 {
 	long fd;
 
-	if (unlikely(t->proc->tty_core != MAX_CORES) && relay_is_tty((const char *)op->upath))
+	if (unlikely(t->proc->tty_core != MAX_CORES) &&
+	    relay_is_tty((const char *)op->upath))
 		return relay_open(t, "/dev/tty", op->flags, op->mode);
-	fd = host_block(__NR_openat, op->dirfd, op->upath, (long)op->flags, (long)op->mode, 0,
-			     0);
+	fd = host_block(__NR_openat, op->dirfd, op->upath, (long)op->flags,
+			(long)op->mode, 0, 0);
 
 	return fd < 0 ? fd : fd_adopt(t, fd, (op->flags & O_CLOEXEC) != 0, 0);
 }
@@ -264,7 +269,8 @@ static long open_creat(struct task *t, struct opening *op)
 	int i;
 
 	for (i = 0; i < RACE_RETRIES; i++) {
-		u32 wf = op->walk | WALK_PARENT | (op->walk & WALK_FOLLOW ? 0 : WALK_NOLAST);
+		u32 wf = op->walk | WALK_PARENT |
+			 (op->walk & WALK_FOLLOW ? 0 : WALK_NOLAST);
 		long dirfd = op->dirfd, upath = op->upath;
 		long r = path_walk(t, &dirfd, &upath, wf, &op->pl);
 
@@ -457,7 +463,8 @@ static long how_check(const struct open_how *how)
 
 	if (how->flags & ~(u64)OPEN_VALID || how->resolve & ~known)
 		return -EINVAL;
-	if (how->mode & ~07777ULL || (how->mode && !(how->flags & (O_CREAT | TMPFILE_BIT))))
+	if (how->mode & ~07777ULL ||
+	    (how->mode && !(how->flags & (O_CREAT | TMPFILE_BIT))))
 		return -EINVAL;
 	if (how->flags & O_PATH && how->flags & ~(u64)OPEN_PATH_VALID)
 		return -EINVAL;
@@ -481,7 +488,8 @@ long client_openat2(struct task *t, long a[6])
 	if (r)
 		return r;
 	cloexec = (how.flags & O_CLOEXEC) != 0;
-	op.walk = (how.resolve & RESOLVE_NO_SYMLINKS ? WALK_NO_SYMLINKS | WALK_NO_MAGIC : 0) |
+	op.walk = (how.resolve & RESOLVE_NO_SYMLINKS ? WALK_NO_SYMLINKS | WALK_NO_MAGIC
+						     : 0) |
 		  (how.resolve & RESOLVE_NO_MAGICLINKS ? WALK_NO_MAGIC : 0) |
 		  (how.resolve & RESOLVE_BENEATH ? WALK_BENEATH : 0) |
 		  (how.resolve & RESOLVE_IN_ROOT ? WALK_IN_ROOT : 0) |
@@ -510,8 +518,8 @@ long client_openat2(struct task *t, long a[6])
 
 /* --- execve ------------------------------------------------------------------------------------------------ */
 
-long path_open_exec(struct task *t, int dirfd, const char *path, int at_flags, struct place *out,
-		    char *host_buf, bool *rewritten, struct ofd **o)
+long path_open_exec(struct task *t, int dirfd, const char *path, int at_flags,
+		    struct place *out, char *host_buf, bool *rewritten, struct ofd **o)
 {
 	u32 wf = (at_flags & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW) |
 		 (at_flags & AT_EMPTY_PATH ? WALK_EMPTY : 0);
@@ -534,9 +542,11 @@ long path_open_exec(struct task *t, int dirfd, const char *path, int at_flags, s
 	*o = ofd_new(t, OFD_FILE, 0, O_RDONLY | O_LARGEFILE);
 	if (!*o)
 		return -ENFILE;
-	r = STEP_CALL(t, ino_server(q.ino), OPEN, open, &q, &p, TX_SET(ck_, (*o)->ino, q.ino));
+	r = STEP_CALL(t, ino_server(q.ino), OPEN, open, &q, &p,
+		      TX_SET(ck_, (*o)->ino, q.ino));
 	if (!r)
-		r = perm_check(&t->proc->cred, p.attr.mode, p.attr.uid, p.attr.gid, MAY_EXEC);
+		r = perm_check(&t->proc->cred, p.attr.mode, p.attr.uid, p.attr.gid,
+			       MAY_EXEC);
 	if (r) {
 		ofd_put(t, *o);
 		*o = NULL;

@@ -33,8 +33,9 @@ long link_drop(struct ctx *c, u64 ino)
 
 static long rmdir_call(struct task *t, u32 srv, u64 dir, u32 phase)
 {
-	struct req_RMDIR q = { .dir = dir, .phase = phase, .cred = &t->proc->cred,
-			       .owner = task_owner(t) };
+	struct req_RMDIR q = {
+		.dir = dir, .phase = phase, .cred = &t->proc->cred, .owner = task_owner(t)
+	};
 	struct rep_RMDIR p;
 	long r;
 
@@ -87,12 +88,16 @@ static u32 owner_of(struct task *t, u64 ino)
 
 /* RM_MAP of an entry that leads to pl->ino; with an intent that becomes step `step`. A sticky
  * directory wants the owner named. -EAGAIN: it leads elsewhere by now. */
-static long remove_entry(struct task *t, const struct place *pl, u32 flags, struct intent_node *n,
-			 u32 step, struct rep_RM_MAP *p)
+static long remove_entry(struct task *t, const struct place *pl, u32 flags,
+			 struct intent_node *n, u32 step, struct rep_RM_MAP *p)
 {
-	u32 srv = rpc_entry_server(&t->ctx, pl->dir, pl->dir_dflags, pl->name, pl->name_len);
-	struct req_RM_MAP q = { .dir = pl->dir, .name = { .p = pl->name, .len = pl->name_len },
-				.cred = &t->proc->cred, .flags = flags, .expect = pl->ino,
+	u32 srv = rpc_entry_server(&t->ctx, pl->dir, pl->dir_dflags, pl->name,
+				   pl->name_len);
+	struct req_RM_MAP q = { .dir = pl->dir,
+				.name = { .p = pl->name, .len = pl->name_len },
+				.cred = &t->proc->cred,
+				.flags = flags,
+				.expect = pl->ino,
 				.sticky_owner = ~0u };
 	long r;
 
@@ -121,7 +126,7 @@ static __attribute__((noinline)) long unlink_far(struct task *t, const struct pl
 {
 	struct intent it = { .op = INTENT_UNLINK, .ino = pl->ino };
 	struct intent_node *n = intent_begin(t, &it);
-	struct rep_RM_MAP p;
+	struct rep_RM_MAP p = { .done = 0 };
 	long r = n ? remove_entry(t, pl, RM_FILE, n, 1, &p) : -ENOSPC;
 
 	if (!r)
@@ -133,7 +138,8 @@ static __attribute__((noinline)) long unlink_far(struct task *t, const struct pl
 
 static long unlink_place(struct task *t, const struct place *pl)
 {
-	u32 srv = rpc_entry_server(&t->ctx, pl->dir, pl->dir_dflags, pl->name, pl->name_len);
+	u32 srv = rpc_entry_server(&t->ctx, pl->dir, pl->dir_dflags, pl->name,
+				   pl->name_len);
 	struct rep_RM_MAP p;
 
 	if (place_has_no_name(pl))
@@ -173,9 +179,12 @@ long client_unlink(struct task *t, long a[6])
 
 static long rmdir_all(struct task *t, const struct place *pl)
 {
-	struct req_RMDIR q = { .dir = pl->ino, .phase = RMDIR_ALL, .parent = pl->dir,
+	struct req_RMDIR q = { .dir = pl->ino,
+			       .phase = RMDIR_ALL,
+			       .parent = pl->dir,
 			       .name = { .p = pl->name, .len = pl->name_len },
-			       .cred = &t->proc->cred, .owner = task_owner(t) };
+			       .cred = &t->proc->cred,
+			       .owner = task_owner(t) };
 	struct rep_RMDIR p;
 	long r;
 
@@ -206,8 +215,11 @@ static long rmdir_allowed(struct task *t, const struct place *pl)
 
 static long rmdir_phases(struct task *t, const struct place *pl)
 {
-	struct intent it = { .op = INTENT_RMDIR, .dir = pl->dir, .dir_dflags = pl->dir_dflags,
-			     .ino = pl->ino, .ino_dflags = pl->dflags };
+	struct intent it = { .op = INTENT_RMDIR,
+			     .dir = pl->dir,
+			     .dir_dflags = pl->dir_dflags,
+			     .ino = pl->ino,
+			     .ino_dflags = pl->dflags };
 	struct intent_node *n;
 	struct rep_RM_MAP p;
 	long r = rmdir_allowed(t, pl);
@@ -243,7 +255,8 @@ static long rmdir_place(struct task *t, const struct place *pl)
 		return -ENOENT;
 	if (pl->type != HS_IFDIR)
 		return -ENOTDIR;
-	entry_srv = rpc_entry_server(&t->ctx, pl->dir, pl->dir_dflags, pl->name, pl->name_len);
+	entry_srv = rpc_entry_server(&t->ctx, pl->dir, pl->dir_dflags, pl->name,
+				     pl->name_len);
 	if (entry_srv == ino_server(pl->ino) && !(pl->dflags & DIR_DISTRIBUTED))
 		return rmdir_all(t, pl);
 	return rmdir_phases(t, pl);

@@ -25,11 +25,11 @@
 /* A rename under way. */
 struct moving {
 	struct place from, to;
-	u32 flags;      /* RENAME_* */
+	u32 flags; /* RENAME_* */
 	bool is_dir;
-	bool locked;    /* RENAME_LOCK held */
-	bool sticky;    /* the new name's directory: who owns what is replaced matters */
-	u64 marked;     /* the directory that is to be replaced, marked */
+	bool locked; /* RENAME_LOCK held */
+	bool sticky; /* the new name's directory: who owns what is replaced matters */
+	u64 marked; /* the directory that is to be replaced, marked */
 	u32 marked_dflags;
 	struct intent_node *intent, *lock_intent;
 };
@@ -104,7 +104,9 @@ static u32 owner_of(struct task *t, u64 ino)
 
 static void set_parent(struct task *t, u64 ino, const struct place *at)
 {
-	struct req_SET_PARENT q = { .ino = ino, .parent = at->dir, .parent_dflags = at->dir_dflags,
+	struct req_SET_PARENT q = { .ino = ino,
+				    .parent = at->dir,
+				    .parent_dflags = at->dir_dflags,
 				    .name = { .p = at->name, .len = at->name_len } };
 	struct rep_SET_PARENT p;
 
@@ -150,7 +152,8 @@ static long types_fit(const struct moving *m)
 {
 	const struct place *from = &m->from, *to = &m->to;
 
-	if (!m->is_dir && (from->must_dir || (to->must_dir && !(m->flags & RENAME_EXCHANGE))))
+	if (!m->is_dir &&
+	    (from->must_dir || (to->must_dir && !(m->flags & RENAME_EXCHANGE))))
 		return -ENOTDIR;
 	if (m->flags & RENAME_EXCHANGE || !to->ino || to->ino == from->ino)
 		return 0;
@@ -184,7 +187,8 @@ static long mark_target(struct task *t, struct moving *m)
 static long look_at_target(struct task *t, struct moving *m)
 {
 	struct place *to = &m->to;
-	long r = cache_lookup(t, to->dir, to->dir_dflags, to->name, to->name_len, false, to);
+	long r = cache_lookup(t, to->dir, to->dir_dflags, to->name, to->name_len, false,
+			      to);
 
 	if (r && r != -ENOENT)
 		return r;
@@ -207,7 +211,8 @@ static void note_added(struct ck *ck, struct intent_node *n, const struct rep_AD
 		return;
 	TX_SET(ck, n->it.old_ino, p->old_ino);
 	if (p->old_ino)
-		TX_SET(ck, n->it.old_dflags, p->old_dflags | (old_dir ? INTENT_OLD_DIR : 0));
+		TX_SET(ck, n->it.old_dflags,
+		       p->old_dflags | (old_dir ? INTENT_OLD_DIR : 0));
 	TX_SET(ck, n->it.step, 2);
 }
 
@@ -215,10 +220,15 @@ static void note_added(struct ck *ck, struct intent_node *n, const struct rep_AD
 static long add_new(struct task *t, struct moving *m, struct rep_ADD_MAP *p)
 {
 	const struct place *from = &m->from, *to = &m->to;
-	u32 srv = rpc_entry_server(&t->ctx, to->dir, to->dir_dflags, to->name, to->name_len);
-	struct req_ADD_MAP q = { .dir = to->dir, .name = { .p = to->name, .len = to->name_len },
-				 .cred = &t->proc->cred, .ino = from->ino, .type = from->type,
-				 .dflags = from->dflags, .sticky_owner = ~0u };
+	u32 srv = rpc_entry_server(&t->ctx, to->dir, to->dir_dflags, to->name,
+				   to->name_len);
+	struct req_ADD_MAP q = { .dir = to->dir,
+				 .name = { .p = to->name, .len = to->name_len },
+				 .cred = &t->proc->cred,
+				 .ino = from->ino,
+				 .type = from->type,
+				 .dflags = from->dflags,
+				 .sticky_owner = ~0u };
 	int i;
 
 	q.flags = m->flags & RENAME_NOREPLACE ? 0 : MAP_REPLACE;
@@ -232,7 +242,8 @@ static long add_new(struct task *t, struct moving *m, struct rep_ADD_MAP *p)
 		p->busy = 0;
 		p->old_ino = 0;
 		p->same = 0;
-		r = STEP_CALL(t, srv, ADD_MAP, add_map, &q, p, note_added(ck_, m->intent, p));
+		r = STEP_CALL(t, srv, ADD_MAP, add_map, &q, p,
+			      note_added(ck_, m->intent, p));
 		if (r != -EAGAIN)
 			return r;
 		if (p->busy) {
@@ -261,38 +272,53 @@ static long remove_old(struct task *t, const struct moving *m)
 				   from->name_len);
 	struct req_RM_MAP q = { .dir = from->dir,
 				.name = { .p = from->name, .len = from->name_len },
-				.cred = &t->proc->cred, .flags = RM_MOVED, .expect = from->ino };
+				.cred = &t->proc->cred,
+				.flags = RM_MOVED,
+				.expect = from->ino };
 	struct rep_RM_MAP p;
-	long r = STEP_CALL(t, srv, RM_MAP, rm_map, &q, &p, TX_SET(ck_, m->intent->it.step, 3));
+	long r = STEP_CALL(t, srv, RM_MAP, rm_map, &q, &p,
+			   TX_SET(ck_, m->intent->it.step, 3));
 
 	return r == -EAGAIN ? -ENOENT : r;
 }
 
 /* Step 5 found the old name gone: what was replaced gets its name back. */
-static void undo_new(struct task *t, const struct moving *m, const struct rep_ADD_MAP *old)
+static void undo_new(struct task *t, const struct moving *m,
+		     const struct rep_ADD_MAP *old)
 {
 	const struct place *to = &m->to;
-	u32 srv = rpc_entry_server(&t->ctx, to->dir, to->dir_dflags, to->name, to->name_len);
-	struct req_RM_MAP rq = { .dir = to->dir, .name = { .p = to->name, .len = to->name_len },
-				 .cred = &t->proc->cred, .flags = RM_MOVED,
+	u32 srv = rpc_entry_server(&t->ctx, to->dir, to->dir_dflags, to->name,
+				   to->name_len);
+	struct req_RM_MAP rq = { .dir = to->dir,
+				 .name = { .p = to->name, .len = to->name_len },
+				 .cred = &t->proc->cred,
+				 .flags = RM_MOVED,
 				 .expect = m->from.ino };
-	struct req_ADD_MAP aq = { .dir = to->dir, .name = { .p = to->name, .len = to->name_len },
-				  .cred = &t->proc->cred, .ino = old->old_ino,
-				  .type = old->old_type, .dflags = old->old_dflags };
+	struct req_ADD_MAP aq = { .dir = to->dir,
+				  .name = { .p = to->name, .len = to->name_len },
+				  .cred = &t->proc->cred,
+				  .ino = old->old_ino,
+				  .type = old->old_type,
+				  .dflags = old->old_dflags };
 	struct rep_RM_MAP rp;
 	struct rep_ADD_MAP ap;
 
 	if (rpc_rm_map(&t->ctx, srv, &rq, &rp) || !old->old_ino)
 		return;
 	if (rpc_add_map(&t->ctx, srv, &aq, &ap) && (old->old_type & HS_IFMT) != HS_IFDIR)
-		link_drop(&t->ctx, old->old_ino); /* the name was taken meanwhile: it is replaced */
+		link_drop(
+			&t->ctx,
+			old->old_ino); /* the name was taken meanwhile: it is replaced */
 }
 
 static long intent_for(struct task *t, struct moving *m)
 {
-	struct intent it = { .op = INTENT_RENAME, .dir = m->from.dir,
-			     .dir_dflags = m->from.dir_dflags, .new_dir = m->to.dir,
-			     .new_dflags = m->to.dir_dflags, .ino = m->from.ino,
+	struct intent it = { .op = INTENT_RENAME,
+			     .dir = m->from.dir,
+			     .dir_dflags = m->from.dir_dflags,
+			     .new_dir = m->to.dir,
+			     .new_dflags = m->to.dir_dflags,
+			     .ino = m->from.ino,
 			     .old_ino = m->to.ino };
 
 	it.ino_dflags = m->from.dflags | (m->is_dir ? INTENT_IS_DIR : 0);
@@ -391,7 +417,8 @@ static long rename_one(struct task *t, struct moving *m, u32 srv)
 				.name = { .p = from->name, .len = from->name_len },
 				.new_dir = to->dir,
 				.new_name = { .p = to->name, .len = to->name_len },
-				.cred = &t->proc->cred, .flags = m->flags };
+				.cred = &t->proc->cred,
+				.flags = m->flags };
 	struct rep_RENAME p;
 	long r;
 
@@ -401,7 +428,8 @@ static long rename_one(struct task *t, struct moving *m, u32 srv)
 	for (;;) {
 		p.old_ino = 0;
 		p.busy = 0;
-		r = STEP_CALL(t, srv, RENAME, rename, &q, &p, note_renamed(ck_, m->intent, &p));
+		r = STEP_CALL(t, srv, RENAME, rename, &q, &p,
+			      note_renamed(ck_, m->intent, &p));
 		if (r != -EAGAIN || !p.busy)
 			break;
 		if (q.wait_seq)
@@ -444,7 +472,8 @@ static long rename_places(struct task *t, struct moving *m)
 	struct place *from = &m->from, *to = &m->to;
 	u32 srv = rpc_entry_server(&t->ctx, from->dir, from->dir_dflags, from->name,
 				   from->name_len);
-	u32 new_srv = rpc_entry_server(&t->ctx, to->dir, to->dir_dflags, to->name, to->name_len);
+	u32 new_srv = rpc_entry_server(&t->ctx, to->dir, to->dir_dflags, to->name,
+				       to->name_len);
 	long r;
 
 	m->is_dir = from->type == HS_IFDIR;
@@ -478,8 +507,8 @@ static long rename_across(long *dirfd, long upath)
 	return !r || r == -ENOENT ? -EXDEV : r;
 }
 
-static long do_rename(struct task *t, long *olddir, long *oldpath, long *newdir, long *newpath,
-		      u32 flags)
+static long do_rename(struct task *t, long *olddir, long *oldpath, long *newdir,
+		      long *newpath, u32 flags)
 {
 	struct moving m;
 	long r, r2;

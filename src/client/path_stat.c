@@ -12,9 +12,9 @@
 #include <linux/stat.h>
 
 #define DIRENT_BYTES 20 /* what an entry adds to st_size */
-#define TMPFS_MAGIC 0x01021994
+#define TMPFS_MAGIC  0x01021994
 #define STATFS_FLAGS 0x20 /* f_flags is valid */
-#define NS 1000000000LL
+#define NS	     1000000000LL
 /* What lstat of /proc/self/fd/N shows when N is Hare's: any link of the host's there. */
 #define LINK_LIKE "/proc/self/cwd"
 
@@ -150,8 +150,11 @@ long attr_put_statx(const struct attr *a, void *user)
 
 long attr_put_statfs(struct task *t, void *user)
 {
-	struct statfs st = { .f_type = TMPFS_MAGIC, .f_bsize = PAGE_SIZE, .f_frsize = PAGE_SIZE,
-			     .f_namelen = NAME_LEN_MAX, .f_flags = STATFS_FLAGS };
+	struct statfs st = { .f_type = TMPFS_MAGIC,
+			     .f_bsize = PAGE_SIZE,
+			     .f_frsize = PAGE_SIZE,
+			     .f_namelen = NAME_LEN_MAX,
+			     .f_flags = STATFS_FLAGS };
 	struct req_STATFS q = { .unused = 0 };
 	struct rep_STATFS p;
 	u32 srv;
@@ -275,7 +278,8 @@ static long do_access(struct task *t, long *dirfd, long *upath, long mode, long 
 	struct attr a;
 	long r;
 
-	if (mode & ~7L || flags & ~(long)(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
+	if (mode & ~7L ||
+	    flags & ~(long)(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
 		return -EINVAL;
 	r = path_walk(t, dirfd, upath, at_flags(flags) | (mode ? WALK_ATTR : 0), &pl);
 	if (r || !mode)
@@ -333,7 +337,8 @@ static long name_in_dir(struct task *t, u64 dir, u32 dflags, u64 ino, char *name
 				struct dirent64 *d = (void *)((char *)p.data.p + at);
 
 				if (d->ino == ino)
-					return (long)str_copy(name, d->name, NAME_LEN_MAX + 1);
+					return (long)str_copy(name, d->name,
+							      NAME_LEN_MAX + 1);
 				q.cookie = d->off;
 				at += d->len;
 			}
@@ -355,10 +360,12 @@ long ofd_path(struct task *t, struct ofd *o, char *buf, size_t size)
 			return len;
 	} else if (o->kind == OFD_PIPE) {
 		return str_format(buf, size, "pipe:[%lu]", o->ino);
-	} else if (o->parent && name_in_dir(t, o->parent, o->parent_dflags, o->ino, name)) {
+	} else if (o->parent &&
+		   name_in_dir(t, o->parent, o->parent_dflags, o->ino, name)) {
 		len = walk_path_of(t, o->parent, buf, size);
 		if (len >= 0)
-			return len + str_format(buf + len, size - (size_t)len, "/%s", name);
+			return len +
+			       str_format(buf + len, size - (size_t)len, "/%s", name);
 	}
 	return str_format(buf, size, "%s/#%lu (deleted)", at, o->ino);
 }
@@ -381,8 +388,9 @@ static long readlink_magic(struct task *t, const char *path, char *buf)
 	o = fd_get(t, pl.magic_fd, &host);
 	if (!o)
 		return -ENOENT;
-	r = o->kind == OFD_RELAY ? str_format(buf, PATH_LEN_MAX, "/dev/fd/%u", o->relay_fd) :
-				   ofd_path(t, o, buf, PATH_LEN_MAX);
+	r = o->kind == OFD_RELAY
+		    ? str_format(buf, PATH_LEN_MAX, "/dev/fd/%u", o->relay_fd)
+		    : ofd_path(t, o, buf, PATH_LEN_MAX);
 	ofd_put(t, o);
 	return r;
 }

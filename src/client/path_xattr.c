@@ -6,22 +6,26 @@
  */
 #include "client/path.h"
 
-#define XATTR_NAME_SIZE 256
+#define XATTR_NAME_SIZE	 256
 #define XATTR_SIZE_LIMIT 65536 /* Linux's: E2BIG beyond */
-#define XATTR_BYTES 16384      /* what a message carries */
-#define XATTR_GET 0u
-#define XATTR_SET 1u
-#define XATTR_LIST 2u
-#define XATTR_REMOVE 3u
-#define DISTRIBUTE "user.hare.distribute"
+#define XATTR_BYTES	 16384 /* what a message carries */
+#define XATTR_GET	 0u
+#define XATTR_SET	 1u
+#define XATTR_LIST	 2u
+#define XATTR_REMOVE	 3u
+#define DISTRIBUTE	 "user.hare.distribute"
 
 /* --- by inode --------------------------------------------------------------------------------------------- */
 
-static long xattr_call(struct task *t, u64 ino, u32 op, const char *name, size_t len, u32 flags,
-		       size_t size, struct rep_XATTR *p)
+static long xattr_call(struct task *t, u64 ino, u32 op, const char *name, size_t len,
+		       u32 flags, size_t size, struct rep_XATTR *p)
 {
-	struct req_XATTR q = { .ino = ino, .op = op, .name = { .p = name, .len = (u32)len },
-			       .flags = flags, .size = (u32)size, .cred = &t->proc->cred };
+	struct req_XATTR q = { .ino = ino,
+			       .op = op,
+			       .name = { .p = name, .len = (u32)len },
+			       .flags = flags,
+			       .size = (u32)size,
+			       .cred = &t->proc->cred };
 
 	if (!ino)
 		return -EBADF;
@@ -50,8 +54,8 @@ static bool is_distribute(struct task *t)
 	return unlikely(!strcmp(t->path2, DISTRIBUTE));
 }
 
-long xattr_set(struct task *t, u64 ino, const char *user_name, const void *user_value, size_t size,
-	       int flags)
+long xattr_set(struct task *t, u64 ino, const char *user_name, const void *user_value,
+	       size_t size, int flags)
 {
 	struct rep_XATTR p;
 	long len, r;
@@ -68,7 +72,9 @@ long xattr_set(struct task *t, u64 ino, const char *user_name, const void *user_
 	if (is_distribute(t))
 		return -EPERM;
 	r = size ? user_read(t->bounce, user_value, size) : 0;
-	return r ? r : xattr_call(t, ino, XATTR_SET, t->path2, (size_t)len, (u32)flags, size, &p);
+	return r ? r
+		 : xattr_call(t, ino, XATTR_SET, t->path2, (size_t)len, (u32)flags, size,
+			      &p);
 }
 
 /* What a get or list gave, to the program. */
@@ -98,7 +104,8 @@ static long get_distribute(struct task *t, u64 ino, void *user, size_t size)
 	return give(t, &p, user, size);
 }
 
-long xattr_get(struct task *t, u64 ino, const char *user_name, void *user_value, size_t size)
+long xattr_get(struct task *t, u64 ino, const char *user_name, void *user_value,
+	       size_t size)
 {
 	struct rep_XATTR p;
 	long len = read_name(t, user_name);
@@ -108,15 +115,16 @@ long xattr_get(struct task *t, u64 ino, const char *user_name, void *user_value,
 		return len;
 	if (is_distribute(t))
 		return get_distribute(t, ino, user_value, size);
-	r = xattr_call(t, ino, XATTR_GET, t->path2, (size_t)len, 0, MIN(size, (size_t)XATTR_BYTES),
-		       &p);
+	r = xattr_call(t, ino, XATTR_GET, t->path2, (size_t)len, 0,
+		       MIN(size, (size_t)XATTR_BYTES), &p);
 	return r ? r : give(t, &p, user_value, size);
 }
 
 long xattr_list(struct task *t, u64 ino, char *user_list, size_t size)
 {
 	struct rep_XATTR p;
-	long r = xattr_call(t, ino, XATTR_LIST, "", 0, 0, MIN(size, (size_t)XATTR_BYTES), &p);
+	long r = xattr_call(t, ino, XATTR_LIST, "", 0, 0, MIN(size, (size_t)XATTR_BYTES),
+			    &p);
 
 	return r ? r : give(t, &p, user_list, size);
 }
@@ -140,7 +148,9 @@ long client_setxattr(struct task *t, long a[6])
 	struct place pl;
 	long r = path_walk(t, NULL, &a[0], WALK_FOLLOW, &pl);
 
-	return r ? r : xattr_set(t, pl.ino, (char *)a[1], (void *)a[2], (size_t)a[3], (int)a[4]);
+	return r ? r
+		 : xattr_set(t, pl.ino, (char *)a[1], (void *)a[2], (size_t)a[3],
+			     (int)a[4]);
 }
 
 long client_lsetxattr(struct task *t, long a[6])
@@ -148,7 +158,9 @@ long client_lsetxattr(struct task *t, long a[6])
 	struct place pl;
 	long r = path_walk(t, NULL, &a[0], 0, &pl);
 
-	return r ? r : xattr_set(t, pl.ino, (char *)a[1], (void *)a[2], (size_t)a[3], (int)a[4]);
+	return r ? r
+		 : xattr_set(t, pl.ino, (char *)a[1], (void *)a[2], (size_t)a[3],
+			     (int)a[4]);
 }
 
 long client_getxattr(struct task *t, long a[6])
@@ -228,7 +240,9 @@ long client_setxattrat(struct task *t, long a[6])
 	if (a[5] < (long)sizeof(x))
 		return -EINVAL;
 	r = user_read(&x, (void *)a[4], sizeof(x));
-	return r ? r : xattr_set(t, pl.ino, (char *)a[3], (void *)x.value, x.size, (int)x.flags);
+	return r ? r
+		 : xattr_set(t, pl.ino, (char *)a[3], (void *)x.value, x.size,
+			     (int)x.flags);
 }
 
 long client_getxattrat(struct task *t, long a[6])

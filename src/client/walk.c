@@ -21,10 +21,10 @@
 struct cursor {
 	u64 dir;
 	u32 dflags;
-	u32 links;        /* symlinks followed so far */
-	u32 text;         /* which buffer the next expansion goes to */
-	u32 flags;        /* WALK_* */
-	u64 floor;        /* WALK_BENEATH, WALK_IN_ROOT: the directory that it may not leave */
+	u32 links; /* symlinks followed so far */
+	u32 text; /* which buffer the next expansion goes to */
+	u32 flags; /* WALK_* */
+	u64 floor; /* WALK_BENEATH, WALK_IN_ROOT: the directory that it may not leave */
 	u32 floor_dflags;
 	const char *rest; /* what is still to be walked */
 };
@@ -160,8 +160,8 @@ static bool skip_own_process(const struct task *t, const char **p)
 	u32 n;
 
 	if (!skip_prefix(p, "self/") && !skip_prefix(p, "thread-self/")) {
-		if (!read_number(p, &n) || (n != t->proc->pid && n != t->proc->host_pid) ||
-		    !skip_prefix(p, "/"))
+		if (!read_number(p, &n) ||
+		    (n != t->proc->pid && n != t->proc->host_pid) || !skip_prefix(p, "/"))
 			return false;
 	}
 	if (skip_prefix(p, "task/") && (!read_number(p, &n) || !skip_prefix(p, "/")))
@@ -171,7 +171,8 @@ static bool skip_own_process(const struct task *t, const char **p)
 
 /* Paths by which the host's kernel would show the process's own descriptors and working
  * directory. *rest: what follows. */
-static enum magic magic_path(const struct task *t, const char *path, u32 *fd, const char **rest)
+static enum magic magic_path(const struct task *t, const char *path, u32 *fd,
+			     const char **rest)
 {
 	enum magic m = MAGIC_NO;
 	const char *p = path;
@@ -218,8 +219,9 @@ static long place_ofd(struct task *t, int fd, struct ofd *o, struct place *out)
 	u32 type = o->mode & HS_IFMT;
 
 	if (!type)
-		type = o->kind == OFD_DIR ? HS_IFDIR :
-		       o->kind == OFD_PIPE || o->kind == OFD_FIFO ? HS_IFIFO : HS_IFREG;
+		type = o->kind == OFD_DIR			    ? HS_IFDIR
+		       : o->kind == OFD_PIPE || o->kind == OFD_FIFO ? HS_IFIFO
+								    : HS_IFREG;
 	place_nameless(out, o->ino, type, o->dflags);
 	if (o->kind == OFD_PIPE)
 		out->dflags |= PLACE_PIPE;
@@ -257,8 +259,8 @@ static long to_host(struct place *out, const char *text, char *host_buf, bool *r
 }
 
 /* ".." at the root: 0 when the rest re-enters Hare, 1 when it is the host's (out is filled). */
-static long leave_root(struct task *t, struct cursor *c, const char *rest, struct place *out,
-		       char *host_buf, bool *rewritten)
+static long leave_root(struct task *t, struct cursor *c, const char *rest,
+		       struct place *out, char *host_buf, bool *rewritten)
 {
 	const struct super *s = t->ctx.isl->super;
 	char *text = WALK_TEXT(t, c->text);
@@ -280,7 +282,8 @@ static long leave_root(struct task *t, struct cursor *c, const char *rest, struc
 		return -EXDEV;
 	memcpy(text, s->at, len);
 	text[len] = '\0';
-	if (str_copy(text + len, *rest ? rest : "/", WALK_TEXT_SIZE - len) >= WALK_TEXT_SIZE - len)
+	if (str_copy(text + len, *rest ? rest : "/", WALK_TEXT_SIZE - len) >=
+	    WALK_TEXT_SIZE - len)
 		return -ENAMETOOLONG;
 	r = to_host(out, text, host_buf, rewritten);
 	return r ? r : 1;
@@ -312,8 +315,8 @@ static long step_up(struct task *t, struct cursor *c, const char *rest, struct p
 }
 
 /* A symlink: c->rest becomes its target followed by `rest`. As leave_root. */
-static long follow(struct task *t, struct cursor *c, u64 ino, const char *rest, struct place *out,
-		   char *host_buf, bool *rewritten)
+static long follow(struct task *t, struct cursor *c, u64 ino, const char *rest,
+		   struct place *out, char *host_buf, bool *rewritten)
 {
 	char *text = WALK_TEXT(t, c->text);
 	struct req_READLINK q = { .ino = ino };
@@ -354,8 +357,8 @@ static long follow(struct task *t, struct cursor *c, u64 ino, const char *rest, 
 	return r ? r : 1;
 }
 
-static void place_named(struct place *out, const struct cursor *c, const char *name, size_t len,
-			bool must_dir)
+static void place_named(struct place *out, const struct cursor *c, const char *name,
+			size_t len, bool must_dir)
 {
 	out->host = false;
 	out->dir = c->dir;
@@ -382,7 +385,8 @@ static long last_name(struct task *t, struct cursor *c, const char *name, size_t
 	out->dflags = 0;
 	if (c->flags & WALK_NOLAST)
 		return 0;
-	r = cache_lookup(t, c->dir, c->dflags, name, len, (c->flags & WALK_ATTR) != 0, out);
+	r = cache_lookup(t, c->dir, c->dflags, name, len, (c->flags & WALK_ATTR) != 0,
+			 out);
 	if (r == -ENOENT && c->flags & WALK_PARENT)
 		return 0;
 	if (r)
@@ -441,8 +445,8 @@ static long dots(struct task *t, struct cursor *c, const char *p, size_t len, bo
 	return 1;
 }
 
-static long walk_inside(struct task *t, struct cursor *c, struct place *out, char *host_buf,
-			bool *rewritten)
+static long walk_inside(struct task *t, struct cursor *c, struct place *out,
+			char *host_buf, bool *rewritten)
 {
 	for (;;) {
 		const char *p = c->rest;
@@ -496,7 +500,8 @@ static void start_at(struct cursor *c, u64 dir, u32 dflags, const char *rest)
 }
 
 /* At a descriptor: 0 to walk on from it, 1 when out is the result. */
-static long start_fd(struct task *t, int fd, const char *path, struct cursor *c, struct place *out)
+static long start_fd(struct task *t, int fd, const char *path, struct cursor *c,
+		     struct place *out)
 {
 	bool host;
 	struct ofd *o = fd_get(t, fd, &host);
@@ -519,7 +524,8 @@ static long start_fd(struct task *t, int fd, const char *path, struct cursor *c,
 }
 
 /* /proc/self/...: as start_fd; 2 when the path is the host's. */
-static long start_magic(struct task *t, const char *path, struct cursor *c, struct place *out)
+static long start_magic(struct task *t, const char *path, struct cursor *c,
+			struct place *out)
 {
 	const char *rest;
 	u32 fd = 0;
@@ -543,7 +549,8 @@ static long start_magic(struct task *t, const char *path, struct cursor *c, stru
 	return 0;
 }
 
-static long start_absolute(struct task *t, const char *path, struct cursor *c, struct place *out)
+static long start_absolute(struct task *t, const char *path, struct cursor *c,
+			   struct place *out)
 {
 	const char *rest;
 	long r;
@@ -620,8 +627,8 @@ long walk(struct task *t, int dirfd, const char *path, u32 flags, struct place *
 
 /* --- for the calls --------------------------------------------------------------------------------- */
 
-static long walk_user(struct task *t, long *dirfd, long *upath, u32 flags, struct place *pl,
-		      char *buf, char *host_buf)
+static long walk_user(struct task *t, long *dirfd, long *upath, u32 flags,
+		      struct place *pl, char *buf, char *host_buf)
 {
 	bool rewritten;
 	long r = user_read_str(buf, (const char *)*upath, PATH_LEN_MAX);
@@ -670,7 +677,9 @@ void retry_wait(struct task *t, u32 seq)
 {
 	/* Not interruptible, as in Linux: it lasts for another core's rmdir or rename at most. A
 	 * signal that waits would make the event return at once, so sleep a little then. */
-	struct { s64 sec, nsec; } nap = { 0, 50000 };
+	struct {
+		s64 sec, nsec;
+	} nap = { 0, 50000 };
 
 	if (msg_event_wait(&t->ctx, seq, -1) == -HARE_ERESTARTSYS)
 		SYS(nanosleep, &nap, 0);

@@ -230,8 +230,10 @@ static long open_pipe(struct rpc_env *e, struct fs_inode *i, u32 flags, u64 *pee
 
 	if (!pipe)
 		return -ENOSPC;
-	/* For a blocking open: how often the other end was opened until now, see POLL. */
-	*peers = 1 + (u64)(reads(flags) ? pipe->writer_opens : pipe->reader_opens);
+	/* For a blocking open: how often the other end was opened until now, see POLL; one that is
+	 * open now counts as opened since, because it may be gone before POLL comes. */
+	*peers = 1 + (u64)(reads(flags) ? pipe->writer_opens - !!pipe->writers :
+					  pipe->reader_opens - !!pipe->readers);
 	return 0;
 }
 

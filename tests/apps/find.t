@@ -22,7 +22,7 @@ find t -newer ref -name 'f[12]*' | s
 find t -perm 755 -type f | s; find t -perm -4000 | s; find t -perm /111 -type f | s
 find t -links 2 -type f | s; find t -samefile t/a/f2.txt | s
 find -L t -type f -name f1.txt | s
-find t -maxdepth 1 | s; find t -mindepth 3 | s; find t -depth | head -1
+find t -maxdepth 1 | s; find t -mindepth 3 | s; find t -depth | tail -1
 find t -xtype l | s
 find t -not -name '*.c' -a -type f -o -name b | s; find t -prune | s
 find t -name a -prune -o -print | s
@@ -35,18 +35,18 @@ END
 compare "actions" <<END
 $TREE
 find t -name '*.c' -exec cat {} \\; | sort; find t -name '*.txt' -exec cat {} + | sort
-find t -name 'f?.txt' -execdir basename {} \\; | sort; find t -name '*.c' -ok rm {} \\
-</dev/null; ls t/d
+find t -name 'f?.txt' -execdir basename {} \\; | sort; find t -name 'g1.c' -ok rm {} \\; </dev/null
+ls t/d
 find t -type f -print0 | sort -z | xargs -0 wc -c | tail -1
 find t -name '*.txt' -exec grep -l 3 {} +
 find t -name f1.txt -exec false \\; -o -name f1.txt -print
 find t -type f -exec sh -c 'echo \$# files' _ {} +
-find t -name '*.txt' -exec cp {} t/e \\;; ls t/e; find t -type f -exec chmod 600 {} +
+find t/a -name '*.txt' -exec cp {} t/e \\;; ls t/e; find t -type f -exec chmod 600 {} +
 stat -c %a t/e/*
 find t/d -name '*.c' -delete; ls t/d; find t -type d -empty | sort
 find t -type d -empty -delete; find t | sort
 find t -type f -exec mv {} {}.bak \\;; find t | sort; find t -quit
-find t -name '*.bak' -fprint list; sort list
+find t -name '*.bak' -fprint list; sort -o list list
 find t -delete; ls -d t
 END
 

@@ -12,7 +12,7 @@ find t -exec touch -h -d @1000000000 {} +
 
 compare "tar" <<END
 $TREE
-tar cf a.tar t; tar tf a.tar | sort | md5sum; mkdir x; tar xpf a.tar -C x
+tar cf a.tar --sort=name t; tar tf a.tar | sort | md5sum; mkdir x; tar xpf a.tar -C x
 diff -r --no-dereference t x/t && echo same
 (cd t && find . -printf '%p %y %m %n %l %T@\n' | sort) >l1
 (cd x/t && find . -printf '%p %y %m %n %l %T@\n' | sort) >l2
@@ -24,7 +24,7 @@ tar cSf s.tar t/sparse; [ \$(stat -c %s s.tar) -lt 100000 ] && echo sparse
 tar xOf a.tar t/a/b/deep
 touch -d @5 l1; tar rf a.tar l1; tar --delete -f a.tar t/empty; tar tf a.tar | grep -c -e l1 -e empty
 tar df a.tar t/a | head; echo \$?
-tar uf a.tar l1; tar cf e.tar --exclude='f*' t; tar tf e.tar | sort; tar xf none; echo \$?
+tar uf a.tar l1; tar cf e.tar --sort=name --exclude='f*' t; tar tf e.tar | sort; tar xf none; echo \$?
 tar c t | tar t | wc -l; tar xf a.tar -C x --overwrite
 tar --sort=name --mtime=@0 --owner=0 --group=0 -cf r.tar t/a; sha256sum r.tar
 rm -f a.tgz

@@ -76,7 +76,7 @@ compare_place() # PLACE OUT: the directory's name, wherever it was, becomes @DIR
 	local f
 
 	for f in stdout stderr tree; do
-		[ -f "$2/$f" ] && sed -i "s|$1|@DIR@|g" "$2/$f"
+		[ -f "$2/$f" ] && sed -i "s#$1\\([^-_.a-z0-9]\\|\$\\)#@DIR@\\1#g" "$2/$f"
 	done
 }
 

@@ -27,8 +27,8 @@ export HARE HARE_OPTS HARE_AT HARE_CASE_LIMIT
 
 TAP_N=0
 TAP_BAD=0
-TAP_TMP=$(mktemp -d "${TMPDIR:-/tmp}/hare-test.XXXXXX") || exit 1
-TAP_SHM=$(mktemp -d /dev/shm/hare-test.XXXXXX) || exit 1
+TAP_TMP=$(mktemp -d "${TMPDIR:-/tmp}/htest.XXXXXX") || exit 1
+TAP_SHM=$(mktemp -d /dev/shm/htest.XXXXXX) || exit 1
 chmod 755 "$TAP_TMP" "$TAP_SHM"
 trap 'chmod -R u+rwx "$TAP_TMP" "$TAP_SHM" 2>/dev/null; rm -rf "$TAP_TMP" "$TAP_SHM"' EXIT
 trap 'exit 1' HUP INT TERM

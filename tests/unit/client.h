@@ -37,7 +37,9 @@ struct town {
 };
 
 /* A call with arguments of any integer or pointer type. */
-#define CALL(p, name, ...) client_##name(&(p)->t, (long[6]){ CALL_ARGS(__VA_ARGS__) })
+/* clang-format off */
+#define CALL(p, name, ...) \
+	client_##name(&(p)->t, (long[6]){ CALL_ARGS(__VA_ARGS__) })
 #define CALL_ARGS(...) CALL_PICK(__VA_ARGS__, A6, A5, A4, A3, A2, A1)(__VA_ARGS__)
 #define CALL_PICK(_1, _2, _3, _4, _5, _6, f, ...) f
 #define A1(a) (long)(a)
@@ -46,6 +48,7 @@ struct town {
 #define A4(a, b, c, d) A3(a, b, c), (long)(d)
 #define A5(a, b, c, d, e) A4(a, b, c, d), (long)(e)
 #define A6(a, b, c, d, e, f) A5(a, b, c, d, e), (long)(f)
+/* clang-format on */
 
 struct town_agent_arg {
 	struct town *town;
@@ -134,7 +137,10 @@ static inline void town_mine(struct person *p)
 
 static inline void town_fact(void *arg, const struct fs_fact *f)
 {
-	struct { struct fs_fact *f; size_t n; } *v = arg;
+	struct {
+		struct fs_fact *f;
+		size_t n;
+	} *v = arg;
 
 	v->f = realloc(v->f, (v->n + 1) * sizeof(*f));
 	v->f[v->n++] = *f;
@@ -160,7 +166,10 @@ static inline void town_between(void *arg, const char *text)
  * without a name. */
 static inline u32 town_check(struct town *town, u32 *leaks)
 {
-	struct { struct fs_fact *f; size_t n; } v = { 0 };
+	struct {
+		struct fs_fact *f;
+		size_t n;
+	} v = { 0 };
 	struct town_bad b = { .quiet = leaks != NULL };
 	u32 bad = 0;
 

@@ -12,7 +12,7 @@ static struct person *a, *b; /* on the first and the last core */
 static char g_what[64];
 
 #define IS(got, want, what) is(got, want, "%s: %s", g_what, what)
-#define OK(cond, what) ok(cond, "%s: %s", g_what, what)
+#define OK(cond, what)	    ok(cond, "%s: %s", g_what, what)
 
 static long touch(struct person *p, const char *path)
 {
@@ -42,7 +42,8 @@ static void t_create(void)
 	long fd;
 
 	IS(CALL(a, mkdir, "/hare/c", 0777), 0, "mkdir");
-	IS(mode_of(b, "/hare/c"), 040755, "the other core sees it, with the umask applied");
+	IS(mode_of(b, "/hare/c"), 040755,
+	   "the other core sees it, with the umask applied");
 	IS(CALL(b, mkdir, "/hare/c", 0777), -EEXIST, "mkdir again");
 	IS(touch(a, "/hare/c/f"), 0, "open(O_CREAT)");
 	IS(mode_of(b, "/hare/c/f"), 0100644, "the other core sees the file");
@@ -51,15 +52,18 @@ static void t_create(void)
 	fd = CALL(b, open, "/hare/c/f", O_CREAT | O_RDWR, 0600);
 	OK(fd >= 0, "O_CREAT of a file that is there opens it");
 	IS(CALL(b, close, fd), 0, "close");
-	IS(CALL(a, open, "/hare/c/", O_CREAT | O_RDWR, 0600), -EISDIR, "O_CREAT with a slash");
-	IS(CALL(a, open, "/hare/c", O_CREAT | O_RDWR, 0600), -EISDIR, "O_CREAT of a directory");
+	IS(CALL(a, open, "/hare/c/", O_CREAT | O_RDWR, 0600), -EISDIR,
+	   "O_CREAT with a slash");
+	IS(CALL(a, open, "/hare/c", O_CREAT | O_RDWR, 0600), -EISDIR,
+	   "O_CREAT of a directory");
 	IS(CALL(a, open, "/hare/c", O_RDWR, 0), -EISDIR, "a directory for writing");
 	IS(CALL(a, open, "/hare/c/f", O_DIRECTORY, 0), -ENOTDIR, "O_DIRECTORY of a file");
 	IS(CALL(a, open, "/hare/c/none", O_RDONLY, 0), -ENOENT, "no such file");
 	IS(CALL(a, open, "/hare/c/f/x", O_RDONLY, 0), -ENOTDIR, "below a file");
 	IS(CALL(a, mknod, "/hare/c/p", S_IFIFO | 0666, 0), 0, "mknod of a FIFO");
 	IS(mode_of(b, "/hare/c/p"), 010644, "the FIFO is seen");
-	IS(CALL(a, mknod, "/hare/c/n/", S_IFREG | 0666, 0), -ENOENT, "mknod with a slash");
+	IS(CALL(a, mknod, "/hare/c/n/", S_IFREG | 0666, 0), -ENOENT,
+	   "mknod with a slash");
 	IS(CALL(a, symlink, "f", "/hare/c/l"), 0, "symlink");
 	IS(CALL(b, stat, "/hare/c/l", &st), 0, "stat through it");
 	IS(st.st_ino, ino_of(a, "/hare/c/f"), "leads to the file");
@@ -99,7 +103,8 @@ static void t_walk(void)
 	IS(CALL(a, stat, name, &st), -ENOENT, "the longest name");
 	IS(CALL(a, symlink, "/hare/w/d", "/hare/w/abs"), 0, "an absolute symlink");
 	IS(CALL(b, stat, "/hare/w/abs/f", &st), 0, "is followed");
-	IS(CALL(a, symlink, "../../../../../etc", "/hare/w/up"), 0, "a symlink out by dots");
+	IS(CALL(a, symlink, "../../../../../etc", "/hare/w/up"), 0,
+	   "a symlink out by dots");
 	args[0] = (long)"/hare/w/up/passwd";
 	IS(client_stat(&a->t, args), CLIENT_HOST, "leads to the host");
 	OK(!strcmp((char *)args[0], "/../../etc/passwd") ||
@@ -114,7 +119,8 @@ static void t_walk(void)
 	IS(CALL(a, lstat, "/hare/w/loop", &st), 0, "lstat does not follow");
 	IS(CALL(a, readlink, "/hare/w/abs", buf, sizeof(buf)), 9, "readlink");
 	OK(!memcmp(buf, "/hare/w/d", 9), "gives the target");
-	IS(CALL(a, readlink, "/hare/w/d", buf, sizeof(buf)), -EINVAL, "readlink of a directory");
+	IS(CALL(a, readlink, "/hare/w/d", buf, sizeof(buf)), -EINVAL,
+	   "readlink of a directory");
 	IS(CALL(a, chdir, "/hare/w/d"), 0, "chdir");
 	IS(CALL(a, stat, "f", &st), 0, "a relative path");
 	IS(CALL(a, stat, "../d/f", &st), 0, "through the parent");
@@ -134,7 +140,8 @@ static void t_remove(void)
 	IS(touch(a, "/hare/r/f"), 0, "a file");
 	IS(CALL(b, stat, "/hare/r/f", &st), 0, "the other core looks");
 	IS(CALL(a, unlink, "/hare/r/f"), 0, "unlink");
-	IS(CALL(b, stat, "/hare/r/f", &st), -ENOENT, "the other core's lookup is not stale");
+	IS(CALL(b, stat, "/hare/r/f", &st), -ENOENT,
+	   "the other core's lookup is not stale");
 	IS(touch(a, "/hare/r/f"), 0, "made again");
 	IS(CALL(b, stat, "/hare/r/f", &st), 0, "nor is its negative one");
 	IS(CALL(b, unlink, "/hare/r/"), -EISDIR, "unlink of a directory");
@@ -160,19 +167,24 @@ static void t_rename(void)
 	IS(touch(a, "/hare/n/x/f"), 0, "a file");
 	IS(touch(b, "/hare/n/y/g"), 0, "another");
 	ino = ino_of(a, "/hare/n/x/f");
-	IS(CALL(b, rename, "/hare/n/x/f", "/hare/n/y/g"), 0, "rename over a file, between servers");
+	IS(CALL(b, rename, "/hare/n/x/f", "/hare/n/y/g"), 0,
+	   "rename over a file, between servers");
 	IS(ino_of(a, "/hare/n/y/g"), ino, "has moved");
 	IS(CALL(a, stat, "/hare/n/x/f", &st), -ENOENT, "and is gone where it was");
 	IS(CALL(a, rename, "/hare/n/x", "/hare/n/x/z"), -EINVAL, "below itself");
-	IS(CALL(a, rename, "/hare/n/x", "/hare/n/y/x"), 0, "a directory to another parent");
+	IS(CALL(a, rename, "/hare/n/x", "/hare/n/y/x"), 0,
+	   "a directory to another parent");
 	IS(CALL(b, stat, "/hare/n/y/x/../g", &st), 0, "its parent has changed");
-	IS(CALL(a, rename, "/hare/n/y", "/hare/n/y/x/q"), -EINVAL, "further below itself");
+	IS(CALL(a, rename, "/hare/n/y", "/hare/n/y/x/q"), -EINVAL,
+	   "further below itself");
 	IS(CALL(a, mkdir, "/hare/n/e", 0755), 0, "an empty directory");
 	IS(CALL(b, rename, "/hare/n/y", "/hare/n/e"), 0, "replaced by one that is not");
 	IS(ino_of(a, "/hare/n/e/g"), ino, "moved");
 	IS(CALL(b, mkdir, "/hare/n/y", 0755), 0, "another directory");
-	IS(CALL(b, rename, "/hare/n/y", "/hare/n/e"), -ENOTEMPTY, "not over one with entries");
-	IS(CALL(b, rename, "/hare/n/e/g", "/hare/n/y"), -EISDIR, "a file over a directory");
+	IS(CALL(b, rename, "/hare/n/y", "/hare/n/e"), -ENOTEMPTY,
+	   "not over one with entries");
+	IS(CALL(b, rename, "/hare/n/e/g", "/hare/n/y"), -EISDIR,
+	   "a file over a directory");
 	IS(CALL(b, rename, "/hare/n/y", "/hare/n/e/g"), -ENOTDIR, "the reverse");
 	IS(CALL(b, rename, "/hare/n/none", "/hare/n/e/g"), -ENOENT, "what is not there");
 	IS(CALL(b, rename, "/hare/n/e/g", "/etc/g"), -EXDEV, "to the host");
@@ -183,8 +195,8 @@ static void t_rename(void)
 	IS(CALL(b, stat, "/hare/n/e/g", &st), 0, "does nothing");
 	IS(CALL(a, link, "/hare/n/e", "/hare/n/y/k"), -EPERM, "link to a directory");
 	IS(CALL(a, link, "/hare/n/e/g", "/hare/n/y/h"), -EEXIST, "link to what is there");
-	IS(CALL(a, renameat2, AT_FDCWD, "/hare/n/e/g", AT_FDCWD, "/hare/n/y/h", 1), -EEXIST,
-	   "RENAME_NOREPLACE");
+	IS(CALL(a, renameat2, AT_FDCWD, "/hare/n/e/g", AT_FDCWD, "/hare/n/y/h", 1),
+	   -EEXIST, "RENAME_NOREPLACE");
 	IS(CALL(a, unlink, "/hare/n/y/h"), 0, "unlink");
 	IS(CALL(b, stat, "/hare/n/e/g", &st), 0, "the other name");
 	IS(st.st_nlink, 1, "one link");
@@ -197,7 +209,7 @@ static u32 list(struct person *p, const char *path, char *names, size_t size)
 		u16 len;
 		u8 type;
 		char name[];
-	} *d;
+	} * d;
 	char buf[400];
 	u32 n = 0;
 	long fd = CALL(p, open, path, O_RDONLY | O_DIRECTORY, 0), r, at;
@@ -208,7 +220,8 @@ static u32 list(struct person *p, const char *path, char *names, size_t size)
 	while ((r = CALL(p, getdents64, fd, buf, sizeof(buf))) > 0)
 		for (at = 0; at < r; at += d->len, n++) {
 			d = (void *)(buf + at);
-			snprintf(names + strlen(names), size - strlen(names), "%s ", d->name);
+			snprintf(names + strlen(names), size - strlen(names), "%s ",
+				 d->name);
 		}
 	CALL(p, close, fd);
 	return r < 0 ? (u32)r : n;
@@ -221,7 +234,8 @@ static void t_distributed(void)
 	int i, bad = 0;
 
 	IS(client_mkdir_distributed(&a->t, "/hare/dist", 0777), 0, "mkdir --distribute");
-	IS(CALL(b, getxattr, "/hare/dist", "user.hare.distribute", val, 4), 1, "its xattr");
+	IS(CALL(b, getxattr, "/hare/dist", "user.hare.distribute", val, 4), 1,
+	   "its xattr");
 	IS(val[0], '1', "says so");
 	for (i = 0; i < 40; i++) {
 		sprintf(path, "/hare/dist/file%d", i);
@@ -331,11 +345,15 @@ int main(void)
 	run("1 core", &(struct world_cfg){ .cores = 1 });
 	run("4 cores, 1 island", &(struct world_cfg){ .cores = 4, .islands = 1 });
 	run("4 cores", &(struct world_cfg){ .cores = 4 });
-	run("3 cores, emulated", &(struct world_cfg){ .cores = 3, .model = MEM_EMULATED });
-	run("no cache", &(struct world_cfg){ .cores = 3, .without = WITHOUT_DIRECTORY_CACHE });
+	run("3 cores, emulated",
+	    &(struct world_cfg){ .cores = 3, .model = MEM_EMULATED });
+	run("no cache",
+	    &(struct world_cfg){ .cores = 3, .without = WITHOUT_DIRECTORY_CACHE });
 	run("no affinity",
 	    &(struct world_cfg){ .cores = 3, .without = WITHOUT_CREATION_AFFINITY });
-	run("no coalescing", &(struct world_cfg){ .cores = 3, .without = WITHOUT_COALESCING });
-	run("no local calls", &(struct world_cfg){ .cores = 3, .without = WITHOUT_LOCAL_CALLS });
+	run("no coalescing",
+	    &(struct world_cfg){ .cores = 3, .without = WITHOUT_COALESCING });
+	run("no local calls",
+	    &(struct world_cfg){ .cores = 3, .without = WITHOUT_LOCAL_CALLS });
 	return done_testing();
 }

@@ -123,8 +123,10 @@ static struct town g;
 
 static void furnish(struct person *a, struct person *b)
 {
-	bool good = !CALL(a, mkdir, "/hare/d", 0755) && !CALL(b, mkdir, "/hare/e", 0755) &&
-		    !CALL(a, mkdir, "/hare/d/s", 0755) && !CALL(a, mkdir, "/hare/e/s", 0755) &&
+	bool good = !CALL(a, mkdir, "/hare/d", 0755) &&
+		    !CALL(b, mkdir, "/hare/e", 0755) &&
+		    !CALL(a, mkdir, "/hare/d/s", 0755) &&
+		    !CALL(a, mkdir, "/hare/e/s", 0755) &&
 		    !client_mkdir_distributed(&a->t, "/hare/e/t", 0755) &&
 		    !CALL(a, mknod, "/hare/d/f", S_IFREG | 0644, 0) &&
 		    !CALL(b, mknod, "/hare/e/f", S_IFREG | 0644, 0) &&
@@ -190,7 +192,8 @@ static int one(const struct world_cfg *wc, const struct act *act, u64 k, u32 *ba
 	status = world_wait(pid);
 	bury(a, p);
 	if (!matches(a, act->before) && !matches(a, act->after)) {
-		diag("neither done nor not done: %s, store %lu", act->name, (unsigned long)k);
+		diag("neither done nor not done: %s, store %lu", act->name,
+		     (unsigned long)k);
 		++*bad;
 	}
 	if (status != 99 && !matches(a, act->after))

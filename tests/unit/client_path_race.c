@@ -7,8 +7,8 @@
 #include "unit/client.h"
 
 #define THREADS 4
-#define DIRS 3
-#define NAMES 4
+#define DIRS	3
+#define NAMES	4
 
 static struct town g;
 static u32 g_calls, g_odd, g_turns;
@@ -111,7 +111,7 @@ static void clear(struct person *p, const char *path)
 		u16 len;
 		u8 type;
 		char name[];
-	} *d;
+	} * d;
 	char buf[2048], sub[512];
 	long fd = CALL(p, open, path, O_RDONLY | O_DIRECTORY, 0), n, at;
 
@@ -147,11 +147,14 @@ static void run(const char *what, const struct world_cfg *wc, u32 turns, u64 see
 	p = town_person(&g, 0, 0);
 	for (u32 i = 0; i < DIRS; i++) {
 		sprintf(path, "/hare/d%u", i);
-		is(i == 1 ? client_mkdir_distributed(&p->t, path, 0755) :
-			    CALL(p, mkdir, path, 0755), 0, "%s: mkdir", what);
+		is(i == 1 ? client_mkdir_distributed(&p->t, path, 0755)
+			  : CALL(p, mkdir, path, 0755),
+		   0, "%s: mkdir", what);
 	}
 	for (u32 i = 0; i < THREADS; i++) {
-		r[i] = (struct racer){ .core = i % wc->cores, .seed = seed + i, .town = &g };
+		r[i] = (struct racer){ .core = i % wc->cores,
+				       .seed = seed + i,
+				       .town = &g };
 		pthread_create(&t[i], NULL, race, &r[i]);
 	}
 	for (u32 i = 0; i < THREADS; i++)
@@ -185,6 +188,7 @@ int main(int argc, char **argv)
 	run("one island", &(struct world_cfg){ .cores = 4, .islands = 1 }, n, seed);
 	run("one core", &(struct world_cfg){ .cores = 1 }, n, seed);
 	run("four islands", &(struct world_cfg){ .cores = 4 }, n / 10, seed);
-	run("emulated", &(struct world_cfg){ .cores = 3, .model = MEM_EMULATED }, n / 10, seed);
+	run("emulated", &(struct world_cfg){ .cores = 3, .model = MEM_EMULATED }, n / 10,
+	    seed);
 	return done_testing();
 }

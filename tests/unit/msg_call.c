@@ -18,7 +18,7 @@ struct request {
 	u64 n;
 };
 static struct shared {
-	u64 stop, done[CLIENTS], wrong, worst_ns, busy;
+	u64 stop, agents_stop, done[CLIENTS], wrong, worst_ns;
 } *g_s;
 static struct world g_w;
 
@@ -68,7 +68,7 @@ static void agent(u32 core)
 	struct ctx *c = &g_w.ctx[core];
 
 	world_pin(core);
-	while (!__atomic_load_n(&g_s->stop, __ATOMIC_RELAXED)) {
+	while (!__atomic_load_n(&g_s->agents_stop, __ATOMIC_RELAXED)) {
 		msg_drain(c);
 		msg_agent_sleep(c, -1);
 	}
@@ -166,7 +166,7 @@ static u32 late(void)
 
 static void stop_agents(pid_t *agents)
 {
-	g_s->stop = 1;
+	g_s->agents_stop = 1;
 	for (u32 i = 0; i < 2; i++) {
 		msg_ring(&g_w.isl[0], i, 0);
 		world_wait(agents[i]);
