@@ -367,6 +367,9 @@ void proc_release(struct task *t, struct proc *p)
 {
 	struct proc *self = act_for(t, p);
 
+	/* What a dead process never committed must be rolled back before its marks are read. */
+	if (p != self)
+		client_settle(&t->ctx);
 	intents_recover(t, p);
 	if (p->pass)
 		exec_pass_undo(t, p);

@@ -22,10 +22,12 @@
 #include "msg/ring.h"
 
 #define BACKLOG_NS 1000000    /* the agent's sleep while its outbox waits for a full ring */
-#define SPIN_NS 100000        /* about what it costs to wake a processor that sleeps */
-#define SPIN_ROUNDS 32u       /* looks between two sched_yield */
-#define YIELDED_NS 4000       /* a sched_yield that took so long let somebody else run */
-#define MARK_NS 8000          /* so far ahead a spinner's mark lies, which it renews */
+#define SPIN_NS 100000     /* about what it costs to wake a processor that sleeps */
+#define SPIN_SHORT_NS 8000 /* about what a sleep and a wake-up cost */
+#define SPIN_ROUNDS 32u    /* looks between two looks at the clock */
+#define YIELDED_NS 4000    /* a sched_yield that took so long let somebody else run */
+#define CROWDED_NS 10000000
+#define MARK_NS 8000       /* so far ahead a spinner's mark lies, which it renews */
 
 static void wake_vector(struct doorbell *d, u32 vector)
 {
@@ -108,6 +110,24 @@ static bool agent_has_work(struct doorbell *d)
 	       __atomic_load_n(&d->rung, __ATOMIC_SEQ_CST);
 }
 
+/* Does somebody else wait for this processor? A yield tells, but if so it costs us our turn, and
+ * the answer is therefore remembered for a while. */
+static bool is_crowded(struct msg_root *m, u64 now)
+{
+	u64 after;
+
+	if (now < __atomic_load_n(&m->crowded_until, __ATOMIC_RELAXED))
+		return true;
+	SYS(sched_yield);
+	after = host_monotonic_ns();
+	if (after - now < YIELDED_NS)
+		return false;
+	__atomic_store_n(&m->crowded_until, after + CROWDED_NS, __ATOMIC_RELAXED);
+	return true;
+}
+
+/* A short spin pays in any case; a long one, sparing the caller and the server that a sleeping
+ * processor is woken, only where nothing else would run here. */
 bool spin_on(struct spin *p)
 {
 	u64 now;
@@ -116,23 +136,20 @@ bool spin_on(struct spin *p)
 		cpu_pause();
 		return true;
 	}
-	if (p->start)
-		SYS(sched_yield);
 	now = host_monotonic_ns();
 	if (!p->start)
-		p->start = p->last = now;
-	if (now - p->last > YIELDED_NS || now - p->start > SPIN_NS)
+		p->start = now;
+	if (now - p->start > SPIN_NS || (now - p->start > SPIN_SHORT_NS && is_crowded(p->m, now)))
 		return false;
-	p->last = now;
 	if (p->mark)
 		__atomic_store_n(p->mark, now + MARK_NS, __ATOMIC_RELAXED);
 	return true;
 }
 
 /* Back-to-back calls meet an agent that is awake. */
-static bool agent_poll(struct doorbell *d)
+static bool agent_poll(struct msg_root *m, struct doorbell *d)
 {
-	struct spin p = { 0 };
+	struct spin p = { .m = m };
 
 	while (!agent_has_work(d))
 		if (!spin_on(&p))
@@ -164,7 +181,7 @@ void msg_agent_sleep(struct ctx *c, s64 timeout_ns)
 	bool poll = m->server == c->tid && s->cores <= s->cpus;
 
 	m->server = 0;
-	if (!poll || !agent_poll(d)) {
+	if (!poll || !agent_poll(m, d)) {
 		u32 word = vector_prepare(c, 0);
 
 		if (!agent_has_work(d))

@@ -73,6 +73,7 @@ struct msg_root {
 	u64 forgetting;      /* raw: we must forget ourselves */
 	u32 server;          /* raw: the thread that handled the last record */
 	u32 pad;
+	u64 crowded_until;   /* raw: CLOCK_MONOTONIC; our processor has others to run: no long spins */
 	u64 tail[MAX_CORES]; /* producer: end of the last record, published or not */
 	u64 seen_head[MAX_CORES]; /* producer: the other end's head as last seen */
 	u64 head[MAX_CORES]; /* consumer: consumed so far, of each source's ring */
@@ -123,10 +124,11 @@ void vector_done(struct ctx *c, u32 vector);
 long vector_sleep(struct ctx *c, u32 vector, u32 word, s64 ns, bool interruptible);
 void doorbell_late(struct ctx *c); /* counts a lost wake-up */
 
-/* A spinner's state; zero at first, but for mark, where it tells until when it looks. */
+/* A spinner's state. */
 struct spin {
-	u64 start, last;
-	u64 *mark; /* may be NULL */
+	struct msg_root *m;
+	u64 *mark; /* where it tells until when it looks; may be NULL */
+	u64 start; /* 0 at first */
 	u32 rounds, pad;
 };
 /* To be asked between two looks. False when it is time to sleep: it has spun for long enough, or

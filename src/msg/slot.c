@@ -130,7 +130,7 @@ static bool may_spin(const struct ctx *c, u32 dst)
 static bool spin_for_reply(struct ctx *c, const struct msg_slot *s, u32 seq)
 {
 	struct doorbell *d = doorbell(c->isl, c->core);
-	struct spin p = { .mark = &d->poll_until };
+	struct spin p = { .m = msg_root(c->ck), .mark = &d->poll_until };
 	bool done;
 
 	while (!(done = call_done(s, seq))) {

@@ -345,9 +345,9 @@ static void run(u64 seed, u32 model, u32 rounds)
 		if (!pick(3))
 			id = RPC_CREATE;
 		one(id);
-		if (getenv("EACH")) { check(); if (violations) { diag("i=%u far=%d core=%u", i, f.far, f.core); diag("after %s", rpc_name(id)); for (int z=0;z<8;z++) diag("q %lx", lastq[z]); exit(1); } }
+		if (getenv("EACH") && i > (u32)atoi(getenv("EACH"))) { check(); if (violations) { diag("i=%u far=%d core=%u", i, f.far, f.core); diag("after %s", rpc_name(id)); for (int z=0;z<8;z++) diag("q %lx", lastq[z]); exit(1); } }
 		if (i % 512 == 0) {
-			check();
+			check(); if (violations) { diag("at i=%u seed %lu", i, seed); exit(1);}
 			for (u32 c = 1; c < 3; c++)
 				while (msg_drain(&f.w.ctx[c]))
 					;
