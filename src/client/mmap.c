@@ -158,7 +158,7 @@ static long map_beyond(struct task *t, const struct mapping *m)
 	if (m->there >= m->end)
 		return 0;
 	return map_at(m->there, m->end - m->there, m->prot, m->shared ? MAP_SHARED : MAP_PRIVATE,
-		      mem_block_fd(isl), off);
+		      isl->fds.dram, off);
 }
 
 static long file_size(struct task *t, struct ofd *pin, u64 *size)

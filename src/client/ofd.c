@@ -29,7 +29,6 @@
 #define BUSY_WAITERS 0x80000000u
 #define BUSY_SLICE_NS 50000000L
 #define LOCK_OWNER_OFD (1ULL << 63)
-#define LOCK_OWNER_SHARED (3ULL << 62)
 #define LOCK_OWNER_CORE_SHIFT 24
 
 struct client_root *files_root(struct ck *ck)
@@ -225,7 +224,7 @@ static void close_prepare(struct task *t, struct ofd *o)
 		vnode_put(t, o->vnode);
 		o->vnode = NULL;
 	}
-	if (o->lock_owner && !o->shared)
+	if (o->lock_owner)
 		ofd_locks_release(t, o);
 }
 
@@ -414,10 +413,12 @@ long ofd_share(struct task *t, struct ofd *o, u32 add_refs)
 	q.refs = o->shared ? add_refs : add_refs + 1;
 	q.off = o->off;
 	q.flags = o->flags;
+	q.lock_owner = o->lock_owner ? LOCK_OWNER_OFD | o->lock_owner : 0;
 	r = rpc_dup(&t->ctx, ofd_server(o), &q, &p);
 	if (!r && !o->shared) {
 		ck_lock(&t->ctx, ck);
 		TX_SET(ck, o->shared, p.ofd);
+		TX_SET(ck, o->lock_owner, 0);
 		ck_unlock(ck);
 	}
 	if (locked)
@@ -432,7 +433,7 @@ u64 ofd_lock_owner(struct task *t, struct ofd *o)
 	struct ck *ck = t->ctx.ck;
 	struct client_root *r = client_root(ck);
 
-	if (o->shared && !o->lock_owner)
+	if (o->shared)
 		return LOCK_OWNER_SHARED | o->shared;
 	if (!o->lock_owner) {
 		ck_lock(&t->ctx, ck);

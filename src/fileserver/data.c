@@ -170,8 +170,12 @@ static blk_t new_block(struct rpc_env *e, struct fs_inode *i, u64 index, u32 in,
 				 i->map.count > 16 ? FS_BLK_ROOM : 0, 1, &got);
 	char *p;
 
-	if (!blk || tx_radix_set(e->ck, &i->map, index, blk | flag) < 0)
+	if (!blk)
 		return 0;
+	if (tx_radix_set(e->ck, &i->map, index, blk | flag) < 0) {
+		fs_blk_free(e->ck, blk, 1);
+		return 0;
+	}
 	p = mem_block(e->c->isl, blk);
 	if (in)
 		memset(p, 0, in);

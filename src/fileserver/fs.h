@@ -510,6 +510,9 @@ void fs_wait_free(struct ck *ck, struct list *head);
 /* --- lock.c, xattr.c, rmdir.c ----------------------------------------------------------------------- */
 
 void fs_locks_release(struct rpc_env *e, struct fs_more *m);
+/* The flock and OFD locks of a description: another owner's now; given back. */
+void fs_locks_pass(struct rpc_env *e, struct fs_more *m, u64 from, u64 to);
+void fs_locks_ofd_gone(struct rpc_env *e, struct fs_more *m, u64 owner);
 void fs_locks_owner_died(struct rpc_env *e, u64 owner);
 void fs_xattrs_free(struct ck *ck, struct fs_more *m);
 void fs_marks_owner_died(struct rpc_env *e, u64 owner);

@@ -289,6 +289,24 @@ void fs_locks_release(struct rpc_env *e, struct fs_more *m)
 		lock_free(e->ck, LIST_ENTRY(m->locks.next, struct fs_lock, link));
 }
 
+void fs_locks_pass(struct rpc_env *e, struct fs_more *m, u64 from, u64 to)
+{
+	for (struct list *l = m->locks.next; l != &m->locks; l = l->next) {
+		struct fs_lock *k = LIST_ENTRY(l, struct fs_lock, link);
+
+		if (k->kind != LOCK_POSIX && k->owner == from)
+			TX_SET(e->ck, k->owner, to);
+	}
+}
+
+void fs_locks_ofd_gone(struct rpc_env *e, struct fs_more *m, u64 owner)
+{
+	if (list_empty(&m->locks))
+		return;
+	release_owner(e, m, LOCK_FLOCK, owner);
+	release_owner(e, m, LOCK_OFD, owner);
+}
+
 void fs_locks_owner_died(struct rpc_env *e, u64 owner)
 {
 	struct fs *f = fs_of(e->ck);

@@ -302,6 +302,7 @@ static void ofd_drop(struct rpc_env *e, struct fs_inode *i, struct fs_ofd *o)
 		TX_SET(e->ck, o->refs, o->refs - 1);
 		return;
 	}
+	fs_locks_ofd_gone(e, i->more, LOCK_OWNER_SHARED | o->id);
 	tx_list_del(e->ck, &o->link);
 	ck_free(e->ck, o);
 	count_close(e, i, flags, core);
@@ -355,6 +356,8 @@ long fs_dup(struct rpc_env *e, const struct req_DUP *q, struct rep_DUP *p)
 		o->refs = q->refs;
 		o->core = e->core;
 		tx_list_add_tail(e->ck, &i->more->ofds, &o->link);
+		if (q->lock_owner)
+			fs_locks_pass(e, i->more, q->lock_owner, LOCK_OWNER_SHARED | o->id);
 	}
 	p->ofd = o->id;
 	p->refs = o->refs;

@@ -110,6 +110,8 @@ enum { SHARD_NEW, SHARD_ATTR, SHARD_STAT, SHARD_DROP };
 enum { INVAL_ENTRY, INVAL_DIR, INVAL_ALL };
 /* LOCK operations */
 enum { LOCK_FLOCK, LOCK_POSIX, LOCK_OFD };
+/* The owner of flock and OFD locks of a shared description: this and its id. */
+#define LOCK_OWNER_SHARED (3ULL << 62)
 enum { LOCK_GET, LOCK_SET, LOCK_RELEASE_OWNER };
 /* events for POLL, as poll(2)'s bits */
 #define HP_IN 0x1u

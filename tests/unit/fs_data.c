@@ -376,6 +376,49 @@ static void t_full(void)
 	fsw_end(&f);
 }
 
+/* Blocks of two files that lie between each other: the most stores a transaction can need. */
+static void t_fragmented(void)
+{
+	static char page[4096];
+	struct fs_stats s0, s1;
+	u64 a, b;
+
+	fsw_new(&f, &(struct world_cfg){ .cores = 2, .islands = 2, .model = MEM_EMULATED }, 0);
+	fsw_stats(&f, 0, &s0);
+	a = (u64)mk(&f, ROOT, "a", HS_IFREG | 0644);
+	b = (u64)mk(&f, ROOT, "b", HS_IFREG | 0644);
+	for (u64 i = 0; i < 4000; i++) {
+		wr(&f, i % 2 ? a : b, i * 64 * 4096, page, 4096);
+		if (i % 3 == 0)
+			wr(&f, i % 2 ? b : a, i * 64 * 4096 + 8192, page, 4096);
+	}
+	as(true);
+	op(&f, a, O_RDWR);
+	as(false);
+	is(trunc_to(&f, a, 100 << 20), 0, "truncate while a far core has it open");
+	is(trunc_to(&f, a, 10 << 20), 0, "again");
+	is(fsw_check(&f), 0, "consistent");
+	as(true);
+	cl(&f, a, O_RDWR);
+	as(false);
+	is(trunc_to(&f, a, 1 << 20), 0, "truncate");
+	is(trunc_to(&f, b, 1 << 20), 0, "the other");
+	wr(&f, a, 5 << 20, page, 4096);
+	is(rm(&f, ROOT, "a"), 0, "unlink");
+	is(rm(&f, ROOT, "b"), 0, "unlink");
+	for (bool more = true; more;) {
+		ck_lock(&f.w.ctx[0], f.w.ck[0]);
+		more = fs_trim(&f.w.ctx[0], f.w.ck[0]);
+		f.max_log = MAX(f.max_log, (u64)f.w.ck[0]->log_count);
+		ck_unlock(f.w.ck[0]);
+	}
+	fsw_stats(&f, 0, &s1);
+	is(s1.blocks_free, s0.blocks_free, "all blocks are free again");
+	is(fsw_check_all(&f), 0, "consistent");
+	ok(f.max_log < CK_LOG_MAX * 3 / 4, "the longest transaction has %lu stores", f.max_log);
+	fsw_end(&f);
+}
+
 static void t_deferred(void)
 {
 	struct fs_stats s0, s1;
@@ -503,6 +546,7 @@ int main(int argc, char **argv)
 
 	t_offsets();
 	t_full();
+	t_fragmented();
 	t_deferred();
 	t_random_ops(MEM_COHERENT, 0, rounds);
 	t_random_ops(MEM_FLUSH, 0, rounds);

@@ -587,6 +587,32 @@ static void t_memory(void)
 	is(fsw_check_all(&f), 0, "consistent");
 }
 
+static void t_heap_full(void)
+{
+	char name[200];
+	u32 n = 0, removed = 0;
+	long r;
+
+	for (;; n++) {
+		snprintf(name, sizeof(name), "%0150u", n);
+		r = mk(&f, ROOT, name, n % 7 ? FILE_MODE : n % 2 ? DIR_MODE : HS_IFLNK);
+		if (r < 0)
+			break;
+	}
+	is(r, -ENOSPC, "%u files, then ENOSPC", n);
+	is(mk(&f, ROOT, name, FILE_MODE), -ENOSPC, "again");
+	is(fsw_check(&f), 0, "consistent");
+	for (u32 i = 0; i < n; i++) {
+		snprintf(name, sizeof(name), "%0150u", i);
+		r = i % 7 || i % 2 == 0 ? rm(&f, ROOT, name) : rmdir_all(&f, ROOT, name);
+		removed += !r;
+	}
+	is(removed, n, "all can be removed");
+	ok(mk(&f, ROOT, "again", FILE_MODE) > 0, "and others made");
+	is(rm(&f, ROOT, "again"), 0, "unlink");
+	is(fsw_check_all(&f), 0, "consistent");
+}
+
 int main(void)
 {
 	fsw_new(&f, &(struct world_cfg){ .cores = 1 }, 0);
@@ -602,6 +628,7 @@ int main(void)
 	t_xattr();
 	t_times();
 	t_memory();
+	t_heap_full();
 	fsw_end(&f);
 	return done_testing();
 }
