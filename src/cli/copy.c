@@ -14,6 +14,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,7 @@
 #define BUF_SIZE (256u << 10) /* fits in a CPU's second cache: data is copied twice */
 #define DIRENT_BUF 32768
 #define ERROR_LINES 20
+#define TICKS 16
 #define PROGRESS_AFTER_NS 500000000ULL
 #define PROGRESS_EVERY_NS 100000000ULL
 #define XATTR_LIST_MAX 65536
@@ -54,19 +56,40 @@ static void progress_clear(struct copy *c)
 	c->shown = false;
 }
 
-static void progress(struct copy *c)
+static void show_progress(struct copy *c)
 {
-	u64 now;
+	u64 now = host_monotonic_ns();
 
-	if (!c->tty)
-		return;
-	now = host_monotonic_ns();
 	if (now - c->started_ns < PROGRESS_AFTER_NS || now - c->shown_ns < PROGRESS_EVERY_NS)
 		return;
 	fprintf(stderr, "\rhare: %sing '%s': %llu files, %llu MiB\033[K", c->verb, c->from_name,
 		(unsigned long long)c->files, (unsigned long long)(c->bytes >> 20));
 	c->shown_ns = now;
 	c->shown = true;
+}
+
+/* Who boots an instance has blocked all signals; nobody else looks at them meanwhile. */
+static bool interrupted(void)
+{
+	sigset_t set;
+
+	return !sigpending(&set) && (sigismember(&set, SIGINT) || sigismember(&set, SIGTERM) ||
+				     sigismember(&set, SIGHUP) || sigismember(&set, SIGQUIT));
+}
+
+/* Called often: after every entry and every buffer. */
+static void progress(struct copy *c)
+{
+	if (++c->ticks % TICKS)
+		return;
+	if (c->tty)
+		show_progress(c);
+	if (!c->stopped && interrupted()) {
+		progress_clear(c);
+		fprintf(stderr, "hare: %s of '%s' was interrupted\n", c->verb, c->from_name);
+		c->stopped = true;
+		c->errors++;
+	}
 }
 
 /* The thing whose path is c->path was not copied, or not wholly. */
@@ -289,7 +312,7 @@ static long write_all(struct copy *c, int to, const u8 *p, long len)
 /* Bytes from both descriptors' offsets on: `len` of them, or to the end when it is < 0. */
 static long copy_bytes(struct copy *c, int from, int to, s64 len)
 {
-	while (len) {
+	while (len && !c->stopped) {
 		s64 want = len < 0 ? BUF_SIZE : MIN(len, (s64)BUF_SIZE);
 		long n = SIDE(c->from, read, from, c->buf, want), r;
 

@@ -15,7 +15,7 @@ struct copy {
 	u64 files, dirs, others, bytes; /* copied */
 	u64 errors;            /* things not copied, each said on stderr */
 	u64 no_xattr;          /* files whose attributes user.* the target cannot hold */
-	bool stopped;          /* a full target: what was left was not tried */
+	bool stopped;          /* by a full target or a signal: the rest was not tried */
 	/* of copy.c */
 	bool owners;
 	u8 *buf;
@@ -25,6 +25,7 @@ struct copy {
 	size_t link_count, link_cap;
 	s32 to_top;            /* directory that paths of links start from */
 	u64 started_ns, shown_ns;
+	u32 ticks;
 	bool tty, shown;
 };
 

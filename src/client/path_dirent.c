@@ -12,6 +12,7 @@
  * a name that is there all the time is seen exactly once.
  */
 #include "client/path.h"
+#include "client/procfs.h"
 
 #define POS_SERVER_SHIFT 48
 #define POS_COOKIE_MASK	 ((1ULL << POS_SERVER_SHIFT) - 1)
@@ -232,8 +233,10 @@ static long do_getdents(struct task *t, long a[6], bool old)
 	struct ofd *o = fd_get(t, (int)a[0], &host);
 	long r;
 
+	if (!o && host)
+		return old ? CLIENT_HOST : procfs_getdents(t, a);
 	if (!o)
-		return host ? CLIENT_HOST : -EBADF;
+		return -EBADF;
 	r = read_dir(t, o, (void *)a[1], (u32)a[2], old);
 	ofd_put(t, o);
 	return r;

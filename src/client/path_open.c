@@ -11,6 +11,7 @@
  */
 #include "client/file.h"
 #include "client/path.h"
+#include "client/procfs.h"
 
 #include <linux/openat2.h>
 
@@ -188,15 +189,22 @@ static long open_there(struct task *t, struct opening *op)
 
 static long open_host(struct task *t, const struct opening *op)
 {
+	bool proc_dir;
 	long fd;
 
 	if (unlikely(t->proc->tty_core != MAX_CORES) &&
 	    relay_is_tty((const char *)op->upath))
 		return relay_open(t, "/dev/tty", op->flags, op->mode);
-	fd = host_block(__NR_openat, op->dirfd, op->upath, (long)op->flags,
-			(long)op->mode, 0, 0);
-
-	return fd < 0 ? fd : fd_adopt(t, fd, (op->flags & O_CLOEXEC) != 0, 0);
+	fd = procfs_open(t, (const char *)op->upath, op->flags, &proc_dir);
+	if (likely(fd == CLIENT_HOST))
+		fd = host_block(__NR_openat, op->dirfd, op->upath, (long)op->flags,
+				(long)op->mode, 0, 0);
+	if (fd < 0)
+		return fd;
+	fd = fd_adopt(t, fd, (op->flags & O_CLOEXEC) != 0, 0);
+	if (unlikely(proc_dir) && fd >= 0)
+		procfs_mark(t, (int)fd);
+	return fd;
 }
 
 static long open_plain(struct task *t, struct opening *op)

@@ -23,7 +23,8 @@ struct fdent {
 	struct ofd *ofd; /* FD_HARE; FD_HOST: Hare's members of an epoll instance, or NULL */
 	u8 kind;         /* enum fd_kind */
 	u8 cloexec;
-	u16 pad;
+	u8 proc_dir;     /* FD_HOST: perhaps /proc, see procfs.c */
+	u8 pad;
 	u32 pad2;
 };
 

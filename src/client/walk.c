@@ -16,6 +16,7 @@
  * the last name.
  */
 #include "client/path.h"
+#include "client/procfs.h"
 
 /* A walk in progress inside Hare. */
 struct cursor {
@@ -610,9 +611,13 @@ long walk(struct task *t, int dirfd, const char *path, u32 flags, struct place *
 
 	*rewritten = false;
 	out->magic = false;
-	if (path[0] == '/' && !(flags & (WALK_BENEATH | WALK_IN_ROOT)))
+	if (path[0] == '/' && !(flags & (WALK_BENEATH | WALK_IN_ROOT))) {
 		r = start_absolute(t, path, &c, out);
-	else if (path[0])
+		if (r == 1 && out->host && path[1] == 'p')
+			r = procfs_path(t, path, host_buf, rewritten);
+		if (out->host)
+			return r < 0 ? r : 0;
+	} else if (path[0])
 		r = start_relative(t, dirfd, path, &c, out);
 	else if (flags & WALK_EMPTY)
 		r = start_empty(t, dirfd, &c, out);

@@ -67,7 +67,8 @@ static u64 word_with_free(const struct fs *f, u64 w)
 
 	for (u64 n = 0; n <= pieces; n++) {
 		const struct fs_bitmap *m = f->blk_map[w / FS_BITMAP_WORDS];
-		u64 k = w % FS_BITMAP_WORDS, open = ~m->full[k / 64] & (~0ULL << (k % 64));
+		u64 k = w % FS_BITMAP_WORDS,
+		    open = ~m->full[k / 64] & (~0ULL << (k % 64));
 
 		while (!open && ++k / 64 < ARRAY_SIZE(m->full)) {
 			k = ALIGN_UP(k, 64);
@@ -205,7 +206,8 @@ u32 fs_map_free(struct ck *ck, struct radix *map, u64 from, u64 to, u32 max)
 	blk_t first = 0;
 	u64 index = from, v;
 
-	while (n < max && map->count && radix_next(map, index, &index, &v) && index < to) {
+	while (n < max && map->count && radix_next(map, index, &index, &v) &&
+	       index < to) {
 		if (run && FS_BLK(v) == first + run) {
 			run++;
 		} else {
@@ -303,7 +305,8 @@ long fs_map_drop(struct rpc_env *e, struct fs_inode *i)
 	return 0;
 }
 
-long fs_map_punch(struct rpc_env *e, struct fs_inode *i, u64 from, u64 to, u32 max, u32 *done)
+long fs_map_punch(struct rpc_env *e, struct fs_inode *i, u64 from, u64 to, u32 max,
+		  u32 *done)
 {
 	struct ck *ck = e->ck;
 	struct fs_inode *c;
@@ -321,7 +324,8 @@ long fs_map_punch(struct rpc_env *e, struct fs_inode *i, u64 from, u64 to, u32 m
 		return -ENOSPC;
 	c->node.next = (struct fs_node *)i->more->limbo;
 	TX_SET(ck, i->more->limbo, c);
-	for (; *done < max && radix_next(&i->map, index, &index, &v) && index < to; index++) {
+	for (; *done < max && radix_next(&i->map, index, &index, &v) && index < to;
+	     index++) {
 		if (tx_radix_set(ck, &c->map, FS_BLK(v), FS_BLK(v)) < 0)
 			return -ENOSPC;
 		tx_radix_set(ck, &i->map, index, 0);

@@ -14,10 +14,11 @@ struct check {
 	void *arg;
 	u32 errors;
 	u64 blocks, block_sum; /* referenced */
-	u64 entries, subdirs;  /* in all parts */
+	u64 entries, subdirs; /* in all parts */
 };
 
-__attribute__((format(printf, 2, 3))) static void report(struct check *k, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static void report(struct check *k, const char *fmt,
+							 ...)
 {
 	char text[512]; /* names are up to 255 bytes */
 	va_list ap;
@@ -40,7 +41,8 @@ static bool bit_used(const struct fs *f, u64 n)
 {
 	u64 w = n / 64;
 
-	return f->blk_map[w / FS_BITMAP_WORDS]->used[w % FS_BITMAP_WORDS] & (1ULL << (n % 64));
+	return f->blk_map[w / FS_BITMAP_WORDS]->used[w % FS_BITMAP_WORDS] &
+	       (1ULL << (n % 64));
 }
 
 static void block(struct check *k, u64 blk, u64 ino)
@@ -62,7 +64,8 @@ static void map(struct check *k, const struct radix *r, u64 ino)
 	for (; radix_next(r, index, &index, &v); index++, n++)
 		block(k, FS_BLK(v), ino);
 	if (n != r->count)
-		report(k, "inode %lx: map counts %lu blocks but holds %lu", ino, r->count, n);
+		report(k, "inode %lx: map counts %lu blocks but holds %lu", ino, r->count,
+		       n);
 }
 
 static void bitmap(struct check *k)
@@ -92,7 +95,8 @@ static void bitmap(struct check *k)
 		report(k, "a used block is referenced twice and another not at all");
 }
 
-static void carriers(struct check *k, const struct fs_inode *c, const char *what, u64 *blocks)
+static void carriers(struct check *k, const struct fs_inode *c, const char *what,
+		     u64 *blocks)
 {
 	u64 loops = 0;
 
@@ -115,7 +119,8 @@ static void table(struct check *k, const struct fs_table *t, const char *what)
 	for (u64 b = 0; b < t->buckets; b++) {
 		for (struct fs_node *x = *fs_table_at(t, b); x; x = x->next) {
 			if (fs_table_index(t, x->key) != b)
-				report(k, "%s table: key %lx is in a wrong bucket", what, x->key);
+				report(k, "%s table: key %lx is in a wrong bucket", what,
+				       x->key);
 			if (++n > t->count) {
 				report(k, "%s table: more nodes than its count %lu", what,
 				       t->count);
@@ -161,13 +166,14 @@ static void part(struct check *k, const struct fs_part *p)
 		const struct fs_entry *t = (const struct fs_entry *)v;
 
 		if (t->dir != dir || t->cookie != cookie)
-			report(k, "directory %lx: cookie %lu leads to an entry of %lx", dir,
-			       cookie, t->dir);
+			report(k, "directory %lx: cookie %lu leads to an entry of %lx",
+			       dir, cookie, t->dir);
 		if (fs_entry_find(k->f, dir, t->name, t->len, t->node.key) != t)
 			report(k, "directory %lx: entry '%.*s' is not in the table", dir,
 			       (int)t->len, t->name);
 		if (cookie < 3 || cookie >= p->next_cookie)
-			report(k, "directory %lx: cookie %lu was not given yet", dir, cookie);
+			report(k, "directory %lx: cookie %lu was not given yet", dir,
+			       cookie);
 		subdirs += t->type == HS_IFDIR >> 12;
 	}
 	if (n != p->entries || n != p->cookies.count)
@@ -194,24 +200,25 @@ static void entries(struct check *k)
 		const struct fs_inode *i;
 
 		if (hash_name(t->dir, t->name, t->len) != n->key)
-			report(k, "entry '%.*s' of %lx: wrong hash", (int)t->len, t->name, t->dir);
+			report(k, "entry '%.*s' of %lx: wrong hash", (int)t->len, t->name,
+			       t->dir);
 		if (fs_dir_find(k->f, t->dir, &d) < 0) {
-			report(k, "entry '%.*s': its directory %lx is not there", (int)t->len,
-			       t->name, t->dir);
+			report(k, "entry '%.*s': its directory %lx is not there",
+			       (int)t->len, t->name, t->dir);
 			continue;
 		}
 		if (radix_get(&d.part->cookies, t->cookie) != (u64)t)
-			report(k, "entry '%.*s' of %lx: not under its cookie %lu", (int)t->len,
-			       t->name, t->dir, t->cookie);
+			report(k, "entry '%.*s' of %lx: not under its cookie %lu",
+			       (int)t->len, t->name, t->dir, t->cookie);
 		if (ino_server(t->ino) != f->srv)
 			continue;
 		i = fs_inode_find(f, t->ino);
 		if (!i || !i->nlink)
-			report(k, "entry '%.*s' of %lx: inode %lx is not there", (int)t->len,
-			       t->name, t->dir, t->ino);
+			report(k, "entry '%.*s' of %lx: inode %lx is not there",
+			       (int)t->len, t->name, t->dir, t->ino);
 		else if (fs_type(i) != (u32)t->type << 12)
-			report(k, "entry '%.*s' of %lx: its type is not inode %lx's", (int)t->len,
-			       t->name, t->dir, t->ino);
+			report(k, "entry '%.*s' of %lx: its type is not inode %lx's",
+			       (int)t->len, t->name, t->dir, t->ino);
 	}
 	if (k->entries != f->entries.count)
 		report(k, "directories hold %lu entries but the table %lu", k->entries,
@@ -227,8 +234,8 @@ static void negatives(struct check *k)
 		const struct fs_neg *t = (const struct fs_neg *)x;
 
 		if (fs_entry_find(f, t->dir, t->name, t->len, x->key))
-			report(k, "'%.*s' of %lx is there and known not to be", (int)t->len,
-			       t->name, t->dir);
+			report(k, "'%.*s' of %lx is there and known not to be",
+			       (int)t->len, t->name, t->dir);
 	}
 	list(k, &f->neg_lru, "negative entries");
 	for (const struct list *l = f->neg_lru.next; l != &f->neg_lru; l = l->next)
@@ -250,11 +257,12 @@ static void more(struct check *k, const struct fs_inode *i)
 		far += x->opens;
 		pins += x->pins;
 		if (!x->opens || x->core >= k->f->cores)
-			report(k, "inode %lx: %u far opens by core %u", ino, x->opens, x->core);
+			report(k, "inode %lx: %u far opens by core %u", ino, x->opens,
+			       x->core);
 	}
 	if (far != m->far_opens || far > i->opens || pins > m->pins)
-		report(k, "inode %lx: %u opens, %u far, but %lu by far cores", ino, i->opens,
-		       m->far_opens, far);
+		report(k, "inode %lx: %u opens, %u far, but %lu by far cores", ino,
+		       i->opens, m->far_opens, far);
 	if (m->limbo && !fs_has_direct(i))
 		report(k, "inode %lx: blocks in limbo though nobody accesses it", ino);
 	carriers(k, m->limbo, "limbo", &limbo);
@@ -263,7 +271,8 @@ static void more(struct check *k, const struct fs_inode *i)
 	list(k, &m->ofds, "shared descriptions");
 	for (const struct list *l = m->ofds.next; l != &m->ofds; l = l->next)
 		if (!LIST_ENTRY(l, const struct fs_ofd, link)->refs)
-			report(k, "inode %lx: a shared description without references", ino);
+			report(k, "inode %lx: a shared description without references",
+			       ino);
 }
 
 static void pipe(struct check *k, const struct fs_inode *i)
@@ -316,7 +325,8 @@ static void inode(struct check *k, const struct fs_inode *i)
 		break;
 	case HS_IFLNK:
 		if (!i->target || strlen(i->target) != i->size)
-			report(k, "symlink %lx: its target is not %lu bytes", ino, i->size);
+			report(k, "symlink %lx: its target is not %lu bytes", ino,
+			       i->size);
 		break;
 	case HS_IFSOCK:
 	case HS_IFCHR:
@@ -327,7 +337,8 @@ static void inode(struct check *k, const struct fs_inode *i)
 	}
 }
 
-u32 fs_check(struct ctx *c, struct ck *ck, void (*bad)(void *arg, const char *text), void *arg)
+u32 fs_check(struct ctx *c, struct ck *ck, void (*bad)(void *arg, const char *text),
+	     void *arg)
 {
 	struct fs *f = fs_of(ck);
 	struct check k = { .ck = ck, .f = f, .bad = bad, .arg = arg };
@@ -362,7 +373,8 @@ u32 fs_check(struct ctx *c, struct ck *ck, void (*bad)(void *arg, const char *te
 	negatives(&k);
 	carriers(&k, f->dead, "dead", &dead);
 	if (dead != f->dead_blocks)
-		report(&k, "%lu blocks to be freed, but %lu counted", dead, f->dead_blocks);
+		report(&k, "%lu blocks to be freed, but %lu counted", dead,
+		       f->dead_blocks);
 	bitmap(&k);
 	return k.errors;
 }
@@ -372,9 +384,10 @@ u32 fs_check(struct ctx *c, struct ck *ck, void (*bad)(void *arg, const char *te
 static void part_fact(struct ck *ck, const struct fs_part *p, u32 dflags,
 		      void (*fn)(void *arg, const struct fs_fact *f), void *arg)
 {
-	struct fs_fact t = {
-		.kind = FS_FACT_PART, .ino = p->node.key, .srv = ck->core, .dflags = dflags
-	};
+	struct fs_fact t = { .kind = FS_FACT_PART,
+			     .ino = p->node.key,
+			     .srv = ck->core,
+			     .dflags = dflags };
 
 	fn(arg, &t);
 }
@@ -386,8 +399,12 @@ void fs_facts(struct ck *ck, void (*fn)(void *arg, const struct fs_fact *f), voi
 	for (struct fs_node *n = NULL; (n = fs_table_next(&f->inodes, n));) {
 		struct fs_inode *i = (struct fs_inode *)n;
 		struct fs_fact t = {
-			.kind = FS_FACT_INODE, .ino = n->key, .type = fs_type(i),
-			.nlink = i->nlink, .opens = i->opens, .srv = f->srv,
+			.kind = FS_FACT_INODE,
+			.ino = n->key,
+			.type = fs_type(i),
+			.nlink = i->nlink,
+			.opens = i->opens,
+			.srv = f->srv,
 		};
 
 		if (fs_is_dir(i)) {
@@ -401,8 +418,12 @@ void fs_facts(struct ck *ck, void (*fn)(void *arg, const struct fs_fact *f), voi
 	for (struct fs_node *n = NULL; (n = fs_table_next(&f->entries, n));) {
 		const struct fs_entry *x = (const struct fs_entry *)n;
 		struct fs_fact t = {
-			.kind = FS_FACT_ENTRY, .ino = x->ino, .dir = x->dir,
-			.type = (u32)x->type << 12, .srv = f->srv, .dflags = x->dflags,
+			.kind = FS_FACT_ENTRY,
+			.ino = x->ino,
+			.dir = x->dir,
+			.type = (u32)x->type << 12,
+			.srv = f->srv,
+			.dflags = x->dflags,
 		};
 
 		fn(arg, &t);
@@ -451,8 +472,9 @@ static void together(struct check *k, const struct fs_fact *a, size_t n, u32 ser
 	u32 links = 0, parts = 0;
 
 	if (!i) {
-		report(k, "server %u has %s of inode %lx, which is not at its server", a[0].srv,
-		       a[0].kind == FS_FACT_ENTRY ? "an entry" : "a part", a[0].ino);
+		report(k, "server %u has %s of inode %lx, which is not at its server",
+		       a[0].srv, a[0].kind == FS_FACT_ENTRY ? "an entry" : "a part",
+		       a[0].ino);
 		return;
 	}
 	for (size_t x = 1; x < n; x++) {
@@ -461,12 +483,14 @@ static void together(struct check *k, const struct fs_fact *a, size_t n, u32 ser
 			continue;
 		links++;
 		if (a[x].type != i->type)
-			report(k, "inode %lx: an entry in %lx has another type", i->ino, a[x].dir);
+			report(k, "inode %lx: an entry in %lx has another type", i->ino,
+			       a[x].dir);
 		if (i->type == HS_IFDIR && a[x].dir != i->dir)
 			report(k, "directory %lx: hangs in %lx but thinks in %lx", i->ino,
 			       a[x].dir, i->dir);
 		if (i->type == HS_IFDIR && a[x].dflags != i->dflags)
-			report(k, "directory %lx: its entry in %lx is wrong about its parts",
+			report(k,
+			       "directory %lx: its entry in %lx is wrong about its parts",
 			       i->ino, a[x].dir);
 	}
 	if (i->ino == INO_ROOT)

@@ -54,12 +54,13 @@ static void inherit(const struct fs_dir *d, const struct cred *cr, u32 *mode, u3
 	*gid = d->gid;
 	if (type == HS_IFDIR)
 		*mode |= HS_ISGID;
-	else if ((*mode & HS_ISGID) && (*mode & 0010) && cr->uid && !fs_in_group(cr, d->gid))
+	else if ((*mode & HS_ISGID) && (*mode & 0010) && cr->uid &&
+		 !fs_in_group(cr, d->gid))
 		*mode &= ~HS_ISGID;
 }
 
-static long create_inode(struct rpc_env *e, const struct req_CREATE *q, const struct fs_dir *d,
-			 u64 parent, struct fs_inode **out)
+static long create_inode(struct rpc_env *e, const struct req_CREATE *q,
+			 const struct fs_dir *d, u64 parent, struct fs_inode **out)
 {
 	u32 mode = q->mode & (HS_IFMT | 07777), gid;
 	struct fs_inode *i;
@@ -80,8 +81,8 @@ static long create_inode(struct rpc_env *e, const struct req_CREATE *q, const st
 	case HS_IFDIR:
 		if (q->flags & CREATE_DISTRIBUTED)
 			fs_inode_part(i)->dflags = DIR_DISTRIBUTED;
-		return fs_dir_set_parent(e, fs_inode_part(i), parent, d ? d->part->dflags : 0,
-					 q->name.p, q->name.len);
+		return fs_dir_set_parent(e, fs_inode_part(i), parent,
+					 d ? d->part->dflags : 0, q->name.p, q->name.len);
 	case HS_IFCHR:
 	case HS_IFBLK:
 		i->rdev = q->rdev;
@@ -102,8 +103,8 @@ static void created(struct rep_CREATE *p, const struct fs_inode *i)
 }
 
 /* The name is there already. */
-static long create_found(struct rpc_env *e, const struct req_CREATE *q, struct rep_CREATE *p,
-			 struct fs_entry *n)
+static long create_found(struct rpc_env *e, const struct req_CREATE *q,
+			 struct rep_CREATE *p, struct fs_entry *n)
 {
 	struct fs_inode *i;
 	long r;
@@ -129,7 +130,8 @@ static long create_found(struct rpc_env *e, const struct req_CREATE *q, struct r
 }
 
 /* CREATE with dir = 0. */
-static long create_nameless(struct rpc_env *e, const struct req_CREATE *q, struct rep_CREATE *p)
+static long create_nameless(struct rpc_env *e, const struct req_CREATE *q,
+			    struct rep_CREATE *p)
 {
 	struct fs_inode *i;
 	struct fs_dir d;
@@ -185,7 +187,8 @@ long fs_create(struct rpc_env *e, const struct req_CREATE *q, struct rep_CREATE 
 	if (r < 0)
 		return r;
 	r = fs_entry_add(e, &d, q->dir, &q->name, hash, i->node.key, fs_type(i),
-			 q->flags & CREATE_DISTRIBUTED && fs_is_dir(i) ? DIR_DISTRIBUTED : 0);
+			 q->flags & CREATE_DISTRIBUTED && fs_is_dir(i) ? DIR_DISTRIBUTED
+								       : 0);
 	if (r < 0)
 		return r;
 	fs_dir_touch(e->ck, &d, i->btime);
@@ -289,8 +292,8 @@ long fs_add_map(struct rpc_env *e, const struct req_ADD_MAP *q, struct rep_ADD_M
 	return 0;
 }
 
-static long rm_check(struct rpc_env *e, const struct req_RM_MAP *q, const struct fs_dir *d,
-		     const struct fs_entry *n)
+static long rm_check(struct rpc_env *e, const struct req_RM_MAP *q,
+		     const struct fs_dir *d, const struct fs_entry *n)
 {
 	bool dir = n->type == HS_IFDIR >> 12;
 	long r;

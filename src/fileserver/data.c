@@ -184,7 +184,8 @@ static blk_t new_block(struct rpc_env *e, struct fs_inode *i, u64 index, u32 in,
 	return blk;
 }
 
-static u32 write_blocks(struct rpc_env *e, struct fs_inode *i, u64 off, const char *from, u32 len)
+static u32 write_blocks(struct rpc_env *e, struct fs_inode *i, u64 off, const char *from,
+			u32 len)
 {
 	const struct island *isl = e->c->isl;
 	u32 done = 0;
@@ -203,7 +204,8 @@ static u32 write_blocks(struct rpc_env *e, struct fs_inode *i, u64 off, const ch
 	return done;
 }
 
-long fs_data_write(struct rpc_env *e, struct fs_inode *i, u64 off, const void *buf, u32 len)
+long fs_data_write(struct rpc_env *e, struct fs_inode *i, u64 off, const void *buf,
+		   u32 len)
 {
 	struct fs *f = fs_of(e->ck);
 	u64 heap = e->ck->heap_next;
@@ -232,7 +234,8 @@ long fs_data_write(struct rpc_env *e, struct fs_inode *i, u64 off, const void *b
 		return -ENOSPC;
 	if (unlikely(e->ck->heap_next != heap) &&
 	    e->ck->heap_end - e->ck->heap_next < f->reserve) {
-		f->tail_recovered_hint = e->ck->recovered - 1; /* rolled back, as by a death */
+		f->tail_recovered_hint =
+			e->ck->recovered - 1; /* rolled back, as by a death */
 		return -ENOSPC;
 	}
 	if (off + done > i->size)
@@ -243,7 +246,8 @@ long fs_data_write(struct rpc_env *e, struct fs_inode *i, u64 off, const void *b
 /* --- READ, WRITE ------------------------------------------------------------------------------------- */
 
 /* The shared description that a request names. NULL when it names none; *r: -EBADF. */
-static struct fs_ofd *shared(const struct fs_inode *i, u32 flags, u64 id, u32 bad_mode, long *r)
+static struct fs_ofd *shared(const struct fs_inode *i, u32 flags, u64 id, u32 bad_mode,
+			     long *r)
 {
 	struct fs_ofd *o;
 
@@ -393,7 +397,8 @@ long fs_lseek(struct rpc_env *e, const struct req_LSEEK *q, struct rep_LSEEK *p)
 		break;
 	case SEEK_DATA_:
 	case SEEK_HOLE_:
-		r = q->off < 0 ? -ENXIO : seek_map(i, (u64)q->off, q->whence == SEEK_DATA_);
+		r = q->off < 0 ? -ENXIO
+			       : seek_map(i, (u64)q->off, q->whence == SEEK_DATA_);
 		p->off = r;
 		break;
 	default:

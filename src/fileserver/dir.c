@@ -114,8 +114,8 @@ static void cached(struct rpc_env *e, u64 *mask)
 		TX_SET(e->ck, *mask, *mask | bit);
 }
 
-static void found(struct rpc_env *e, const struct req_RESOLVE *q, struct rep_RESOLVE *p, u64 ino,
-		  u32 type, u32 dflags)
+static void found(struct rpc_env *e, const struct req_RESOLVE *q, struct rep_RESOLVE *p,
+		  u64 ino, u32 type, u32 dflags)
 {
 	struct fs_inode *i;
 
@@ -131,8 +131,8 @@ static void found(struct rpc_env *e, const struct req_RESOLVE *q, struct rep_RES
 	p->has_attr = 1;
 }
 
-static long resolve_dot(struct rpc_env *e, const struct req_RESOLVE *q, struct rep_RESOLVE *p,
-			struct fs_dir *d)
+static long resolve_dot(struct rpc_env *e, const struct req_RESOLVE *q,
+			struct rep_RESOLVE *p, struct fs_dir *d)
 {
 	if (q->name.len == 1) {
 		found(e, q, p, q->dir, HS_IFDIR, d->part->dflags);
@@ -191,7 +191,8 @@ long fs_resolve(struct rpc_env *e, const struct req_RESOLVE *q, struct rep_RESOL
 	r = -ENOENT;
 keep:
 	if (e->far)
-		ck_commit(e->ck); /* the callback just recorded is kept though this fails */
+		ck_commit(
+			e->ck); /* the callback just recorded is kept though this fails */
 	return r;
 }
 
@@ -232,7 +233,8 @@ long fs_dirent(struct rpc_env *e, const struct req_DIRENT *q, struct rep_DIRENT 
 		t->reclen = (u16)len;
 		t->type = n->type;
 		memcpy(t->name, n->name, n->len);
-		memset(t->name + n->len, 0, len - offsetof(struct dirent64, name) - n->len);
+		memset(t->name + n->len, 0,
+		       len - offsetof(struct dirent64, name) - n->len);
 		at += len;
 	}
 	if (!at && !p->eof)
@@ -331,7 +333,8 @@ long fs_parent(struct rpc_env *e, const struct req_PARENT *q, struct rep_PARENT 
 	return 0;
 }
 
-long fs_set_parent(struct rpc_env *e, const struct req_SET_PARENT *q, struct rep_SET_PARENT *p)
+long fs_set_parent(struct rpc_env *e, const struct req_SET_PARENT *q,
+		   struct rep_SET_PARENT *p)
 {
 	struct fs_dir d;
 	u64 mask;
@@ -344,7 +347,8 @@ long fs_set_parent(struct rpc_env *e, const struct req_SET_PARENT *q, struct rep
 		return -EINVAL;
 	if (q->ino == INO_ROOT)
 		return -EBUSY;
-	r = fs_dir_set_parent(e, d.part, q->parent, q->parent_dflags, q->name.p, q->name.len);
+	r = fs_dir_set_parent(e, d.part, q->parent, q->parent_dflags, q->name.p,
+			      q->name.len);
 	if (r < 0)
 		return r;
 	TX_SET(e->ck, d.inode->ctime, host_realtime_ns());

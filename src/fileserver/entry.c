@@ -22,7 +22,8 @@ long fs_name_check(const struct rpc_str *name)
 		return -ENOENT;
 	if (name->len > NAME_LEN_MAX)
 		return -ENAMETOOLONG;
-	if (name->p[0] == '.' && (name->len == 1 || (name->len == 2 && name->p[1] == '.')))
+	if (name->p[0] == '.' &&
+	    (name->len == 1 || (name->len == 2 && name->p[1] == '.')))
 		return -EEXIST;
 	for (u32 i = 0; i < name->len; i++)
 		if (name->p[i] == '/' || !name->p[i])
@@ -55,7 +56,8 @@ static inline void copy_name(char *to, const char *from, u32 len)
 		to[len] = from[len];
 }
 
-struct fs_entry *fs_entry_find(const struct fs *f, u64 dir, const char *name, u32 len, u64 hash)
+struct fs_entry *fs_entry_find(const struct fs *f, u64 dir, const char *name, u32 len,
+			       u64 hash)
 {
 	for (struct fs_node *n = *fs_table_bucket(&f->entries, hash); n; n = n->next) {
 		struct fs_entry *t = (struct fs_entry *)n;
@@ -67,9 +69,12 @@ struct fs_entry *fs_entry_find(const struct fs *f, u64 dir, const char *name, u3
 	return NULL;
 }
 
-long fs_invalidate(struct rpc_env *e, u64 mask, u32 kind, u64 dir, const char *name, u32 len)
+long fs_invalidate(struct rpc_env *e, u64 mask, u32 kind, u64 dir, const char *name,
+		   u32 len)
 {
-	struct req_INVALIDATE q = { .kind = kind, .dir = dir, .name = { .p = name, .len = len } };
+	struct req_INVALIDATE q = { .kind = kind,
+				    .dir = dir,
+				    .name = { .p = name, .len = len } };
 
 	while (mask) {
 		u32 core = (u32)__builtin_ctzll(mask);
@@ -84,7 +89,8 @@ long fs_invalidate(struct rpc_env *e, u64 mask, u32 kind, u64 dir, const char *n
 
 /* --- negative entries --------------------------------------------------------------------------- */
 
-static struct fs_neg *neg_find(const struct fs *f, u64 dir, const char *name, u32 len, u64 hash)
+static struct fs_neg *neg_find(const struct fs *f, u64 dir, const char *name, u32 len,
+			       u64 hash)
 {
 	for (struct fs_node *n = *fs_table_bucket(&f->negs, hash); n; n = n->next) {
 		struct fs_neg *t = (struct fs_neg *)n;
@@ -144,8 +150,8 @@ long fs_neg_add(struct rpc_env *e, u64 dir, const struct rpc_str *name, u64 hash
 
 /* --- entries ------------------------------------------------------------------------------------ */
 
-long fs_entry_add(struct rpc_env *e, struct fs_dir *d, u64 dir, const struct rpc_str *name,
-		  u64 hash, u64 ino, u32 type, u32 dflags)
+long fs_entry_add(struct rpc_env *e, struct fs_dir *d, u64 dir,
+		  const struct rpc_str *name, u64 hash, u64 ino, u32 type, u32 dflags)
 {
 	struct ck *ck = e->ck;
 	struct fs *f = fs_of(ck);
@@ -211,8 +217,8 @@ long fs_entry_del(struct rpc_env *e, struct fs_dir *d, struct fs_entry *n)
 	return 0;
 }
 
-long fs_entry_set(struct rpc_env *e, struct fs_dir *d, struct fs_entry *n, u64 ino, u32 type,
-		  u32 dflags)
+long fs_entry_set(struct rpc_env *e, struct fs_dir *d, struct fs_entry *n, u64 ino,
+		  u32 type, u32 dflags)
 {
 	struct ck *ck = e->ck;
 	long r = told(e, n);

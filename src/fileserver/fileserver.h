@@ -29,9 +29,10 @@ void fs_owner_died(struct ctx *c, struct ck *ck, u64 owner);
 bool fs_trim(struct ctx *c, struct ck *ck);
 
 struct fs_stats {
-	u64 inodes, entries, negative; /* negative: names known not to be there, for callbacks */
-	u64 blocks, blocks_free;       /* free: also what fs_trim will free */
-	u64 heap, heap_used;           /* bytes of the core kernel's memory */
+	u64 inodes, entries,
+		negative; /* negative: names known not to be there, for callbacks */
+	u64 blocks, blocks_free; /* free: also what fs_trim will free */
+	u64 heap, heap_used; /* bytes of the core kernel's memory */
 };
 void fs_stats(struct ck *ck, struct fs_stats *s);
 
@@ -39,15 +40,16 @@ void fs_stats(struct ck *ck, struct fs_stats *s);
 
 /* Checks every invariant inside one core kernel; bad(arg, text) per violation, no change.
  * Number of violations. */
-u32 fs_check(struct ctx *c, struct ck *ck, void (*bad)(void *arg, const char *text), void *arg);
+u32 fs_check(struct ctx *c, struct ck *ck, void (*bad)(void *arg, const char *text),
+	     void *arg);
 
 /* What servers say of each other's state: an inode, an entry, a part of a directory. */
 enum fs_fact_kind { FS_FACT_INODE, FS_FACT_ENTRY, FS_FACT_PART };
 struct fs_fact {
-	u64 ino;   /* INODE: it; ENTRY: what it leads to; PART: the directory */
-	u64 dir;   /* ENTRY: its directory; INODE of a directory: its parent */
-	u32 kind;  /* enum fs_fact_kind */
-	u32 type;  /* HS_IF* */
+	u64 ino; /* INODE: it; ENTRY: what it leads to; PART: the directory */
+	u64 dir; /* ENTRY: its directory; INODE of a directory: its parent */
+	u32 kind; /* enum fs_fact_kind */
+	u32 type; /* HS_IF* */
 	u32 nlink; /* INODE: stored links (1 for a directory that is there) */
 	u32 opens; /* INODE */
 	u32 srv;

@@ -39,7 +39,7 @@ struct fs_node {
 };
 
 /* Linear hashing: grows by one bucket per insertion once it holds more nodes than buckets. */
-#define FS_TABLE_SEG 1024u /* 8 KiB: fills a class of the heap */
+#define FS_TABLE_SEG  1024u /* 8 KiB: fills a class of the heap */
 #define FS_TABLE_SEGS 1024u
 struct fs_table {
 	u64 buckets, mask; /* mask: smallest 2^n - 1 >= buckets */
@@ -100,18 +100,18 @@ struct fs_neg {
 
 /* One server's part of a directory: behind the inode at its home, else alone (a shard). */
 struct fs_part {
-	struct fs_node node;  /* key: the directory; in fs.shards, unless at home */
-	u32 mode, uid, gid;   /* shards; at home the inode's count */
+	struct fs_node node; /* key: the directory; in fs.shards, unless at home */
+	u32 mode, uid, gid; /* shards; at home the inode's count */
 	u32 dflags;
 	u64 entries, subdirs;
-	u64 mtime;            /* shards */
+	u64 mtime; /* shards */
 	u64 next_cookie;
 	struct radix cookies; /* -> struct fs_entry * */
-	u64 perm_cached;      /* cores that know mode and owner */
-	u64 dotdot_cached;    /* cores that know the parent */
-	u64 mark_owner;       /* RMDIR_MARK; 0: not marked */
-	u64 serial_owner;     /* RMDIR_SERIALIZE, home only */
-	struct list marks;    /* in fs.marks while either is set */
+	u64 perm_cached; /* cores that know mode and owner */
+	u64 dotdot_cached; /* cores that know the parent */
+	u64 mark_owner; /* RMDIR_MARK; 0: not marked */
+	u64 serial_owner; /* RMDIR_SERIALIZE, home only */
+	struct list marks; /* in fs.marks while either is set */
 	struct list waiters;
 	/* home only */
 	u64 parent;
@@ -121,22 +121,23 @@ struct fs_part {
 };
 
 /* Flags of an inode. */
-#define FS_I_TRIM 1u      /* blocks beyond the end are garbage, to be freed before it grows */
-#define FS_I_NAMELESS 2u  /* made without a name: LINK may revive it */
-#define FS_I_ANON 4u      /* a pipe of PIPE: no links, shown as one */
-#define FS_I_DIRTY 8u     /* map has FS_BLK_DIRTY values between more->dirty_lo and dirty_hi */
-#define FS_I_REMOTE 16u   /* a far core wrote blocks more->remote_lo to remote_hi */
+#define FS_I_TRIM     1u /* blocks beyond the end are garbage, to be freed before it grows */
+#define FS_I_NAMELESS 2u /* made without a name: LINK may revive it */
+#define FS_I_ANON     4u /* a pipe of PIPE: no links, shown as one */
+#define FS_I_DIRTY                                                                       \
+	8u /* map has FS_BLK_DIRTY values between more->dirty_lo and dirty_hi */
+#define FS_I_REMOTE 16u /* a far core wrote blocks more->remote_lo to remote_hi */
 
 struct fs_inode {
 	struct fs_node node; /* key: the number */
-	u32 mode, nlink;     /* nlink of a directory: 1, or 0 when removed */
+	u32 mode, nlink; /* nlink of a directory: 1, or 0 when removed */
 	u32 uid, gid;
 	u64 size;
 	u64 mtime, ctime;
-	u32 opens;           /* by all cores; pipe ends count one each */
-	u32 flags;           /* FS_I_* */
+	u32 opens; /* by all cores; pipe ends count one each */
+	u32 flags; /* FS_I_* */
 	/* -- a cache line -- */
-	struct radix map;    /* block index -> FS_BLK | FS_BLK_DIRTY */
+	struct radix map; /* block index -> FS_BLK | FS_BLK_DIRTY */
 	u64 atime, btime;
 	u64 version;
 	struct fs_more *more;
@@ -159,11 +160,11 @@ struct fs_more {
 	struct fs_inode *inode;
 	struct fs_far *far;
 	u32 far_opens; /* sum over far */
-	u32 pins;      /* mappings, near and far */
+	u32 pins; /* mappings, near and far */
 	struct list locks, lock_waiters, ofds;
 	struct fs_xattr *xattrs;
 	struct fs_inode *limbo; /* carriers of blocks not to be reused yet */
-	u64 dirty_lo, dirty_hi;   /* block indices, hi exclusive */
+	u64 dirty_lo, dirty_hi; /* block indices, hi exclusive */
 	u64 remote_lo, remote_hi;
 };
 
@@ -198,7 +199,7 @@ struct fs_waiter {
 struct fs_pipe {
 	u32 readers, writers;
 	u32 reader_opens, writer_opens; /* ever, for opens that wait for the other end */
-	u64 head, tail;                 /* bytes read and written since it was last empty */
+	u64 head, tail; /* bytes read and written since it was last empty */
 	u32 pages;
 	u32 pad;
 	blk_t *slot; /* pages blocks, 0: not allocated */
@@ -207,14 +208,14 @@ struct fs_pipe {
 
 struct fs_lock {
 	struct list link; /* more->locks */
-	u32 kind, type;   /* LOCK_FLOCK...; F_RDLCK 0, F_WRLCK 1 */
+	u32 kind, type; /* LOCK_FLOCK...; F_RDLCK 0, F_WRLCK 1 */
 	u64 owner;
-	u64 start, end;   /* inclusive */
+	u64 start, end; /* inclusive */
 	u32 pid, pad;
 };
 
 struct fs_lock_waiter {
-	struct list link;    /* more->lock_waiters */
+	struct list link; /* more->lock_waiters */
 	struct list blocked; /* fs.blocked */
 	struct fs_lock want; /* its link unused */
 	struct fs_more *more;
@@ -234,10 +235,10 @@ struct fs {
 	u32 no_cache; /* clients cache no lookups */
 	u64 next_ino;
 	u64 next_ofd;
-	u64 reserve;  /* bytes of heap that only removals may use */
+	u64 reserve; /* bytes of heap that only removals may use */
 	/* blocks: block.c */
 	u64 blk_free, blk_total;
-	u64 blk_hint;      /* about the lowest free block: warm memory is used again first */
+	u64 blk_hint; /* about the lowest free block: warm memory is used again first */
 	u64 blk_room_hint; /* where 64 free blocks together may be */
 	u64 dead_blocks;
 	struct fs_inode *dead; /* carriers to be trimmed, linked by node.next */
@@ -247,7 +248,7 @@ struct fs {
 	u64 tail_hint;
 	u32 tail_recovered_hint, pad;
 	/* names */
-	struct list marks;     /* parts with an owner */
+	struct list marks; /* parts with an owner */
 	struct list neg_lru;
 	u64 neg_max;
 	/* locks and waiters */
@@ -310,7 +311,7 @@ static inline bool fs_is_reg(const struct fs_inode *i)
 	return fs_type(i) == HS_IFREG;
 }
 
-#define FS_SIZE_MAX 0x7fffffffffffffffULL
+#define FS_SIZE_MAX  0x7fffffffffffffffULL
 #define FS_O_ACCMODE 3u
 
 /* --- inode.c ---------------------------------------------------------------------------------- */
@@ -383,7 +384,8 @@ void fs_part_release(struct rpc_env *e, struct fs_part *p);
 
 /* --- entry.c ------------------------------------------------------------------------------------ */
 
-struct fs_entry *fs_entry_find(const struct fs *f, u64 dir, const char *name, u32 len, u64 hash);
+struct fs_entry *fs_entry_find(const struct fs *f, u64 dir, const char *name, u32 len,
+			       u64 hash);
 static inline u64 fs_hash(u64 dir, const struct rpc_str *name)
 {
 	return hash_name(dir, name->p, name->len);
@@ -392,12 +394,12 @@ static inline u64 fs_hash(u64 dir, const struct rpc_str *name)
 long fs_name_check(const struct rpc_str *name);
 /* Adds an entry that is not there, tells who cached that, touches nothing else of the
  * directory than its counts. -ENOSPC. */
-long fs_entry_add(struct rpc_env *e, struct fs_dir *d, u64 dir, const struct rpc_str *name,
-		  u64 hash, u64 ino, u32 type, u32 dflags);
+long fs_entry_add(struct rpc_env *e, struct fs_dir *d, u64 dir,
+		  const struct rpc_str *name, u64 hash, u64 ino, u32 type, u32 dflags);
 /* Removes an entry, or makes it lead to another inode; tells who cached it. */
 long fs_entry_del(struct rpc_env *e, struct fs_dir *d, struct fs_entry *n);
-long fs_entry_set(struct rpc_env *e, struct fs_dir *d, struct fs_entry *n, u64 ino, u32 type,
-		  u32 dflags);
+long fs_entry_set(struct rpc_env *e, struct fs_dir *d, struct fs_entry *n, u64 ino,
+		  u32 type, u32 dflags);
 /* The asking core caches it. */
 static inline void fs_entry_cached(struct rpc_env *e, struct fs_entry *n)
 {
@@ -409,13 +411,14 @@ static inline void fs_entry_cached(struct rpc_env *e, struct fs_entry *n)
 /* The asking core is told that a name is not there. -ENOSPC. */
 long fs_neg_add(struct rpc_env *e, u64 dir, const struct rpc_str *name, u64 hash);
 /* Posts INVALIDATE to every core of a mask. */
-long fs_invalidate(struct rpc_env *e, u64 mask, u32 kind, u64 dir, const char *name, u32 len);
+long fs_invalidate(struct rpc_env *e, u64 mask, u32 kind, u64 dir, const char *name,
+		   u32 len);
 
 /* --- block.c ------------------------------------------------------------------------------------ */
 
-#define FS_BLK(v) ((blk_t)(v))
+#define FS_BLK(v)    ((blk_t)(v))
 #define FS_BLK_DIRTY (1ULL << 32) /* this island wrote it and did not write it back */
-#define FS_TRIM_STEP 384u         /* blocks freed in one transaction at most */
+#define FS_TRIM_STEP 384u /* blocks freed in one transaction at most */
 
 long fs_blk_init(struct ck *ck, struct fs *f, u32 blocks);
 #define FS_BLK_ROOM 1u /* elsewhere than at goal, look for a place with room to grow */
@@ -429,7 +432,8 @@ u32 fs_map_free(struct ck *ck, struct radix *map, u64 from, u64 to, u32 max);
  * -ENOSPC (limbo needs memory). */
 long fs_map_drop(struct rpc_env *e, struct fs_inode *i);
 /* The same for the blocks from index `from` to `to` (exclusive), max at most; *done: how many. */
-long fs_map_punch(struct rpc_env *e, struct fs_inode *i, u64 from, u64 to, u32 max, u32 *done);
+long fs_map_punch(struct rpc_env *e, struct fs_inode *i, u64 from, u64 to, u32 max,
+		  u32 *done);
 /* An inode that leaves with its blocks; its own memory carries them until they are freed. */
 void fs_dead_add(struct ck *ck, struct fs_inode *carrier);
 /* Nobody accesses the file directly any more: limbo is freed. */
@@ -444,7 +448,8 @@ static inline bool fs_has_direct(const struct fs_inode *i)
 }
 void fs_data_read(struct rpc_env *e, struct fs_inode *i, u64 off, void *buf, u32 len);
 /* Writes and grows; bytes written (fewer when blocks run out) or -ENOSPC, -EFBIG. */
-long fs_data_write(struct rpc_env *e, struct fs_inode *i, u64 off, const void *buf, u32 len);
+long fs_data_write(struct rpc_env *e, struct fs_inode *i, u64 off, const void *buf,
+		   u32 len);
 long fs_data_truncate(struct rpc_env *e, struct fs_inode *i, u64 size);
 /* Before a far core accesses blocks [first, first+count) directly: writes back what this island
  * wrote, `max` blocks at most. Index up to which it is done. */
@@ -475,20 +480,22 @@ long fs_data_remote(struct rpc_env *e, struct fs_inode *i, u64 first, u64 count)
  * the coherent model. -ENOSPC. */
 long fs_data_will_write(struct rpc_env *e, struct fs_inode *i, u64 off, u64 len);
 /* The runs that cover [first, first+count), into a reply. */
-void fs_runs(struct rpc_env *e, struct fs_inode *i, u64 first, u64 count, struct rpc_bytes *out);
+void fs_runs(struct rpc_env *e, struct fs_inode *i, u64 first, u64 count,
+	     struct rpc_bytes *out);
 
 /* --- open.c --------------------------------------------------------------------------------------- */
 
 /* OPEN of an inode at this server. cr NULL: no permission check. */
-long fs_open_inode(struct rpc_env *e, struct fs_inode *i, u32 flags, const struct cred *cr,
-		   struct attr *attr, struct rpc_bytes *runs);
+long fs_open_inode(struct rpc_env *e, struct fs_inode *i, u32 flags,
+		   const struct cred *cr, struct attr *attr, struct rpc_bytes *runs);
 struct fs_ofd *fs_ofd_find(const struct fs_inode *i, u64 id);
 /* Drops a far core's opens, all of them. */
 void fs_far_drop(struct rpc_env *e, struct fs_inode *i, u32 core);
 
 /* --- pipe.c --------------------------------------------------------------------------------------- */
 
-struct fs_pipe *fs_pipe_of(struct rpc_env *e, struct fs_inode *i); /* makes it; NULL: full */
+struct fs_pipe *fs_pipe_of(struct rpc_env *e,
+			   struct fs_inode *i); /* makes it; NULL: full */
 void fs_pipe_ends(struct rpc_env *e, struct fs_inode *i, u32 flags, s32 delta);
 void fs_pipe_lost(struct rpc_env *e, struct fs_inode *i, u32 readers, u32 writers);
 void fs_pipe_release(struct rpc_env *e, struct fs_inode *i);

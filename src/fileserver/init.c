@@ -21,9 +21,11 @@ static long root_shard(struct ctx *c, struct ck *ck)
 {
 	const struct super *s = c->isl->super;
 	struct rpc_env e = { .c = c, .ck = ck, .srv = ck->core, .core = c->core };
-	struct req_SHARD q = {
-		.dir = INO_ROOT, .op = SHARD_NEW, .mode = 01777, .uid = s->uid, .gid = s->gid
-	};
+	struct req_SHARD q = { .dir = INO_ROOT,
+			       .op = SHARD_NEW,
+			       .mode = 01777,
+			       .uid = s->uid,
+			       .gid = s->gid };
 	struct rep_SHARD p = { 0 };
 
 	return fs_shard(&e, &q, &p);
@@ -81,7 +83,9 @@ void fs_stats(struct ck *ck, struct fs_stats *s)
 void fs_core_died(struct ctx *c, struct ck *ck, u32 core)
 {
 	struct fs *f = fs_of(ck);
-	struct rpc_env e = { .c = c, .ck = ck, .srv = ck->core, .core = core, .far = true };
+	struct rpc_env e = {
+		.c = c, .ck = ck, .srv = ck->core, .core = core, .far = true
+	};
 	struct list *next;
 
 	for (struct list *l = f->more.next; l != &f->more; l = next) {
@@ -97,7 +101,9 @@ void fs_owner_died(struct ctx *c, struct ck *ck, u64 owner)
 {
 	struct fs *f = fs_of(ck);
 	/* far: whom it wakes is woken at once, since no call returns to do it. */
-	struct rpc_env e = { .c = c, .ck = ck, .srv = ck->core, .core = c->core, .far = true };
+	struct rpc_env e = {
+		.c = c, .ck = ck, .srv = ck->core, .core = c->core, .far = true
+	};
 
 	if (!owner)
 		return;

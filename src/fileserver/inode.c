@@ -14,7 +14,8 @@ void *fs_alloc(struct ck *ck, size_t size)
 	u64 next = ck->heap_next;
 	void *p = ck_alloc(ck, size);
 
-	if (unlikely(ck->heap_next != next && ck->heap_end - ck->heap_next < fs_of(ck)->reserve))
+	if (unlikely(ck->heap_next != next &&
+		     ck->heap_end - ck->heap_next < fs_of(ck)->reserve))
 		return NULL; /* the caller fails, and with it the transaction */
 	return p;
 }
@@ -23,8 +24,8 @@ struct fs_inode *fs_inode_new(struct rpc_env *e, u32 mode, u32 uid, u32 gid)
 {
 	struct fs *f = fs_of(e->ck);
 	bool dir = (mode & HS_IFMT) == HS_IFDIR;
-	struct fs_inode *i =
-		fs_alloc(e->ck, dir ? sizeof(struct fs_dirinode) : sizeof(struct fs_inode));
+	struct fs_inode *i = fs_alloc(e->ck, dir ? sizeof(struct fs_dirinode)
+						 : sizeof(struct fs_inode));
 
 	if (!i)
 		return NULL;
@@ -322,7 +323,8 @@ long fs_readlink(struct rpc_env *e, const struct req_READLINK *q, struct rep_REA
 	return 0;
 }
 
-#define INODE_COST 384 /* heap bytes of a file: inode, entry, its share of tables and maps */
+#define INODE_COST                                                                       \
+	384 /* heap bytes of a file: inode, entry, its share of tables and maps */
 
 long fs_statfs(struct rpc_env *e, const struct req_STATFS *q, struct rep_STATFS *p)
 {

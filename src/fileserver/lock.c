@@ -18,7 +18,8 @@ static bool conflict(const struct fs_lock *a, const struct fs_lock *b)
 		return false;
 	if (a->owner == b->owner && a->kind == b->kind)
 		return false;
-	return a->start <= b->end && b->start <= a->end && (a->type == WR || b->type == WR);
+	return a->start <= b->end && b->start <= a->end &&
+	       (a->type == WR || b->type == WR);
 }
 
 static struct fs_lock *first_conflict(const struct fs_more *m, const struct fs_lock *want)
@@ -65,7 +66,8 @@ static bool is_own(const struct fs_lock *l, const struct fs_lock *want)
 	return l->owner == want->owner && l->kind == want->kind;
 }
 
-static struct fs_lock *lock_new(struct ck *ck, struct fs_more *m, const struct fs_lock *from)
+static struct fs_lock *lock_new(struct ck *ck, struct fs_more *m,
+				const struct fs_lock *from)
 {
 	struct fs_lock *l = ck_alloc(ck, sizeof(*l));
 
@@ -136,7 +138,8 @@ static bool waits_for(const struct fs *f, u64 owner, u64 target, int depth)
 	if (depth == 0)
 		return false;
 	for (struct list *l = f->blocked.next; l != &f->blocked; l = l->next) {
-		const struct fs_lock_waiter *w = LIST_ENTRY(l, struct fs_lock_waiter, blocked);
+		const struct fs_lock_waiter *w =
+			LIST_ENTRY(l, struct fs_lock_waiter, blocked);
 		const struct fs_lock *other;
 
 		if (w->want.kind != LOCK_POSIX || w->want.owner != owner)
@@ -144,7 +147,8 @@ static bool waits_for(const struct fs *f, u64 owner, u64 target, int depth)
 		other = first_conflict(w->more, &w->want);
 		if (!other || other->kind != LOCK_POSIX)
 			continue;
-		if (other->owner == target || waits_for(f, other->owner, target, depth - 1))
+		if (other->owner == target ||
+		    waits_for(f, other->owner, target, depth - 1))
 			return true;
 	}
 	return false;

@@ -14,8 +14,8 @@
 
 #include "fileserver/fs.h"
 
-#define RUN_SCAN 1024u  /* blocks looked at for one answer */
-#define ALLOC_STEP 64u  /* blocks zeroed in one request */
+#define RUN_SCAN	1024u /* blocks looked at for one answer */
+#define ALLOC_STEP	64u /* blocks zeroed in one request */
 #define BLOCK_INDEX_MAX (FS_SIZE_MAX / PAGE_SIZE)
 
 static u64 blocks_of(u64 size)
@@ -39,7 +39,8 @@ static void run_add(struct run *runs, u32 *n, u64 index, blk_t blk, u64 count)
 	(*n)++;
 }
 
-void fs_runs(struct rpc_env *e, struct fs_inode *i, u64 first, u64 count, struct rpc_bytes *out)
+void fs_runs(struct rpc_env *e, struct fs_inode *i, u64 first, u64 count,
+	     struct rpc_bytes *out)
 {
 	struct run *runs = out->p;
 	u32 max = MIN(out->cap / (u32)sizeof(*runs), RUNS_MAX), n = 0, scanned = 0;
@@ -73,7 +74,8 @@ void fs_runs(struct rpc_env *e, struct fs_inode *i, u64 first, u64 count, struct
 /* --- allocation ---------------------------------------------------------------------------------- */
 
 /* Blocks [index, index+count) get the DRAM blocks from blk on, zeroed. */
-static long map_run(struct rpc_env *e, struct fs_inode *i, u64 index, blk_t blk, u32 count)
+static long map_run(struct rpc_env *e, struct fs_inode *i, u64 index, blk_t blk,
+		    u32 count)
 {
 	const struct island *isl = e->c->isl;
 	bool coherent = fs_of(e->ck)->coherent;
@@ -92,7 +94,8 @@ static long map_run(struct rpc_env *e, struct fs_inode *i, u64 index, blk_t blk,
  * there are now, at least 1; -ENOSPC. */
 static long map_alloc(struct rpc_env *e, struct fs_inode *i, u64 first, u64 count)
 {
-	u64 heap = e->ck->heap_next, end = first + MIN(count, (u64)ALLOC_STEP), at = first;
+	u64 heap = e->ck->heap_next, end = first + MIN(count, (u64)ALLOC_STEP),
+	    at = first;
 
 	while (at < end) {
 		u64 next, v, before;
@@ -308,8 +311,8 @@ static long flush_wrote(struct rpc_env *e, const struct req_FLUSH *q, struct fs_
 	if (q->off > q->end || q->end > FS_SIZE_MAX)
 		return -EINVAL;
 	if (!fs_of(e->ck)->coherent && end > first)
-		r = e->far ? fs_data_remote(e, i, first, end - first) :
-			     flush_near(e, i, first, end);
+		r = e->far ? fs_data_remote(e, i, first, end - first)
+			   : flush_near(e, i, first, end);
 	if (!r && q->end > i->size && !(q->flags & FLUSH_INSIDE))
 		r = fs_data_truncate(e, i, q->end);
 	if (r < 0)
@@ -345,13 +348,14 @@ long fs_flush(struct rpc_env *e, const struct req_FLUSH *q, struct rep_FLUSH *p)
 
 /* --- FALLOCATE --------------------------------------------------------------------------------------- */
 
-static void fallocate_done(struct rpc_env *e, const struct req_FALLOCATE *q, struct fs_inode *i,
-			   u64 done, struct rep_FALLOCATE *p)
+static void fallocate_done(struct rpc_env *e, const struct req_FALLOCATE *q,
+			   struct fs_inode *i, u64 done, struct rep_FALLOCATE *p)
 {
 	p->done = done;
 	TX_SET(e->ck, i->version, i->version + 1);
 	fs_inode_touch(e->ck, i, host_realtime_ns());
-	if (done == q->len && !(q->mode & FALLOC_FL_KEEP_SIZE) && q->off + q->len > i->size)
+	if (done == q->len && !(q->mode & FALLOC_FL_KEEP_SIZE) &&
+	    q->off + q->len > i->size)
 		TX_SET(e->ck, i->size, q->off + q->len);
 }
 
@@ -359,7 +363,8 @@ static long allocate(struct rpc_env *e, const struct req_FALLOCATE *q, struct fs
 		     struct rep_FALLOCATE *p)
 {
 	struct fs *f = fs_of(e->ck);
-	u64 first = q->off / PAGE_SIZE, count = blocks_of(q->off + q->len) - first, end, zero;
+	u64 first = q->off / PAGE_SIZE, count = blocks_of(q->off + q->len) - first, end,
+	    zero;
 	long r;
 
 	if (count > i->map.count + f->blk_free + f->dead_blocks)
@@ -403,7 +408,8 @@ static long punch(struct rpc_env *e, const struct req_FALLOCATE *q, struct fs_in
 	return r;
 }
 
-long fs_fallocate(struct rpc_env *e, const struct req_FALLOCATE *q, struct rep_FALLOCATE *p)
+long fs_fallocate(struct rpc_env *e, const struct req_FALLOCATE *q,
+		  struct rep_FALLOCATE *p)
 {
 	struct fs_inode *i = fs_inode_find(fs_of(e->ck), q->ino);
 	long r;

@@ -142,7 +142,8 @@ static void closed(struct rpc_env *e, struct fs_inode *i)
 	if (i->opens)
 		return;
 	if (fs_type(i) == HS_IFIFO)
-		fs_pipe_release(e, i); /* gone already, unless ends were closed as others */
+		fs_pipe_release(e,
+				i); /* gone already, unless ends were closed as others */
 	fs_inode_release(e, i);
 }
 
@@ -232,13 +233,13 @@ static long open_pipe(struct rpc_env *e, struct fs_inode *i, u32 flags, u64 *pee
 		return -ENOSPC;
 	/* For a blocking open: how often the other end was opened until now, see POLL; one that is
 	 * open now counts as opened since, because it may be gone before POLL comes. */
-	*peers = 1 + (u64)(reads(flags) ? pipe->writer_opens - !!pipe->writers :
-					  pipe->reader_opens - !!pipe->readers);
+	*peers = 1 + (u64)(reads(flags) ? pipe->writer_opens - !!pipe->writers
+					: pipe->reader_opens - !!pipe->readers);
 	return 0;
 }
 
-long fs_open_inode(struct rpc_env *e, struct fs_inode *i, u32 flags, const struct cred *cr,
-		   struct attr *attr, struct rpc_bytes *runs)
+long fs_open_inode(struct rpc_env *e, struct fs_inode *i, u32 flags,
+		   const struct cred *cr, struct attr *attr, struct rpc_bytes *runs)
 {
 	u64 peers = 0;
 	long r = 0;
@@ -357,7 +358,8 @@ long fs_dup(struct rpc_env *e, const struct req_DUP *q, struct rep_DUP *p)
 		o->core = e->core;
 		tx_list_add_tail(e->ck, &i->more->ofds, &o->link);
 		if (q->lock_owner)
-			fs_locks_pass(e, i->more, q->lock_owner, LOCK_OWNER_SHARED | o->id);
+			fs_locks_pass(e, i->more, q->lock_owner,
+				      LOCK_OWNER_SHARED | o->id);
 	}
 	p->ofd = o->id;
 	p->refs = o->refs;
@@ -366,7 +368,8 @@ long fs_dup(struct rpc_env *e, const struct req_DUP *q, struct rep_DUP *p)
 
 #define STATUS_FLAGS ((u32)(O_APPEND | O_NONBLOCK | O_NOATIME | O_DIRECT))
 
-long fs_ofd_flags(struct rpc_env *e, const struct req_OFD_FLAGS *q, struct rep_OFD_FLAGS *p)
+long fs_ofd_flags(struct rpc_env *e, const struct req_OFD_FLAGS *q,
+		  struct rep_OFD_FLAGS *p)
 {
 	struct fs_inode *i = fs_inode_find(fs_of(e->ck), q->ino);
 	struct fs_ofd *o = i ? fs_ofd_find(i, q->ofd) : NULL;
@@ -374,7 +377,8 @@ long fs_ofd_flags(struct rpc_env *e, const struct req_OFD_FLAGS *q, struct rep_O
 	if (!o)
 		return -EBADF;
 	if (q->set)
-		TX_SET(e->ck, o->flags, (o->flags & ~STATUS_FLAGS) | (q->flags & STATUS_FLAGS));
+		TX_SET(e->ck, o->flags,
+		       (o->flags & ~STATUS_FLAGS) | (q->flags & STATUS_FLAGS));
 	p->flags = o->flags;
 	return 0;
 }

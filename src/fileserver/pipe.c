@@ -12,10 +12,10 @@
  */
 #include "fileserver/fs.h"
 
-#define PIPE_PAGES 16u
+#define PIPE_PAGES     16u
 #define PIPE_PAGES_MAX 256u /* 1 MiB, Linux's default limit for unprivileged users */
-#define POLL_IN (HP_IN | 0x40u)   /* with POLLRDNORM */
-#define POLL_OUT (HP_OUT | 0x100u) /* with POLLWRNORM */
+#define POLL_IN	       (HP_IN | 0x40u) /* with POLLRDNORM */
+#define POLL_OUT       (HP_OUT | 0x100u) /* with POLLWRNORM */
 
 static bool reads(u32 flags)
 {
@@ -296,7 +296,8 @@ static long refill(struct rpc_env *e, const struct fs_pipe *p, blk_t *slot)
 	u64 from = p->head, to = 0;
 
 	while (left) {
-		u32 n = MIN(left, (u32)MIN(PAGE_SIZE - from % PAGE_SIZE, PAGE_SIZE - to % PAGE_SIZE));
+		u32 n = MIN(left, (u32)MIN(PAGE_SIZE - from % PAGE_SIZE,
+					   PAGE_SIZE - to % PAGE_SIZE));
 		blk_t *blk = &slot[to / PAGE_SIZE];
 		u32 got;
 
@@ -305,7 +306,9 @@ static long refill(struct rpc_env *e, const struct fs_pipe *p, blk_t *slot)
 		if (!*blk)
 			return -ENOSPC;
 		memcpy(mem_block(isl, *blk) + to % PAGE_SIZE,
-		       mem_block(isl, p->slot[from / PAGE_SIZE % p->pages]) + from % PAGE_SIZE, n);
+		       mem_block(isl, p->slot[from / PAGE_SIZE % p->pages]) +
+			       from % PAGE_SIZE,
+		       n);
 		from += n;
 		to += n;
 		left -= n;
@@ -313,7 +316,8 @@ static long refill(struct rpc_env *e, const struct fs_pipe *p, blk_t *slot)
 	return 0;
 }
 
-long fs_pipe_size(struct rpc_env *e, const struct req_PIPE_SIZE *q, struct rep_PIPE_SIZE *p)
+long fs_pipe_size(struct rpc_env *e, const struct req_PIPE_SIZE *q,
+		  struct rep_PIPE_SIZE *p)
 {
 	struct fs_inode *i = fs_inode_find(fs_of(e->ck), q->ino);
 	struct fs_pipe *pipe;

@@ -9,7 +9,7 @@
 #include "fileserver/fs.h"
 
 #define RENAME_NOREPLACE 1u
-#define RENAME_EXCHANGE 2u
+#define RENAME_EXCHANGE	 2u
 
 /* One side of a rename. */
 struct side {
@@ -94,15 +94,16 @@ static long arrived(struct rpc_env *e, const struct side *s, u64 ino, u64 now)
 	return fs_invalidate(e, mask, INVAL_ENTRY, ino, "..", 2);
 }
 
-static long exchange(struct rpc_env *e, struct side *a, struct side *b, const struct cred *cr,
-		     u64 now)
+static long exchange(struct rpc_env *e, struct side *a, struct side *b,
+		     const struct cred *cr, u64 now)
 {
 	u64 ino = a->n->ino;
 	u32 type = (u32)a->n->type << 12, dflags = a->n->dflags;
 	long r = may_move(e, b, a, cr);
 
 	if (!r)
-		r = fs_entry_set(e, &a->d, a->n, b->n->ino, (u32)b->n->type << 12, b->n->dflags);
+		r = fs_entry_set(e, &a->d, a->n, b->n->ino, (u32)b->n->type << 12,
+				 b->n->dflags);
 	if (!r)
 		r = fs_entry_set(e, &b->d, b->n, ino, type, dflags);
 	if (!r)
@@ -114,8 +115,9 @@ static long exchange(struct rpc_env *e, struct side *a, struct side *b, const st
 
 /* May what stands at `to` be replaced by `from`? A directory must be marked, or be empty and
  * wholly here; then it is removed with the rename. -EAGAIN: the general way. */
-static long may_replace(struct rpc_env *e, const struct req_RENAME *q, struct rep_RENAME *p,
-			const struct side *from, const struct side *to)
+static long may_replace(struct rpc_env *e, const struct req_RENAME *q,
+			struct rep_RENAME *p, const struct side *from,
+			const struct side *to)
 {
 	struct fs_dir old;
 	long r;
@@ -141,7 +143,8 @@ static long may_replace(struct rpc_env *e, const struct req_RENAME *q, struct re
 }
 
 /* What stood at the new name loses its link, when it is here. */
-static void replaced(struct rpc_env *e, const struct req_RENAME *q, struct rep_RENAME *p, u64 now)
+static void replaced(struct rpc_env *e, const struct req_RENAME *q, struct rep_RENAME *p,
+		     u64 now)
 {
 	struct fs_inode *i = fs_inode_find(fs_of(e->ck), p->old_ino);
 
@@ -173,8 +176,8 @@ static long move(struct rpc_env *e, const struct req_RENAME *q, struct rep_RENAM
 		r = fs_dir_delayed(e, &to->d, q->wait_seq);
 		p->busy = r == -EAGAIN;
 		if (!r)
-			r = fs_entry_add(e, &to->d, to->dir, to->name, to->hash, ino, p->type,
-					 p->dflags);
+			r = fs_entry_add(e, &to->d, to->dir, to->name, to->hash, ino,
+					 p->type, p->dflags);
 	}
 	if (!r)
 		r = fs_entry_del(e, &from->d, from->n);
@@ -221,8 +224,8 @@ long fs_rename(struct rpc_env *e, const struct req_RENAME *q, struct rep_RENAME 
 	if (r < 0)
 		return r;
 	now = host_realtime_ns();
-	r = q->flags & RENAME_EXCHANGE ? exchange(e, &from, &to, q->cred, now) :
-					 move(e, q, p, &from, &to, now);
+	r = q->flags & RENAME_EXCHANGE ? exchange(e, &from, &to, q->cred, now)
+				       : move(e, q, p, &from, &to, now);
 	if (r < 0)
 		return r;
 	fs_dir_touch(e->ck, &from.d, now);
@@ -230,7 +233,8 @@ long fs_rename(struct rpc_env *e, const struct req_RENAME *q, struct rep_RENAME 
 	return 0;
 }
 
-long fs_rename_lock(struct rpc_env *e, const struct req_RENAME_LOCK *q, struct rep_RENAME_LOCK *p)
+long fs_rename_lock(struct rpc_env *e, const struct req_RENAME_LOCK *q,
+		    struct rep_RENAME_LOCK *p)
 {
 	struct fs *f = fs_of(e->ck);
 

@@ -124,7 +124,8 @@ static long all(struct rpc_env *e, const struct req_RMDIR *q, struct rep_RMDIR *
 	r = fs_dir_perm(&d, q->cred, MAY_EXEC);
 	if (r < 0)
 		return r;
-	n = fs_entry_find(f, q->parent, q->name.p, q->name.len, fs_hash(q->parent, &q->name));
+	n = fs_entry_find(f, q->parent, q->name.p, q->name.len,
+			  fs_hash(q->parent, &q->name));
 	if (!n)
 		return -ENOENT;
 	r = fs_dir_perm(&d, q->cred, MAY_WRITE);

@@ -7,9 +7,9 @@
 #include "fileserver/fs.h"
 
 enum { OP_GET, OP_SET, OP_LIST, OP_REMOVE };
-#define XATTR_CREATE 1u
-#define XATTR_REPLACE 2u
-#define XATTR_NAME_MAX 255u
+#define XATTR_CREATE	1u
+#define XATTR_REPLACE	2u
+#define XATTR_NAME_MAX	255u
 #define XATTR_VALUE_MAX 16384u
 
 static const char distributed[] = "user.hare.distributed";
@@ -58,7 +58,8 @@ static struct fs_xattr **find(struct fs_more *m, const struct rpc_str *name)
 {
 	struct fs_xattr **at = &m->xattrs;
 
-	while (*at && ((*at)->name_len != name->len || memcmp((*at)->data, name->p, name->len)))
+	while (*at &&
+	       ((*at)->name_len != name->len || memcmp((*at)->data, name->p, name->len)))
 		at = &(*at)->next;
 	return at;
 }
@@ -86,7 +87,8 @@ static long get(struct fs_inode *i, const struct req_XATTR *q, struct rep_XATTR 
 	if (is_distributed(&q->name) && fs_is_dir(i)) {
 		r = give(q, p, 1);
 		if (!r)
-			*(char *)p->data.p = fs_inode_part(i)->dflags & DIR_DISTRIBUTED ? '1' : '0';
+			*(char *)p->data.p =
+				fs_inode_part(i)->dflags & DIR_DISTRIBUTED ? '1' : '0';
 		return r < 0 ? r : 0;
 	}
 	x = i->more ? *find(i->more, &q->name) : NULL;

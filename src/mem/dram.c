@@ -20,19 +20,19 @@
 #include "base/sys.h"
 #include "mem/models.h"
 
-#define ISLAND_BASE 0x300000000000UL
+#define ISLAND_BASE   0x300000000000UL
 #define ISLAND_STRIDE 0x10000000000UL
-#define DRAM_AT 0x4000000000UL
-#define SHADOW_AT 0x8000000000UL
-#define LOCKS_AT 0xc000000000UL
-#define DRAM_MAX DRAM_AT
-#define HUGE ((u64)2 << 20)
+#define DRAM_AT	      0x4000000000UL
+#define SHADOW_AT     0x8000000000UL
+#define LOCKS_AT      0xc000000000UL
+#define DRAM_MAX      DRAM_AT
+#define HUGE	      ((u64)2 << 20)
 
-#define SUPER_SIZE 65536u
+#define SUPER_SIZE    65536u
 #define DOORBELL_SIZE 4096u
-#define RING_SIZE 65536u
-#define CK_SIZE_MIN (4u << 20)
-#define BLOCKS_MIN 64u
+#define RING_SIZE     65536u
+#define CK_SIZE_MIN   (4u << 20)
+#define BLOCKS_MIN    64u
 
 static u64 geometry(struct super *s, u64 size)
 {
@@ -63,7 +63,8 @@ static bool config_is_sane(const struct mem_config *cfg)
 {
 	return cfg->cores >= 1 && cfg->cores <= MAX_CORES && cfg->islands >= 1 &&
 	       cfg->islands <= cfg->cores && cfg->model <= MEM_EMULATED &&
-	       cfg->placement <= PLACE_LOCAL && cfg->size <= DRAM_MAX && cfg->cpus <= MAX_CORES;
+	       cfg->placement <= PLACE_LOCAL && cfg->size <= DRAM_MAX &&
+	       cfg->cpus <= MAX_CORES;
 }
 
 static void super_fill(struct super *s, const struct mem_config *cfg)
@@ -124,20 +125,6 @@ long mem_format(int dram_fd, const struct mem_config *cfg)
 	return sys_failed(p) ? p : (long)s.dram_size;
 }
 
-static long map_piece(u64 base, u64 off, u64 len, int fd, u64 fd_off)
-{
-	long p = SYS(mmap, base + off, len, PROT_READ | PROT_WRITE,
-		     MAP_SHARED | MAP_FIXED_NOREPLACE, fd, fd_off);
-
-	if (sys_failed(p))
-		return p;
-	if ((u64)p != base + off) { /* a kernel that takes the address as a hint */
-		SYS(munmap, p, len);
-		return -EEXIST;
-	}
-	return 0;
-}
-
 u32 mem_island_of(const struct super *s, u32 core)
 {
 	return (u32)((u64)core * s->islands / s->cores);
@@ -157,45 +144,79 @@ static void island_cores(const struct super *s, u32 id, u32 *first, u32 *count)
 	}
 }
 
-static long map_view(struct island *isl, const struct super *s, u64 base, int fd)
+struct piece {
+	u64 at, len; /* in the island's range: bytes */
+	u64 off; /* in the file */
+	s32 fd;
+	u32 pad;
+};
+#define PIECES_MAX 8u
+
+struct view {
+	struct piece piece[PIECES_MAX];
+	u32 count;
+};
+
+/* One more piece, or a longer one where it goes on. */
+static void view_add(struct view *v, u64 at, u64 len, s32 fd, u64 off)
 {
-	u64 blocks = s->dram_size - s->block_off;
-	u32 first = 0, count;
-	long r;
+	struct piece *last = v->count ? &v->piece[v->count - 1] : NULL;
 
-	island_cores(s, isl->id, &first, &count);
-	if (isl->model == MEM_EMULATED) {
-		u64 doors = (u64)MAX_CORES * DOORBELL_SIZE;
-
-		r = map_piece(base, 0, SUPER_SIZE, isl->fds.dram, 0);
-		if (!r)
-			r = map_piece(base, SUPER_SIZE, doors, isl->fds.dram, SUPER_SIZE);
-		if (!r)
-			r = map_piece(base, s->ring_off, s->ck_off - s->ring_off, fd,
-				      s->ring_off);
-	} else {
-		r = map_piece(base, 0, s->ck_off, fd, 0);
+	if (last && last->fd == fd && last->at + last->len == at &&
+	    last->off + last->len == off) {
+		last->len += len;
+		return;
 	}
-	if (!r)
-		r = map_piece(base, s->ck_off + first * s->ck_size, count * s->ck_size, fd,
-			      s->ck_off + first * s->ck_size);
-	if (!r)
-		r = map_piece(base, s->block_off, blocks, fd, s->block_off);
-	return r;
+	BUG_ON(v->count == PIECES_MAX);
+	v->piece[v->count++] =
+		(struct piece){ .at = at, .len = len, .off = off, .fd = fd };
 }
 
-static long map_emulated(struct island *isl, const struct super *s, u64 base)
+static void view_fill(struct view *v, const struct island *isl, const struct super *s)
 {
-	long r = SYS(ftruncate, isl->fds.copy, 2 * s->dram_size + MEM_LOCKS_SIZE);
+	bool emulated = isl->model == MEM_EMULATED;
+	s32 dram = isl->fds.dram, fd = emulated ? isl->fds.copy : dram;
+	u32 first = 0, count;
+	u64 ck;
 
-	if (sys_failed(r))
+	island_cores(s, isl->id, &first, &count);
+	ck = s->ck_off + first * s->ck_size;
+	v->count = 0;
+	view_add(v, 0, s->ring_off, dram, 0);
+	view_add(v, s->ring_off, s->ck_off - s->ring_off, fd, s->ring_off);
+	view_add(v, ck, count * s->ck_size, fd, ck);
+	view_add(v, s->block_off, s->dram_size - s->block_off, fd, s->block_off);
+	if (!emulated)
+		return;
+	view_add(v, DRAM_AT, s->dram_size, dram, 0);
+	view_add(v, SHADOW_AT, s->dram_size, fd, s->dram_size);
+	view_add(v, LOCKS_AT, MEM_LOCKS_SIZE, fd, 2 * s->dram_size);
+}
+
+static long map_piece(char *base, const struct piece *k)
+{
+	long p = SYS(mmap, base + k->at, k->len, PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_FIXED_NOREPLACE, k->fd, k->off);
+
+	if (sys_failed(p) || (char *)p == base + k->at)
+		return sys_failed(p) ? p : 0;
+	SYS(munmap, p, k->len); /* a kernel that takes the address as a hint */
+	return -EEXIST;
+}
+
+/* All pieces or none: what else there may be in the range is not ours. */
+static long view_map(const struct view *v, char *base)
+{
+	for (u32 i = 0; i < v->count; i++) {
+		long r = map_piece(base, &v->piece[i]);
+
+		if (!r)
+			continue;
+		while (i--)
+			SYS(munmap, base + v->piece[i].at, v->piece[i].len);
 		return r;
-	r = map_piece(base, DRAM_AT, s->dram_size, isl->fds.dram, 0);
-	if (!r)
-		r = map_piece(base, SHADOW_AT, s->dram_size, isl->fds.copy, s->dram_size);
-	if (!r)
-		r = map_piece(base, LOCKS_AT, MEM_LOCKS_SIZE, isl->fds.copy, 2 * s->dram_size);
-	return r;
+	}
+	return 0;
 }
 
 /* A device may know mmap alone. */
@@ -215,7 +236,8 @@ static long read_super(int fd, struct super *s)
 	return 0;
 }
 
-static void describe(struct island *isl, const struct super *s, const struct mem_fds *fds, u32 id)
+static void describe(struct island *isl, const struct super *s, const struct mem_fds *fds,
+		     u32 id)
 {
 	u64 base = ISLAND_BASE + id * ISLAND_STRIDE;
 
@@ -250,7 +272,7 @@ long mem_describe(struct island *isl, const struct mem_fds *fds, u32 id)
 long mem_map(struct island *isl, const struct mem_fds *fds, u32 id)
 {
 	struct super s;
-	u64 base;
+	struct view v;
 	long r = read_super(fds->dram, &s);
 
 	if (r < 0)
@@ -258,19 +280,26 @@ long mem_map(struct island *isl, const struct mem_fds *fds, u32 id)
 	if (s.magic != SUPER_MAGIC || id >= s.islands)
 		return -EINVAL;
 	describe(isl, &s, fds, id);
-	base = (u64)isl->base;
-	r = map_view(isl, &s, base, s.model == MEM_EMULATED ? fds->copy : fds->dram);
-	if (!r && s.model == MEM_EMULATED)
-		r = map_emulated(isl, &s, base);
+	if (s.model == MEM_EMULATED) {
+		r = SYS(ftruncate, fds->copy, 2 * s.dram_size + MEM_LOCKS_SIZE);
+		if (sys_failed(r))
+			return r;
+	}
+	view_fill(&v, isl, &s);
+	r = view_map(&v, isl->base);
 	if (r < 0)
-		mem_unmap(isl);
+		isl->super = NULL;
 	return r;
 }
 
 void mem_unmap(struct island *isl)
 {
-	SYS(munmap, isl->base, DRAM_MAX);
-	if (isl->model == MEM_EMULATED)
-		SYS(munmap, isl->base + DRAM_AT, 3 * DRAM_MAX);
+	struct view v;
+
+	if (!isl->super)
+		return;
+	view_fill(&v, isl, isl->super);
+	for (u32 i = v.count; i--;) /* super goes last */
+		SYS(munmap, isl->base + v.piece[i].at, v.piece[i].len);
 	isl->super = NULL;
 }

@@ -13,9 +13,9 @@
 #include "base/str.h"
 #include "mem/mem.h"
 
-#define CHUNK 65536u
-#define HEADER 64u
-#define CHUNK_MAGIC 0x6b6e6863u
+#define CHUNK	      65536u
+#define HEADER	      64u
+#define CHUNK_MAGIC   0x6b6e6863u
 #define SMALL_CLASSES 22u
 
 struct chunk {
@@ -25,7 +25,7 @@ struct chunk {
 };
 
 static const u32 class_size[SMALL_CLASSES] = {
-	16,  32,   48,	 64,   96,   128,  192,	 256,  384,   512,   768,
+	16,   32,   48,	  64,	96,   128,  192,  256,	 384,	512,   768,
 	1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384, 24576, 32704,
 };
 
@@ -38,7 +38,7 @@ static u64 size_of_class(u32 cls)
 
 /* Of the sizes up to 512, in steps of 16. */
 static const u8 class_small[33] = {
-	0, 0, 1, 2, 3, 4, 4, 5, 5, 6,  6,  6,  6,  7,  7,  7,  7,
+	0, 0, 1, 2, 3, 4, 4, 5, 5, 6, 6, 6, 6, 7, 7, 7, 7,
 	8, 8, 8, 8, 8, 8, 8, 8, 9, 9, 9, 9, 9, 9, 9, 9,
 };
 
@@ -227,14 +227,15 @@ u32 ck_check(struct ck *ck, void (*bad)(void *arg, const char *text), void *arg)
 			at += (u64)CHUNK << (k->cls - SMALL_CLASSES);
 			continue;
 		}
-		carved[k->cls] += ck->cls[k->cls].cur_end == at + CHUNK ?
-					  ck->cls[k->cls].cur - at - HEADER :
-					  (CHUNK - HEADER) / k->size * k->size;
+		carved[k->cls] += ck->cls[k->cls].cur_end == at + CHUNK
+					  ? ck->cls[k->cls].cur - at - HEADER
+					  : (CHUNK - HEADER) / k->size * k->size;
 		at += CHUNK;
 	}
 	for (u32 i = 0; i < CK_CLASSES; i++)
-		used += carved[i] - free_bytes(ck, i, (ck->heap_next - ck->heap_base) / 16, &errors,
-					       bad, arg);
+		used += carved[i] - free_bytes(ck, i,
+					       (ck->heap_next - ck->heap_base) / 16,
+					       &errors, bad, arg);
 	if (used != ck->heap_used) {
 		bad(arg, "heap: the bytes in use do not add up");
 		errors++;

@@ -4,8 +4,8 @@
 
 #include "mem/mem.h"
 
-#define RADIX_BITS 6
-#define RADIX_SLOTS 64u
+#define RADIX_BITS	 6
+#define RADIX_SLOTS	 64u
 #define RADIX_HEIGHT_MAX 11u
 
 struct radix_node {

@@ -27,9 +27,9 @@
 #include "base/sys.h"
 #include "mem/mem.h"
 
-#define LOCK_SPINS 80
+#define LOCK_SPINS    80
 #define FIRST_WAIT_NS 50000
-#define LOCK_WAIT_NS 4000000
+#define LOCK_WAIT_NS  4000000
 
 #ifdef HARE_CRASH_POINTS
 u64 g_crash_at, g_crash_count;
@@ -124,7 +124,9 @@ static bool lock_spin(struct ctx *c, struct ck *ck)
 /* Sleeps while `holder` has the lock. True when it sat there for the whole time. */
 static bool lock_sleep(struct ck *ck, u32 holder)
 {
-	struct { s64 sec, nsec; } wait = { 0, LOCK_WAIT_NS };
+	struct {
+		s64 sec, nsec;
+	} wait = { 0, LOCK_WAIT_NS };
 	u32 seq = __atomic_load_n(&ck->wake_seq, __ATOMIC_ACQUIRE);
 	bool first = !__atomic_exchange_n(&ck->waiters, 1, __ATOMIC_SEQ_CST);
 

@@ -85,14 +85,14 @@ void mem_flush_fresh(const struct super *s, char *p, size_t len)
 /* --- emulated ----------------------------------------------------------------------------------- */
 
 struct line_lock {
-	u32 owner;        /* host thread id; 0: free */
-	u32 loading;      /* the rest says what the owner is loading */
-	u64 off;          /* of the line in DRAM */
+	u32 owner; /* host thread id; 0: free */
+	u32 loading; /* the rest says what the owner is loading */
+	u64 off; /* of the line in DRAM */
 	u64 value[WORDS]; /* found there */
 	u64 pad[6];
 };
-#define LINE_LOCKS (MEM_LOCKS_SIZE / sizeof(struct line_lock))
-#define LOCK_YIELD 64    /* tries between two sched_yield */
+#define LINE_LOCKS   (MEM_LOCKS_SIZE / sizeof(struct line_lock))
+#define LOCK_YIELD   64 /* tries between two sched_yield */
 #define LOCK_SUSPECT 4096 /* tries before the owner's life is doubted */
 
 static bool lock_cas(struct line_lock *l, u32 from, u32 to)
@@ -117,7 +117,8 @@ static void line_repair(const struct island *isl, struct line_lock *l)
 
 static struct line_lock *line_lock(const struct island *isl, u64 off, u32 tid)
 {
-	struct line_lock *l = (struct line_lock *)isl->locks + off / PAGE_SIZE % LINE_LOCKS;
+	struct line_lock *l =
+		(struct line_lock *)isl->locks + off / PAGE_SIZE % LINE_LOCKS;
 
 	for (u32 tries = 1; !lock_cas(l, 0, tid); tries++) {
 		u32 owner = __atomic_load_n(&l->owner, __ATOMIC_RELAXED);
@@ -125,7 +126,9 @@ static struct line_lock *line_lock(const struct island *isl, u64 off, u32 tid)
 		cpu_pause();
 		if (tries % LOCK_YIELD == 0)
 			SYS(sched_yield);
-		if (owner && (owner == tid || (tries % LOCK_SUSPECT == 0 && ck_thread_dead(owner))) &&
+		if (owner &&
+		    (owner == tid ||
+		     (tries % LOCK_SUSPECT == 0 && ck_thread_dead(owner))) &&
 		    lock_cas(l, owner, tid)) {
 			line_repair(isl, l);
 			break;
@@ -157,7 +160,8 @@ static void line_store(u64 *copy, u64 *shadow, u64 *dram)
 	}
 }
 
-static void line_load(struct line_lock *l, u64 off, u64 *copy, u64 *shadow, const u64 *dram)
+static void line_load(struct line_lock *l, u64 off, u64 *copy, u64 *shadow,
+		      const u64 *dram)
 {
 	l->off = off;
 	for (int i = 0; i < WORDS; i++)
@@ -255,7 +259,8 @@ void mem_chaos(const struct island *isl)
 
 		if (at >= s->ck_off)
 			at += s->block_off - s->ck_off;
-		page = SYS(lseek, isl->fds.copy, ALIGN_DOWN(at, (u64)PAGE_SIZE), SEEK_DATA);
+		page = SYS(lseek, isl->fds.copy, ALIGN_DOWN(at, (u64)PAGE_SIZE),
+			   SEEK_DATA);
 		if (sys_failed(page) || (u64)page + PAGE_SIZE > s->dram_size)
 			continue;
 		if ((u64)page >= s->ck_off && (u64)page < s->block_off)
@@ -265,7 +270,8 @@ void mem_chaos(const struct island *isl)
 			u64 what = chaos_random(isl) & 3;
 
 			if (what < 2)
-				emulated_lines(isl, off, off + CACHE_LINE, tid, what == 1);
+				emulated_lines(isl, off, off + CACHE_LINE, tid,
+					       what == 1);
 		}
 	}
 }

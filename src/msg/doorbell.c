@@ -21,13 +21,13 @@
 #include "base/sys.h"
 #include "msg/ring.h"
 
-#define BACKLOG_NS 1000000    /* the agent's sleep while its outbox waits for a full ring */
-#define SPIN_NS 100000     /* about what it costs to wake a processor that sleeps */
+#define BACKLOG_NS    1000000 /* the agent's sleep while its outbox waits for a full ring */
+#define SPIN_NS	      100000 /* about what it costs to wake a processor that sleeps */
 #define SPIN_SHORT_NS 8000 /* about what a sleep and a wake-up cost */
-#define SPIN_ROUNDS 32u    /* looks between two looks at the clock */
-#define YIELDED_NS 4000    /* a sched_yield that took so long let somebody else run */
-#define CROWDED_NS 10000000
-#define MARK_NS 8000       /* so far ahead a spinner's mark lies, which it renews */
+#define SPIN_ROUNDS   32u /* looks between two looks at the clock */
+#define YIELDED_NS    4000 /* a sched_yield that took so long let somebody else run */
+#define CROWDED_NS    10000000
+#define MARK_NS	      8000 /* so far ahead a spinner's mark lies, which it renews */
 
 static void wake_vector(struct doorbell *d, u32 vector)
 {
@@ -43,8 +43,8 @@ void msg_ring(const struct island *isl, u32 core, u32 vector)
 
 	if (vector == 0)
 		__atomic_store_n(&d->rung, 1, __ATOMIC_SEQ_CST);
-	else
-		__atomic_thread_fence(__ATOMIC_SEQ_CST); /* what we woke for is visible first */
+	else /* what we wake for is visible first */
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	wake_vector(d, vector);
 }
 
@@ -64,10 +64,13 @@ void doorbell_wake(const struct island *isl, u32 core, u64 vectors)
 		u32 vector = (u32)__builtin_ctzll(vectors);
 
 		/* Nobody on the futex to drain for: the agent drains, and pokes. */
-		if (vector && unlikely(__atomic_load_n(&d->pollers[vector], __ATOMIC_SEQ_CST)))
+		if (vector &&
+		    unlikely(__atomic_load_n(&d->pollers[vector], __ATOMIC_SEQ_CST)))
 			wake_vector(d, 0);
-		if (vector == 0 && __atomic_load_n(&d->vec[0].sleepers, __ATOMIC_SEQ_CST) &&
-		    __atomic_load_n(&d->poll_until, __ATOMIC_SEQ_CST) > host_monotonic_ns())
+		if (vector == 0 &&
+		    __atomic_load_n(&d->vec[0].sleepers, __ATOMIC_SEQ_CST) &&
+		    __atomic_load_n(&d->poll_until, __ATOMIC_SEQ_CST) >
+			    host_monotonic_ns())
 			continue;
 		wake_vector(d, vector);
 	}
@@ -83,7 +86,8 @@ u32 vector_prepare(struct ctx *c, u32 vector)
 
 void vector_done(struct ctx *c, u32 vector)
 {
-	__atomic_fetch_sub(&doorbell(c->isl, c->core)->vec[vector].sleepers, 1, __ATOMIC_SEQ_CST);
+	__atomic_fetch_sub(&doorbell(c->isl, c->core)->vec[vector].sleepers, 1,
+			   __ATOMIC_SEQ_CST);
 }
 
 void doorbell_late(struct ctx *c)
@@ -95,7 +99,9 @@ long vector_sleep(struct ctx *c, u32 vector, u32 word, s64 ns, bool interruptibl
 {
 	u32 *at = msg_vector_word(c->isl, c->core, vector);
 	s64 slice = ns < 0 || ns > VECTOR_SLICE_NS ? VECTOR_SLICE_NS : ns;
-	struct { s64 sec, nsec; } t = { 0, slice };
+	struct {
+		s64 sec, nsec;
+	} t = { 0, slice };
 
 	if (interruptible)
 		return host_block(__NR_futex, (long)at, FUTEX_WAIT, word, (long)&t, 0, 0);
@@ -139,7 +145,8 @@ bool spin_on(struct spin *p)
 	now = host_monotonic_ns();
 	if (!p->start)
 		p->start = now;
-	if (now - p->start > SPIN_NS || (now - p->start > SPIN_SHORT_NS && is_crowded(p->m, now)))
+	if (now - p->start > SPIN_NS ||
+	    (now - p->start > SPIN_SHORT_NS && is_crowded(p->m, now)))
 		return false;
 	if (p->mark)
 		__atomic_store_n(p->mark, now + MARK_NS, __ATOMIC_RELAXED);
@@ -168,7 +175,8 @@ static void agent_check_lock(struct ctx *c)
 
 static s64 agent_slice(struct ctx *c, s64 timeout_ns)
 {
-	if (!list_empty(&msg_root(c->ck)->outbox) && (timeout_ns < 0 || timeout_ns > BACKLOG_NS))
+	if (!list_empty(&msg_root(c->ck)->outbox) &&
+	    (timeout_ns < 0 || timeout_ns > BACKLOG_NS))
 		return BACKLOG_NS;
 	return timeout_ns;
 }

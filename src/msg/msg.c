@@ -18,7 +18,7 @@
 #include "base/str.h"
 #include "msg/ring.h"
 
-#define BATCH 64     /* records handled under one hold of the lock */
+#define BATCH	  64 /* records handled under one hold of the lock */
 #define WAKES_MAX 4u /* cores woken after the unlock; more are woken before it */
 
 static msg_receive_fn g_receiver;
@@ -66,7 +66,8 @@ static void ring_is_full(struct msg_root *m, u32 dst)
 	m->unsent |= 1ULL << dst;
 }
 
-long msg_send(struct ctx *c, struct ck *ck, u32 dst, const struct msg_hdr *h, const void *data)
+long msg_send(struct ctx *c, struct ck *ck, u32 dst, const struct msg_hdr *h,
+	      const void *data)
 {
 	struct msg_root *m = msg_root(ck);
 	long r = m->queued[dst] ? -EAGAIN : ring_put(c, ck, dst, h, data);
@@ -91,7 +92,8 @@ static struct outbox_entry *entry_new(struct ck *ck, u32 len)
 	return e;
 }
 
-long msg_post(struct ctx *c, struct ck *ck, u32 dst, const struct msg_hdr *h, const void *data)
+long msg_post(struct ctx *c, struct ck *ck, u32 dst, const struct msg_hdr *h,
+	      const void *data)
 {
 	struct msg_root *m = msg_root(ck);
 	struct outbox_entry *e;
@@ -226,7 +228,8 @@ void msg_unlock(struct ctx *c, struct ck *ck)
 	u32 n = 0;
 	u64 unsent;
 
-	if (likely(!m->unsent && m->recovered == ck->recovered && list_empty(&m->outbox))) {
+	if (likely(!m->unsent && m->recovered == ck->recovered &&
+		   list_empty(&m->outbox))) {
 		ck_unlock(ck);
 		return;
 	}
@@ -338,8 +341,8 @@ static bool nothing_to_drain(const struct doorbell *d, const struct msg_root *m,
 			     const struct ck *ck)
 {
 	return !__atomic_load_n(&d->pending, __ATOMIC_ACQUIRE) &&
-	       !__atomic_load_n(&m->busy, __ATOMIC_RELAXED) && m->recovered == ck->recovered &&
-	       list_empty(&m->outbox);
+	       !__atomic_load_n(&m->busy, __ATOMIC_RELAXED) &&
+	       m->recovered == ck->recovered && list_empty(&m->outbox);
 }
 
 bool msg_drain(struct ctx *c)
@@ -363,7 +366,8 @@ bool msg_drain(struct ctx *c)
 
 /* --- check -------------------------------------------------------------------------------------- */
 
-static u32 check_outbox(struct ck *ck, void (*bad)(void *arg, const char *text), void *arg)
+static u32 check_outbox(struct ck *ck, void (*bad)(void *arg, const char *text),
+			void *arg)
 {
 	struct msg_root *m = msg_root(ck);
 	u32 count[MAX_CORES] = { 0 };
@@ -387,7 +391,8 @@ static u32 check_outbox(struct ck *ck, void (*bad)(void *arg, const char *text),
 	return errors;
 }
 
-u32 msg_check(struct ctx *c, struct ck *ck, void (*bad)(void *arg, const char *text), void *arg)
+u32 msg_check(struct ctx *c, struct ck *ck, void (*bad)(void *arg, const char *text),
+	      void *arg)
 {
 	struct msg_root *m = msg_root(ck);
 	u32 errors = check_outbox(ck, bad, arg);

@@ -25,7 +25,7 @@
 #include "mem/mem.h"
 
 #define MSG_DATA_MAX 20480 /* bytes of one record's payload */
-#define MSG_SLOTS 1024     /* reply slots of one core: threads that can call at a time */
+#define MSG_SLOTS    1024 /* reply slots of one core: threads that can call at a time */
 
 enum msg_kind {
 	MSG_REQUEST,
@@ -38,11 +38,11 @@ struct msg_hdr {
 	u32 len; /* payload bytes */
 	u16 type; /* enum rpc_id */
 	u8 kind;
-	u8 src;  /* sending core */
+	u8 src; /* sending core */
 	u32 slot; /* the caller's reply slot on the requesting core */
-	u32 seq;  /* of the call, so that a late reply is not taken for another's */
+	u32 seq; /* of the call, so that a late reply is not taken for another's */
 	s32 status; /* reply: 0 or negative errno */
-	u32 wake;   /* requests: 0 rings the agent; MSG_WAKE_NONE nobody; else the waiter's slot */
+	u32 wake; /* requests: 0 rings the agent; MSG_WAKE_NONE nobody; else the waiter's slot */
 };
 #define MSG_WAKE_NONE 0xffffffffu
 
@@ -68,8 +68,10 @@ void msg_slot_give(struct ctx *c);
  * in core-kernel memory, and goes later, in order; -ENOSPC when that is full too (never without
  * payload, there is a reserve). msg_post_or_forget: what finds the ring full is dropped, and the
  * receiver gets a MSG_FORGET as if it were the record; needs no memory, never fails. */
-long msg_send(struct ctx *c, struct ck *ck, u32 dst, const struct msg_hdr *h, const void *data);
-long msg_post(struct ctx *c, struct ck *ck, u32 dst, const struct msg_hdr *h, const void *data);
+long msg_send(struct ctx *c, struct ck *ck, u32 dst, const struct msg_hdr *h,
+	      const void *data);
+long msg_post(struct ctx *c, struct ck *ck, u32 dst, const struct msg_hdr *h,
+	      const void *data);
 void msg_post_or_forget(struct ctx *c, struct ck *ck, u32 dst, const struct msg_hdr *h,
 			const void *data);
 /* msg_flush: commits, publishes everything sent and posted, and wakes receivers that sleep; lock
@@ -119,6 +121,7 @@ void msg_agent_sleep(struct ctx *c, s64 timeout_ns);
 /* A host futex word and value to sleep on with other things (poll over host descriptors). */
 u32 *msg_vector_word(const struct island *isl, u32 core, u32 vector);
 
-u32 msg_check(struct ctx *c, struct ck *ck, void (*bad)(void *arg, const char *text), void *arg);
+u32 msg_check(struct ctx *c, struct ck *ck, void (*bad)(void *arg, const char *text),
+	      void *arg);
 
 #endif

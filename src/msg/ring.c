@@ -22,17 +22,19 @@
 #include "base/str.h"
 #include "msg/ring.h"
 
-#define WRAP 0xffffffffu
-#define RECORD_MAX (sizeof(struct msg_hdr) + MSG_DATA_MAX)
+#define WRAP	      0xffffffffu
+#define RECORD_MAX    (sizeof(struct msg_hdr) + MSG_DATA_MAX)
 #define RING_SIZE_MIN 65536u
 
-_Static_assert(RING_SIZE_MIN - RING_HEADER - HEAD_LAZY >= 2 * RECORD_MAX, "an empty ring has room");
+_Static_assert(RING_SIZE_MIN - RING_HEADER - HEAD_LAZY >= 2 * RECORD_MAX,
+	       "an empty ring has room");
 
 static struct ring *ring_at(const struct island *isl, u32 src, u32 dst)
 {
 	const struct super *s = isl->super;
 
-	return (struct ring *)(isl->base + s->ring_off + ((u64)src * s->cores + dst) * s->ring_size);
+	return (struct ring *)(isl->base + s->ring_off +
+			       ((u64)src * s->cores + dst) * s->ring_size);
 }
 
 static u64 room(const struct island *isl)
@@ -59,7 +61,8 @@ static u64 space(struct ctx *c, struct msg_root *m, struct ring *r, u32 dst, u64
 	return used <= cap ? cap - used : 0; /* the other end may write nonsense */
 }
 
-long ring_put(struct ctx *c, struct ck *ck, u32 dst, const struct msg_hdr *h, const void *data)
+long ring_put(struct ctx *c, struct ck *ck, u32 dst, const struct msg_hdr *h,
+	      const void *data)
 {
 	struct ring *r = ring_at(c->isl, ck->core, dst);
 	struct msg_root *m = msg_root(ck);
@@ -104,7 +107,8 @@ u64 ring_tail(struct ctx *c, struct ck *ck, u32 src)
 {
 	struct ring *r = ring_at(c->isl, src, ck->core);
 
-	if (c->isl->model == MEM_COHERENT) /* the record's line comes together with the tail's */
+	if (c->isl->model ==
+	    MEM_COHERENT) /* the record's line comes together with the tail's */
 		__builtin_prefetch(r->data + msg_root(ck)->head[src] % room(c->isl));
 	mem_invalidate(c->isl, &r->tail, sizeof(r->tail));
 	return __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE);
@@ -113,7 +117,8 @@ u64 ring_tail(struct ctx *c, struct ck *ck, u32 src)
 /* Is there a sound record of this header in [at, at + left) of the ring? */
 static bool record_is_sound(u32 len, u64 at, u64 cap, u64 left)
 {
-	return len <= MSG_DATA_MAX && at + record_size(len) <= cap && record_size(len) <= left;
+	return len <= MSG_DATA_MAX && at + record_size(len) <= cap &&
+	       record_size(len) <= left;
 }
 
 const void *ring_get(struct ctx *c, struct ck *ck, u32 src, u64 tail, u64 *head,
@@ -142,7 +147,8 @@ const void *ring_get(struct ctx *c, struct ck *ck, u32 src, u64 tail, u64 *head,
 		h->src = (u8)src; /* who really sent it */
 		return in + 1;
 	}
-	if (*head != tail) { /* the other end is broken: nothing in the ring can be trusted */
+	if (*head !=
+	    tail) { /* the other end is broken: nothing in the ring can be trusted */
 		*head = ALIGN_DOWN(tail, (u64)CACHE_LINE);
 		(*dropped)++;
 	}

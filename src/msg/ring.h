@@ -5,24 +5,25 @@
 
 #include "msg/msg.h"
 
-#define VECTORS 64u
-#define RING_HEADER (2 * CACHE_LINE)
-#define OUTBOX_RESERVE 64u
+#define VECTORS		64u
+#define RING_HEADER	(2 * CACHE_LINE)
+#define OUTBOX_RESERVE	64u
 #define VECTOR_SLICE_NS 200000000 /* the longest sleep at a time */
 
 /* In DRAM, mapped coherently by all: wake-ups only. One page a core. */
 struct doorbell {
 	u64 pending; /* a bit per source core with records in its ring */
-	u64 forget;  /* a bit per source core that wants us to forget: MSG_FORGET */
+	u64 forget; /* a bit per source core that wants us to forget: MSG_FORGET */
 	u64 pad0[6];
 	u64 poll_until; /* CLOCK_MONOTONIC: until then some thread of the core looks by itself */
-	u32 rung;       /* vector 0 was rung since the agent last slept */
-	u32 late;       /* statistics: sleeps ended by the slice with the work there: lost wake-ups */
+	u32 rung; /* vector 0 was rung since the agent last slept */
+	u32 late; /* statistics: sleeps ended by the slice with the work there: lost wake-ups */
 	struct {
-		u32 word;     /* futex; changes at each ring */
+		u32 word; /* futex; changes at each ring */
 		u32 sleepers; /* a hint: 0 means that no wake-up is needed */
 	} vec[VECTORS];
-	u32 pollers[VECTORS]; /* a hint as well: threads of the vector in a host call, see msg_poke */
+	u32 pollers
+		[VECTORS]; /* a hint as well: threads of the vector in a host call, see msg_poke */
 };
 
 /* In DRAM, one per ordered pair. Positions count bytes for ever; a record's place is its position
@@ -41,16 +42,16 @@ struct ring {
 /* A reply slot, in its core's kernel. Owned by the thread `tid`; filled by who drains. */
 struct msg_slot {
 	u32 tid;
-	u32 call_seq;  /* the last call made */
-	u32 done_seq;  /* the last call answered */
+	u32 call_seq; /* the last call made */
+	u32 done_seq; /* the last call answered */
 	s32 status;
 	u32 len;
 	u32 event_seq; /* the last event prepared */
 	u32 event_set; /* the last event that came */
-	u32 poll_pid;  /* its thread is in a host call that an event has to end: its process */
+	u32 poll_pid; /* its thread is in a host call that an event has to end: its process */
 	u32 poke_lock; /* tid of who is about to poke it */
-	u32 room;      /* bytes of data: MSG_DATA_MAX, or 0 where there are no far cores */
-	u8 data[];     /* of the request while it is made, then of the reply */
+	u32 room; /* bytes of data: MSG_DATA_MAX, or 0 where there are no far cores */
+	u8 data[]; /* of the request while it is made, then of the reply */
 };
 
 struct outbox_entry {
@@ -64,20 +65,21 @@ struct outbox_entry {
 /* What is not in the log is marked raw: it may be too much after a kill (then something is done
  * twice that does no harm), never too little: recovery sets all of it. */
 struct msg_root {
-	u64 unsent;          /* raw: cores with unpublished records, or to be rung, or to forget */
-	u64 busy;            /* raw: sources whose doorbell bits were taken, not yet drained */
+	u64 unsent; /* raw: cores with unpublished records, or to be rung, or to forget */
+	u64 busy; /* raw: sources whose doorbell bits were taken, not yet drained */
 	struct list outbox;
-	u32 recovered;       /* ck->recovered when recovery was last done */
-	u32 dropped;         /* damaged rings that were dropped */
-	u64 forget;          /* cores that must forget */
-	u64 forgetting;      /* raw: we must forget ourselves */
-	u32 server;          /* raw: the thread that handled the last record */
+	u32 recovered; /* ck->recovered when recovery was last done */
+	u32 dropped; /* damaged rings that were dropped */
+	u64 forget; /* cores that must forget */
+	u64 forgetting; /* raw: we must forget ourselves */
+	u32 server; /* raw: the thread that handled the last record */
 	u32 pad;
-	u64 crowded_until;   /* raw: CLOCK_MONOTONIC; our processor has others to run: no long spins */
+	u64 crowded_until; /* raw: CLOCK_MONOTONIC; our processor has others to run: no long spins */
 	u64 tail[MAX_CORES]; /* producer: end of the last record, published or not */
 	u64 seen_head[MAX_CORES]; /* producer: the other end's head as last seen */
 	u64 head[MAX_CORES]; /* consumer: consumed so far, of each source's ring */
-	u64 wakes[MAX_CORES]; /* raw: vectors of each core to be rung after the next unlock */
+	u64 wakes
+		[MAX_CORES]; /* raw: vectors of each core to be rung after the next unlock */
 	u32 queued[MAX_CORES]; /* entries in the outbox */
 	struct list reserve; /* entries without payload, for when the heap is full */
 	struct msg_slot *slot[MSG_SLOTS];
@@ -100,7 +102,8 @@ static inline u32 slot_vector(u32 slot)
 /* ring.c */
 
 /* Puts a record behind the last one, unpublished, inside the transaction; -EAGAIN: no room. */
-long ring_put(struct ctx *c, struct ck *ck, u32 dst, const struct msg_hdr *h, const void *data);
+long ring_put(struct ctx *c, struct ck *ck, u32 dst, const struct msg_hdr *h,
+	      const void *data);
 /* Makes everything put so far visible. False when it was already. */
 bool ring_publish(struct ctx *c, struct ck *ck, u32 dst);
 /* How far src's ring to us is filled. */
@@ -117,7 +120,8 @@ void ring_publish_head(struct ctx *c, struct ck *ck, u32 src, u64 head, bool now
 
 /* Wakes sleepers on these vectors of a core, the agent only if nobody there polls. */
 void doorbell_wake(const struct island *isl, u32 core, u64 vectors);
-u32 vector_prepare(struct ctx *c, u32 vector); /* counts as a sleeper; the word to sleep on */
+u32 vector_prepare(struct ctx *c,
+		   u32 vector); /* counts as a sleeper; the word to sleep on */
 void vector_done(struct ctx *c, u32 vector);
 /* Sleeps on a vector while *word is seen, at most ns (-1: a slice); interruptible through
  * host_block. 0, -EAGAIN, -ETIMEDOUT, -EINTR. */

@@ -69,7 +69,8 @@ long msg_slot_take(struct ctx *c)
 
 	for (int reclaim = 0; reclaim < 2; reclaim++)
 		for (u32 i = 1; i < MSG_SLOTS; i++)
-			if (slot_is_free(m->slot[i], reclaim) && slot_claim(c, i, reclaim))
+			if (slot_is_free(m->slot[i], reclaim) &&
+			    slot_claim(c, i, reclaim))
 				return 0;
 	return -EAGAIN;
 }
@@ -193,11 +194,12 @@ static void poke_lock(struct ctx *c, struct msg_slot *s)
 {
 	u32 was = 0;
 
-	while (!__atomic_compare_exchange_n(&s->poke_lock, &was, c->tid, false, __ATOMIC_SEQ_CST,
-					    __ATOMIC_SEQ_CST)) {
+	while (!__atomic_compare_exchange_n(&s->poke_lock, &was, c->tid, false,
+					    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
 		if (was == c->tid || ck_thread_dead(was)) {
-			if (__atomic_compare_exchange_n(&s->poke_lock, &was, c->tid, false,
-							__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+			if (__atomic_compare_exchange_n(&s->poke_lock, &was, c->tid,
+							false, __ATOMIC_SEQ_CST,
+							__ATOMIC_SEQ_CST))
 				return;
 		}
 		SYS(sched_yield);
@@ -212,7 +214,9 @@ static void poke(struct ctx *c, struct msg_slot *s)
 		u32 uid;
 		u64 value;
 		u8 rest[128 - 32];
-	} info = { .signo = 31 /* SIGSYS */, .code = -1 /* SI_QUEUE */, .value = MSG_POKE };
+	} info = { .signo = 31 /* SIGSYS */,
+		   .code = -1 /* SI_QUEUE */,
+		   .value = MSG_POKE };
 	u32 pid;
 
 	poke_lock(c, s);
@@ -258,8 +262,8 @@ static bool event_mark(struct ctx *c, u32 core, u32 slot, u32 seq)
 	do {
 		if ((s32)(seq - was) <= 0 && was)
 			return false;
-	} while (!__atomic_compare_exchange_n(&s->event_set, &was, seq, false, __ATOMIC_SEQ_CST,
-					      __ATOMIC_SEQ_CST));
+	} while (!__atomic_compare_exchange_n(&s->event_set, &was, seq, false,
+					      __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
 	if (unlikely(__atomic_load_n(&s->poll_pid, __ATOMIC_SEQ_CST)))
 		poke(c, s);
 	return slot != c->slot || core != c->core; /* we are awake */

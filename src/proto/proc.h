@@ -169,6 +169,13 @@ struct sched_job {
 };
 #define JOB_HOST 3u /* group: pid is the host's number of one process */
 
+/* What PROCS tells of a process. */
+struct proc_numbers {
+	u32 host_pid, host_ppid, host_pgid; /* as the host says */
+	u32 pid, ppid, pgid, sid;           /* as programs see them */
+	u32 pad;
+};
+
 /* All of these with the lock of ck held, inside its transaction. */
 long proc_init(struct ck *ck);       /* boot: the root. -ENOSPC */
 struct proc *proc_new(struct ck *ck); /* NEW, all else zero; NULL: the core kernel is full */

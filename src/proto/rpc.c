@@ -26,7 +26,7 @@
 /* Scratch of a core kernel for replies being made; used under its lock. */
 struct rpc_scratch {
 	struct rpc_core core;
-	u8 bytes[MSG_DATA_MAX];  /* the BYTES of the reply that a handler makes */
+	u8 bytes[MSG_DATA_MAX]; /* the BYTES of the reply that a handler makes */
 	u8 record[MSG_DATA_MAX]; /* a message being encoded */
 };
 
@@ -37,10 +37,12 @@ static struct rpc_scratch *scratch(struct ck *ck)
 
 bool rpc_is_near(const struct ctx *c, u32 core)
 {
-	return !(c->isl->super->without & WITHOUT_LOCAL_CALLS) && mem_is_near(c->isl, core);
+	return !(c->isl->super->without & WITHOUT_LOCAL_CALLS) &&
+	       mem_is_near(c->isl, core);
 }
 
-u32 rpc_entry_server(const struct ctx *c, u64 dir, u32 dflags, const char *name, size_t len)
+u32 rpc_entry_server(const struct ctx *c, u64 dir, u32 dflags, const char *name,
+		     size_t len)
 {
 	if (!(dflags & DIR_DISTRIBUTED))
 		return ino_server(dir);
@@ -50,8 +52,8 @@ u32 rpc_entry_server(const struct ctx *c, u64 dir, u32 dflags, const char *name,
 const char *rpc_name(u32 id)
 {
 	switch (id) {
-#define RPC(layer, NAME, name, kind, server, cost, doc, q, p)                          \
-	case RPC_##NAME:                                                               \
+#define RPC(layer, NAME, name, kind, server, cost, doc, q, p)                            \
+	case RPC_##NAME:                                                                 \
 		return #NAME;
 #include "proto/rpc.def"
 #undef RPC
@@ -103,11 +105,11 @@ static void trace_rpc(struct ctx *c, u32 id, u64 start, long result, u32 where, 
 /* --- serving ---------------------------------------------------------------------------------- */
 
 static __attribute__((always_inline)) inline long run_handler(struct rpc_env *e, u32 id,
-							       const void *q, void *p)
+							      const void *q, void *p)
 {
 	switch (id) {
-#define RPC(layer, NAME, name, kind, server, cost, doc, rq, rp)                        \
-	case RPC_##NAME:                                                               \
+#define RPC(layer, NAME, name, kind, server, cost, doc, rq, rp)                          \
+	case RPC_##NAME:                                                                 \
 		return layer##_##name(e, q, p);
 #include "proto/rpc.def"
 #undef RPC
@@ -121,8 +123,8 @@ static bool rpc_is_call(u32 id)
 	enum { CALL, ONEWAY };
 
 	switch (id) {
-#define RPC(layer, NAME, name, kind, server, cost, doc, q, p)                          \
-	case RPC_##NAME:                                                               \
+#define RPC(layer, NAME, name, kind, server, cost, doc, q, p)                            \
+	case RPC_##NAME:                                                                 \
 		return kind == CALL;
 #include "proto/rpc.def"
 #undef RPC
@@ -183,12 +185,16 @@ static void forget_all(struct rpc_env *e)
 	client_invalidate(e, &q, &p);
 }
 
-static void receive(struct ctx *c, struct ck *ck, const struct msg_hdr *h, const void *data)
+static void receive(struct ctx *c, struct ck *ck, const struct msg_hdr *h,
+		    const void *data)
 {
-	struct rpc_env e = {
-		.c = c, .ck = ck, .srv = ck->core, .core = h->src, .slot = h->slot, .far = true,
-		.unlocked = true
-	};
+	struct rpc_env e = { .c = c,
+			     .ck = ck,
+			     .srv = ck->core,
+			     .core = h->src,
+			     .slot = h->slot,
+			     .far = true,
+			     .unlocked = true };
 	u64 start = trace_is_on(ck) ? host_monotonic_ns() : 0;
 	union any_rep p;
 	long r;
@@ -220,13 +226,16 @@ void rpc_init(void)
 /* --- calling ---------------------------------------------------------------------------------- */
 
 /* Inlined into each stub with its constant id, so that a local call is a direct call. */
-static __attribute__((always_inline)) inline long call_near(struct ctx *c, u32 srv, u32 id,
-							     const void *q, void *p)
+static __attribute__((always_inline)) inline long
+call_near(struct ctx *c, u32 srv, u32 id, const void *q, void *p)
 {
 	struct ck *ck = mem_ck(c->isl, srv);
-	struct rpc_env e = {
-		.c = c, .ck = ck, .srv = srv, .core = c->core, .slot = c->slot, .unlocked = true
-	};
+	struct rpc_env e = { .c = c,
+			     .ck = ck,
+			     .srv = srv,
+			     .core = c->core,
+			     .slot = c->slot,
+			     .unlocked = true };
 	long r;
 
 	ck_lock(c, ck);
@@ -238,9 +247,12 @@ static __attribute__((always_inline)) inline long call_near(struct ctx *c, u32 s
 	return r;
 }
 
-static void send_request(struct ctx *c, u32 srv, const struct msg_hdr *h, const u8 *record)
+static void send_request(struct ctx *c, u32 srv, const struct msg_hdr *h,
+			 const u8 *record)
 {
-	struct { s64 sec, nsec; } nap = { 0, FULL_RING_NAP_NS };
+	struct {
+		s64 sec, nsec;
+	} nap = { 0, FULL_RING_NAP_NS };
 
 	for (;;) {
 		long r;
@@ -257,8 +269,8 @@ static void send_request(struct ctx *c, u32 srv, const struct msg_hdr *h, const 
 	}
 }
 
-static __attribute__((noinline)) long call_far(struct ctx *c, u32 srv, u32 id, const void *q,
-					       void *p)
+static __attribute__((noinline)) long call_far(struct ctx *c, u32 srv, u32 id,
+					       const void *q, void *p)
 {
 	struct msg_hdr h = { .type = (u16)id, .src = (u8)c->core, .slot = c->slot };
 	u8 *buf = msg_call_buffer(c);
@@ -290,7 +302,7 @@ static __attribute__((noinline)) long call_far(struct ctx *c, u32 srv, u32 id, c
 }
 
 static __attribute__((always_inline)) inline long rpc_call(struct ctx *c, u32 srv, u32 id,
-							    const void *q, void *p)
+							   const void *q, void *p)
 {
 	bool near = rpc_is_near(c, srv);
 	bool traced = trace_is_on(c->ck);
@@ -326,15 +338,15 @@ static long post(struct rpc_env *e, u32 core, u32 id, const void *q)
 	return msg_post(e->c, e->ck, core, &h, s->record);
 }
 
-#define RPC(layer, NAME, name, kind, server, cost, doc, rq, rp)                        \
-	long rpc_##name(struct ctx *c, u32 srv, const struct req_##NAME *q,            \
-			struct rep_##NAME *p)                                          \
-	{                                                                              \
-		return rpc_call(c, srv, RPC_##NAME, q, p);                             \
-	}                                                                              \
-	long rpc_post_##name(struct rpc_env *e, u32 core, const struct req_##NAME *q)  \
-	{                                                                              \
-		return post(e, core, RPC_##NAME, q);                                   \
+#define RPC(layer, NAME, name, kind, server, cost, doc, rq, rp)                          \
+	long rpc_##name(struct ctx *c, u32 srv, const struct req_##NAME *q,              \
+			struct rep_##NAME *p)                                            \
+	{                                                                                \
+		return rpc_call(c, srv, RPC_##NAME, q, p);                               \
+	}                                                                                \
+	long rpc_post_##name(struct rpc_env *e, u32 core, const struct req_##NAME *q)    \
+	{                                                                                \
+		return post(e, core, RPC_##NAME, q);                                     \
 	}
 #include "proto/rpc.def"
 #undef RPC

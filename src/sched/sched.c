@@ -426,6 +426,39 @@ long sched_host_io(struct rpc_env *e, const struct req_HOST_IO *q, struct rep_HO
 	}
 }
 
+static bool has_other_numbers(const struct proc *p)
+{
+	return p->state == PROC_RUNNING && p->host_pid &&
+	       (p->pid != p->host_pid || p->ppid != p->host_ppid || p->pgid != p->host_pgid);
+}
+
+long sched_procs(struct rpc_env *e, const struct req_PROCS *q, struct rep_PROCS *rep)
+{
+	struct proc_root *r = proc_root(e->ck);
+	struct proc_numbers *out = rep->data.p;
+	u32 max = rep->data.cap / (u32)sizeof(*out), n = 0, at = 0;
+	struct list *l;
+
+	rep->next = 0;
+	for (l = r->all.next; l != &r->all; l = l->next, at++) {
+		struct proc *p = LIST_ENTRY(l, struct proc, all);
+
+		if (at < q->from || !has_other_numbers(p))
+			continue;
+		if (n == max) {
+			rep->next = at;
+			break;
+		}
+		out[n++] = (struct proc_numbers){
+			.host_pid = p->host_pid, .host_ppid = p->host_ppid,
+			.host_pgid = p->host_pgid, .pid = p->pid, .ppid = p->ppid,
+			.pgid = p->pgid, .sid = p->sid,
+		};
+	}
+	rep->data.len = n * (u32)sizeof(*out);
+	return 0;
+}
+
 long sched_ping(struct rpc_env *e, const struct req_PING *q, struct rep_PING *rep)
 {
 	(void)q;

@@ -8,7 +8,7 @@
 #include "proto/codec.h"
 #include "unit/t.h"
 
-#define BIG 262144
+#define BIG    262144
 #define ROUNDS 60
 
 static u64 g_seed = 11;
@@ -19,7 +19,8 @@ static u32 random_len(u32 max, bool largest)
 {
 	if (largest)
 		return max;
-	return (u32)(t_random(&g_seed) % (t_random(&g_seed) % 4 ? MIN(max, 40u) + 1 : max + 1));
+	return (u32)(t_random(&g_seed) %
+		     (t_random(&g_seed) % 4 ? MIN(max, 40u) + 1 : max + 1));
 }
 
 static void *random_bytes(u32 len)
@@ -59,24 +60,24 @@ static bool same_cred(const struct cred *a, const struct cred *b)
 #define F_U32(n) v->n = (u32)t_random(&g_seed);
 #define F_U64(n) v->n = t_random(&g_seed);
 #define F_S64(n) v->n = (s64)t_random(&g_seed);
-#define F_STR(n, max)                                                                  \
-	v->n.len = random_len(max, largest);                                           \
+#define F_STR(n, max)                                                                    \
+	v->n.len = random_len(max, largest);                                             \
 	v->n.p = random_bytes(v->n.len);
-#define F_BYTES(n, max)                                                                \
-	v->n.len = random_len(max, largest);                                           \
+#define F_BYTES(n, max)                                                                  \
+	v->n.len = random_len(max, largest);                                             \
 	v->n.p = random_bytes(v->n.len);
 #define F_CRED(n) v->n = random_cred(largest);
 #define F_ATTR(n) memcpy(&v->n, random_bytes(sizeof(v->n)), sizeof(v->n));
-#define RPC(layer, NAME, name, kind, server, cost, doc, req, rep)                      \
-	static void fill_req_##NAME(struct req_##NAME *v, bool largest)                \
-	{                                                                              \
-		(void)v, (void)largest;                                                \
-		req                                                                    \
-	}                                                                              \
-	static void fill_rep_##NAME(struct rep_##NAME *v, bool largest)                \
-	{                                                                              \
-		(void)v, (void)largest;                                                \
-		rep                                                                    \
+#define RPC(layer, NAME, name, kind, server, cost, doc, req, rep)                        \
+	static void fill_req_##NAME(struct req_##NAME *v, bool largest)                  \
+	{                                                                                \
+		(void)v, (void)largest;                                                  \
+		req                                                                      \
+	}                                                                                \
+	static void fill_rep_##NAME(struct rep_##NAME *v, bool largest)                  \
+	{                                                                                \
+		(void)v, (void)largest;                                                  \
+		rep                                                                      \
 	}
 #include "proto/rpc.def"
 #undef RPC
@@ -89,25 +90,27 @@ static bool same_cred(const struct cred *a, const struct cred *b)
 #undef F_ATTR
 
 /* compare */
-#define F_U32(n) same &= a->n == b->n;
-#define F_U64(n) same &= a->n == b->n;
-#define F_S64(n) same &= a->n == b->n;
-#define F_STR(n, max) same &= same_bytes(a->n.p, a->n.len, b->n.p, b->n.len);
+#define F_U32(n)	same &= a->n == b->n;
+#define F_U64(n)	same &= a->n == b->n;
+#define F_S64(n)	same &= a->n == b->n;
+#define F_STR(n, max)	same &= same_bytes(a->n.p, a->n.len, b->n.p, b->n.len);
 #define F_BYTES(n, max) same &= same_bytes(a->n.p, a->n.len, b->n.p, b->n.len);
-#define F_CRED(n) same &= same_cred(a->n, b->n);
-#define F_ATTR(n) same &= !memcmp(&a->n, &b->n, sizeof(a->n));
-#define RPC(layer, NAME, name, kind, server, cost, doc, req, rep)                      \
-	static bool same_req_##NAME(const struct req_##NAME *a, const struct req_##NAME *b) \
-	{                                                                              \
-		bool same = true;                                                      \
-		(void)a, (void)b;                                                      \
-		req return same;                                                       \
-	}                                                                              \
-	static bool same_rep_##NAME(const struct rep_##NAME *a, const struct rep_##NAME *b) \
-	{                                                                              \
-		bool same = true;                                                      \
-		(void)a, (void)b;                                                      \
-		rep return same;                                                       \
+#define F_CRED(n)	same &= same_cred(a->n, b->n);
+#define F_ATTR(n)	same &= !memcmp(&a->n, &b->n, sizeof(a->n));
+#define RPC(layer, NAME, name, kind, server, cost, doc, req, rep)                        \
+	static bool same_req_##NAME(const struct req_##NAME *a,                          \
+				    const struct req_##NAME *b)                          \
+	{                                                                                \
+		bool same = true;                                                        \
+		(void)a, (void)b;                                                        \
+		req return same;                                                         \
+	}                                                                                \
+	static bool same_rep_##NAME(const struct rep_##NAME *a,                          \
+				    const struct rep_##NAME *b)                          \
+	{                                                                                \
+		bool same = true;                                                        \
+		(void)a, (void)b;                                                        \
+		rep return same;                                                         \
 	}
 #include "proto/rpc.def"
 #undef RPC
@@ -115,13 +118,15 @@ static bool same_cred(const struct cred *a, const struct cred *b)
 static const struct rpc {
 	const char *name;
 	void (*fill_req)(void *v, bool largest), (*fill_rep)(void *v, bool largest);
-	bool (*same_req)(const void *a, const void *b), (*same_rep)(const void *a, const void *b);
+	bool (*same_req)(const void *a, const void *b),
+		(*same_rep)(const void *a, const void *b);
 } g_rpcs[RPC_COUNT] = {
-#define RPC(layer, NAME, name, kind, server, cost, doc, req, rep)                      \
-	[RPC_##NAME] = { #NAME, (void (*)(void *, bool))(void *)fill_req_##NAME,       \
-			 (void (*)(void *, bool))(void *)fill_rep_##NAME,              \
-			 (bool (*)(const void *, const void *))(void *)same_req_##NAME, \
-			 (bool (*)(const void *, const void *))(void *)same_rep_##NAME },
+#define RPC(layer, NAME, name, kind, server, cost, doc, req, rep)                        \
+	[RPC_##NAME] = { #NAME, (void (*)(void *, bool))(void *)fill_req_##NAME,         \
+			 (void (*)(void *, bool))(void *)fill_rep_##NAME,                \
+			 (bool (*)(const void *, const void *))(void *)same_req_##NAME,  \
+			 (bool (*)(const void *, const void *))(                         \
+				 void *)same_rep_##NAME },
 #include "proto/rpc.def"
 #undef RPC
 };
@@ -152,7 +157,8 @@ static long encode(u32 id, bool rep, const void *v, u8 *buf, size_t size)
 }
 
 /* Decodes from a copy of just that length. */
-static long decode(u32 id, bool rep, struct value *x, const u8 *buf, size_t len, u8 **copy)
+static long decode(u32 id, bool rep, struct value *x, const u8 *buf, size_t len,
+		   u8 **copy)
 {
 	*copy = malloc(len ? len : 1);
 	memcpy(*copy, buf, len);
@@ -171,7 +177,8 @@ static size_t value_size(u32 id, bool rep)
 static bool round_trip(u32 id, bool rep, bool largest)
 {
 	static u8 buf[BIG];
-	struct value in = value_new(value_size(id, rep)), out = value_new(value_size(id, rep));
+	struct value in = value_new(value_size(id, rep)),
+		     out = value_new(value_size(id, rep));
 	u8 *copy;
 	long len;
 	bool good;
@@ -203,8 +210,9 @@ static bool refused_or_exact(u32 id, bool rep, const u8 *buf, size_t len, bool *
 	bool good;
 
 	*accepted = r == 0;
-	good = r == -EBADMSG || (r == 0 && encode(id, rep, x.v, again, sizeof(again)) == (long)len &&
-				 !memcmp(again, buf, len));
+	good = r == -EBADMSG ||
+	       (r == 0 && encode(id, rep, x.v, again, sizeof(again)) == (long)len &&
+		!memcmp(again, buf, len));
 	free(copy);
 	value_free(&x);
 	return good;
@@ -254,16 +262,20 @@ static void t_small_buffers(void)
 	u8 buf[200];
 	long len = rpc_encode_rep(RPC_READLINK, &in, buf, sizeof(buf));
 
-	is(rpc_decode_rep(RPC_READLINK, &out, buf, (size_t)len), 0, "BYTES that nobody wants");
+	is(rpc_decode_rep(RPC_READLINK, &out, buf, (size_t)len), 0,
+	   "BYTES that nobody wants");
 	is(out.data.len, 0, "are dropped");
 	out.data.p = room;
 	out.data.cap = sizeof(room);
-	is(rpc_decode_rep(RPC_READLINK, &out, buf, (size_t)len), 0, "BYTES that do not fit");
+	is(rpc_decode_rep(RPC_READLINK, &out, buf, (size_t)len), 0,
+	   "BYTES that do not fit");
 	is(out.data.len, 10, "are cut");
 	ok(!memcmp(room, g_text, 10), "to their beginning");
 	is(rpc_decode_req(0, &out, buf, 0, &g_decoded_cred), -EBADMSG, "no RPC has id 0");
-	is(rpc_decode_rep(RPC_COUNT, &out, buf, 0), -EBADMSG, "nor the one after the last");
-	is(rpc_encode_req(~0u, &out, buf, sizeof(buf)), -EBADMSG, "nor the largest number");
+	is(rpc_decode_rep(RPC_COUNT, &out, buf, 0), -EBADMSG,
+	   "nor the one after the last");
+	is(rpc_encode_req(~0u, &out, buf, sizeof(buf)), -EBADMSG,
+	   "nor the largest number");
 }
 
 int main(void)

@@ -73,16 +73,19 @@ static void t_far(u32 model)
 	for (u32 i = 0; i < 500; i++)
 		wrong += ping(1) != LOAD + 1;
 	is(wrong, 0, "%s: 500 calls", name);
-	is((long)g_w.ck[0]->counter[COUNT_SENT(RPC_PING)], 500, "%s: counted as sent", name);
-	is(rpc_resolve(&g_w.ctx[0], 1, &q, &p), -EMSGSIZE, "%s: what its row does not allow", name);
+	is((long)g_w.ck[0]->counter[COUNT_SENT(RPC_PING)], 500, "%s: counted as sent",
+	   name);
+	is(rpc_resolve(&g_w.ctx[0], 1, &q, &p), -EMSGSIZE,
+	   "%s: what its row does not allow", name);
 	t = trace_ring(g_w.ck[0]);
 	t->on = 1;
 	ping(1);
 	ping(0);
 	t->on = 0;
 	ping(1);
-	ok(t->next == 2 && t->rec[0].id == RPC_PING && t->rec[0].where == 1 && t->rec[0].peer == 1 &&
-		   t->rec[1].where == 0 && t->rec[1].cost_ns > 0, "%s: traced while that is on", name);
+	ok(t->next == 2 && t->rec[0].id == RPC_PING && t->rec[0].where == 1 &&
+		   t->rec[0].peer == 1 && t->rec[1].where == 0 && t->rec[1].cost_ns > 0,
+	   "%s: traced while that is on", name);
 	kill(pid, SIGKILL);
 	world_wait(pid);
 	world_end(&g_w);
@@ -111,9 +114,12 @@ static void t_strange(void)
 	begin(&(struct world_cfg){ .cores = 2 });
 	a = &g_w.ctx[0], b = &g_w.ctx[1];
 	for (u32 i = 0; i < 3000; i++) {
-		struct msg_hdr h = { .len = (u32)t_random(&seed) % 200, .wake = (u32)t_random(&seed),
-				     .type = (u16)t_random(&seed), .kind = (u8)t_random(&seed),
-				     .slot = (u32)t_random(&seed), .seq = (u32)t_random(&seed) };
+		struct msg_hdr h = { .len = (u32)t_random(&seed) % 200,
+				     .wake = (u32)t_random(&seed),
+				     .type = (u16)t_random(&seed),
+				     .kind = (u8)t_random(&seed),
+				     .slot = (u32)t_random(&seed),
+				     .seq = (u32)t_random(&seed) };
 		u64 data[30];
 
 		if (i % 2) /* garbage as a request of PING is refused */
@@ -129,7 +135,8 @@ static void t_strange(void)
 		msg_drain(a);
 	}
 	is(world_check(&g_w, 0) + world_check(&g_w, 1), 0, "strange messages do no harm");
-	is((long)g_w.ck[1]->counter[COUNT_SERVED(RPC_PING)], 1500, "and are answered if they ask");
+	is((long)g_w.ck[1]->counter[COUNT_SERVED(RPC_PING)], 1500,
+	   "and are answered if they ask");
 	world_end(&g_w);
 }
 

@@ -109,10 +109,18 @@ static const struct op {
 	const char *name;
 	void (*run)(struct ck *ck, struct state *s);
 } g_ops[] = {
-	{ "set", op_set },		 { "alloc", op_alloc },	    { "free", op_free },
-	{ "list", op_list },		 { "unlist", op_unlist },   { "radix", op_radix },
-	{ "unradix", op_unradix },	 { "abort", op_taken_back }, { "everything", op_everything },
-	{ "alloc again", op_alloc },	 { "radix again", op_radix }, { "list again", op_list },
+	{ "set", op_set },
+	{ "alloc", op_alloc },
+	{ "free", op_free },
+	{ "list", op_list },
+	{ "unlist", op_unlist },
+	{ "radix", op_radix },
+	{ "unradix", op_unradix },
+	{ "abort", op_taken_back },
+	{ "everything", op_everything },
+	{ "alloc again", op_alloc },
+	{ "radix again", op_radix },
+	{ "list again", op_list },
 	{ "free again", op_free },
 };
 
@@ -196,7 +204,8 @@ static int trial(const struct op *op, u64 k, u32 *unsound)
 static void t_op(const struct op *op)
 {
 	struct ctx *c = &g_w.ctx[0];
-	u64 before = digest(state()), after = digest_after(c, op), start = used(), end = 0, k;
+	u64 before = digest(state()), after = digest_after(c, op), start = used(),
+	    end = 0, k;
 	u64 done = state()->done, size = c->ck->heap_next - (u64)c->ck;
 	u32 wrong = 0, unsound = 0, leaked = 0, dead_done = 0;
 	char *saved = malloc(size);
@@ -227,7 +236,8 @@ static void t_op(const struct op *op)
 static void t_twice(const struct op *op)
 {
 	struct ctx *c = &g_w.ctx[0];
-	u64 size = c->ck->heap_next - (u64)c->ck, before = digest(state()), done = state()->done;
+	u64 size = c->ck->heap_next - (u64)c->ck, before = digest(state()),
+	    done = state()->done;
 	u64 after = digest_after(c, op);
 	u32 wrong = 0, unsound = 0, trials = 0;
 	char *saved = malloc(size);
@@ -241,7 +251,8 @@ static void t_twice(const struct op *op)
 			world_wait(dying(op, k));
 			status = world_wait(dying(NULL, j));
 			unsound += world_check(&g_w, 0);
-			wrong += digest(state()) != (state()->done == done ? before : after);
+			wrong += digest(state()) !=
+				 (state()->done == done ? before : after);
 			trials++;
 			if (status != 99)
 				break;
@@ -249,7 +260,8 @@ static void t_twice(const struct op *op)
 	}
 	memcpy(c->ck, saved, size);
 	free(saved);
-	is(wrong + unsound, 0, "%s: dying in the middle of taking over, %u times", op->name, trials);
+	is(wrong + unsound, 0, "%s: dying in the middle of taking over, %u times",
+	   op->name, trials);
 }
 
 int main(void)

@@ -3,7 +3,7 @@
 #include "unit/world.h"
 
 #define OBJECTS 300
-#define STEPS 40000
+#define STEPS	40000
 
 struct object {
 	u64 *p;
@@ -17,7 +17,12 @@ static u32 random_size(void)
 	static const u32 most[] = { 64, 600, 5000, 40000, 300000, 1 << 20 };
 	u64 r = t_random(&g_seed) % 100;
 
-	return (u32)(t_random(&g_seed) % most[r < 50 ? 0 : r < 80 ? 1 : r < 94 ? 2 : r < 98 ? 3 : r < 99 ? 4 : 5]);
+	return (u32)(t_random(&g_seed) % most[r < 50   ? 0
+					      : r < 80 ? 1
+					      : r < 94 ? 2
+					      : r < 98 ? 3
+					      : r < 99 ? 4
+						       : 5]);
 }
 
 static void fill(const struct object *o)
@@ -146,7 +151,8 @@ static void t_full(struct world *w)
 	give_back(ck, &chain);
 	again = eat(ck, &chain, 30000);
 	is(again, first, "as many fit the second time");
-	eat(ck, &small, sizeof(u64) * 64); /* a radix node's size: what was left of chunks */
+	eat(ck, &small,
+	    sizeof(u64) * 64); /* a radix node's size: what was left of chunks */
 	is(tx_radix_set(ck, &r, 77, 1), -ENOSPC, "a radix tree says that memory is full");
 	ok(!r.root && !r.count && !radix_get(&r, 77), "and is as it was");
 	ck_commit(ck);
@@ -160,7 +166,15 @@ static void t_full(struct world *w)
 
 static void t_fields(struct world *w)
 {
-	struct { u8 a; u16 b; u32 c; u64 d; void *e; s32 f; u64 many[64]; } *s;
+	struct {
+		u8 a;
+		u16 b;
+		u32 c;
+		u64 d;
+		void *e;
+		s32 f;
+		u64 many[64];
+	} * s;
 	struct ctx *c = &w->ctx[0];
 	struct ck *ck = c->ck;
 	u32 mark;
@@ -177,7 +191,8 @@ static void t_fields(struct world *w)
 	TX_ADD(ck, s->f, -10);
 	tx_save(ck, s->many, sizeof(s->many));
 	memset(s->many, 0xff, sizeof(s->many));
-	ok(s->a == 11 && s->b == 12 && s->c == 13 && s->d == 14 && !s->e && s->f == -16, "set");
+	ok(s->a == 11 && s->b == 12 && s->c == 13 && s->d == 14 && !s->e && s->f == -16,
+	   "set");
 	mark = ck_mark(ck);
 	TX_SET(ck, s->a, 21);
 	TX_SET(ck, s->f, 22);
@@ -185,7 +200,8 @@ static void t_fields(struct world *w)
 	ok(s->a == 11 && s->f == -16 && s->many[63] == ~0ULL, "taken back to a mark");
 	ck_abort(ck);
 	ok(s->a == 1 && s->b == 2 && s->c == 3 && s->d == 4 && s->e == s && s->f == -6 &&
-		   !s->many[0] && !s->many[63], "taken back");
+		   !s->many[0] && !s->many[63],
+	   "taken back");
 	TX_SET(ck, s->a, 31);
 	ck_commit(ck);
 	ck_abort(ck);

@@ -2,8 +2,8 @@
 /* Processes that change a core kernel are killed at random moments, while others go on. */
 #include "unit/world.h"
 
-#define KILLS 400
-#define STEADY 2
+#define KILLS	 400
+#define STEADY	 2
 #define ACCOUNTS 32
 
 struct bank {
@@ -23,7 +23,7 @@ static struct world g_w;
 static struct shared {
 	u64 stop, ops[STEADY + 1];
 	u64 worst_ns;
-} *g_s;
+} * g_s;
 
 static struct bank *bank(void)
 {
@@ -34,7 +34,8 @@ static void step(struct ctx *c, u64 *seed)
 {
 	struct ck *ck = c->ck;
 	struct bank *b = bank();
-	u64 r = t_random(seed), from = r % ACCOUNTS, to = (r >> 8) % ACCOUNTS, bit = (r >> 16) % 64;
+	u64 r = t_random(seed), from = r % ACCOUNTS, to = (r >> 8) % ACCOUNTS,
+	    bit = (r >> 16) % 64;
 
 	ck_lock(c, ck);
 	TX_SET(ck, b->account[from], b->account[from] - 1);
@@ -120,7 +121,8 @@ int main(void)
 		usleep((useconds_t)(t_random(&seed) % 3000));
 		kill(victim, SIGKILL);
 		if (i % 2)
-			world_wait(victim); /* else it stays a zombie until the audit is over */
+			world_wait(
+				victim); /* else it stays a zombie until the audit is over */
 		ck_lock(c, c->ck);
 		wrong += audit();
 		ck_unlock(c->ck);
@@ -131,7 +133,8 @@ int main(void)
 	for (u32 i = 0; i < STEADY; i++)
 		before[i] = __atomic_load_n(&g_s->ops[i], __ATOMIC_RELAXED);
 	for (u32 i = 0; i < STEADY; i++)
-		for (u32 n = 0; __atomic_load_n(&g_s->ops[i], __ATOMIC_RELAXED) == before[i]; n++)
+		for (u32 n = 0;
+		     __atomic_load_n(&g_s->ops[i], __ATOMIC_RELAXED) == before[i]; n++)
 			if (n > 500) {
 				stuck++;
 				break;
@@ -145,8 +148,8 @@ int main(void)
 	is(stuck, 0, "nobody hangs");
 	is(world_check(&g_w, 0), 0, "the core kernel is sound");
 	ok(recovered > 0, "%llu of them held the lock", (unsigned long long)recovered);
-	diag("%llu operations; the longest took %llu us", (unsigned long long)b->total_ops,
-	     (unsigned long long)g_s->worst_ns / 1000);
+	diag("%llu operations; the longest took %llu us",
+	     (unsigned long long)b->total_ops, (unsigned long long)g_s->worst_ns / 1000);
 	world_end(&g_w);
 	return done_testing();
 }

@@ -5,7 +5,7 @@
  */
 #include "unit/world.h"
 
-#define WORDS 8
+#define WORDS  8
 #define ROUNDS 20000
 
 static struct world g_w;
@@ -46,9 +46,11 @@ static void t_forgotten(bool stale)
 	is(*pb, 0, "the other island has read the line");
 	*pa = 7;
 	mem_invalidate(b, pb, 8);
-	is(*pb, stale ? 0 : 7, "a forgotten write-back is %s", stale ? "noticed" : "harmless");
+	is(*pb, stale ? 0 : 7, "a forgotten write-back is %s",
+	   stale ? "noticed" : "harmless");
 	mem_writeback(a, pa, 8);
-	is(*pb, stale ? 0 : 7, "a forgotten invalidate is %s", stale ? "noticed" : "harmless");
+	is(*pb, stale ? 0 : 7, "a forgotten invalidate is %s",
+	   stale ? "noticed" : "harmless");
 	mem_invalidate(b, pb, 8);
 	is(*pb, 7, "nothing forgotten: the value");
 	pa[512] = 9;
@@ -190,7 +192,8 @@ static void t_killed(void)
 
 static void t_world(u32 model, u64 chaos)
 {
-	world_new(&g_w, &(struct world_cfg){ .cores = 2, .model = model, .chaos = chaos });
+	world_new(&g_w,
+		  &(struct world_cfg){ .cores = 2, .model = model, .chaos = chaos });
 	diag("%s%s", world_model(model), chaos ? ", chaos" : "");
 	if (!chaos) /* evictions may repair what was forgotten */
 		t_forgotten(model == MEM_EMULATED);

@@ -2,7 +2,7 @@
 /* Radix trees against a model: dense, sparse, any 64 bits; removal, walking, aborts. */
 #include "unit/world.h"
 
-#define STEPS 20000
+#define STEPS	20000
 #define ENTRIES 512
 
 struct entry {
@@ -46,7 +46,8 @@ static const struct entry *model_next(const struct entry *m, u64 from)
 	const struct entry *best = NULL;
 
 	for (u32 i = 0; i < ENTRIES; i++)
-		if (m[i].value && m[i].index >= from && (!best || m[i].index < best->index))
+		if (m[i].value && m[i].index >= from &&
+		    (!best || m[i].index < best->index))
 			best = &m[i];
 	return best;
 }
@@ -92,7 +93,9 @@ static void t_kind(struct world *w, u32 kind, const char *name)
 			index = (e = &now[t_random(&g_seed) % ENTRIES])->index;
 		wrong += radix_get(r, index) != e->value;
 		e->index = index;
-		e->value = t_random(&g_seed) % 5 < (step / 2000 % 2 ? 1 : 3) ? t_random(&g_seed) | 1 : 0;
+		e->value = t_random(&g_seed) % 5 < (step / 2000 % 2 ? 1 : 3)
+				   ? t_random(&g_seed) | 1
+				   : 0;
 		wrong += tx_radix_set(ck, r, index, e->value) != 0;
 		wrong += radix_get(r, index) != e->value;
 		next = model_next(now, from);

@@ -19,7 +19,7 @@ struct request {
 };
 static struct shared {
 	u64 stop, agents_stop, done[CLIENTS], wrong, worst_ns;
-} *g_s;
+} * g_s;
 static struct world g_w;
 
 static struct counts *counts(struct ck *ck)
@@ -27,7 +27,8 @@ static struct counts *counts(struct ck *ck)
 	return ck->root[CK_ROOT_FS];
 }
 
-static void reply(struct ctx *c, struct ck *ck, const struct msg_hdr *h, const void *data, u32 len)
+static void reply(struct ctx *c, struct ck *ck, const struct msg_hdr *h, const void *data,
+		  u32 len)
 {
 	struct msg_hdr out = *h;
 
@@ -55,7 +56,9 @@ static void serve(struct ctx *c, struct ck *ck, const struct msg_hdr *h, const v
 	TX_SET(ck, n->last[q->client], q->n);
 	TX_SET(ck, n->served, n->served + 1);
 	if (h->type == EVENT_AFTER) {
-		struct msg_hdr ev = { .kind = MSG_ONEWAY, .type = EVENT_NOW, .len = h->len,
+		struct msg_hdr ev = { .kind = MSG_ONEWAY,
+				      .type = EVENT_NOW,
+				      .len = h->len,
 				      .wake = q->slot };
 
 		msg_post(c, ck, h->src, &ev, data);
@@ -79,7 +82,9 @@ static void agent(u32 core)
 static u64 call(struct ctx *c, u32 dst, u32 type, struct request *q, u32 len)
 {
 	static __thread u8 big[MSG_DATA_MAX];
-	struct msg_hdr h = { .type = (u16)type, .kind = MSG_REQUEST, .slot = c->slot, .len = len };
+	struct msg_hdr h = {
+		.type = (u16)type, .kind = MSG_REQUEST, .slot = c->slot, .len = len
+	};
 	u64 start = host_monotonic_ns();
 	const u8 *data;
 	u32 got;
@@ -117,7 +122,8 @@ static void client(u32 core, u32 id, u64 calls)
 
 		q.n++;
 		took = call(&c, 1 - core, ADD, &q,
-			    calls % 64 ? (u32)sizeof(q) : (u32)(sizeof(q) + t_random(&seed) % 18000));
+			    calls % 64 ? (u32)sizeof(q)
+				       : (u32)(sizeof(q) + t_random(&seed) % 18000));
 		__atomic_store_n(&g_s->done[id], q.n, __ATOMIC_SEQ_CST);
 		if (took > g_s->worst_ns)
 			g_s->worst_ns = took;
@@ -128,13 +134,15 @@ static void client(u32 core, u32 id, u64 calls)
 static void begin(u32 model, u64 chaos)
 {
 	memset(g_s, 0, sizeof(*g_s));
-	world_new(&g_w, &(struct world_cfg){ .cores = 2, .model = model, .chaos = chaos });
+	world_new(&g_w,
+		  &(struct world_cfg){ .cores = 2, .model = model, .chaos = chaos });
 	msg_set_receiver(serve);
 	for (u32 i = 0; i < 2; i++) {
 		struct ctx *c = &g_w.ctx[i];
 
 		ck_lock(c, c->ck);
-		TX_SET(c->ck, c->ck->root[CK_ROOT_FS], ck_alloc(c->ck, sizeof(struct counts)));
+		TX_SET(c->ck, c->ck->root[CK_ROOT_FS],
+		       ck_alloc(c->ck, sizeof(struct counts)));
 		ck_unlock(c->ck);
 	}
 }
@@ -198,7 +206,8 @@ static void t_calls(const char *name, u32 model, u64 chaos, u32 each, u64 calls)
 	is(counts(g_w.ck[0])->served, each * calls, "%s: core 0 served all", name);
 	is(counts(g_w.ck[1])->served, each * calls, "%s: core 1 served all", name);
 	is(late(), 0, "%s: no wake-up was lost", name);
-	diag("%s: the longest call took %llu us", name, (unsigned long long)g_s->worst_ns / 1000);
+	diag("%s: the longest call took %llu us", name,
+	     (unsigned long long)g_s->worst_ns / 1000);
 	stop_agents(agents);
 	end(name);
 }
@@ -275,7 +284,8 @@ static void t_kills(const char *name, u32 model, u32 kills)
 	for (u32 i = 0; i < 2; i++)
 		before[i] = g_s->done[i];
 	for (u32 i = 0; i < 2; i++)
-		for (u32 n = 0; __atomic_load_n(&g_s->done[i], __ATOMIC_RELAXED) == before[i]; n++) {
+		for (u32 n = 0;
+		     __atomic_load_n(&g_s->done[i], __ATOMIC_RELAXED) == before[i]; n++) {
 			if (n > 500) {
 				stuck++;
 				break;
@@ -285,8 +295,10 @@ static void t_kills(const char *name, u32 model, u32 kills)
 	is(stuck, 0, "%s: after %u kills the others go on", name, kills);
 	g_s->stop = 1;
 	is(world_wait(clients[0]) + world_wait(clients[1]), 0, "%s: and end", name);
-	is(counts(g_w.ck[1])->last[0], g_s->done[0], "%s: all that client 0 asked was done", name);
-	is(counts(g_w.ck[0])->last[1], g_s->done[1], "%s: all that client 1 asked was done", name);
+	is(counts(g_w.ck[1])->last[0], g_s->done[0],
+	   "%s: all that client 0 asked was done", name);
+	is(counts(g_w.ck[0])->last[1], g_s->done[1],
+	   "%s: all that client 1 asked was done", name);
 	for (u32 i = 2; i < 4; i++)
 		world_wait(clients[i]);
 	stop_agents(agents);
@@ -384,11 +396,14 @@ static void t_events(void)
 	is(early, 0, "events: of far cores come");
 	is(slow, 0, "events: none is lost");
 	start = host_monotonic_ns();
-	is(msg_event_wait(&c, msg_event_prepare(&c), 30000000), -ETIMEDOUT, "events: a time limit");
+	is(msg_event_wait(&c, msg_event_prepare(&c), 30000000), -ETIMEDOUT,
+	   "events: a time limit");
 	ok(host_monotonic_ns() - start >= 30000000, "events: not before its time");
-	is(msg_event_wait(&c, msg_event_prepare(&c), 0), -ETIMEDOUT, "events: a limit of nothing");
+	is(msg_event_wait(&c, msg_event_prepare(&c), 0), -ETIMEDOUT,
+	   "events: a limit of nothing");
 	start = host_monotonic_ns();
-	is(msg_event_wait(&c, msg_event_prepare(&c), -1), 0, "events: no limit: one looks again");
+	is(msg_event_wait(&c, msg_event_prepare(&c), -1), 0,
+	   "events: no limit: one looks again");
 	ok(host_monotonic_ns() - start >= 100000000, "events: not all the time");
 	stop_agents(agents);
 	end("events");

@@ -103,8 +103,10 @@ static bool served_and_answered(void)
 	const u8 *data;
 	u32 len;
 
-	return counts(g_b->ck)->served == 1 && msg_root(g_a->ck)->slot[g_a->slot]->done_seq == g_seq &&
-	       msg_call_wait(g_a, g_seq, 1, &data, &len) == 1 && len == 20 && data[0] == 1;
+	return counts(g_b->ck)->served == 1 &&
+	       msg_root(g_a->ck)->slot[g_a->slot]->done_seq == g_seq &&
+	       msg_call_wait(g_a, g_seq, 1, &data, &len) == 1 && len == 20 &&
+	       data[0] == 1;
 }
 
 static bool as_many_as_done(void)
@@ -129,7 +131,8 @@ static void ring_and_outbox(void)
 
 static bool nine_served(void)
 {
-	return as_many_as_done() && counts(g_b->ck)->served == 9 && list_empty(&msg_root(g_a->ck)->outbox);
+	return as_many_as_done() && counts(g_b->ck)->served == 9 &&
+	       list_empty(&msg_root(g_a->ck)->outbox);
 }
 
 static void fill_ring(void)
@@ -192,7 +195,8 @@ static const struct scenario {
 
 static char *region(u32 i)
 {
-	return i == 2 ? g_w.isl[0].base + g_w.isl[0].super->doorbell_off : (char *)g_w.ck[i];
+	return i == 2 ? g_w.isl[0].base + g_w.isl[0].super->doorbell_off
+		      : (char *)g_w.ck[i];
 }
 
 static void save(void)
@@ -200,8 +204,8 @@ static void save(void)
 	const struct super *s = g_w.isl[0].super;
 
 	for (u32 i = 0; i < 3; i++) {
-		g_size[i] = i == 2 ? s->ring_off - s->doorbell_off + 4 * s->ring_size :
-				     g_w.ck[i]->heap_next - (u64)g_w.ck[i];
+		g_size[i] = i == 2 ? s->ring_off - s->doorbell_off + 4 * s->ring_size
+				   : g_w.ck[i]->heap_next - (u64)g_w.ck[i];
 		g_saved[i] = malloc(g_size[i]);
 		memcpy(g_saved[i], region(i), g_size[i]);
 	}
@@ -263,7 +267,8 @@ int main(void)
 		struct ctx *c = &g_w.ctx[i];
 
 		ck_lock(c, c->ck);
-		TX_SET(c->ck, c->ck->root[CK_ROOT_FS], ck_alloc(c->ck, sizeof(struct counts)));
+		TX_SET(c->ck, c->ck->root[CK_ROOT_FS],
+		       ck_alloc(c->ck, sizeof(struct counts)));
 		ck_unlock(c->ck);
 	}
 	need(msg_slot_take(g_a) == 0, "a slot");

@@ -6,7 +6,7 @@
 static struct world g_w;
 static struct stats {
 	u64 received, wrong, sent, full, late;
-} *g_stats; /* [2] */
+} * g_stats; /* [2] */
 static u32 g_me;
 
 static void pattern(u8 *p, u32 len, u64 seq)
@@ -31,7 +31,8 @@ static u32 random_len(u64 *seed)
 		return (u32)(r >> 32) % 100;
 	if (r % 100 < 97)
 		return (u32)(r >> 32) % 2000;
-	return r % 100 == 99 ? MSG_DATA_MAX - (u32)(r >> 60) : (u32)(r >> 32) % MSG_DATA_MAX;
+	return r % 100 == 99 ? MSG_DATA_MAX - (u32)(r >> 60)
+			     : (u32)(r >> 32) % MSG_DATA_MAX;
 }
 
 static void count(struct ctx *c, struct ck *ck, const struct msg_hdr *h, const void *data)
@@ -50,7 +51,9 @@ static bool send_one(struct ctx *c, u64 *seed)
 {
 	static u8 data[MSG_DATA_MAX];
 	struct stats *s = &g_stats[g_me];
-	struct msg_hdr h = { .kind = MSG_ONEWAY, .seq = (u32)s->sent, .len = random_len(seed) };
+	struct msg_hdr h = { .kind = MSG_ONEWAY,
+			     .seq = (u32)s->sent,
+			     .len = random_len(seed) };
 	long r;
 
 	pattern(data, h.len, s->sent);
@@ -62,8 +65,8 @@ static bool send_one(struct ctx *c, u64 *seed)
 		msg_post(c, c->ck, 1 - g_me, &h, data);
 		ck_abort(c->ck);
 	}
-	r = s->sent % 4 ? msg_send(c, c->ck, 1 - g_me, &h, data) :
-			  msg_post(c, c->ck, 1 - g_me, &h, data);
+	r = s->sent % 4 ? msg_send(c, c->ck, 1 - g_me, &h, data)
+			: msg_post(c, c->ck, 1 - g_me, &h, data);
 	msg_unlock(c, c->ck);
 	if (r)
 		s->full++;
@@ -115,7 +118,8 @@ static void t_flood(u32 model, u64 chaos, u64 want)
 		is(g_stats[i].wrong, 0, "%s: once, in order, intact", name);
 	}
 	is(world_check(&g_w, 0) + world_check(&g_w, 1), 0, "%s: sound", name);
-	diag("%llu times the ring was full", (unsigned long long)(g_stats[0].full + g_stats[1].full));
+	diag("%llu times the ring was full",
+	     (unsigned long long)(g_stats[0].full + g_stats[1].full));
 	world_end(&g_w);
 }
 
@@ -154,7 +158,8 @@ static void t_full(void)
 		outbox++;
 	is(outbox, 500, "a full ring takes posts into the outbox");
 	h.len = 5;
-	is(msg_send(a, a->ck, 1, &h, data), -EAGAIN, "a small one does not overtake them");
+	is(msg_send(a, a->ck, 1, &h, data), -EAGAIN,
+	   "a small one does not overtake them");
 	msg_post_or_forget(a, a->ck, 1, &h, data);
 	msg_post_or_forget(a, a->ck, 1, &h, data);
 	msg_unlock(a, a->ck);
@@ -216,18 +221,23 @@ static void t_garbage(void)
 	b = &g_w.ctx[1];
 	msg_set_receiver(note);
 	for (u32 round = 0; round < 20000; round++) {
-		struct ring *r = (struct ring *)(g_w.isl[0].base + s->ring_off + s->ring_size);
+		struct ring *r =
+			(struct ring *)(g_w.isl[0].base + s->ring_off + s->ring_size);
 		u64 *w = (u64 *)r->data, n = (s->ring_size - RING_HEADER) / 8;
 		u64 head = msg_root(b->ck)->head[0];
 
 		for (u32 i = 0; i < 40; i++) {
-			u64 v = t_random(&seed), at = round % 2 ? v % n : (head / 8 + v % 32) % n;
+			u64 v = t_random(&seed),
+			    at = round % 2 ? v % n : (head / 8 + v % 32) % n;
 
-			w[at] = v >> 40 & 1 ? ~0ULL : t_random(&seed) % (v >> 41 & 1 ? 30000 : ~0ULL);
+			w[at] = v >> 40 & 1
+					? ~0ULL
+					: t_random(&seed) % (v >> 41 & 1 ? 30000 : ~0ULL);
 		}
 		r->tail = t_random(&seed);
 		if (round % 4)
-			r->tail = head + r->tail % (s->ring_size * 2) / (round % 8 ? 64 : 1) * 64;
+			r->tail = head + r->tail % (s->ring_size * 2) /
+						 (round % 8 ? 64 : 1) * 64;
 		doorbell(&g_w.isl[0], 1)->pending = round % 16 ? 1 : t_random(&seed) | 1;
 		msg_drain(b);
 	}
@@ -245,7 +255,8 @@ static void t_garbage(void)
 		msg_unlock(a, a->ck);
 		msg_drain(b);
 	}
-	ok(sent > 1900 && g_got > 1800, "and the producer is heard again (%u of %u)", g_got, sent);
+	ok(sent > 1900 && g_got > 1800, "and the producer is heard again (%u of %u)",
+	   g_got, sent);
 	world_end(&g_w);
 }
 

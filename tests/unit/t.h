@@ -20,8 +20,8 @@
 
 static int t_count_, t_failed_;
 
-__attribute__((format(printf, 4, 5), unused)) static bool t_ok_(bool good, const char *file,
-							       int line, const char *fmt, ...)
+__attribute__((format(printf, 4, 5), unused)) static bool
+t_ok_(bool good, const char *file, int line, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -41,24 +41,25 @@ __attribute__((format(printf, 4, 5), unused)) static bool t_ok_(bool good, const
 /* A test point: prints it, and is its result. */
 #define ok(cond, ...) t_ok_(!!(cond), __FILE__, __LINE__, __VA_ARGS__)
 /* Two integers are equal; prints both when not. */
-#define is(got, want, ...) t_is_((int64_t)(got), (int64_t)(want), __FILE__, __LINE__, __VA_ARGS__)
-#define t_is_(got, want, file, line, ...)                                              \
-	({                                                                             \
-		int64_t t_g_ = (got), t_w_ = (want);                                   \
-		bool t_good_ = t_ok_(t_g_ == t_w_, file, line, __VA_ARGS__);           \
-		if (!t_good_)                                                          \
-			printf("# got %lld, want %lld\n", (long long)t_g_,             \
-			       (long long)t_w_);                                       \
-		t_good_;                                                               \
+#define is(got, want, ...)                                                               \
+	t_is_((int64_t)(got), (int64_t)(want), __FILE__, __LINE__, __VA_ARGS__)
+#define t_is_(got, want, file, line, ...)                                                \
+	({                                                                               \
+		int64_t t_g_ = (got), t_w_ = (want);                                     \
+		bool t_good_ = t_ok_(t_g_ == t_w_, file, line, __VA_ARGS__);             \
+		if (!t_good_)                                                            \
+			printf("# got %lld, want %lld\n", (long long)t_g_,               \
+			       (long long)t_w_);                                         \
+		t_good_;                                                                 \
 	})
 #define diag(fmt, ...) printf("# " fmt "\n", ##__VA_ARGS__)
 /* Stops the whole program: nothing that follows makes sense. */
-#define need(cond, what)                                                               \
-	do {                                                                           \
-		if (!(cond)) {                                                         \
-			printf("Bail out! %s (%s:%d)\n", what, __FILE__, __LINE__);    \
-			exit(1);                                                       \
-		}                                                                      \
+#define need(cond, what)                                                                 \
+	do {                                                                             \
+		if (!(cond)) {                                                           \
+			printf("Bail out! %s (%s:%d)\n", what, __FILE__, __LINE__);      \
+			exit(1);                                                         \
+		}                                                                        \
 	} while (0)
 
 /* The plan; the program's exit status. */

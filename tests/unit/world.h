@@ -154,7 +154,8 @@ static inline void world_pin(u32 cpu)
 /* Memory that forked children share. */
 static inline void *world_shared(size_t size)
 {
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		       0);
 
 	need(p != MAP_FAILED, "mmap");
 	return p;
@@ -178,13 +179,13 @@ static inline u32 world_check(struct world *w, u32 core)
 	return n;
 }
 
-#define RPC(layer, NAME, name, kind, server, cost, doc, q, p)                          \
-	__attribute__((weak)) long layer##_##name(struct rpc_env *env_,                \
-						  const struct req_##NAME *req_,       \
-						  struct rep_##NAME *rep_)             \
-	{                                                                              \
-		(void)env_, (void)req_, (void)rep_;                                    \
-		return -ENOSYS;                                                        \
+#define RPC(layer, NAME, name, kind, server, cost, doc, q, p)                            \
+	__attribute__((weak)) long layer##_##name(struct rpc_env *env_,                  \
+						  const struct req_##NAME *req_,         \
+						  struct rep_##NAME *rep_)               \
+	{                                                                                \
+		(void)env_, (void)req_, (void)rep_;                                      \
+		return -ENOSYS;                                                          \
 	}
 #include "proto/rpc.def"
 #undef RPC

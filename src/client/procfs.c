@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * /proc as programs are to see it: a process that was started on another core is there under the
+ * pid that it was born with, and its host's number is not; stat and status name parents, groups
+ * and sessions by the numbers that getpid and getppid give. So ps, pgrep and pkill see one pid
+ * per process, wherever they run.
+ *
+ * The table of numbers that differ is asked of all cores (RPC PROCS) and kept for TABLE_NS. On one
+ * core, and while no program was started from afar, nothing of this costs more than a look.
+ *
+ * Not seen: descriptors of /proc directories used with relative paths; files other than stat and
+ * status keep the host's numbers inside.
+ */
+#include <linux/memfd.h>
+#include <linux/stat.h>
+
+#include "base/str.h"
+#include "base/sys.h"
+#include "client/file.h"
+#include "client/process.h"
+#include "client/procfs.h"
+
+#define TABLE_NS 20000000
+#define TABLE_MAX 1024
+#define TEXT_MAX 8192
+#define PROC_MAGIC 0x9fa0
+#define DIRENT_HEAD 19 /* bytes before d_name in struct linux_dirent64 */
+
+static struct {
+	u64 until_ns;
+	u32 count;
+	u32 pid; /* of the process that asked: a fork's copy is no good */
+	struct proc_numbers row[TABLE_MAX];
+} g_table;
+
+static void table_ask(struct task *t, u32 core)
+{
+	struct req_PROCS q = {0};
+	struct rep_PROCS p;
+
+	do {
+		u32 room = TABLE_MAX - g_table.count;
+
+		p.data.p = &g_table.row[g_table.count];
+		p.data.cap = MIN(room * (u32)sizeof(struct proc_numbers), 16384u);
+		if (!p.data.cap || rpc_procs(&t->ctx, core, &q, &p))
+			return;
+		g_table.count += p.data.len / (u32)sizeof(struct proc_numbers);
+		q.from = p.next;
+	} while (p.next);
+}
+
+/* True when there is anything to translate. Threads of one process may both fill the table: it
+ * is a hint, and a torn one lasts 20 ms. */
+static bool table_ready(struct task *t)
+{
+	u32 cores = t->ctx.isl->super->cores, core;
+	u64 now;
+
+	if (cores == 1)
+		return false;
+	now = host_monotonic_ns();
+	if (now < g_table.until_ns && g_table.pid == t->proc->host_pid)
+		return g_table.count;
+	g_table.count = 0;
+	for (core = 0; core < cores; core++)
+		table_ask(t, core);
+	g_table.pid = t->proc->host_pid;
+	g_table.until_ns = now + TABLE_NS;
+	return g_table.count;
+}
+
+static const struct proc_numbers *by_host(u32 host_pid)
+{
+	u32 i;
+
+	for (i = 0; i < g_table.count; i++)
+		if (g_table.row[i].host_pid == host_pid)
+			return &g_table.row[i];
+	return NULL;
+}
+
+static const struct proc_numbers *by_pid(u32 pid)
+{
+	u32 i;
+
+	for (i = 0; i < g_table.count; i++)
+		if (g_table.row[i].pid == pid)
+			return &g_table.row[i];
+	return NULL;
+}
+
+/* --- paths ------------------------------------------------------------------------------------------ */
+
+static const char *number(const char *s, u32 *out)
+{
+	const char *p = s;
+
+	for (*out = 0; *p >= '0' && *p <= '9' && p - s < 9; p++)
+		*out = *out * 10 + (u32)(*p - '0');
+	return p == s ? NULL : p;
+}
+
+long procfs_path(struct task *t, const char *path, char *buf, bool *rewritten)
+{
+	const struct proc_numbers *row;
+	const char *rest;
+	u32 pid;
+
+	if (strncmp(path, "/proc/", 6))
+		return 0;
+	rest = number(path + 6, &pid);
+	if (!rest || (*rest && *rest != '/') || !table_ready(t))
+		return 0;
+	row = by_pid(pid);
+	if (row && row->host_pid != pid) {
+		if (str_format(buf, PATH_LEN_MAX, "/proc/%u%s", row->host_pid, rest) >=
+		    PATH_LEN_MAX)
+			return -ENAMETOOLONG;
+		*rewritten = true;
+		return 0;
+	}
+	row = by_host(pid);
+	return row && row->pid != pid ? -ENOENT : 0;
+}
+
+/* --- contents --------------------------------------------------------------------------------------- */
+
+struct text {
+	char *s;
+	size_t len, size;
+};
+
+static void add(struct text *out, const char *s, size_t len)
+{
+	len = MIN(len, out->size - out->len);
+	memcpy(out->s + out->len, s, len);
+	out->len += len;
+}
+
+static void add_number(struct text *out, u32 n)
+{
+	char s[16];
+
+	add(out, s, (size_t)str_format(s, sizeof(s), "%u", n));
+}
+
+static u32 seen_pid(u32 host_pid)
+{
+	const struct proc_numbers *row = by_host(host_pid);
+
+	return row ? row->pid : host_pid;
+}
+
+static u32 seen_ppid(const struct proc_numbers *row, u32 host_ppid)
+{
+	bool from_afar = row && row->pid != row->host_pid;
+
+	return row && (from_afar || host_ppid == row->host_ppid) ? row->ppid : seen_pid(host_ppid);
+}
+
+/* "pid (comm) state ppid pgrp session ...": fields 1, 4, 5 and 6. */
+static void translate_stat(struct text *out, const char *in, size_t len)
+{
+	const char *end = in + len, *p, *at = strrchr(in, ')');
+	const struct proc_numbers *row;
+	u32 field, n;
+
+	p = number(in, &n);
+	if (!p || !at)
+		return add(out, in, len);
+	row = by_host(n);
+	add_number(out, row ? row->pid : n);
+	add(out, p, (size_t)(at + 1 - p));
+	p = at + 1;
+	for (field = 3; field <= 6 && p < end; field++) {
+		const char *s = p + 1, *q;
+
+		add(out, " ", 1);
+		for (p = s; p < end && *p != ' '; p++)
+			;
+		q = number(s, &n);
+		if (field == 4 && q)
+			add_number(out, seen_ppid(row, n));
+		else if (field == 5 && q && row)
+			add_number(out, row->pgid);
+		else if (field == 6 && q && row)
+			add_number(out, row->sid);
+		else
+			add(out, s, (size_t)(p - s));
+	}
+	add(out, p, (size_t)(end - p));
+}
+
+static bool starts(const char *s, const char *key, const char **value)
+{
+	size_t len = strlen(key);
+
+	if (strncmp(s, key, len))
+		return false;
+	*value = s + len;
+	return true;
+}
+
+/* Lines Tgid:, Pid: and PPid:. */
+static void translate_status(struct text *out, const char *in, size_t len)
+{
+	const char *end = in + len, *line = in, *next, *v;
+	const struct proc_numbers *row = NULL;
+	u32 n;
+
+	for (; line < end; line = next) {
+		next = strchr(line, '\n');
+		next = next ? next + 1 : end;
+		if (starts(line, "Tgid:\t", &v) && number(v, &n)) {
+			row = by_host(n);
+			add(out, line, (size_t)(v - line));
+			add_number(out, seen_pid(n));
+		} else if (starts(line, "Pid:\t", &v) && number(v, &n)) {
+			add(out, line, (size_t)(v - line));
+			add_number(out, seen_pid(n));
+		} else if (starts(line, "PPid:\t", &v) && number(v, &n)) {
+			add(out, line, (size_t)(v - line));
+			add_number(out, seen_ppid(row, n));
+		} else {
+			add(out, line, (size_t)(next - line));
+			continue;
+		}
+		add(out, "\n", 1);
+	}
+}
+
+/* /proc/N/stat, /proc/self/task/N/status and so on: 1 stat, 2 status, 0 others. */
+static int which_file(const char *path)
+{
+	const char *slash = strrchr(path, '/'), *p = path + 6;
+	u32 n;
+
+	if (strncmp(path, "/proc/", 6) || !slash || slash < p)
+		return 0;
+	if (strncmp(p, "self/", 5) && strncmp(p, "thread-self/", 12) && !number(p, &n))
+		return 0;
+	if (!strcmp(slash, "/stat"))
+		return 1;
+	return strcmp(slash, "/status") ? 0 : 2;
+}
+
+long procfs_open(struct task *t, const char *user_path, u32 flags, bool *dir)
+{
+	char path[64];
+	struct text out = {(char *)t->bounce, 0, TEXT_MAX};
+	char *in = (char *)t->bounce + TEXT_MAX;
+	int which;
+	long fd, n;
+
+	*dir = false;
+	if (t->ctx.isl->super->cores == 1 || user_read(path, user_path, 6) ||
+	    memcmp(path, "/proc", 5) || user_read_str(path, user_path, sizeof(path)) < 0)
+		return CLIENT_HOST;
+	*dir = !strcmp(path, "/proc") || !strcmp(path, "/proc/");
+	which = which_file(path);
+	if (!which || (flags & (O_ACCMODE | O_DIRECTORY | O_PATH)) || !table_ready(t))
+		return CLIENT_HOST;
+	fd = SYS(open, path, O_RDONLY | O_CLOEXEC, 0);
+	if (sys_failed(fd))
+		return fd;
+	n = SYS(read, fd, in, TEXT_MAX - 1);
+	SYS(close, fd);
+	if (sys_failed(n))
+		return n;
+	in[n] = 0;
+	if (which == 1)
+		translate_stat(&out, in, (size_t)n);
+	else
+		translate_status(&out, in, (size_t)n);
+	fd = SYS(memfd_create, "proc", flags & O_CLOEXEC ? MFD_CLOEXEC : 0);
+	if (!sys_failed(fd))
+		SYS(pwrite64, fd, out.s, out.len, 0);
+	return fd;
+}
+
+/* --- the list --------------------------------------------------------------------------------------- */
+
+void procfs_mark(struct task *t, int fd)
+{
+	struct fdent *e = fd_entry(t->proc->fds, fd);
+
+	if (e)
+		e->proc_dir = 1; /* a hint, checked when it is used */
+}
+
+static bool is_proc_root(int fd)
+{
+	struct statx stx;
+	struct { long type, rest[15]; } fs;
+
+	return !SYS(fstatfs, fd, &fs) && fs.type == PROC_MAGIC &&
+	       !SYS(statx, fd, "", AT_EMPTY_PATH, STATX_INO, &stx) && stx.stx_ino == 1;
+}
+
+/* Takes the numbers that only the host knows out of a page of entries. */
+static size_t filter(u8 *buf, size_t len)
+{
+	size_t at = 0, out = 0;
+
+	while (at < len) {
+		u16 size = (u16)(buf[at + 16] | buf[at + 17] << 8);
+		const struct proc_numbers *row;
+		const char *end;
+		u32 n;
+
+		end = number((const char *)buf + at + DIRENT_HEAD, &n);
+		row = end && !*end ? by_host(n) : NULL;
+		if (!row || row->pid == row->host_pid) {
+			memmove(buf + out, buf + at, size);
+			out += size;
+		}
+		at += size;
+	}
+	return out;
+}
+
+long procfs_getdents(struct task *t, long a[6])
+{
+	struct fdtable *ft = t->proc->fds;
+	struct fdent *e = ft ? fd_entry(ft, (int)a[0]) : NULL;
+	size_t size = MIN((size_t)(u32)a[2], sizeof(t->bounce));
+	long n;
+
+	if (likely(!e || !e->proc_dir))
+		return CLIENT_HOST;
+	if (!is_proc_root((int)a[0]) || !table_ready(t))
+		return CLIENT_HOST;
+	do {
+		n = SYS(getdents64, a[0], t->bounce, size);
+		if (n <= 0)
+			return n;
+		n = (long)filter(t->bounce, (size_t)n);
+	} while (!n);
+	return user_write((void *)a[1], t->bounce, (size_t)n) ? -EFAULT : n;
+}
