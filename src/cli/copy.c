@@ -95,7 +95,8 @@ static void progress(struct copy *c)
 /* The thing whose path is c->path was not copied, or not wholly. */
 static void failed(struct copy *c, long err)
 {
-	const char *slash = c->path_len ? "/" : "";
+	size_t len = strlen(c->from_name);
+	const char *slash = c->path_len && (!len || c->from_name[len - 1] != '/') ? "/" : "";
 
 	progress_clear(c);
 	if (c->stopped)

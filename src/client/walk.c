@@ -614,9 +614,7 @@ long walk(struct task *t, int dirfd, const char *path, u32 flags, struct place *
 	if (path[0] == '/' && !(flags & (WALK_BENEATH | WALK_IN_ROOT))) {
 		r = start_absolute(t, path, &c, out);
 		if (r == 1 && out->host && path[1] == 'p')
-			r = procfs_path(t, path, host_buf, rewritten);
-		if (out->host)
-			return r < 0 ? r : 0;
+			return procfs_path(t, path, host_buf, rewritten);
 	} else if (path[0])
 		r = start_relative(t, dirfd, path, &c, out);
 	else if (flags & WALK_EMPTY)
