@@ -18,7 +18,8 @@
 #define EXE_MAX 256
 
 struct ps_row {
-	u32 core, pid, ppid, host_pid, state, flags, target_core, threads;
+	u32 core, pid, ppid, state, target_core, threads;
+	u32 proc_pid; /* its number in /proc as this command sees that */
 	char comm[PROC_COMM];
 	char exe[EXE_MAX];
 };
@@ -28,14 +29,13 @@ struct ps_list {
 	size_t count, cap;
 };
 
-static void copy_proc(struct ps_row *r, u32 core, const struct proc *p)
+static void copy_proc(struct ps_row *r, const struct view *v, u32 core, const struct proc *p)
 {
 	r->core = core;
 	r->pid = p->pid;
 	r->ppid = p->ppid;
-	r->host_pid = p->host_pid;
+	r->proc_pid = v->inside ? p->pid : p->host_pid;
 	r->state = p->state;
-	r->flags = p->flags;
 	r->target_core = p->target_core;
 	r->threads = p->threads;
 	memcpy(r->comm, p->comm, sizeof(r->comm));
@@ -58,7 +58,7 @@ static size_t gather_core(struct view *v, u32 core, struct ps_row *out, size_t r
 		if (p->flags & PROC_TOOL)
 			continue;
 		if (n < room)
-			copy_proc(&out[n], core, p);
+			copy_proc(&out[n], v, core, p);
 		n++;
 	}
 	view_unlock(v, core);
@@ -100,7 +100,7 @@ static char state_letter(const struct ps_row *r)
 		return 'P';
 	if (r->state == PROC_EXITING)
 		return 'X';
-	snprintf(path, sizeof(path), "/proc/%u/stat", r->host_pid);
+	snprintf(path, sizeof(path), "/proc/%u/stat", r->proc_pid);
 	f = fopen(path, "re");
 	if (!f)
 		return '?';
@@ -118,7 +118,7 @@ static void command_of(const struct ps_row *r, char *out, size_t size)
 	FILE *f;
 
 	str_copy(out, r->exe[0] ? r->exe : r->comm, size);
-	snprintf(path, sizeof(path), "/proc/%u/cmdline", r->host_pid);
+	snprintf(path, sizeof(path), "/proc/%u/cmdline", r->proc_pid);
 	f = fopen(path, "re");
 	if (!f)
 		return;

@@ -134,6 +134,10 @@ long client_hare(struct task *t, long a[6]);
  * the program's memory. */
 long client_mkdir_distributed(struct task *t, const char *path, u32 mode);
 
+/* A signal's siginfo_t on its way to a handler of the program: si_pid as programs know it. Not
+ * from within other calls of this library. */
+void client_siginfo(struct task *t, void *siginfo);
+
 /* --- exec --------------------------------------------------------------------------------- */
 
 struct exec_plan {

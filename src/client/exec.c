@@ -551,6 +551,8 @@ void client_exec_commit(struct task *t, struct exec_plan *plan)
 	if (plan->remote) {
 		/* The proxy needs the host's descriptors alone. Its cwd stays pinned: the program
 		 * may not have come so far yet. */
+		if (t->proc->fds)
+			fdtable_pass_locks(t, t->proc->fds, false);
 		fdtable_put(t, &t->proc->fds);
 		exec_pass_done(t, t->proc);
 	} else {

@@ -370,6 +370,7 @@ static void fill_image(struct task *t, const struct exec_plan *plan, struct exec
 	im->distribute = plan->distribute;
 	im->cwd = p->cwd;
 	im->cwd_dflags = p->cwd_dflags;
+	im->lock_owner = p->fds && p->fds->posix_locks ? posix_owner(t) : 0;
 	im->affinity = p->affinity;
 	im->cred = p->cred;
 	memcpy(im->comm, p->comm, sizeof(im->comm));
@@ -578,6 +579,7 @@ static struct proc *entry_from(struct task *t, const struct exec_start *st)
 		p->placement = im->placement;
 		p->next_core = im->next_core;
 		p->affinity = im->affinity;
+		p->lock_owner = im->lock_owner;
 		p->distribute = im->distribute;
 		p->cred = im->cred;
 		p->maker = proc_root(ck)->agent_pid;
@@ -659,6 +661,8 @@ long client_exec_receive(struct task *t, char *data, u32 len, char **pointers, u
 		return -ENOSPC;
 	t->proc = st->proc = p;
 	r = fdtable_new(t, &p->fds, false);
+	if (!r)
+		fdtable_pass_locks(t, p->fds, st->image->lock_owner != 0);
 	if (!r)
 		r = enter_fds(t, st);
 	if (!r && st->image->cwd)

@@ -479,7 +479,7 @@ static long do_lock(struct task *t, struct ofd *o, int cmd, void *user)
 	if (r)
 		return r;
 	q.type = (u32)fl.l_type;
-	q.owner = ofd_lock ? ofd_lock_owner(t, o) : task_owner(t);
+	q.owner = ofd_lock ? ofd_lock_owner(t, o) : posix_owner(t);
 	if (!ofd_lock && !get)
 		note_posix(t);
 	r = lock_call(t, o, &q, &p, wait);

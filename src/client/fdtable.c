@@ -470,6 +470,15 @@ static void enter_listed(struct task *t, struct fdtable *ft, long dir)
 	}
 }
 
+void fdtable_pass_locks(struct task *t, struct fdtable *ft, bool own)
+{
+	struct ck *ck = t->ctx.ck;
+
+	ck_lock(&t->ctx, ck);
+	TX_SET(ck, ft->posix_locks, (u32)own);
+	ck_unlock(ck);
+}
+
 long fd_enter_host(struct task *t, int fd)
 {
 	struct ck *ck = t->ctx.ck;

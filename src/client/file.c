@@ -43,17 +43,18 @@ static long read_by_call(struct task *t, struct ofd *o, struct uio *u, u64 *off,
 
 	while (u->total) {
 		u32 len = (u32)MIN(u->total, (size_t)piece_max(o));
+		size_t before = u->total;
+		long fault;
 
 		r = read_piece(t, o, *off, len, flags);
 		if (r <= 0)
 			break;
-		*off += (u64)r;
-		if (uio_put(u, t->bounce, (size_t)r)) {
-			r = -EFAULT;
+		fault = uio_put(u, t->bounce, (size_t)r);
+		*off += before - u->total;
+		if (fault || (u32)r < len) {
+			r = fault;
 			break;
 		}
-		if ((u32)r < len)
-			break;
 	}
 	return want != u->total ? (long)(want - u->total) : MIN(r, 0L);
 }

@@ -206,6 +206,10 @@ long vnode_write(struct task *t, struct vnode *v, struct uio *u, u64 *off);
 long pipe_readv(struct task *t, struct ofd *o, struct uio *u, bool nonblock);
 long pipe_writev(struct task *t, struct ofd *o, struct uio *u, bool nonblock);
 void raise_sigpipe(struct task *t);
+/* What is in a pipe from byte `off` on, without taking it, into memory of ours: bytes (0: nothing
+ * there, or the end), -EAGAIN, -HARE_ERESTARTSYS. And takes len bytes away. */
+long pipe_peek(struct task *t, struct ofd *o, void *to, u32 len, u64 off, bool nonblock);
+void pipe_drop(struct task *t, struct ofd *o, u32 len);
 
 /* --- wait.c --------------------------------------------------------------------------------- */
 

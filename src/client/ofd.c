@@ -453,7 +453,7 @@ u64 ofd_lock_owner(struct task *t, struct ofd *o)
 void posix_locks_release(struct task *t, u64 ino)
 {
 	struct req_LOCK q = {
-		.ino = ino, .kind = LOCK_POSIX, .op = LOCK_RELEASE_OWNER, .owner = task_owner(t)
+		.ino = ino, .kind = LOCK_POSIX, .op = LOCK_RELEASE_OWNER, .owner = posix_owner(t)
 	};
 	struct rep_LOCK p;
 

@@ -202,21 +202,40 @@ struct sending {
 	u32 sig;
 	const void *info;
 };
-#define INFO_SIZE 128
+#define INFO_SIZE SIGNAL_INFO_SIZE
+#define SI_USER_ 0
+#define SI_QUEUE_ (-1)
+#define SI_TKILL_ (-6)
+
+/* What the receiver of a plain kill is to see of its sender. */
+static void sender_info(struct task *t, u32 sig, u8 *room)
+{
+	struct signal_info *i = (struct signal_info *)room;
+
+	memset(room, 0, INFO_SIZE);
+	i->signo = (s32)sig;
+	i->error = SIGNAL_INFO_MARK;
+	i->code = SI_QUEUE_;
+	i->pid = t->proc->pid;
+	i->uid = (u32)SYS(getuid);
+}
 
 /* On another core, or with group on each that has members. -ESRCH: nobody there. */
 static long send_far(struct task *t, u32 core, u32 pid, bool group, const struct sending *s)
 {
 	struct cred cred = t->proc->cred;
+	u8 info[INFO_SIZE] __attribute__((aligned(8)));
 	struct req_SIGNAL q = {
 		.pid = pid,
 		.sig = s->sig,
 		.group = group,
-		.info = {(void *)s->info, s->info ? INFO_SIZE : 0, 0},
+		.info = {(void *)(s->info ? s->info : info), INFO_SIZE, 0},
 		.cred = &cred,
 	};
 	struct rep_SIGNAL p;
 
+	if (!s->info)
+		sender_info(t, s->sig, info);
 	return rpc_signal(&t->ctx, core, &q, &p);
 }
 
@@ -516,6 +535,40 @@ long client_pidfd_send_signal(struct task *t, long a[6])
 		s.info = info;
 	}
 	return send_by_proxy(t, pid, &at, &s);
+}
+
+/* --- who sent a signal ------------------------------------------------------------------------- */
+
+void client_siginfo(struct task *t, void *siginfo)
+{
+	struct signal_info *i = siginfo;
+	struct ck *ck = t->ctx.ck;
+	struct proc *p;
+
+	if (i->code == SI_QUEUE_ && i->error == SIGNAL_INFO_MARK) {
+		i->code = SI_USER_;
+		i->error = 0;
+		return;
+	}
+	if ((i->code != SI_USER_ && i->code != SI_QUEUE_ && i->code != SI_TKILL_) ||
+	    t->ctx.isl->super->cores == 1 || !i->pid)
+		return;
+	ck_lock(&t->ctx, ck);
+	p = proc_by_host_pid(ck, i->pid);
+	if (p)
+		i->pid = p->pid;
+	ck_unlock(ck);
+}
+
+long client_rt_sigtimedwait(struct task *t, long a[6])
+{
+	u8 info[INFO_SIZE] __attribute__((aligned(8)));
+	long r = host_block(__NR_rt_sigtimedwait, a[0], (long)info, a[2], a[3], 0, 0);
+
+	if (r < 0 || !a[1])
+		return r;
+	client_siginfo(t, info);
+	return user_write((void *)a[1], info, sizeof(info)) ? -EFAULT : r;
 }
 
 /* --- CPUs: a program sees Hare's cores ----------------------------------------------------------- */

@@ -35,12 +35,17 @@ static long sleep_until(struct task *t, u32 seq)
 	return r == -ETIMEDOUT ? 0 : r;
 }
 
-static long read_some(struct task *t, struct ofd *o, u32 len, u32 seq)
+/* One READ into memory of ours; peek: takes nothing, from byte `off` of what is there. */
+static long read_some(struct task *t, struct ofd *o, void *to, u32 len, u32 seq, bool peek, u64 off)
 {
 	struct req_READ q = {
-		.ino = o->ino, .len = len, .flags = seq ? IO_WAIT : 0, .wait_seq = seq
+		.ino = o->ino,
+		.off = off,
+		.len = len,
+		.flags = (seq ? IO_WAIT : 0) | (peek ? IO_PEEK : 0),
+		.wait_seq = seq,
 	};
-	struct rep_READ p = { .data = { .p = t->bounce, .cap = len } };
+	struct rep_READ p = { .data = { .p = to, .cap = len } };
 	long r = rpc_read(&t->ctx, ofd_server(o), &q, &p);
 
 	return r < 0 ? r : (long)p.data.len;
@@ -59,7 +64,7 @@ long pipe_readv(struct task *t, struct ofd *o, struct uio *u, bool nonblock)
 		u32 len = (u32)MIN(u->total, (size_t)max);
 		u32 seq = wait && first ? msg_event_prepare(&t->ctx) : 0;
 
-		r = read_some(t, o, len, seq);
+		r = read_some(t, o, t->bounce, len, seq, false, 0);
 		if (r == -EAGAIN && first && wait) {
 			wait = may_wait(t, o, nonblock);
 			if (wait)
@@ -78,6 +83,33 @@ long pipe_readv(struct task *t, struct ofd *o, struct uio *u, bool nonblock)
 	}
 	epoll_used(t, o, HP_IN);
 	return want != u->total ? (long)(want - u->total) : r;
+}
+
+long pipe_peek(struct task *t, struct ofd *o, void *to, u32 len, u64 off, bool nonblock)
+{
+	len = MIN(len, MSG_IO_MAX);
+	for (;;) {
+		u32 seq = nonblock ? 0 : msg_event_prepare(&t->ctx);
+		long r = read_some(t, o, to, len, seq, true, off);
+
+		if (r != -EAGAIN || nonblock || !may_wait(t, o, nonblock))
+			return r;
+		r = sleep_until(t, seq);
+		if (r < 0)
+			return r;
+	}
+}
+
+void pipe_drop(struct task *t, struct ofd *o, u32 len)
+{
+	while (len) {
+		long r = read_some(t, o, t->bounce, MIN(len, MSG_IO_MAX), 0, false, 0);
+
+		if (r <= 0)
+			return;
+		len -= (u32)r;
+	}
+	epoll_used(t, o, HP_IN);
 }
 
 static long write_some(struct task *t, struct ofd *o, const void *data, u32 len, u32 seq)

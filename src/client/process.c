@@ -61,6 +61,7 @@ static void ctx_init(struct task *t, u32 core)
 		.core = core,
 		.tid = (u32)SYS(gettid),
 	};
+	ck_inherit(&t->ctx);
 }
 
 /* Slots are never short for long: the number of threads is bounded by PROC_THREADS_MAX. */

@@ -4,8 +4,9 @@
  * the host's descriptors alone they are the host's calls; otherwise the data goes through memory
  * here, piece by piece, for Hare's and the host's ends alike.
  *
- * What is taken from a pipe is put into the other end whatever happens, waiting if need be, since
- * it cannot be put back; from a file only what went out counts.
+ * From a file or a pipe of Hare only what went out is taken. What was taken from a pipe or socket
+ * of the host is put into the other end whatever happens, waiting if need be, since it cannot be
+ * put back.
  */
 #include <linux/fs.h>
 #include <linux/poll.h>
@@ -129,6 +130,14 @@ static bool can_write(const struct end *e)
 
 /* --- one piece -------------------------------------------------------------------------------------- */
 
+/* A descriptor of another core's host. */
+static long by_proxy(struct task *t, struct end *e, long nr, void *buf, size_t len)
+{
+	long args[6] = { e->fd, (long)buf, (long)len };
+
+	return e->o->kind == OFD_RELAY ? relay_op(t, e->o, nr, args) : -EINVAL;
+}
+
 static long take(struct task *t, struct end *e, void *buf, size_t len, bool nonblock)
 {
 	u64 off = e->off;
@@ -138,9 +147,9 @@ static long take(struct task *t, struct end *e, void *buf, size_t len, bool nonb
 	if (e->o && e->seekable)
 		return file_readv(t, e->o, &u, &off);
 	if (e->o && ofd_is_pipe(e->o))
-		return pipe_readv(t, e->o, &u, nonblock || e->flags & O_NONBLOCK);
+		return pipe_peek(t, e->o, buf, (u32)len, 0, nonblock || e->flags & O_NONBLOCK);
 	if (e->o)
-		return -EINVAL;
+		return by_proxy(t, e, __NR_read, buf, len);
 	if (e->seekable)
 		return host_block(__NR_pread64, e->fd, (long)buf, (long)len, (long)off, 0, 0);
 	if (nonblock) {
@@ -150,23 +159,6 @@ static long take(struct task *t, struct end *e, void *buf, size_t len, bool nonb
 			return -EAGAIN;
 	}
 	return host_block(__NR_read, e->fd, (long)buf, (long)len, 0, 0, 0);
-}
-
-static long put(struct task *t, struct end *e, const void *buf, size_t len)
-{
-	u64 off = e->off;
-	struct uio u;
-
-	uio_buf(&u, (void *)buf, len);
-	if (e->o && e->seekable)
-		return file_writev(t, e->o, &u, &off, e->flags & O_APPEND ? IO_APPEND : 0);
-	if (e->o && ofd_is_pipe(e->o))
-		return pipe_writev(t, e->o, &u, e->flags & O_NONBLOCK);
-	if (e->o)
-		return -EINVAL;
-	if (e->seekable)
-		return host_block(__NR_pwrite64, e->fd, (long)buf, (long)len, (long)off, 0, 0);
-	return host_block(__NR_write, e->fd, (long)buf, (long)len, 0, 0, 0);
 }
 
 /* Until an end that does not block takes more. False: a signal came, or the end is broken. */
@@ -187,6 +179,39 @@ static bool wait_room(struct task *t, struct end *e)
 	}
 }
 
+/* A pipe takes what it has room for; it is waited for only when it has none. */
+static long put_pipe(struct task *t, struct end *e, const void *buf, size_t len, bool nonblock)
+{
+	for (;;) {
+		struct uio u;
+		long r;
+
+		uio_buf(&u, (void *)buf, len);
+		r = pipe_writev(t, e->o, &u, true);
+		if (r != -EAGAIN || nonblock || e->flags & O_NONBLOCK)
+			return r;
+		if (!wait_room(t, e))
+			return -HARE_ERESTARTSYS;
+	}
+}
+
+static long put(struct task *t, struct end *e, const void *buf, size_t len, bool nonblock)
+{
+	u64 off = e->off;
+	struct uio u;
+
+	uio_buf(&u, (void *)buf, len);
+	if (e->o && e->seekable)
+		return file_writev(t, e->o, &u, &off, e->flags & O_APPEND ? IO_APPEND : 0);
+	if (e->o && ofd_is_pipe(e->o))
+		return put_pipe(t, e, buf, len, nonblock);
+	if (e->o)
+		return by_proxy(t, e, __NR_write, (void *)buf, len);
+	if (e->seekable)
+		return host_block(__NR_pwrite64, e->fd, (long)buf, (long)len, (long)off, 0, 0);
+	return host_block(__NR_write, e->fd, (long)buf, (long)len, 0, 0, 0);
+}
+
 /* All of a piece that cannot be put back. */
 static long put_all(struct task *t, struct end *e, const char *buf, size_t len)
 {
@@ -194,7 +219,7 @@ static long put_all(struct task *t, struct end *e, const char *buf, size_t len)
 	long r = 0;
 
 	while (done < len) {
-		r = put(t, e, buf + done, len - done);
+		r = put(t, e, buf + done, len - done, false);
 		if (r > 0) {
 			done += (size_t)r;
 			e->off += e->seekable ? (u64)r : 0;
@@ -226,10 +251,10 @@ static long copy(struct task *t, struct end *in, struct end *out, u64 len, bool 
 		r = got;
 		if (got <= 0)
 			break;
-		if (once) {
+		if (once && !(in->o && ofd_is_pipe(in->o))) {
 			r = put_all(t, out, (const char *)buf, (size_t)got);
 		} else {
-			r = put(t, out, buf, (size_t)got);
+			r = put(t, out, buf, (size_t)got, nonblock || done);
 			if (r > 0 && out->seekable)
 				out->off += (u64)r;
 		}
@@ -237,6 +262,8 @@ static long copy(struct task *t, struct end *in, struct end *out, u64 len, bool 
 			break;
 		if (in->seekable)
 			in->off += (u64)r;
+		else if (in->o && ofd_is_pipe(in->o))
+			pipe_drop(t, in->o, (u32)r);
 		done += (u64)r;
 		if (once || r < got || host_signal_pending())
 			break;
@@ -367,10 +394,57 @@ long client_splice(struct task *t, long a[6])
 	return finish(t, &in, &out, r);
 }
 
-/* A pipe of Hare's cannot be read without taking from it. */
+static long check_tee(const struct end *in, const struct end *out, u32 flags)
+{
+	if (flags & ~SPLICE_KNOWN)
+		return -EINVAL;
+	if (!can_read(in) || !can_write(out))
+		return -EBADF;
+	/* A pipe of the host cannot be looked into from here. */
+	if (in->type != HS_IFIFO || out->type != HS_IFIFO || !in->o)
+		return -EINVAL;
+	return out->o && in->o->ino == out->o->ino ? -EINVAL : 0;
+}
+
+/* What is in one pipe also into another; waits for the first bytes only. */
+static long copy_tee(struct task *t, struct end *in, struct end *out, u64 len, bool nonblock)
+{
+	u8 buf[PIECE];
+	u64 done = 0;
+	long r = 0;
+
+	nonblock |= ((in->flags | out->flags) & O_NONBLOCK) != 0;
+	while (done < len) {
+		u32 n = (u32)MIN(len - done, (u64)PIECE);
+
+		r = pipe_peek(t, in->o, buf, n, done, nonblock || done);
+		if (r <= 0)
+			break;
+		r = put(t, out, buf, (size_t)r, nonblock || done);
+		if (r <= 0)
+			break;
+		done += (u64)r;
+	}
+	return done ? (long)done : r;
+}
+
 long client_tee(struct task *t, long a[6])
 {
-	return both_host(t, a[0], a[1]) ? CLIENT_HOST : -EINVAL;
+	struct end in, out = { 0 };
+	long r;
+
+	if (both_host(t, a[0], a[1]))
+		return CLIENT_HOST;
+	if (!a[2])
+		return 0;
+	r = end_open(t, &in, a[0], NULL);
+	if (!r)
+		r = end_open(t, &out, a[1], NULL);
+	if (!r)
+		r = check_tee(&in, &out, (u32)a[3]);
+	if (!r)
+		r = copy_tee(t, &in, &out, MIN((u64)a[2], RW_MAX), a[3] & SPLICE_NONBLOCK);
+	return finish(t, &in, &out, r);
 }
 
 long client_vmsplice(struct task *t, long a[6])

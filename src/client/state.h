@@ -215,6 +215,8 @@ void fdtable_put(struct task *t, struct fdtable **ft);
  * (FD_HIDDEN); with `host` those of the running process that are open on the host and not
  * close-on-exec are entered as FD_HOST. */
 long fdtable_new(struct task *t, struct fdtable **to, bool host);
+/* The POSIX locks of the table's process: others', from now on, or its own (exec elsewhere). */
+void fdtable_pass_locks(struct task *t, struct fdtable *ft, bool own);
 /* Makes a description SHARED (idempotent), for passing it to another core; -errno. */
 long ofd_share(struct task *t, struct ofd *o, u32 add_refs);
 
@@ -302,6 +304,10 @@ void intent_end(struct task *t, struct intent_node *n);
 static inline u64 task_owner(const struct task *t)
 {
 	return ((u64)t->ctx.core << 32) | t->proc->host_pid;
+}
+static inline u64 posix_owner(const struct task *t)
+{
+	return t->proc->lock_owner ? t->proc->lock_owner : task_owner(t);
 }
 
 #endif

@@ -305,8 +305,6 @@ static void writeback(struct task *t, struct vnode *v, u64 from, u64 to)
 void vnode_sync(struct task *t, struct vnode *v)
 {
 	struct ck *ck = t->ctx.ck;
-	struct req_FSTAT q = { .ino = v->ino };
-	struct rep_FSTAT p;
 	u64 from, to, time;
 	u32 flags, writes;
 
@@ -330,11 +328,6 @@ void vnode_sync(struct task *t, struct vnode *v)
 	TX_SET(ck, v->flags, v->flags & ~VNODE_READ);
 	ck_unlock(ck);
 	flush(t, v, flags, from, to, to ? time : host_realtime_ns());
-	/* FLUSH is not answered, and a server drains its rings in any order: a third core's OPEN,
-	 * sent after this close returned, could be served before it. So a writer waits for
-	 * something that its server answers after the FLUSH. */
-	if (to)
-		(void)rpc_fstat(&t->ctx, ino_server(v->ino), &q, &p);
 }
 
 /* --- blocks ready for use -------------------------------------------------------------------- */

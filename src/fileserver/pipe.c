@@ -132,7 +132,14 @@ long fs_pipe_read(struct rpc_env *e, struct fs_inode *i, const struct req_READ *
 		return fs_wait(e, &pipe->waiters, q->flags & IO_WAIT ? q->wait_seq : 0,
 			       POLL_IN | HP_HUP);
 	}
-	for (head = pipe->head; at < len;) {
+	head = pipe->head;
+	if (q->flags & IO_PEEK) {
+		if (q->off >= used(pipe))
+			return 0;
+		head += q->off;
+		len = MIN(MIN(q->len, p->data.cap), used(pipe) - (u32)q->off);
+	}
+	for (; at < len;) {
 		u32 in = (u32)(head % PAGE_SIZE), n = MIN(len - at, PAGE_SIZE - in);
 		blk_t blk = pipe->slot[head / PAGE_SIZE % pipe->pages];
 
@@ -141,6 +148,8 @@ long fs_pipe_read(struct rpc_env *e, struct fs_inode *i, const struct req_READ *
 		at += n;
 	}
 	p->data.len = len;
+	if (q->flags & IO_PEEK)
+		return 0;
 	if (head == pipe->tail) {
 		TX_SET(e->ck, pipe->tail, 0);
 		head = 0;

@@ -210,6 +210,8 @@ static void enter_handler(struct thread *t, int sig, const struct kact *act,
 
 	if (sig == SIGSYS && is_fault(info))
 		info->_sifields._sigsys._call_addr = (void *)r->rip;
+	if (info->si_code <= 0)
+		client_siginfo(&t->task, info);
 	sf = push_frame(t, act, info, uc, old_mask);
 	if (!sf) {
 		die(t, SIGSEGV, info, uc);

@@ -176,15 +176,12 @@ static void view_fill(struct view *v, const struct island *isl, const struct sup
 {
 	bool emulated = isl->model == MEM_EMULATED;
 	s32 dram = isl->fds.dram, fd = emulated ? isl->fds.copy : dram;
-	u32 first = 0, count;
-	u64 ck;
+	u64 ck = s->ck_off + isl->first_core * s->ck_size;
 
-	island_cores(s, isl->id, &first, &count);
-	ck = s->ck_off + first * s->ck_size;
 	v->count = 0;
 	view_add(v, 0, s->ring_off, dram, 0);
 	view_add(v, s->ring_off, s->ck_off - s->ring_off, fd, s->ring_off);
-	view_add(v, ck, count * s->ck_size, fd, ck);
+	view_add(v, ck, isl->core_count * s->ck_size, fd, ck);
 	view_add(v, s->block_off, s->dram_size - s->block_off, fd, s->block_off);
 	if (!emulated)
 		return;
@@ -249,6 +246,7 @@ static void describe(struct island *isl, const struct super *s, const struct mem
 	isl->dram = isl->base;
 	isl->super = (struct super *)base;
 	isl->doorbells = isl->base + s->doorbell_off;
+	island_cores(s, id, &isl->first_core, &isl->core_count);
 	if (s->model == MEM_EMULATED) {
 		isl->dram = (char *)base + DRAM_AT;
 		isl->shadow = (char *)base + SHADOW_AT;

@@ -20,6 +20,7 @@
  * scheduler's slice: waiters sleep and never spin long, since they may share its CPU.
  */
 #include <asm/errno.h>
+#include <asm/signal.h>
 #include <linux/fcntl.h>
 #include <linux/futex.h>
 
@@ -45,8 +46,8 @@ static bool thread_exists(u32 tid)
 	return SYS(tkill, tid, 0) != -ESRCH;
 }
 
-/* By the state letter in /proc/tid/stat. False when that cannot be read. */
-static bool thread_is_zombie(u32 tid)
+/* The state letter in /proc/tid/stat; 0 when that cannot be read. */
+static char thread_state(u32 tid)
 {
 	char path[32], buf[256];
 	const char *state;
@@ -55,14 +56,21 @@ static bool thread_is_zombie(u32 tid)
 	str_format(path, sizeof(path), "/proc/%u/stat", tid);
 	fd = SYS(open, path, O_RDONLY | O_CLOEXEC, 0);
 	if (sys_failed(fd))
-		return false;
+		return 0;
 	n = SYS(read, fd, buf, sizeof(buf) - 1);
 	SYS(close, fd);
 	if (n <= 0)
-		return false;
+		return 0;
 	buf[n] = 0;
 	state = strrchr(buf, ')'); /* the name before it may hold anything */
-	return state && (state[2] == 'Z' || state[2] == 'X');
+	return state ? state[2] : 0;
+}
+
+static bool thread_is_zombie(u32 tid)
+{
+	char state = thread_state(tid);
+
+	return state == 'Z' || state == 'X';
 }
 
 /* A thread without memory has no exe: it is past its last instruction. Seen this way, a zombie
@@ -105,6 +113,19 @@ static void take_over(struct ck *ck)
 	ck->recovered++;
 }
 
+void ck_inherit(struct ctx *c)
+{
+	for (u32 core = 0; core < c->isl->super->cores; core++) {
+		struct ck *ck = mem_ck(c->isl, core);
+
+		if (!mem_is_near(c->isl, core) ||
+		    __atomic_load_n(&ck->lock, __ATOMIC_RELAXED) != c->tid)
+			continue;
+		take_over(ck);
+		ck_unlock(ck);
+	}
+}
+
 static bool lock_cas(struct ck *ck, u32 from, u32 to)
 {
 	return __atomic_compare_exchange_n(&ck->lock, &from, to, false, __ATOMIC_ACQUIRE,
@@ -137,9 +158,17 @@ static bool lock_sleep(struct ck *ck, u32 holder)
 	return SYS(futex, &ck->wake_seq, FUTEX_WAIT, seq, &wait, 0, 0) == -ETIMEDOUT;
 }
 
+/* A holder that was stopped (^Z, SIGSTOP) would keep its core waiting until somebody continues
+ * it: so the waiter does, and stops it again when it has let go. True when it was so. */
+static bool lock_nudge(u32 holder)
+{
+	return thread_state(holder) == 'T' && !SYS(tkill, holder, SIGCONT);
+}
+
 void ck_lock_slow(struct ctx *c, struct ck *ck)
 {
 	bool won = lock_spin(c, ck);
+	u32 nudged = 0;
 
 	while (!won) {
 		u32 holder = __atomic_load_n(&ck->lock, __ATOMIC_RELAXED);
@@ -147,16 +176,20 @@ void ck_lock_slow(struct ctx *c, struct ck *ck)
 		BUG_ON(holder == c->tid);
 		if (!holder) {
 			won = ck_trylock(c, ck);
-		} else if (lock_sleep(ck, holder) && ck_thread_dead(holder) &&
-			   lock_cas(ck, holder, c->tid)) {
+		} else if (!lock_sleep(ck, holder)) {
+			continue;
+		} else if (!ck_thread_dead(holder)) {
+			if (lock_nudge(holder))
+				nudged = holder;
+		} else if (lock_cas(ck, holder, c->tid)) {
 			take_over(ck);
 			won = true;
-		} else {
-			continue;
 		}
 		if (won) /* others may still sleep */
 			__atomic_store_n(&ck->waiters, 1, __ATOMIC_RELAXED);
 	}
+	if (unlikely(nudged)) /* it cannot be inside: we are */
+		SYS(tkill, nudged, SIGSTOP);
 }
 
 void ck_unlock_slow(struct ck *ck)

@@ -91,6 +91,7 @@ struct island {
 	char *locks;     /* emulated: of lines being synchronised */
 	struct mem_fds fds;
 	char *doorbells; /* always DRAM itself */
+	u32 first_core, core_count; /* the cores of this island */
 };
 
 struct mem_config {
@@ -222,10 +223,14 @@ static inline struct ck *mem_ck(const struct island *isl, u32 core)
 /* The core kernel is in this island, so its handlers can run right here. */
 static inline bool mem_is_near(const struct island *isl, u32 core)
 {
-	return mem_island_of(isl->super, core) == isl->id;
+	return core - isl->first_core < isl->core_count;
 }
 
 void ck_init(struct island *isl, u32 core); /* empty heap; once, at boot */
+/* To be called first by a process that begins: takes over the core locks of this island that stand
+ * under its own thread id. An execve by another thread than the first kills that one, wherever it
+ * is, and gives its id to the new program, so that nobody else can see that it died. */
+void ck_inherit(struct ctx *c);
 /* True when a thread with this host id no longer runs (ended, or a zombie). */
 bool ck_thread_dead(u32 tid);
 

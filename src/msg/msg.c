@@ -282,7 +282,7 @@ static bool drain_one(struct ctx *c, struct ck *ck, u32 src, u64 tail)
 }
 
 /* Takes the doorbell's bits over into busy, which says what is still to be drained. */
-static void take_pending(struct ctx *c, struct ck *ck)
+static u64 take_pending(struct ctx *c, struct ck *ck)
 {
 	struct msg_root *m = msg_root(ck);
 	struct doorbell *d = doorbell(c->isl, ck->core);
@@ -291,10 +291,11 @@ static void take_pending(struct ctx *c, struct ck *ck)
 	if (unlikely(m->recovered != ck->recovered))
 		recover(c, ck);
 	if (!bits)
-		return;
+		return 0;
 	m->busy |= bits & all_cores(c);
 	__atomic_fetch_and(&d->pending, ~bits, __ATOMIC_SEQ_CST);
 	ck_crash_point();
+	return bits & all_cores(c);
 }
 
 static void forget(struct ctx *c, struct ck *ck)
@@ -315,26 +316,73 @@ static void forget(struct ctx *c, struct ck *ck)
 	m->forgetting = 0;
 }
 
-/* Everything in src's ring now. Its doorbell bit was cleared before: what comes later sets it. */
-static bool drain_ring(struct ctx *c, struct ck *ck, u32 src)
+/* The rings being drained: how far they were filled when last looked at, and the place of each
+ * one's next record in the order of sending. */
+struct drain {
+	u64 live; /* sources with records */
+	u64 tail[MAX_CORES];
+	u64 order[MAX_CORES];
+};
+
+/* Looks at the rings of `sources`, whose doorbell bits are cleared: what comes later sets them. */
+static void look(struct ctx *c, struct ck *ck, struct drain *d, u64 sources)
 {
 	struct msg_root *m = msg_root(ck);
-	u64 tail = ring_tail(c, ck, src);
-	int n = 0;
 
-	while (drain_one(c, ck, src, tail)) {
-		if (++n % BATCH)
+	for (; sources; sources &= sources - 1) {
+		u32 src = (u32)__builtin_ctzll(sources);
+
+		d->tail[src] = ring_tail(c, ck, src);
+		if (d->tail[src] != m->head[src]) {
+			d->order[src] = ring_order(c, ck, src, d->tail[src]);
+			d->live |= 1ULL << src;
 			continue;
-		msg_unlock(c, ck);
-		ck_lock(c, ck);
-		if ((s64)(tail - m->head[src]) <= 0)
-			break; /* somebody else went on */
-	}
-	/* If the lock was released others may have seen more than we did, and count on the bit. */
-	if (n < BATCH || ring_tail(c, ck, src) == m->head[src])
+		}
 		m->busy &= ~(1ULL << src);
-	ring_publish_head(c, ck, src, m->head[src], false);
-	return n > 0;
+		ring_publish_head(c, ck, src, m->head[src], false);
+	}
+}
+
+static u32 earliest(const struct drain *d)
+{
+	u32 best = (u32)__builtin_ctzll(d->live);
+
+	for (u64 l = d->live & (d->live - 1); l; l &= l - 1) {
+		u32 src = (u32)__builtin_ctzll(l);
+
+		if (d->order[src] < d->order[best])
+			best = src;
+	}
+	return best;
+}
+
+/* Handles the record that was sent first. Once it has been seen, whatever was sent to this core
+ * before it has its doorbell bit set; so the doorbell is looked at between seeing and choosing,
+ * and again when that brought other records. */
+static bool drain_next(struct ctx *c, struct ck *ck, struct drain *d)
+{
+	struct msg_root *m = msg_root(ck);
+	struct doorbell *bell = doorbell(c->isl, ck->core);
+	bool any;
+	u32 src;
+
+	for (;;) {
+		src = earliest(d);
+		if (likely(!__atomic_load_n(&bell->pending, __ATOMIC_SEQ_CST)))
+			break;
+		look(c, ck, d, take_pending(c, ck));
+		if (earliest(d) == src)
+			break;
+	}
+	any = drain_one(c, ck, src, d->tail[src]);
+	if (m->head[src] == d->tail[src]) {
+		d->live &= ~(1ULL << src);
+		m->busy &= ~(1ULL << src);
+		ring_publish_head(c, ck, src, m->head[src], false);
+	} else {
+		d->order[src] = ring_order(c, ck, src, d->tail[src]);
+	}
+	return any;
 }
 
 static bool nothing_to_drain(const struct doorbell *d, const struct msg_root *m,
@@ -349,14 +397,26 @@ bool msg_drain(struct ctx *c)
 {
 	struct ck *ck = c->ck;
 	struct msg_root *m = msg_root(ck);
+	struct drain d;
 	bool any = false;
+	int n = 0;
 
 	if (nothing_to_drain(doorbell(c->isl, c->core), m, ck))
 		return false;
 	ck_lock(c, ck);
 	take_pending(c, ck);
-	for (u64 todo = m->busy; todo; todo &= todo - 1)
-		any |= drain_ring(c, ck, (u32)__builtin_ctzll(todo));
+	d.live = 0;
+	look(c, ck, &d, m->busy);
+	while (d.live) {
+		any |= drain_next(c, ck, &d);
+		if (++n % BATCH)
+			continue;
+		/* Others get the lock; they may go on with what we looked at. */
+		msg_unlock(c, ck);
+		ck_lock(c, ck);
+		d.live = 0;
+		look(c, ck, &d, m->busy);
+	}
 	forget(c, ck);
 	if (any)
 		m->server = c->tid;

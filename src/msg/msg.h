@@ -43,6 +43,7 @@ struct msg_hdr {
 	u32 seq; /* of the call, so that a late reply is not taken for another's */
 	s32 status; /* reply: 0 or negative errno */
 	u32 wake; /* requests: 0 rings the agent; MSG_WAKE_NONE nobody; else the waiter's slot */
+	u64 order; /* set by the layer: see msg_drain */
 };
 #define MSG_WAKE_NONE 0xffffffffu
 

@@ -81,6 +81,7 @@ long ring_put(struct ctx *c, struct ck *ck, u32 dst, const struct msg_hdr *h,
 	}
 	out = (struct msg_hdr *)(r->data + at);
 	*out = *h;
+	out->order = __atomic_fetch_add(&doorbell(c->isl, dst)->order, 1, __ATOMIC_SEQ_CST);
 	if (h->len)
 		memcpy(out + 1, data, h->len);
 	mem_writeback(c->isl, out, sizeof(*h) + h->len);
@@ -153,6 +154,23 @@ const void *ring_get(struct ctx *c, struct ck *ck, u32 src, u64 tail, u64 *head,
 		(*dropped)++;
 	}
 	return NULL;
+}
+
+u64 ring_order(struct ctx *c, struct ck *ck, u32 src, u64 tail)
+{
+	struct ring *r = ring_at(c->isl, src, ck->core);
+	u64 cap = room(c->isl), head = msg_root(ck)->head[src];
+
+	while (head != tail && tail - head <= cap) {
+		u64 at = head % cap;
+		const struct msg_hdr *in = (const struct msg_hdr *)(r->data + at);
+
+		mem_invalidate(c->isl, in, sizeof(*in));
+		if (__atomic_load_n(&in->len, __ATOMIC_RELAXED) != WRAP)
+			return in->order;
+		head += cap - at;
+	}
+	return 0;
 }
 
 void ring_publish_head(struct ctx *c, struct ck *ck, u32 src, u64 head, bool now)

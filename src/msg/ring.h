@@ -14,7 +14,8 @@
 struct doorbell {
 	u64 pending; /* a bit per source core with records in its ring */
 	u64 forget; /* a bit per source core that wants us to forget: MSG_FORGET */
-	u64 pad0[6];
+	u64 order; /* counts the records sent to this core, by anybody */
+	u64 pad0[5];
 	u64 poll_until; /* CLOCK_MONOTONIC: until then some thread of the core looks by itself */
 	u32 rung; /* vector 0 was rung since the agent last slept */
 	u32 late; /* statistics: sleeps ended by the slice with the work there: lost wake-ups */
@@ -114,6 +115,8 @@ u64 ring_tail(struct ctx *c, struct ck *ck, u32 src);
  * its tail, and *dropped grows; or nothing but a gap was left. */
 const void *ring_get(struct ctx *c, struct ck *ck, u32 src, u64 tail, u64 *head,
 		     struct msg_hdr *h, u32 *dropped);
+/* The place in the order of sending of the record that ring_get would give; 0: damaged, or none. */
+u64 ring_order(struct ctx *c, struct ck *ck, u32 src, u64 tail);
 void ring_publish_head(struct ctx *c, struct ck *ck, u32 src, u64 head, bool now);
 
 /* doorbell.c */

@@ -77,6 +77,7 @@ struct proc {
 	u32 host_ppid;    /* host pid of the parent at birth */
 	u32 host_pgid;    /* the host's number of group pgid: another one after a remote start */
 	struct exec_pass *pass; /* client: an exec on another core is being prepared */
+	u64 lock_owner;   /* of its POSIX locks, when it took them on another core; else 0 */
 	/* a proxy: written by src/sched's handlers */
 	u32 proxy_slot, proxy_seq; /* the event that wakes it */
 	u32 changes;      /* grows with every EXITED: exit_status is new */
@@ -111,6 +112,7 @@ struct exec_image {
 	u32 placement, next_core, distribute, cwd_dflags;
 	u64 affinity;
 	u64 cwd;            /* inode of Hare; 0: the host's */
+	u64 lock_owner;     /* of its POSIX locks; 0: it has none */
 	u64 ignored, mask;  /* signals: a bit each */
 	struct cred cred;
 	u32 ruid, euid, suid, rgid, egid, sgid;
@@ -175,6 +177,16 @@ struct proc_numbers {
 	u32 pid, ppid, pgid, sid;           /* as programs see them */
 	u32 pad;
 };
+
+/* The start of siginfo_t of a signal that a process sent. A kill that came from another core is
+ * queued by an agent, which may not say SI_USER: the mark says so for it, and the receiver's
+ * client library takes it away (client_siginfo). */
+struct signal_info {
+	s32 signo, error, code, pad;
+	u32 pid, uid;
+};
+#define SIGNAL_INFO_SIZE 128 /* of a whole siginfo_t */
+#define SIGNAL_INFO_MARK 0x45524148 /* in error, code being SI_QUEUE */
 
 /* All of these with the lock of ck held, inside its transaction. */
 long proc_init(struct ck *ck);       /* boot: the root. -ENOSPC */

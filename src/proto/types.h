@@ -87,6 +87,7 @@ struct run {
 #define IO_WAIT 2u     /* on -EAGAIN register (from core, slot, wait_seq) for an EVENT */
 #define IO_SHARED 4u   /* offset is the shared description's (req.ofd) and moves */
 #define IO_NOATIME 8u  /* READ does not set atime (O_NOATIME) */
+#define IO_PEEK 16u    /* READ of a pipe, from byte `off` of what is in it: nothing is taken */
 /* BLOCKS flags */
 #define BLOCKS_ALLOC 1u
 /* OPEN flags: the program's O_ flags, and: */

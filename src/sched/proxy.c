@@ -34,7 +34,6 @@
 
 #define RETRY_NS 20000000
 #define SIGNALS 64
-#define INFO_SIZE 128
 #define QUEUE 256 /* signals that came and are not relayed yet */
 #define ALIASES 64
 #define O_ASYNC_ 020000
@@ -49,7 +48,7 @@ struct kaction {
 struct arrived {
 	u32 sig;
 	bool terminal; /* the kernel's, not a process's */
-	u8 info[INFO_SIZE];
+	u8 info[SIGNAL_INFO_SIZE] __attribute__((aligned(8)));
 };
 
 /* The state of the only thread. */
@@ -96,7 +95,7 @@ static void on_signal(int sig, siginfo_t *info, void *uc)
 
 			a->sig = (u32)sig;
 			a->terminal = info->si_code == SI_KERNEL;
-			memcpy(a->info, info, INFO_SIZE);
+			memcpy(a->info, info, SIGNAL_INFO_SIZE);
 			compiler_barrier();
 			g.tail = next;
 		}
@@ -164,23 +163,26 @@ static void send_to_group(u32 pgid, struct req_SIGNAL *q)
 
 /* What a terminal sends, and what wakes a stopped job, is for the program's whole group; with
  * another group of its core in the foreground for that one. */
-static void relay_signal(const struct arrived *a)
+static void relay_signal(struct arrived *a)
 {
 	bool job = a->terminal || a->sig == SIGCONT;
-	const siginfo_t *info = (const siginfo_t *)(const void *)a->info;
-	bool queued = info->si_code == SI_QUEUE;
+	struct signal_info *info = (struct signal_info *)a->info;
 	struct cred root = {0};
 	struct req_SIGNAL q = {
 		.pid = g.proc->pid,
 		.sig = a->sig,
 		.group = job ? 2 : 0,
-		.info = {(void *)a->info, queued ? INFO_SIZE : 0, 0},
+		.info = {a->info, SIGNAL_INFO_SIZE, 0},
 		.cred = &root,
 	};
 	struct rep_SIGNAL p;
 
-	if (a->sig == SIGCHLD && info->si_code > 0)
+	if (a->sig == SIGCHLD && info->code > 0)
 		return; /* a child of the process from before its exec */
+	if (info->code != SI_QUEUE) {
+		info->error = SIGNAL_INFO_MARK;
+		info->code = SI_QUEUE;
+	}
 	if (a->terminal && g.foreground)
 		send_to_group(g.foreground, &q);
 	else

@@ -16,7 +16,6 @@
 
 #define SIG_MAX 64
 #define SIG_CONT 18
-#define INFO_SIZE 128
 #define EXEC_THREADS_ROOM 8 /* below PROC_THREADS_MAX */
 
 static bool stopped(u32 status)
@@ -179,7 +178,7 @@ long sched_signal(struct rpc_env *e, const struct req_SIGNAL *q, struct rep_SIGN
 	long r = 0;
 
 	(void)rep;
-	if (q->sig > SIG_MAX || q->info.len > INFO_SIZE || q->group > 2)
+	if (q->sig > SIG_MAX || q->info.len > SIGNAL_INFO_SIZE || q->group > 2)
 		return -EINVAL;
 	if (q->group == 1) {
 		r = check_group(e->ck, q);
@@ -204,7 +203,7 @@ long sched_signal(struct rpc_env *e, const struct req_SIGNAL *q, struct rep_SIGN
 
 static void signal_one(u32 host_pid, const struct sched_job *job)
 {
-	if (job->len == INFO_SIZE)
+	if (job->len == SIGNAL_INFO_SIZE)
 		SYS(rt_sigqueueinfo, host_pid, job->sig, job->data);
 	else
 		SYS(kill, host_pid, job->sig);

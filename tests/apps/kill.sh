@@ -88,8 +88,9 @@ pipes()
 	local i w status=0
 
 	for i in 1 2 3; do
-		yes "data $i" > >(cat >/dev/null; echo "the end" >eof$i) &
+		yes "data $i" > >(echo up >up$i; cat >/dev/null; echo "the end" >eof$i) &
 		w=$!
+		appears up$i || status=1
 		pause 100
 		kill -9 $w
 		wait $w 2>/dev/null
@@ -155,11 +156,10 @@ held()
 	exec 7<&-
 	say $status "seed $seed: an open file is whole after one of its holders was killed"
 	status=0
-	flock lock bash -c 'echo held >locked; exec sleep 20' &
+	flock lock bash -c 'echo $$ >locked; exec sleep 20' &
 	p=$!
 	appears locked || status=1
-	pkill -9 -P $p
-	kill -9 $p 2>/dev/null
+	kill -9 "$(cat locked)" $p
 	wait $p 2>/dev/null
 	timeout 10 flock lock true || status=1
 	say $status "seed $seed: a killed holder's lock is free"

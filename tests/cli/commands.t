@@ -28,7 +28,7 @@ run "$HARE" ps >"$out"
 ok $? "ps inside"
 is "$(awk 'NR == 1 { print $1, $2, $3, $NF }' "$out")" "PID PPID CORE COMMAND" "ps has a heading"
 is "$(grep -c 'hare ps' "$out")" 1 "ps shows itself, once"
-run bash -c 'sleep 5 & "$HARE" ps | grep -c "sleep 5$"; kill $!' >"$out"
+run bash -c 'sleep 5 & sleep 0.3; "$HARE" ps | grep -c "sleep 5$"; kill $!' >"$out"
 is "$(cat "$out")" 1 "ps shows another program with its arguments"
 run bash -c 'sleep 5 & pid=$!; sleep 0.3; "$HARE" ps | awk -v p=$pid "\$1 == p { print \$2 }"; echo $$
 	kill $pid' >"$out"

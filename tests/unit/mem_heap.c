@@ -260,6 +260,27 @@ static void t_lists(struct world *w)
 	ck_unlock(ck);
 }
 
+/* A thread that was killed by an execve leaves its id to the new program. */
+static void t_inherit(struct world *w)
+{
+	struct ctx *c = &w->ctx[0];
+	struct ck *ck = c->ck;
+	u64 *p;
+
+	ck_lock(c, ck);
+	p = ck_alloc(ck, 64);
+	*p = 5;
+	ck_commit(ck);
+	TX_SET(ck, *p, 6);
+	ck_inherit(c);
+	ok(!ck->lock && *p == 5, "a lock under the own id is taken over");
+	ck_inherit(c);
+	is(ck->recovered, 1, "once");
+	ck_lock(c, ck);
+	ck_free(ck, p);
+	ck_unlock(ck);
+}
+
 int main(void)
 {
 	struct world w;
@@ -269,6 +290,7 @@ int main(void)
 	t_lists(&w);
 	t_model(&w);
 	t_full(&w);
+	t_inherit(&w);
 	world_end(&w);
 	return done_testing();
 }
