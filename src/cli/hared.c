@@ -242,6 +242,7 @@ static void look_at_processes(void)
 struct started {
 	u32 core, pid; /* of its proxy */
 	bool found;
+	u64 user_us, system_us, maxrss; /* of its children on other cores */
 };
 
 /* The entry of a program that a proxy waits for; with `drop` it is freed. */
@@ -254,7 +255,11 @@ static struct started find_started(u32 host_pid, bool drop)
 	ck_lock(c, c->ck);
 	p = proc_by_host_pid(c->ck, host_pid);
 	if (p && p->proxy_core != MAX_CORES) {
-		s = (struct started){p->proxy_core, p->proxy_pid, true};
+		s = (struct started){
+			.core = p->proxy_core, .pid = p->proxy_pid, .found = true,
+			.user_us = p->child_user_us, .system_us = p->child_system_us,
+			.maxrss = p->child_maxrss,
+		};
 		if (drop)
 			proc_free(c->ck, p);
 	}
@@ -277,8 +282,9 @@ static void child_changed(pid_t pid, int status, const struct rusage *ru)
 		process_gone((u32)pid);
 	s = find_started((u32)pid, ended);
 	if (s.found)
-		sched_report(&g_agent.task.ctx, s.core, s.pid, (u32)status, us(&ru->ru_utime),
-			     us(&ru->ru_stime), (u64)ru->ru_maxrss);
+		sched_report(&g_agent.task.ctx, s.core, s.pid, (u32)status,
+			     us(&ru->ru_utime) + s.user_us, us(&ru->ru_stime) + s.system_us,
+			     MAX((u64)ru->ru_maxrss, s.maxrss));
 }
 
 static void reap_children(void)

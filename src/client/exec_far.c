@@ -476,11 +476,11 @@ static long far(struct task *t, struct exec_plan *plan, char *room, size_t size)
 	struct writer w;
 	s32 n;
 
-	if (!may_leave(t, im) || !pass_new(t, PASS_MAX))
+	if (!may_leave(t, im) || !pass_new(t, MIN(t->proc->fds->cap, (u32)PASS_MAX)))
 		return -EPERM;
 	fill_image(t, plan, im);
 	read_limits(im);
-	n = add_fds(t, fds, PASS_MAX);
+	n = add_fds(t, fds, t->proc->pass->cap);
 	if (n < 0)
 		return -EPERM;
 	im->fds = (u32)n;

@@ -122,8 +122,6 @@ static struct ofd *get_counted(struct task *t, struct fdtable *ft, int fd)
 		TX_ADD(ck, o->refs, 1);
 		if (hold_push(t, o, true, &i))
 			hold_note(t, ck, i, o);
-		if (!ft->multi)
-			TX_SET(ck, ft->multi, 1);
 	}
 	ck_unlock(ck);
 	return o;
@@ -390,7 +388,7 @@ void fdtable_put(struct task *t, struct fdtable **ftp)
 		return;
 	}
 	ck_unlock(ck);
-	if (ft->multi || t->proc->reaper)
+	if (ft->held)
 		holds_release(t, ft);
 	maps_drop(t, ft);
 	for (u32 fd = 0; fd < ft->cap; fd++)

@@ -27,6 +27,7 @@
 #include <linux/mman.h>
 
 #include "client/file.h"
+#include "client/path.h"
 
 #define TYPE_MASK 0xfL
 #define RESERVE_FLAGS (MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_32BIT)
@@ -180,8 +181,6 @@ static struct ofd *pin_get(struct task *t, struct ofd *of, bool writable, long *
 	u32 acc = (writable ? O_RDWR : O_RDONLY) | OPEN_PIN;
 	struct req_OPEN q = { .ino = of->ino, .flags = acc, .cred = &t->proc->cred };
 	struct rep_OPEN p = { .runs = { .p = NULL } };
-	struct req_CLOSE cq = { .ino = of->ino, .flags = acc, .core = t->ctx.core };
-	struct rep_CLOSE cp;
 	struct ck *ck = t->ctx.ck;
 	struct ofd *pin = NULL;
 	struct list *l;
@@ -202,15 +201,17 @@ static struct ofd *pin_get(struct task *t, struct ofd *of, bool writable, long *
 	ck_unlock(ck);
 	if (pin)
 		return pin;
-	*err = rpc_open(&t->ctx, ofd_server(of), &q, &p);
-	if (*err)
+	/* It gets the inode, and owes a CLOSE, in the transaction that counts the OPEN. */
+	*err = -ENOMEM;
+	pin = ofd_new(t, OFD_FILE, 0, acc);
+	if (!pin)
 		return NULL;
-	pin = ofd_new(t, OFD_FILE, of->ino, acc);
-	if (!pin) {
-		rpc_close(&t->ctx, ofd_server(of), &cq, &cp);
-		*err = -ENOMEM;
-	}
-	return pin;
+	pin->far = of->far;
+	*err = STEP_CALL(t, ofd_server(of), OPEN, open, &q, &p, TX_SET(ck_, pin->ino, of->ino));
+	if (!*err)
+		return pin;
+	ofd_put(t, pin);
+	return NULL;
 }
 
 /* Enters a mapping; its pin's reference moves there. -ENOMEM. */

@@ -13,8 +13,8 @@
  *   2     leave epoll sets, write back, give back locks         does it again, harmless
  *   3     own server: CLOSE and free, one transaction           nothing left to do
  *         far server: CLOSE into the outbox and free, one       nothing left to do
- *         server on another core of the island: close_sent,     frees it; its CLOSE may not have
- *         CLOSE by local call, free                             run: a leaked open, never a wrong one
+ *         server on another core of the island: CLOSE and       frees it when close_sent says that
+ *         close_sent, one transaction of that core; free        it ran, else goes on with 2
  *
  * Where nothing is to be done in step 2, which is the rule, 1 and 3 are one critical section.
  *
@@ -25,6 +25,7 @@
 #include <linux/futex.h>
 
 #include "client/file.h"
+#include "client/path.h"
 
 #define BUSY_WAITERS 0x80000000u
 #define BUSY_SLICE_NS 50000000L
@@ -78,6 +79,8 @@ void hold_note(struct task *t, struct ck *ck, u32 i, struct ofd *o)
 	h = &r->holds[t->ctx.slot];
 	if (o && h->ft != t->proc->fds)
 		TX_SET(ck, h->ft, t->proc->fds);
+	if (h->ft && !o != !h->ofd[i])
+		TX_ADD(ck, h->ft->held, o ? 1 : -1);
 	TX_SET(ck, h->ofd[i], o);
 }
 
@@ -236,13 +239,16 @@ static void close_by_call(struct task *t, struct ofd *o)
 
 	if (owes_close(o)) {
 		close_request(t, o, &q);
-		ck_lock(&t->ctx, ck);
-		TX_SET(ck, o->close_sent, 1);
-		ck_unlock(ck);
-		if (o->kind == OFD_RELAY)
+		if (o->kind != OFD_RELAY) {
+			(void)STEP_CALL(t, ofd_server(o), CLOSE, close, &q, &p,
+					TX_SET(ck_, o->close_sent, 1));
+		} else {
+			/* Once at most: the proxy may have the number for something else. */
+			ck_lock(&t->ctx, ck);
+			TX_SET(ck, o->close_sent, 1);
+			ck_unlock(ck);
 			relay_close(t, o->relay_pid, o->relay_core, o->relay_fd);
-		else
-			rpc_close(&t->ctx, ofd_server(o), &q, &p);
+		}
 	}
 	ck_lock(&t->ctx, ck);
 	ofd_free(ck, o);
@@ -342,6 +348,7 @@ void holds_release(struct task *t, struct fdtable *ft)
 				continue;
 			}
 			TX_SET(ck, h->ofd[i], NULL);
+			TX_ADD(ck, ft->held, -1);
 			ofd_drop_unlock(t, o);
 		}
 	}

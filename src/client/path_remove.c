@@ -2,8 +2,8 @@
 /*
  * unlink and rmdir.
  *
- * unlink: RM_MAP at the entry's server removes the name, and drops the link too when the inode is
- * there (coalescing); otherwise LINK -1 at the inode's server follows.
+ * unlink: RM_MAP at the entry's server removes the name and drops the link too: in the same
+ * transaction when the inode is there (coalescing), else by a LINK -1 that it posts in it.
  *
  * rmdir of a directory whose entry, inode and contents are at one server: RMDIR_ALL. Otherwise
  * the three phases of thesis 3.4.1; D's home is H, its entry in P is at server E, its parts are
@@ -121,7 +121,7 @@ static long remove_entry(struct task *t, const struct place *pl, u32 flags,
 
 /* --- unlink ------------------------------------------------------------------------------------ */
 
-/* The inode is at another server than its entry. */
+/* Without coalescing: RM_MAP, and LINK as a message of its own. */
 static __attribute__((noinline)) long unlink_far(struct task *t, const struct place *pl)
 {
 	struct intent it = { .op = INTENT_UNLINK, .ino = pl->ino };
@@ -138,8 +138,6 @@ static __attribute__((noinline)) long unlink_far(struct task *t, const struct pl
 
 static long unlink_place(struct task *t, const struct place *pl)
 {
-	u32 srv = rpc_entry_server(&t->ctx, pl->dir, pl->dir_dflags, pl->name,
-				   pl->name_len);
 	struct rep_RM_MAP p;
 
 	if (place_has_no_name(pl))
@@ -149,7 +147,7 @@ static long unlink_place(struct task *t, const struct place *pl)
 	/* A path with a slash at its end is never that of a file. */
 	if (pl->must_dir)
 		return pl->type == HS_IFDIR ? -EISDIR : -ENOTDIR;
-	if (srv != ino_server(pl->ino) || t->ctx.isl->super->without & WITHOUT_COALESCING)
+	if (t->ctx.isl->super->without & WITHOUT_COALESCING)
 		return unlink_far(t, pl);
 	return remove_entry(t, pl, RM_FILE | RM_UNLINK, NULL, 0, &p);
 }

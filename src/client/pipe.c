@@ -6,6 +6,7 @@
  * something may have changed.
  */
 #include "client/file.h"
+#include "client/path.h"
 
 #define SIG_PIPE 13
 #define PIPE_FLAGS (O_CLOEXEC | O_NONBLOCK | O_DIRECT)
@@ -180,43 +181,33 @@ long pipe_writev(struct task *t, struct ofd *o, struct uio *u, bool nonblock)
 
 /* --- pipe, pipe2 ------------------------------------------------------------------------------ */
 
-static struct ofd *end_new(struct task *t, u64 ino, u32 flags)
+static void end_set(struct ck *ck, struct ofd *o, u64 ino, bool far)
 {
-	struct ofd *o = ofd_new(t, OFD_PIPE, ino, flags);
-
-	if (o)
-		o->mode = HS_IFIFO | 0600;
-	return o;
+	TX_SET(ck, o->ino, ino);
+	TX_SET(ck, o->far, (u32)far);
+	TX_SET(ck, o->mode, HS_IFIFO | 0600);
 }
 
-static void end_close(struct task *t, u64 ino, u32 flags)
-{
-	struct req_CLOSE q = { .ino = ino, .flags = flags, .core = t->ctx.core };
-	struct rep_CLOSE p;
-
-	rpc_close(&t->ctx, ino_server(ino), &q, &p);
-}
-
-/* Both ends, each with a reference that is noted as this thread's. */
+/* Both ends, each with a reference that is noted as this thread's. Until they have their inode
+ * they owe no CLOSE; they get it in the transaction that makes it. */
 static long make_ends(struct task *t, u32 flags, struct ofd *end[2])
 {
+	bool far = !rpc_is_near(&t->ctx, t->ctx.core);
 	struct req_PIPE q = { .cred = &t->proc->cred };
 	struct rep_PIPE p;
-	long r = rpc_pipe(&t->ctx, t->ctx.core, &q, &p);
+	long r = -ENFILE;
 
-	if (r)
-		return r == -ENOSPC ? -ENFILE : r;
-	end[0] = end_new(t, p.ino, O_RDONLY | flags);
-	end[1] = end_new(t, p.ino, O_WRONLY | flags);
+	end[0] = ofd_new(t, OFD_PIPE, 0, O_RDONLY | flags);
+	end[1] = ofd_new(t, OFD_PIPE, 0, O_WRONLY | flags);
 	if (end[0] && end[1])
+		r = STEP_CALL(t, t->ctx.core, PIPE, pipe, &q, &p,
+			      end_set(ck_, end[0], p.ino, far), end_set(ck_, end[1], p.ino, far));
+	if (!r)
 		return 0;
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 2; i++)
 		if (end[i])
 			ofd_put(t, end[i]);
-		else
-			end_close(t, p.ino, i ? O_WRONLY : O_RDONLY);
-	}
-	return -ENFILE;
+	return r == -ENOSPC ? -ENFILE : r;
 }
 
 static long do_pipe(struct task *t, int *user, u32 flags)

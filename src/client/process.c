@@ -15,6 +15,7 @@
  */
 #include <asm/errno.h>
 #include <linux/sched.h>
+#include <linux/time.h>
 #include <linux/time_types.h>
 
 #include "base/str.h"
@@ -22,6 +23,8 @@
 #include "client/process.h"
 
 #define NAP_NS 100000
+#define US_PER_S 1000000u
+#define RUSAGE_CHILDREN_ (-1)
 #define NAPS_MAX 20000 /* two seconds */
 
 static struct island g_island;
@@ -410,6 +413,29 @@ static void set_state(struct task *t, struct proc *p, u32 state)
 	ck_unlock(ck);
 }
 
+static void add_usage(struct ck *ck, struct proc *p, u64 user, u64 system, u64 maxrss)
+{
+	TX_ADD(ck, p->child_user_us, user);
+	TX_ADD(ck, p->child_system_us, system);
+	if (maxrss > p->child_maxrss)
+		TX_SET(ck, p->child_maxrss, maxrss);
+}
+
+/* What its children used on other cores goes to the parent, as what they used here does. */
+static void leave_usage(struct task *t, struct proc *p)
+{
+	struct ck *ck = t->ctx.ck;
+	struct proc *parent;
+
+	if (!(p->child_user_us | p->child_system_us) || p->proxy_core != MAX_CORES)
+		return; /* or the agent reports it */
+	ck_lock(&t->ctx, ck);
+	parent = proc_by_host_pid(ck, (u32)SYS(getppid));
+	if (parent)
+		add_usage(ck, parent, p->child_user_us, p->child_system_us, p->child_maxrss);
+	ck_unlock(ck);
+}
+
 void client_exit(struct task *t, int status)
 {
 	struct proc *p = t->proc;
@@ -420,6 +446,7 @@ void client_exit(struct task *t, int status)
 		agent_wake(t);
 		return;
 	}
+	leave_usage(t, p);
 	proc_release(t, p);
 	msg_slot_give(&t->ctx);
 	/* Of a program that a proxy waits for the agent has still to tell the end. */
@@ -521,19 +548,88 @@ static long host_group_arg(struct task *t, long pid)
 		       0 : pid;
 }
 
+/* struct rusage's first members, and the rest of it. */
+struct usage {
+	struct __kernel_old_timeval user, system;
+	s64 maxrss, rest[13];
+};
+
+static void add_us(struct __kernel_old_timeval *tv, u64 us)
+{
+	us += (u64)tv->tv_sec * US_PER_S + (u64)tv->tv_usec;
+	tv->tv_sec = (long)(us / US_PER_S);
+	tv->tv_usec = (long)(us % US_PER_S);
+}
+
+/* A child has ended: what it used on another core is its parent's children's from now on. */
+static void take_usage(struct task *t, u32 host_pid, struct usage *ru)
+{
+	struct ck *ck = t->ctx.ck;
+	struct proc *p;
+	u64 user, system;
+
+	ck_lock(&t->ctx, ck);
+	p = proc_by_host_pid(ck, host_pid);
+	if (p) {
+		user = p->user_us + p->child_user_us;
+		system = p->system_us + p->child_system_us;
+		add_usage(ck, t->proc, user, system, p->maxrss);
+		add_us(&ru->user, user);
+		add_us(&ru->system, system);
+		ru->maxrss = MAX(ru->maxrss, (s64)p->maxrss);
+	}
+	ck_unlock(ck);
+}
+
+long client_getrusage(struct task *t, long a[6])
+{
+	const struct proc *p = t->proc;
+	struct usage ru;
+	long r;
+
+	if ((s32)a[0] != RUSAGE_CHILDREN_ || !(p->child_user_us | p->child_system_us))
+		return CLIENT_HOST;
+	r = SYS(getrusage, a[0], &ru);
+	if (r)
+		return r;
+	add_us(&ru.user, p->child_user_us);
+	add_us(&ru.system, p->child_system_us);
+	ru.maxrss = MAX(ru.maxrss, (s64)p->child_maxrss);
+	return user_write((void *)a[1], &ru, sizeof(ru)) ? -EFAULT : 0;
+}
+
+long client_times(struct task *t, long a[6])
+{
+	const struct proc *p = t->proc;
+	struct { s64 user, system, child_user, child_system; } tms; /* in 1/100 s */
+	long r;
+
+	if (!a[0] || !(p->child_user_us | p->child_system_us))
+		return CLIENT_HOST;
+	r = SYS(times, &tms);
+	tms.child_user += (s64)(p->child_user_us / (US_PER_S / 100));
+	tms.child_system += (s64)(p->child_system_us / (US_PER_S / 100));
+	return user_write((void *)a[0], &tms, sizeof(tms)) ? -EFAULT : r;
+}
+
 /* Children are children of the host too: of one that is on another core its proxy is. What a
  * killed child or one with threads left open is closed before the wait returns, so that its
  * parent finds what the child wrote. */
 long client_wait4(struct task *t, long a[6])
 {
 	int status = 0;
-	long r = host_block(__NR_wait4, host_group_arg(t, (int)a[0]), (long)&status, a[2], a[3],
-			    0, 0);
+	struct usage ru;
+	long r = host_block(__NR_wait4, host_group_arg(t, (int)a[0]), (long)&status, a[2],
+			    (long)&ru, 0, 0);
 
 	if (r <= 0)
 		return wait_result(r);
-	if (W_EXITED(status) || W_SIGNALED(status))
+	if (W_EXITED(status) || W_SIGNALED(status)) {
+		take_usage(t, (u32)r, &ru);
 		client_reap(t, (u32)r);
+	}
+	if (a[3] && user_write((void *)a[3], &ru, sizeof(ru)))
+		return -EFAULT;
 	if (a[1] && user_write((void *)a[1], &status, sizeof(status)))
 		return -EFAULT;
 	return r;
@@ -556,15 +652,20 @@ long client_waitid(struct task *t, long a[6])
 		struct wait_info w;
 		u8 room[128];
 	} info = {0};
+	struct usage ru;
 	long id = a[1], r;
 
 	if (a[0] == P_PGID_ && (u32)id == t->proc->pgid && t->proc->pgid != t->proc->host_pgid)
 		id = 0;
-	r = host_block(__NR_waitid, a[0], id, (long)&info, a[3], a[4], 0);
+	r = host_block(__NR_waitid, a[0], id, (long)&info, a[3], (long)&ru, 0);
 	if (r < 0)
 		return wait_result(r);
-	if (info.w.pid && info.w.code <= CLD_DUMPED_ && !(a[3] & W_NOWAIT))
+	if (info.w.pid && info.w.code <= CLD_DUMPED_ && !(a[3] & W_NOWAIT)) {
+		take_usage(t, (u32)info.w.pid, &ru);
 		client_reap(t, (u32)info.w.pid);
+	}
+	if (a[4] && info.w.pid && user_write((void *)a[4], &ru, sizeof(ru)))
+		return -EFAULT;
 	if (a[2] && user_write((void *)a[2], &info.w, sizeof(info.w)))
 		return -EFAULT;
 	return r;

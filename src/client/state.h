@@ -36,7 +36,7 @@ struct fdtable {
 	u32 limit;        /* RLIMIT_NOFILE, at most FD_MAX */
 	struct fdent *ent; /* in a struct fdents; read without the lock, see fdtable.c */
 	u64 fsize;        /* RLIMIT_FSIZE, bytes */
-	u32 multi;        /* was used by several threads: some may hold descriptions (struct hold) */
+	u32 held;         /* descriptions that its threads have in client_root.holds */
 	u32 posix_locks;  /* its process has set some: each close has to release */
 	struct list maps; /* struct mapping: files of Hare that the process has mapped, mmap.c */
 };

@@ -114,6 +114,8 @@ CLIENT_CALL(file_setattr)
 /* --- processes: process.c, pid.c --- */
 CLIENT_CALL(wait4)
 CLIENT_CALL(waitid)
+CLIENT_CALL(getrusage)
+CLIENT_CALL(times)
 CLIENT_CALL(getpid)
 CLIENT_CALL(gettid)
 CLIENT_CALL(getppid)

@@ -314,6 +314,15 @@ static long rm_check(struct rpc_env *e, const struct req_RM_MAP *q,
 	return 0;
 }
 
+/* An entry of a file of another server is gone: tells that server, in this transaction, so that
+ * no kill can come between. Delivered before the reply is. */
+long fs_link_drop_far(struct rpc_env *e, u64 ino)
+{
+	struct req_LINK q = { .ino = ino, .delta = -1 };
+
+	return rpc_post_link(e, ino_server(ino), &q);
+}
+
 long fs_rm_map(struct rpc_env *e, const struct req_RM_MAP *q, struct rep_RM_MAP *p)
 {
 	struct fs *f = fs_of(e->ck);
@@ -350,6 +359,10 @@ long fs_rm_map(struct rpc_env *e, const struct req_RM_MAP *q, struct rep_RM_MAP 
 	if (i && i->nlink && fs_type(i) == p->type) {
 		fs_inode_unlink(e, i, now);
 		p->done = 1;
+	} else if ((q->flags & RM_UNLINK) && p->type != HS_IFDIR &&
+		   ino_server(p->ino) != e->srv) {
+		r = fs_link_drop_far(e, p->ino);
+		p->done = !r;
 	}
-	return 0;
+	return r;
 }

@@ -528,4 +528,7 @@ void fs_part_unmark(struct rpc_env *e, struct fs_part *p, bool serial);
 /* A directory of this server loses its last link. */
 void fs_dir_gone(struct rpc_env *e, struct fs_inode *i, u64 now);
 
+/* create.c: one link less of a file of another server. -ENOSPC. */
+long fs_link_drop_far(struct rpc_env *e, u64 ino);
+
 #endif

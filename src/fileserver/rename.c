@@ -142,12 +142,16 @@ static long may_replace(struct rpc_env *e, const struct req_RENAME *q,
 	return old.part->entries ? -ENOTEMPTY : 0;
 }
 
-/* What stood at the new name loses its link, when it is here. */
+/* What stood at the new name loses its link; a directory of another server is the client's. */
 static void replaced(struct rpc_env *e, const struct req_RENAME *q, struct rep_RENAME *p,
 		     u64 now)
 {
 	struct fs_inode *i = fs_inode_find(fs_of(e->ck), p->old_ino);
 
+	if (!i && p->old_type != HS_IFDIR && ino_server(p->old_ino) != e->srv) {
+		p->old_done = !fs_link_drop_far(e, p->old_ino);
+		return;
+	}
 	if (!i || !i->nlink || p->old_ino == q->marked || fs_type(i) != p->old_type)
 		return;
 	if (fs_is_dir(i))

@@ -84,6 +84,8 @@ struct proc {
 	u32 hio_next;     /* tag of the next HOST_IO */
 	struct list hio;  /* HOST_IO requests: struct hio */
 	u64 user_us, system_us, maxrss; /* of the program that ended */
+	/* of children that were waited for and ran on other cores: the host does not know */
+	u64 child_user_us, child_system_us, child_maxrss;
 };
 
 /* proc.flags. An exec of a process with PROC_STAY is always local: it has something that cannot

@@ -79,7 +79,7 @@ struct run {
 /* RM_MAP flags */
 #define RM_FILE 1u   /* -EISDIR for a directory */
 #define RM_DIR 2u    /* -ENOTDIR for anything else */
-#define RM_UNLINK 4u /* also drop the link when the inode is at this server (coalescing) */
+#define RM_UNLINK 4u /* also drop the link (coalescing), see rpc.def */
 #define RM_MOVED 8u  /* second half of a rename: no permission check, entry must be `ino` */
 /* RENAME flags are Linux's: RENAME_NOREPLACE 1, RENAME_EXCHANGE 2 */
 /* READ, WRITE flags */

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Descriptors of a process that is killed after its k-th store, for every k: after the agent's
+ * part of the recovery nothing is open at any server that the dead process had open, no core
+ * kernel has lost memory, and no invariant is violated.
+ *
+ * Far opens are the one exception: killed while it waits for the reply, a process leaves an
+ * inode open, and no worse.
+ */
+#include <sys/epoll.h>
+#include <sys/file.h>
+
+#include "client/process.h"
+#include "unit/client.h"
+
+extern u64 g_crash_at, g_crash_count;
+
+static struct town g;
+static char g_buf[20000];
+
+/* What the process has open from before: numbers 3 (near), 4 (far), 5 and 6 (a pipe). */
+enum { NEAR = 3, FAR = 4, PIPE_R = 5, PIPE_W = 6 };
+
+static long r_open(struct person *p)
+{
+	long fd = CALL(p, open, "/hare/d/f", O_RDWR, 0), r = CALL(p, close, fd);
+
+	return fd < 0 ? fd : r;
+}
+static long r_open_far(struct person *p)
+{
+	long fd = CALL(p, open, "/hare/e/f", O_RDWR, 0);
+	long r = CALL(p, write, fd, g_buf, 5000);
+
+	return r == 5000 ? CALL(p, close, fd) : -EIO;
+}
+static long r_open_only(struct person *p)
+{
+	return CALL(p, open, "/hare/e/f", O_RDONLY, 0) < 0;
+}
+static long r_write(struct person *p)
+{
+	return CALL(p, write, NEAR, g_buf, sizeof(g_buf)) != sizeof(g_buf);
+}
+static long r_write_far(struct person *p)
+{
+	if (CALL(p, write, FAR, g_buf, sizeof(g_buf)) != sizeof(g_buf))
+		return -EIO;
+	if (CALL(p, pwrite64, FAR, g_buf, 100, 50) != 100)
+		return -EIO;
+	if (CALL(p, pread64, FAR, g_buf, 10000, 0) != 10000)
+		return -EIO;
+	return CALL(p, fsync, FAR);
+}
+static long r_truncate_far(struct person *p)
+{
+	long r = CALL(p, write, FAR, g_buf, sizeof(g_buf)) != sizeof(g_buf);
+
+	return r ? r : CALL(p, ftruncate, FAR, 100);
+}
+static long r_dup(struct person *p)
+{
+	long fd = CALL(p, dup, NEAR);
+
+	return fd < 0 ? fd : CALL(p, close, fd);
+}
+static long r_dup2(struct person *p)
+{
+	return CALL(p, dup2, NEAR, FAR) != FAR || CALL(p, dup2, PIPE_R, NEAR) != NEAR ||
+	       CALL(p, dup2, NEAR, 100) != 100;
+}
+static long r_pipe(struct person *p)
+{
+	int fd[2];
+	long r = CALL(p, pipe, fd);
+
+	if (r)
+		return r;
+	if (CALL(p, write, fd[1], g_buf, 4096) != 4096 || CALL(p, read, fd[0], g_buf, 5) != 5)
+		return -EIO;
+	return CALL(p, close, fd[0]) | CALL(p, close, fd[1]);
+}
+static long r_close(struct person *p)
+{
+	return CALL(p, close, NEAR) | CALL(p, close, FAR) | CALL(p, close, PIPE_W);
+}
+static long r_close_range(struct person *p)
+{
+	return CALL(p, close_range, 3, 6, 0);
+}
+static long r_copy(struct person *p)
+{
+	struct proc *child;
+	long r = client_fork_prepare(&p->t, 0, &child);
+
+	if (!r)
+		client_fork_parent(&p->t, child, -EAGAIN);
+	return r;
+}
+static long r_share(struct person *p)
+{
+	bool host;
+	struct ofd *o = fd_get(&p->t, NEAR, &host);
+	long r = ofd_share(&p->t, o, 0);
+
+	ofd_put(&p->t, o);
+	return r ? r : CALL(p, read, NEAR, g_buf, 10) != 0;
+}
+static long r_flock(struct person *p)
+{
+	long r = CALL(p, flock, NEAR, LOCK_EX) | CALL(p, flock, FAR, LOCK_EX);
+
+	return r | CALL(p, close, NEAR) | CALL(p, close, FAR);
+}
+static long r_lock(struct person *p)
+{
+	struct flock fl = { .l_type = F_WRLCK, .l_start = 5, .l_len = 10 };
+	long r = CALL(p, fcntl, FAR, F_SETLK, &fl);
+
+	return r | CALL(p, close, FAR);
+}
+static long r_mmap(struct person *p)
+{
+	long at;
+
+	if (CALL(p, write, NEAR, g_buf, sizeof(g_buf)) != sizeof(g_buf))
+		return -EIO;
+	at = CALL(p, mmap, 0, 20000, PROT_READ | PROT_WRITE, MAP_SHARED, NEAR, 0);
+	if (at < 0 && at > -4096)
+		return at;
+	memcpy((void *)at, "stored", 6);
+	if (client_munmap(&p->t, (long[6]){ at + 4096, 4096 }))
+		return -EIO;
+	return CALL(p, munmap, at, 20000) == 0 ? 0 : -EIO;
+}
+static long r_mmap_far(struct person *p)
+{
+	long at;
+
+	if (CALL(p, ftruncate, FAR, 10000))
+		return -EIO;
+	at = CALL(p, mmap, 0, 10000, PROT_READ | PROT_WRITE, MAP_SHARED, FAR, 0);
+	return at < 0 && at > -4096 ? at : 0;
+}
+static long r_epoll(struct person *p)
+{
+	struct epoll_event ev = { .events = EPOLLIN };
+	long ep = CALL(p, epoll_create1, 0), r = CALL(p, epoll_ctl, ep, EPOLL_CTL_ADD, PIPE_R, &ev);
+
+	if (ep < 0 || r)
+		return r ? r : ep;
+	CALL(p, epoll_wait, ep, &ev, 1, 0);
+	return CALL(p, close, PIPE_R);
+}
+static long r_exit(struct person *p)
+{
+	fdtable_put(&p->t, &p->p->fds);
+	return 0;
+}
+
+static const struct act {
+	const char *name;
+	long (*run)(struct person *p);
+	bool opens_far;
+} g_acts[] = {
+	{ "open and close", r_open, false },
+	{ "open, write and close far", r_open_far, true },
+	{ "open far", r_open_only, true },
+	{ "write", r_write, false },
+	{ "write far", r_write_far, false },
+	{ "ftruncate far", r_truncate_far, false },
+	{ "dup", r_dup, false },
+	{ "dup2", r_dup2, false },
+	{ "pipe", r_pipe, false },
+	{ "close", r_close, false },
+	{ "close_range", r_close_range, false },
+	{ "fork's copy", r_copy, false },
+	{ "sharing", r_share, false },
+	{ "flock", r_flock, false },
+	{ "fcntl lock", r_lock, false },
+	{ "mmap", r_mmap, false },
+	{ "mmap far", r_mmap_far, true },
+	{ "epoll", r_epoll, false },
+	{ "exit", r_exit, false },
+};
+
+static void furnish(struct person *a, struct person *b, struct person *p)
+{
+	int fd[2];
+	bool good = !CALL(a, mkdir, "/hare/d", 0755) && !CALL(b, mkdir, "/hare/e", 0755) &&
+		    !CALL(a, mknod, "/hare/d/f", S_IFREG | 0644, 0) &&
+		    !CALL(b, mknod, "/hare/e/f", S_IFREG | 0644, 0);
+
+	for (int n = 0; n < 3; n++) /* 0-2 are taken by the host's, as this program knows */
+		good &= !fd_enter_host(&p->t, n);
+	good &= CALL(p, open, "/hare/d/f", O_RDWR, 0) == NEAR;
+	good &= CALL(p, open, "/hare/e/f", O_RDWR, 0) == FAR;
+	good &= !CALL(p, pipe, fd) && fd[0] == PIPE_R && fd[1] == PIPE_W;
+	need(good, "furnish");
+}
+
+/* What the agents do when a process is dead. */
+static void bury(struct person *agent, struct person *dead)
+{
+	u64 owner = (u64)dead->t.ctx.core << 32 | dead->p->host_pid;
+
+	struct proc_root *r = proc_root(agent->t.ctx.ck);
+	struct list *l = r->all.next;
+
+	client_settle(&agent->t.ctx);
+	while (l != &r->all) { /* a child that it was about to make */
+		struct proc *p = LIST_ENTRY(l, struct proc, all);
+
+		l = l->next;
+		if (p->state == PROC_NEW && p->maker == dead->p->host_pid)
+			client_reap_new(&agent->t, p);
+	}
+	proc_release(&agent->t, dead->p);
+	for (u32 i = 0; i < g.w.cores; i++) {
+		struct ctx *c = &g.w.ctx[i];
+
+		ck_lock(c, c->ck);
+		fs_owner_died(c, c->ck, owner);
+		ck_unlock(c->ck);
+	}
+}
+
+static void count_opens(void *arg, const struct fs_fact *f)
+{
+	if (f->kind == FS_FACT_INODE && f->type != S_IFDIR)
+		*(u32 *)arg += f->opens;
+}
+
+struct result {
+	u32 opens;
+	u64 heap[2];
+};
+
+static void measure(struct result *r)
+{
+	*r = (struct result){ 0 };
+	for (u32 i = 0; i < g.w.cores; i++) {
+		struct ctx *c = &g.w.ctx[i];
+
+		msg_drain(c);
+		ck_lock(c, c->ck);
+		fs_facts(c->ck, count_opens, &r->opens);
+		while (fs_trim(c, c->ck))
+			ck_commit(c->ck);
+		r->heap[i] = c->ck->heap_used;
+		ck_unlock(c->ck);
+	}
+}
+
+/* Exit status of the child: 99 when it died at its k-th store, 0 when it has fewer. */
+static int one(const struct world_cfg *wc, const struct act *act, u64 k, struct result *res,
+	       u32 *bad)
+{
+	struct person *a, *b, *p;
+	pid_t pid;
+	int status;
+	u32 n;
+
+	town_new(&g, wc);
+	a = town_person(&g, 0, 0);
+	b = town_person(&g, wc->cores - 1, 0);
+	p = town_person(&g, 0, 0);
+	furnish(a, b, p);
+	pid = world_fork(&g.w);
+	if (!pid) {
+		town_mine(p);
+		g_crash_count = 0;
+		g_crash_at = k;
+		_exit(act->run(p) == 0 ? 0 : 1);
+	}
+	status = world_wait(pid);
+	bury(a, p);
+	for (int i = 0; i < 3; i++)
+		measure(res);
+	n = town_check(&g, NULL);
+	if (n)
+		diag("%u violations: %s, store %lu", n, act->name, (unsigned long)k);
+	*bad += n;
+	town_end(&g);
+	return status;
+}
+
+static void run(const char *what, const struct world_cfg *wc, u64 stride)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(g_acts); i++) {
+		u32 bad = 0, leaks = 0, lost = 0;
+		u32 may = g_acts[i].opens_far && wc->islands > 1;
+		struct result whole, part;
+		u64 k = 0;
+		int status = one(wc, &g_acts[i], 0, &whole, &bad);
+
+		is(status, 0, "%s: %s", what, g_acts[i].name);
+		is(whole.opens, 0, "%s: %s leaves nothing open", what, g_acts[i].name);
+		do {
+			k += stride;
+			status = one(wc, &g_acts[i], k, &part, &bad);
+			leaks += part.opens;
+			for (u32 c = 0; c < g.w.cores; c++)
+				lost += !part.opens && part.heap[c] > whole.heap[c] + 2048;
+			if (part.opens > may || (lost && bad < 3)) {
+				diag("%s, store %lu: %u open, heap %ld %ld", g_acts[i].name,
+				     (unsigned long)k, part.opens,
+				     (long)(part.heap[0] - whole.heap[0]),
+				     (long)(part.heap[1] - whole.heap[1]));
+				bad += part.opens > may;
+			}
+		} while (status == 99 && bad < 3 && lost < 3);
+		is(status, 0, "%s: %s ends well after %lu stores", what, g_acts[i].name,
+		   (unsigned long)k);
+		is(bad, 0, "%s: %s can be killed anywhere", what, g_acts[i].name);
+		is(lost, 0, "%s: %s loses no memory", what, g_acts[i].name);
+		if (leaks)
+			diag("%u leaked opens", leaks);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	u64 stride = argc > 1 ? strtoul(argv[1], NULL, 10) : 3;
+
+	run("two islands", &(struct world_cfg){ .cores = 2, .islands = 2 }, stride);
+	run("one island", &(struct world_cfg){ .cores = 2, .islands = 1 }, stride);
+	return done_testing();
+}

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * File data through descriptors, against a plain array: processes on two cores and two on the
+ * same core take turns with one file, by read, write, append, truncate, fallocate, mmap and
+ * seeks, in every memory model and with techniques off. Whoever opens a file sees what was
+ * written before the last close or fsync (thesis 3.3.1); on one core everybody sees all at once.
+ */
+#include <linux/falloc.h>
+#include <poll.h>
+
+#include "client/file.h"
+#include "unit/client.h"
+
+#define SIZE_MAX_ (300 << 10)
+
+static struct town g;
+static struct person *who[4]; /* 0 and 1 on core 0, 2 and 3 on the last one */
+static u8 model[SIZE_MAX_ + 65536], buf[SIZE_MAX_ + 65536];
+static u64 size;
+static u32 bad;
+static unsigned int seed;
+
+static u32 rnd(u32 n)
+{
+	seed = seed * 1103515245u + 12345u;
+	return (seed >> 8) % n;
+}
+
+static void fill(u8 *p, u32 n)
+{
+	u32 v = rnd(255) + 1;
+
+	for (u32 i = 0; i < n; i++)
+		p[i] = (u8)(v + i * 7);
+}
+
+static void expect(bool cond, const char *what, long got, long want)
+{
+	if (cond || bad++ > 5)
+		return;
+	diag("%s: %ld, want %ld (seed %u, size %lu)", what, got, want, seed,
+	     (unsigned long)size);
+}
+
+static void model_write(u64 off, const u8 *p, u32 n)
+{
+	if (off > size)
+		memset(model + size, 0, off - size);
+	memcpy(model + off, p, n);
+	size = MAX(size, off + n);
+}
+
+static void check_read(struct person *p, long fd, u64 off, u32 n)
+{
+	long want = off >= size ? 0 : (long)MIN((u64)n, size - off);
+	long got = CALL(p, pread64, fd, buf, n, off), i;
+
+	expect(got == want, "pread", got, want);
+	for (i = 0; got == want && i < want && buf[i] == model[off + (u64)i]; i++)
+		;
+	expect(i >= want || got != want, "byte differs at", (long)off + i, (long)n);
+}
+
+static void check_mapping(struct person *p, long fd)
+{
+	u64 len = MAX(size, 1ULL);
+	long at = CALL(p, mmap, 0, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), i;
+
+	if (at < 0 && at > -4096) {
+		expect(false, "mmap", at, 0);
+		return;
+	}
+	for (i = 0; i < (long)size && ((u8 *)at)[i] == model[i]; i++)
+		;
+	expect(i == (long)size, "mapping differs at", i, (long)size);
+	if (size) {
+		u32 from = rnd((u32)size), n = rnd((u32)(size - from)) + 1;
+
+		fill(model + from, n);
+		memcpy((u8 *)at + from, model + from, n);
+	}
+	expect(CALL(p, munmap, at, len) == CLIENT_HOST || !bad, "munmap", 0, 0);
+}
+
+/* One operation of an open descriptor. */
+static void act(struct person *p, long fd)
+{
+	u32 n = rnd(4) ? rnd(5000) + 1 : rnd(60000) + 1, off = rnd(SIZE_MAX_);
+	struct stat st;
+	long r;
+
+	if (rnd(3) && size)
+		off = rnd((u32)size);
+	switch (rnd(12)) {
+	case 0:
+	case 1:
+	case 2:
+		n = MIN(n, SIZE_MAX_ - off);
+		fill(buf, n);
+		r = CALL(p, pwrite64, fd, buf, n, off);
+		expect(r == (long)n, "pwrite", r, (long)n);
+		if (r == (long)n)
+			model_write(off, buf, n);
+		break;
+	case 3:
+		r = CALL(p, lseek, fd, 0, SEEK_END);
+		expect(r == (long)size, "lseek", r, (long)size);
+		n = (u32)MIN((u64)n, SIZE_MAX_ - size);
+		fill(buf, n);
+		r = CALL(p, write, fd, buf, n);
+		expect(r == (long)n, "write at the end", r, (long)n);
+		model_write(size, buf, n);
+		break;
+	case 4:
+		off = rnd(2) ? off : (u32)(size - MIN(size, (u64)rnd(9000)));
+		r = CALL(p, ftruncate, fd, off);
+		expect(r == 0, "ftruncate", r, 0);
+		if (off > size)
+			memset(model + size, 0, off - size);
+		size = off;
+		break;
+	case 5:
+		n = MIN(n, SIZE_MAX_ - off);
+		r = CALL(p, fallocate, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, n);
+		expect(r == 0, "fallocate", r, 0);
+		if (off < size)
+			memset(model + off, 0, MIN((u64)n, size - off));
+		break;
+	case 6:
+		r = CALL(p, fstat, fd, &st);
+		expect(!r && st.st_size == (long)size, "fstat", st.st_size, (long)size);
+		break;
+	case 7:
+		if (rnd(4) == 0)
+			check_mapping(p, fd);
+		break;
+	default:
+		check_read(p, fd, off, n);
+	}
+}
+
+/* One process after the other has the file open. */
+static void turns(u32 rounds)
+{
+	const char *path = rnd(2) ? "/hare/near" : "/hare/e/far";
+
+	size = 0;
+	for (u32 i = 0; i < rounds; i++) {
+		struct person *p = who[rnd(4)];
+		u32 flags = O_RDWR | O_CREAT | (rnd(10) ? 0 : O_TRUNC);
+		long fd = CALL(p, open, path, flags, 0644), copy = -1;
+
+		expect(fd >= 0, "open", fd, 0);
+		if (flags & O_TRUNC)
+			size = 0;
+		if (rnd(4) == 0)
+			copy = CALL(p, dup, fd);
+		for (u32 k = rnd(12); k && fd >= 0; k--)
+			act(p, copy >= 0 && rnd(2) ? copy : fd);
+		check_read(p, fd, 0, SIZE_MAX_);
+		expect(CALL(p, close, fd) == 0, "close", 0, 0);
+		if (copy >= 0)
+			CALL(p, close, copy);
+	}
+	CALL(who[0], unlink, path);
+}
+
+/* Two processes of one core have it open at once; each sees what the other did. */
+static void together(u32 rounds)
+{
+	const char *path = rnd(2) ? "/hare/near2" : "/hare/e/far2";
+	long fd[2];
+
+	size = 0;
+	for (int i = 0; i < 2; i++)
+		fd[i] = CALL(who[i], open, path, O_RDWR | O_CREAT, 0644);
+	for (u32 i = 0; i < rounds; i++) {
+		u32 k = rnd(2);
+
+		act(who[k], fd[k]);
+	}
+	for (int i = 0; i < 2; i++) {
+		check_read(who[i], fd[i], 0, SIZE_MAX_);
+		CALL(who[i], close, fd[i]);
+	}
+	CALL(who[0], unlink, path);
+}
+
+/* Descriptions whose offset is at the server. */
+static void shared(void)
+{
+	long fd = CALL(who[0], open, "/hare/e/s", O_RDWR | O_CREAT, 0644);
+	bool host;
+	struct ofd *o = fd_get(&who[0]->t, (int)fd, &host);
+
+	size = 0;
+	fill(buf, 50000);
+	expect(CALL(who[0], write, fd, buf, 50000) == 50000, "write", 0, 0);
+	model_write(0, buf, 50000);
+	expect(!ofd_share(&who[0]->t, o, 1), "ofd_share", 0, 0);
+	ofd_put(&who[0]->t, o);
+	expect(CALL(who[0], lseek, fd, 0, SEEK_CUR) == 50000, "the offset went along", 0, 0);
+	for (int i = 0; i < 40; i++)
+		act(who[0], fd);
+	expect(CALL(who[0], lseek, fd, 100, SEEK_SET) == 100, "lseek", 0, 0);
+	expect(CALL(who[0], close, fd) == 0, "close", 0, 0);
+	CALL(who[0], unlink, "/hare/e/s");
+}
+
+static void run(const char *what, struct world_cfg wc, u32 rounds)
+{
+	bad = 0;
+	wc.cores = 2;
+	town_new(&g, &wc);
+	for (u32 i = 0; i < 4; i++) {
+		who[i] = town_person(&g, i / 2, 0);
+		for (int n = 0; n < 3; n++)
+			fd_enter_host(&who[i]->t, n);
+	}
+	need(!CALL(who[2], mkdir, "/hare/e", 0755), "mkdir");
+	for (u32 i = 0; i < rounds; i++) {
+		turns(30);
+		together(60);
+		shared();
+	}
+	is(bad, 0, "%s: data is as it was written", what);
+	for (u32 i = 0; i < 4; i++)
+		fdtable_put(&who[i]->t, &who[i]->p->fds);
+	is(town_check(&g, NULL), 0, "%s: no invariant is violated", what);
+	town_end(&g);
+}
+
+int main(int argc, char **argv)
+{
+	u32 rounds = argc > 1 ? (u32)atoi(argv[1]) : 3;
+
+	seed = argc > 2 ? (u32)atoi(argv[2]) : 1;
+	run("coherent", (struct world_cfg){ .model = MEM_COHERENT }, rounds);
+	run("one island", (struct world_cfg){ .islands = 1 }, rounds);
+	run("flush", (struct world_cfg){ .model = MEM_FLUSH }, rounds);
+	run("emulated", (struct world_cfg){ .model = MEM_EMULATED }, rounds);
+	run("chaos", (struct world_cfg){ .model = MEM_EMULATED, .chaos = 7 }, rounds);
+	run("without direct access",
+	    (struct world_cfg){ .model = MEM_EMULATED, .without = WITHOUT_DIRECT_ACCESS }, rounds);
+	run("without local calls", (struct world_cfg){ .without = WITHOUT_LOCAL_CALLS }, rounds);
+	return done_testing();
+}
