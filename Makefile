@@ -68,7 +68,7 @@ $(BUILD)/hare: $(HARE_OBJ)
 	$(CC) -o $@ $^ -lpthread
 $(BUILD)/bench/hb: $(wildcard bench/workloads/*.c bench/workloads/*.h)
 	@mkdir -p $(@D)
-	$(CC) -std=gnu17 -O2 -Wall -Wextra -D_GNU_SOURCE -o $@ $(filter %.c,$^) -lpthread
+	$(CC) -std=gnu17 -O2 -Wall -Wextra -o $@ $(filter %.c,$^) -lpthread
 
 -include $(LD_OBJ:.o=.d) $(HARE_OBJ:.o=.d) $(patsubst %.o,%.d,$(call free_obj,$(PASS_SRC)))
 -include $(wildcard $(BUILD)/crash/*/*.d $(BUILD)/tests/*/*.d)

@@ -343,12 +343,26 @@ static void forget_numbers(struct instance *in)
 	}
 }
 
+/* The loader of a program inside needs what the loader around it has taken for itself. */
+static int refuse_inside(void)
+{
+	u64 boot_id;
+
+	if (!control_inside(&boot_id))
+		return 0;
+	fprintf(stderr, "hare: this is a program of an instance already: one inside another is "
+			"not possible\n");
+	return EXIT_OWN;
+}
+
 int boot_start(struct instance *in, const struct settings *s, const char *name)
 {
 	int r;
 
 	forget_numbers(in);
-	r = find_loader(in);
+	r = refuse_inside();
+	if (!r)
+		r = find_loader(in);
 	if (!r)
 		r = configure(in, s);
 	if (!r)

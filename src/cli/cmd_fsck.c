@@ -186,8 +186,8 @@ int cmd_fsck(int argc, char **argv)
 		intersect(&first, &next);
 	}
 	print_findings(&first);
-	printf("%u cores, %zu inodes, %zu names: %llu violations\n", v.cores,
+	printf("%u cores, %zu inodes, %zu names: %llu violation%s\n", v.cores,
 	       count_kind(&facts, FS_FACT_INODE), count_kind(&facts, FS_FACT_ENTRY),
-	       (unsigned long long)first.count);
+	       (unsigned long long)first.count, first.count == 1 ? "" : "s");
 	return first.count != 0;
 }

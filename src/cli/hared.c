@@ -673,6 +673,7 @@ static int own_environment(const struct super *s)
 	fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd < 0)
 		die("signalfd", -errno);
+	client_exec_agent();
 	return fd;
 }
 

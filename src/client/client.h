@@ -134,6 +134,8 @@ long client_hare(struct task *t, long a[6]);
  * the program's memory. */
 long client_mkdir_distributed(struct task *t, const char *path, u32 mode);
 
+/* A pid as this core's host knows the program itself, not its proxy; other numbers as they are. */
+long client_host_pid(struct task *t, long pid);
 /* A signal's siginfo_t on its way to a handler of the program: si_pid as programs know it. Not
  * from within other calls of this library. */
 void client_siginfo(struct task *t, void *siginfo);
@@ -182,6 +184,7 @@ struct exec_start {
 	char **argv, **envp;
 	bool entered; /* by start: the entry knows its process, and is no longer the agent's own */
 };
+void client_exec_agent(void); /* once, before the first start: what its children inherit */
 long client_exec_receive(struct task *t, char *data, u32 len, char **pointers, u32 max,
 			 struct exec_start *st);
 void client_exec_start(struct task *t, struct exec_start *st);

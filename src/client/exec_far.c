@@ -671,6 +671,20 @@ long client_exec_receive(struct task *t, char *data, u32 len, char **pointers, u
 	return r;
 }
 
+/* The agent's own limits, which a new process starts with. */
+static u64 g_agent_limits[EXEC_RLIMITS][2];
+
+void client_exec_agent(void)
+{
+	struct { u64 handler, flags, restorer, mask; } act = {0}; /* SIG_DFL */
+	u32 i;
+
+	for (i = 0; i < EXEC_RLIMITS; i++)
+		SYS(prlimit64, 0, i, 0, g_agent_limits[i]);
+	for (i = 1; i <= 64; i++)
+		SYS(rt_sigaction, i, &act, 0, 8);
+}
+
 /* --- there, in the new host process -------------------------------------------------------------------- */
 
 static const char *device_path(u64 rdev)
@@ -713,15 +727,15 @@ static long enter_devices(const struct exec_start *st, s32 fd_base)
 	return 0;
 }
 
+/* The agent ignores no signal. */
 static void enter_signals(const struct exec_image *im)
 {
-	struct { u64 handler, flags, restorer, mask; } act = {0};
+	struct { u64 handler, flags, restorer, mask; } act = {.handler = 1}; /* SIG_IGN */
 	u32 sig;
 
-	for (sig = 1; sig <= 64; sig++) {
-		act.handler = im->ignored & (1ULL << (sig - 1)) ? 1 : 0; /* SIG_IGN, SIG_DFL */
-		SYS(rt_sigaction, sig, &act, 0, 8);
-	}
+	for (sig = 1; sig <= 64; sig++)
+		if (im->ignored & (1ULL << (sig - 1)))
+			SYS(rt_sigaction, sig, &act, 0, 8);
 }
 
 static void enter_limits(const struct exec_image *im)
@@ -733,12 +747,9 @@ static void enter_limits(const struct exec_image *im)
 	};
 	u32 i;
 
-	for (i = 0; i < EXEC_RLIMITS; i++) {
-		u64 now[2];
-
-		if (!SYS(prlimit64, 0, i, 0, now) && memcmp(now, im->rlimit[i], sizeof(now)))
+	for (i = 0; i < EXEC_RLIMITS; i++)
+		if (memcmp(g_agent_limits[i], im->rlimit[i], sizeof(im->rlimit[i])))
 			SYS(prlimit64, 0, i, im->rlimit[i], 0);
-	}
 	if (im->itimer_us)
 		SYS(setitimer, ITIMER_REAL, &it, 0);
 	if (im->nice)

@@ -198,6 +198,8 @@ void vnode_refresh(struct task *t, struct vnode *v, const struct attr *a,
 		   const struct rpc_bytes *runs);
 void vnode_sync(struct task *t, struct vnode *v); /* writes back and tells */
 void vnode_forget(struct task *t, struct vnode *v, u64 from, u64 to);
+/* Holes of a far file that may have been filled: what this core knows of them is forgotten. */
+void vnode_filled(struct task *t, u64 ino, u64 from, u64 to);
 long vnode_read(struct task *t, struct vnode *v, struct uio *u, u64 *off);
 long vnode_write(struct task *t, struct vnode *v, struct uio *u, u64 *off);
 

@@ -134,6 +134,7 @@ static long map_file(struct task *t, struct mapping *m, u64 size, u32 flags)
 	u64 end = MIN((size + PAGE_SIZE - 1) / PAGE_SIZE, base + pages);
 	u64 at = base + (m->there - m->start) / PAGE_SIZE;
 	struct run runs[RUNS_MAX];
+	u64 first = at;
 	u32 alloc = 0;
 	long r = 0;
 
@@ -147,6 +148,8 @@ static long map_file(struct task *t, struct mapping *m, u64 size, u32 flags)
 		alloc = !r && hole ? BLOCKS_ALLOC : 0;
 	}
 	m->there = MAX(m->there, m->start + (at - base) * PAGE_SIZE);
+	if (m->shared && m->pin->far)
+		vnode_filled(t, m->pin->ino, first, at);
 	return r;
 }
 

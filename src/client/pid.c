@@ -15,6 +15,7 @@
 #include "base/str.h"
 #include "base/sys.h"
 #include "client/process.h"
+#include "client/procfs.h"
 #include "proto/hio.h"
 
 #define SIG_MAX 64
@@ -700,6 +701,45 @@ static void stay_here(struct task *t)
 STAYS(capset)
 STAYS(unshare)
 STAYS(setns)
+
+/* --- the host's calls that name a process --------------------------------------------------------- */
+
+long client_host_pid(struct task *t, long pid)
+{
+	struct location at;
+
+	if (pid <= 0 || t->ctx.isl->super->cores == 1)
+		return pid;
+	if ((u32)pid == t->proc->pid)
+		return (long)t->proc->host_pid;
+	at = locate(t, (u32)pid);
+	if (at.host_pid && at.core == MAX_CORES)
+		return (long)at.host_pid;
+	return (long)procfs_host_pid(t, (u32)pid);
+}
+
+/* Argument `index` is a pid, if the condition holds. */
+#define NAMES_PROCESS(name, index, condition)                                          \
+	long client_##name(struct task *t, long a[6])                                  \
+	{                                                                              \
+		if (condition)                                                         \
+			a[index] = client_host_pid(t, (s32)a[index]);                      \
+		return CLIENT_HOST;                                                    \
+	}
+#define IOPRIO_WHO_PROCESS_ 1
+NAMES_PROCESS(getpriority, 1, !a[0])
+NAMES_PROCESS(setpriority, 1, !a[0])
+NAMES_PROCESS(sched_setparam, 0, true)
+NAMES_PROCESS(sched_getparam, 0, true)
+NAMES_PROCESS(sched_setscheduler, 0, true)
+NAMES_PROCESS(sched_getscheduler, 0, true)
+NAMES_PROCESS(sched_rr_get_interval, 0, true)
+NAMES_PROCESS(sched_setattr, 0, true)
+NAMES_PROCESS(sched_getattr, 0, true)
+NAMES_PROCESS(process_vm_readv, 0, true)
+NAMES_PROCESS(process_vm_writev, 0, true)
+NAMES_PROCESS(ioprio_set, 1, a[0] == IOPRIO_WHO_PROCESS_)
+NAMES_PROCESS(ioprio_get, 1, a[0] == IOPRIO_WHO_PROCESS_)
 
 /* --- the hare command inside ------------------------------------------------------------------- */
 

@@ -90,6 +90,13 @@ static const struct proc_numbers *by_pid(u32 pid)
 	return NULL;
 }
 
+u32 procfs_host_pid(struct task *t, u32 pid)
+{
+	const struct proc_numbers *row = table_ready(t) ? by_pid(pid) : NULL;
+
+	return row ? row->host_pid : pid;
+}
+
 /* --- paths ------------------------------------------------------------------------------------------ */
 
 static const char *number(const char *s, u32 *out)

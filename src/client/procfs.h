@@ -15,4 +15,8 @@ void procfs_mark(struct task *t, int fd);
 /* getdents64 of a host descriptor; CLIENT_HOST when it is not /proc. */
 long procfs_getdents(struct task *t, long a[6]);
 
+/* The number by which this core's host knows the program of a pid; the pid itself when that is
+ * so, or nobody knows. */
+u32 procfs_host_pid(struct task *t, u32 pid);
+
 #endif

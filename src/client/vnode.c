@@ -130,6 +130,26 @@ void vnode_forget(struct task *t, struct vnode *v, u64 from, u64 to)
 	} while (!done);
 }
 
+void vnode_filled(struct task *t, u64 ino, u64 from, u64 to)
+{
+	struct ck *ck = t->ctx.ck;
+	struct vnode *v = vnode_find(t, ino);
+	u64 index, value;
+
+	if (!v)
+		return;
+	ck_lock(&t->ctx, ck);
+	for (u32 n = 1; radix_next(&v->map, from, &index, &value) && index < to; from = index + 1) {
+		if (!(value & VBLK_HOLE))
+			continue;
+		(void)tx_radix_set(ck, &v->map, index, 0);
+		if (n++ % TX_STEP == 0)
+			ck_commit(ck);
+	}
+	ck_unlock(ck);
+	vnode_put(t, v);
+}
+
 /* The oldest closed vnode goes, when there are too many; its map in steps. */
 static void trim(struct task *t)
 {
@@ -494,6 +514,10 @@ static void prepare_block(struct task *t, u64 value, u32 in, u32 n)
 {
 	char *p = block_of(t, value);
 
+	/* The emulated cache knows a dirty line by its content: a store of what an old line happens
+	 * to hold already would be lost. A real one does not need this. */
+	if (value & VBLK_STALE && t->ctx.isl->model == MEM_EMULATED)
+		mem_invalidate(t->ctx.isl, p, PAGE_SIZE);
 	if (n == PAGE_SIZE)
 		return;
 	if (value & VBLK_NEW) {

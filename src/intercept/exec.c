@@ -109,6 +109,8 @@ static long exec_planned(struct task *task, struct exec *x)
 	make_args(t, x, mask);
 	client_exec_commit(task, &x->plan);
 	ret = run_loader(x);
+	if (x->plan.remote) /* the program is elsewhere, and this one has no descriptors left */
+		SYS(tkill, t->tid, SIGKILL);
 	signal_set_mask(mask);
 	thread_thaw(t);
 	SYS(munmap, x->argv, x->argv_size);

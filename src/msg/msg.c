@@ -317,38 +317,55 @@ static void forget(struct ctx *c, struct ck *ck)
 }
 
 /* The rings being drained: how far they were filled when last looked at, and the place of each
- * one's next record in the order of sending. */
+ * one's next record in the order of sending, which is looked up only when there is a choice. */
 struct drain {
 	u64 live; /* sources with records */
+	u64 known; /* of these, whose order is */
 	u64 tail[MAX_CORES];
 	u64 order[MAX_CORES];
 };
+
+static void drained(struct ctx *c, struct ck *ck, struct drain *d, u32 src)
+{
+	struct msg_root *m = msg_root(ck);
+
+	d->live &= ~(1ULL << src);
+	m->busy &= ~(1ULL << src);
+	ring_publish_head(c, ck, src, m->head[src], false);
+}
 
 /* Looks at the rings of `sources`, whose doorbell bits are cleared: what comes later sets them. */
 static void look(struct ctx *c, struct ck *ck, struct drain *d, u64 sources)
 {
 	struct msg_root *m = msg_root(ck);
 
+	d->known &= ~sources;
 	for (; sources; sources &= sources - 1) {
 		u32 src = (u32)__builtin_ctzll(sources);
 
 		d->tail[src] = ring_tail(c, ck, src);
-		if (d->tail[src] != m->head[src]) {
-			d->order[src] = ring_order(c, ck, src, d->tail[src]);
+		if (d->tail[src] != m->head[src])
 			d->live |= 1ULL << src;
-			continue;
-		}
-		m->busy &= ~(1ULL << src);
-		ring_publish_head(c, ck, src, m->head[src], false);
+		else
+			drained(c, ck, d, src);
 	}
 }
 
-static u32 earliest(const struct drain *d)
+static u32 earliest(struct ctx *c, struct ck *ck, struct drain *d)
 {
 	u32 best = (u32)__builtin_ctzll(d->live);
+	u64 left = d->live & (d->live - 1);
 
-	for (u64 l = d->live & (d->live - 1); l; l &= l - 1) {
+	if (likely(!left))
+		return best;
+	for (u64 l = d->live & ~d->known; l; l &= l - 1) {
 		u32 src = (u32)__builtin_ctzll(l);
+
+		d->order[src] = ring_order(c, ck, src, d->tail[src]);
+	}
+	d->known = d->live;
+	for (; left; left &= left - 1) {
+		u32 src = (u32)__builtin_ctzll(left);
 
 		if (d->order[src] < d->order[best])
 			best = src;
@@ -361,27 +378,23 @@ static u32 earliest(const struct drain *d)
  * and again when that brought other records. */
 static bool drain_next(struct ctx *c, struct ck *ck, struct drain *d)
 {
-	struct msg_root *m = msg_root(ck);
 	struct doorbell *bell = doorbell(c->isl, ck->core);
+	struct msg_root *m = msg_root(ck);
+	u32 src = earliest(c, ck, d);
 	bool any;
-	u32 src;
 
-	for (;;) {
-		src = earliest(d);
-		if (likely(!__atomic_load_n(&bell->pending, __ATOMIC_SEQ_CST)))
-			break;
+	while (unlikely(__atomic_load_n(&bell->pending, __ATOMIC_SEQ_CST))) {
+		u32 was = src;
+
 		look(c, ck, d, take_pending(c, ck));
-		if (earliest(d) == src)
+		src = earliest(c, ck, d);
+		if (src == was)
 			break;
 	}
 	any = drain_one(c, ck, src, d->tail[src]);
-	if (m->head[src] == d->tail[src]) {
-		d->live &= ~(1ULL << src);
-		m->busy &= ~(1ULL << src);
-		ring_publish_head(c, ck, src, m->head[src], false);
-	} else {
-		d->order[src] = ring_order(c, ck, src, d->tail[src]);
-	}
+	d->known &= ~(1ULL << src);
+	if (!any || m->head[src] == d->tail[src]) /* empty, or damaged and dropped */
+		drained(c, ck, d, src);
 	return any;
 }
 
@@ -393,35 +406,68 @@ static bool nothing_to_drain(const struct doorbell *d, const struct msg_root *m,
 	       m->recovered == ck->recovered && list_empty(&m->outbox);
 }
 
+/* After so many records: others get the lock for a moment, and may go on with what we looked at.
+ * False when everything is done that was sent before this was asked first, which set *limit; the
+ * rest is for the next one. */
+static bool drain_on(struct ctx *c, struct ck *ck, struct drain *d, u64 *limit)
+{
+	struct doorbell *bell = doorbell(c->isl, ck->core);
+	struct msg_root *m = msg_root(ck);
+	u64 live;
+
+	if (!*limit)
+		*limit = __atomic_load_n(&bell->order, __ATOMIC_SEQ_CST);
+	msg_unlock(c, ck);
+	ck_lock(c, ck);
+	d->live = d->known = 0;
+	look(c, ck, d, m->busy);
+	for (live = d->live; live; live &= live - 1) {
+		u32 src = (u32)__builtin_ctzll(live);
+
+		if (ring_order(c, ck, src, d->tail[src]) < *limit)
+			return true;
+	}
+	__atomic_fetch_or(&bell->pending, d->live, __ATOMIC_SEQ_CST);
+	return false;
+}
+
 bool msg_drain(struct ctx *c)
 {
 	struct ck *ck = c->ck;
 	struct msg_root *m = msg_root(ck);
-	struct drain d;
 	bool any = false;
+	struct drain d;
+	u64 limit = 0;
 	int n = 0;
 
 	if (nothing_to_drain(doorbell(c->isl, c->core), m, ck))
 		return false;
 	ck_lock(c, ck);
 	take_pending(c, ck);
-	d.live = 0;
+	d.live = d.known = 0;
 	look(c, ck, &d, m->busy);
 	while (d.live) {
 		any |= drain_next(c, ck, &d);
-		if (++n % BATCH)
-			continue;
-		/* Others get the lock; they may go on with what we looked at. */
-		msg_unlock(c, ck);
-		ck_lock(c, ck);
-		d.live = 0;
-		look(c, ck, &d, m->busy);
+		if (++n % BATCH == 0 && !drain_on(c, ck, &d, &limit))
+			break;
 	}
 	forget(c, ck);
 	if (any)
 		m->server = c->tid;
 	msg_unlock(c, ck);
 	return any;
+}
+
+bool msg_drain_core(struct ctx *c, u32 core)
+{
+	struct ctx of = *c;
+
+	if (likely(core == c->core))
+		return msg_drain(c);
+	of.core = core;
+	of.ck = mem_ck(c->isl, core);
+	of.slot = 0;
+	return msg_drain(&of);
 }
 
 /* --- check -------------------------------------------------------------------------------------- */

@@ -84,6 +84,9 @@ void msg_unlock(struct ctx *c, struct ck *ck);
  * (and now and then lets others have it). True when any record was handled. Cheap when nothing is
  * there: a few loads. */
 bool msg_drain(struct ctx *c);
+/* The same for any core of this island: before a local call, so that it finds what other cores'
+ * messages that were delivered before have changed. */
+bool msg_drain_core(struct ctx *c, u32 core);
 
 /* One call: prepare numbers it (put seq and slot into the header), wait returns when the reply
  * is in the slot. *data points to its payload there, valid until the next prepare. Spins a short

@@ -80,8 +80,11 @@ long ring_put(struct ctx *c, struct ck *ck, u32 dst, const struct msg_hdr *h,
 		at = 0;
 	}
 	out = (struct msg_hdr *)(r->data + at);
+	__builtin_prefetch(out,
+			   1); /* these lines come while we wait for the doorbell's */
 	*out = *h;
-	out->order = __atomic_fetch_add(&doorbell(c->isl, dst)->order, 1, __ATOMIC_SEQ_CST);
+	out->order =
+		__atomic_fetch_add(&doorbell(c->isl, dst)->order, 1, __ATOMIC_SEQ_CST);
 	if (h->len)
 		memcpy(out + 1, data, h->len);
 	mem_writeback(c->isl, out, sizeof(*h) + h->len);

@@ -14,8 +14,9 @@
 struct doorbell {
 	u64 pending; /* a bit per source core with records in its ring */
 	u64 forget; /* a bit per source core that wants us to forget: MSG_FORGET */
-	u64 order; /* counts the records sent to this core, by anybody */
-	u64 pad0[5];
+	u64 pad0[6];
+	u64 order; /* counts the records sent to this core, by anybody; not polled: own line */
+	u64 pad1[7];
 	u64 poll_until; /* CLOCK_MONOTONIC: until then some thread of the core looks by itself */
 	u32 rung; /* vector 0 was rung since the agent last slept */
 	u32 late; /* statistics: sleeps ended by the slice with the work there: lost wake-ups */

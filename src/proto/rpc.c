@@ -238,6 +238,8 @@ call_near(struct ctx *c, u32 srv, u32 id, const void *q, void *p)
 			     .unlocked = true };
 	long r;
 
+	/* What other cores told this server before (FLUSH, CLOSE) comes first. */
+	msg_drain_core(c, srv);
 	ck_lock(c, ck);
 	r = run_handler(&e, id, q, p);
 	if (r < 0)

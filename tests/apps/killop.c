@@ -118,6 +118,7 @@ static void do_fork(void)
 		exit(1);
 	pid = fork();
 	if (pid == 0) {
+		alarm(1); /* for when its parent is the one that is killed */
 		pause();
 		_exit(0);
 	}

@@ -207,6 +207,74 @@ static void t_full_memory(void)
 	world_end(&g_w);
 }
 
+/* --- order ------------------------------------------------------------------------------------- */
+
+static u32 g_next, g_disorder;
+
+static void in_order(struct ctx *c, struct ck *ck, const struct msg_hdr *h,
+		     const void *data)
+{
+	(void)c, (void)ck, (void)data;
+	g_disorder += h->seq != g_next++;
+}
+
+/* What one core sent after another had sent is handled after it, whatever their rings. */
+static void t_order(void)
+{
+	u64 seed = 8;
+	u32 n = 0;
+
+	world_new(&g_w, &(struct world_cfg){ .cores = 4, .model = MEM_EMULATED });
+	msg_set_receiver(in_order);
+	for (u32 round = 0; round < 100; round++) {
+		for (u64 burst = t_random(&seed) % 300; burst; burst--) {
+			struct ctx *c = &g_w.ctx[t_random(&seed) % 3];
+			struct msg_hdr h = { .kind = MSG_ONEWAY,
+					     .seq = n,
+					     .len = n % 90 };
+			static u8 data[90];
+
+			ck_lock(c, c->ck);
+			n += !msg_send(c, c->ck, 3, &h, data);
+			msg_unlock(c, c->ck);
+		}
+		msg_drain(&g_w.ctx[3]);
+	}
+	ok(n > 10000 && g_next == n, "three senders, one receiver: all of %u came", n);
+	is(g_disorder, 0, "in the order in which they were sent");
+	world_end(&g_w);
+}
+
+static void again(struct ctx *c, struct ck *ck, const struct msg_hdr *h, const void *data)
+{
+	struct msg_hdr next = *h;
+
+	g_got++;
+	if (h->kind == MSG_ONEWAY)
+		msg_post(c, ck, 0, &next, data);
+}
+
+/* A core whose every record causes another one still gets on with its own work. */
+static void t_endless(void)
+{
+	struct msg_hdr h = { .kind = MSG_ONEWAY };
+	struct ctx *c;
+	u32 before;
+
+	world_new(&g_w, &(struct world_cfg){ .cores = 1 });
+	c = &g_w.ctx[0];
+	msg_set_receiver(again);
+	g_got = 0;
+	ck_lock(c, c->ck);
+	for (u32 i = 0; i < 3; i++)
+		msg_send(c, c->ck, 0, &h, NULL);
+	msg_unlock(c, c->ck);
+	ok(msg_drain(c), "records without end: draining ends (%u)", g_got);
+	before = g_got;
+	ok(before >= 3 && msg_drain(c) && g_got > before, "and goes on the next time");
+	world_end(&g_w);
+}
+
 /* --- garbage ------------------------------------------------------------------------------------ */
 
 static void t_garbage(void)
@@ -265,6 +333,8 @@ int main(void)
 	g_stats = world_shared(2 * sizeof(*g_stats));
 	t_full();
 	t_full_memory();
+	t_order();
+	t_endless();
 	t_garbage();
 	t_flood(MEM_COHERENT, 0, 200000);
 	t_flood(MEM_FLUSH, 0, 50000);

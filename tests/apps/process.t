@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: MIT
+# Processes on other cores: taskset says which core an exec goes to. What their parents, their
+# descriptors, their terminals' relatives, ps and kill see of them; and what is left when agents,
+# proxies or the instance itself are killed.
+. "$(dirname "$0")/../lib/tap.sh"
+need_all taskset util-linux
+need_all pgrep procps
+
+if [ "${HARE##*/}" = standin ]; then
+	skip hare "processes on other cores"
+	done_testing
+	exit
+fi
+
+# One script in Hare on two cores; a point for each line "ok what" or "not ok what".
+inside() # NAME OPTIONS... < SCRIPT
+{
+	local name=$1 what rc
+
+	shift
+	cat >"$TAP_TMP/script"
+	HARE_OPTS="--cores 2 --placement local $*" hare_run --chdir "$HARE_AT" -- \
+		bash "$TAP_TMP/script" "$HARE" "$TAP_TMP" >"$TAP_TMP/out" 2>"$TAP_TMP/err"
+	rc=$?
+	while read -r what; do
+		case $what in
+		"ok "*) tap_point 0 "$name: ${what#ok }" ;;
+		*) tap_point 1 "$name: ${what#not ok }"; diag "$(tail -n 5 "$TAP_TMP/err")" ;;
+		esac
+	done <"$TAP_TMP/out"
+	is $rc 0 "$name: ends with status 0"
+}
+
+cat >"$TAP_TMP/lib" <<'END'
+R="taskset -c 1" L="taskset -c 0"
+is() { if [ "$1" = "$2" ]; then echo "ok $3"; else echo "not ok $3: '$1', not '$2'"; fi; }
+END
+
+everything()
+{
+	inside "$@" <<'END'
+. "$2/lib"
+$R sh -c 'exit 5'
+is $? 5 "exit status"
+$R sh -c 'kill -9 $$'
+is $? 137 "killed by itself"
+$R sleep 100 & p=$!
+kill -9 $p; wait $p
+is $? 137 "killed at once by its parent"
+$R sleep 100 & p=$!
+sleep 0.2; kill $p; wait $p
+is $? 143 "killed later"
+$R sh -c 'trap "exit 3" USR1; while :; do sleep 0.02; done' & p=$!
+sleep 0.3; kill -USR1 $p; wait $p
+is $? 3 "a handler runs"
+$R sleep 0.5 & p=$!
+kill -STOP $p; sleep 0.1; kill -CONT $p; wait $p
+is $? 0 "stopped and continued on its way"
+$R sh -c 'kill -STOP $$; exit 6' & p=$!
+sleep 0.3; kill -CONT $p; wait $p
+is $? 6 "it stops itself and is continued"
+$R nosuchprogram 2>/dev/null
+is $? 127 "a program that is not there"
+is "$($R sh -c 'echo $PPID')" $$ "its parent's pid"
+is "$(sh -c 'echo $$; exec taskset -c 1 sh -c "echo \$\$"' | uniq | wc -l)" 1 "its own pid"
+is "$(echo in | $R cat)" in "a pipe to it"
+is "$(echo in | $R cat | $L cat | $R tr a-z A-Z)" IN "a pipeline over both cores"
+printf '1\n2\n3\n' >lines
+is "$({ $R sh -c 'read a; echo $a'; $L sh -c 'read b; echo $b'; $R cat; } <lines | tr -d '\n')" \
+	123 "they share an offset"
+{ $R echo one; $L echo two; $R echo three; } >out
+is "$(tr '\n' ' ' <out)" "one two three " "and one for writing"
+mkdir sub; cd sub
+is "$($R pwd)" "$PWD" "its working directory"
+cd /tmp
+is "$($R pwd)" /tmp "on the host, too"
+cd "$OLDPWD/.."
+is "$(umask 027; $R sh -c umask)" 0027 "umask"
+is "$(X='a b' $R sh -c 'echo "$X"')" "a b" "environment"
+is "$(ulimit -n 300; $R sh -c 'ulimit -n')" 300 "limits"
+is "$(nice -n 3 $R nice)" 3 "nice value"
+is "$($R sh -c 'trap "" INT; '"$L"' sh -c "kill -INT \$\$; echo lives"')" lives "ignored signals"
+long=$(head -c 100000 /dev/zero | tr '\0' x)
+is "$(LONG=$long $R sh -c 'echo ${#LONG}')" 100000 "an environment too big for a message"
+rm -f "$2/hostfile"
+exec 8<>"$2/hostfile"; echo host >&8
+is "$($R sh -c 'cat <&8; echo more >&8'; cat "$2/hostfile" | tr '\n' ' ')" "host more " \
+	"a descriptor of the host"
+exec 8>&-
+$R sh -c 'sleep 50 & echo $! >child; wait' & p=$!
+until [ -s child ]; do sleep 0.02; done
+is "$(ps -o ppid= -p "$(cat child)" | tr -d ' ')" $p "ps: its child's parent"
+is "$(ps -o comm= -p $p)" sh "ps: its name"
+is "$(pgrep -P $p)" "$(cat child)" "pgrep -P finds its child"
+is "$($R pgrep -P $$ -x sh)" $p "and from there the other way round"
+pkill -P $p; wait $p
+is $? 0 "pkill -P"
+$R sh -c 'sleep 50 & sleep 50 & wait' & p=$!
+set -m; $R sh -c "$L sleep 50 & sleep 50 & echo >grp; wait" & g=$!; set +m
+until [ -e grp ]; do sleep 0.02; done; sleep 0.1
+kill -- -$g; wait $g
+is $? 143 "kill of a group that is on two cores"
+sleep 0.1
+is "$(pgrep -g $g | wc -l)" 0 "all of it"
+kill $p; wait $p
+t=$( { TIMEFORMAT=%U; time $R sh -c 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done'; } 2>&1)
+is "${t%.*}${t#*.}" "$(echo "${t%.*}${t#*.}" | grep -v '^0*$')" "its time is its parent's children's"
+is "$(nproc)" 2 "nproc"
+is "$($R nproc)" 1 "taskset is inherited"
+HARE_PLACEMENT=round-robin bash -c 'for i in $(seq 20); do /bin/echo $i; done >rr'
+is "$(wc -l <rr)" 20 "placed in turn"
+is "$("$1" fsck | sed 's/.*: //')" "0 violations" "fsck"
+END
+}
+everything "2 islands"
+everything "1 island" --islands 1
+everything "emulated" --memory-model emulated
+everything "messages only" --islands 1 --without local-calls
+
+# Agents are killed, one after the other, while programs start and end.
+HARE_OPTS="--cores 3" hare_run --chdir "$HARE_AT" -- bash -c '
+	for i in $(seq 60); do
+		taskset -c $((i % 3)) sh -c "echo $i >>log; sleep 0.02; exit $((i % 7))"
+		[ $? = $((i % 7)) ] || echo "bad $i"
+	done
+	wc -l <log; "$1" fsck >/dev/null || echo fsck' sh "$HARE" >"$TAP_TMP/out" 2>&1 &
+run=$!
+sleep 0.3
+boot=$(pgrep -of "^$HARE run --cores 3 ")
+for round in 1 2 3 4 5; do
+	for agent in $(pgrep -x hared -P "$boot"); do
+		kill -9 "$agent"
+		sleep 0.05
+	done
+done
+wait $run
+is "$? $(cat "$TAP_TMP/out")" "0 60" "agents are killed, and nobody notices"
+
+# What is left when the instance is killed: nothing.
+mark=$((RANDOM + 100000))
+HARE_OPTS="--cores 2" hare_run -- bash -c "taskset -c 1 sleep $mark & taskset -c 0 sleep $mark &
+	sleep $mark" &
+run=$!
+for i in $(seq 100); do
+	[ "$(pgrep -fc "^sleep $mark")" -ge 3 ] && break
+	sleep 0.05
+done
+boot=$(pgrep -of "^$HARE run .*sleep $mark")
+kill -9 "$boot"
+wait $run 2>/dev/null
+for i in $(seq 60); do
+	pgrep -f "sleep $mark" >/dev/null || break
+	sleep 0.05
+done
+is "$(pgrep -f "sleep $mark" | wc -l)" 0 "hare run is killed: no process is left"
+
+# And when the program ends before those that it started.
+HARE_OPTS="--cores 2" hare_run -- bash -c "(trap '' HUP TERM INT; taskset -c 1 sleep $mark &
+	setsid sleep $mark & nohup sleep $mark >/dev/null 2>&1 & sleep $mark) & sleep 0.3; exit 9"
+is $? 9 "the program ends"
+is "$(pgrep -f "sleep $mark" | wc -l)" 0 "and with it what it left behind"
+done_testing
