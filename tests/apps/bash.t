@@ -15,10 +15,13 @@ exec 4<rw; read -r w1 w2 rest <&4; echo "$w1/$w2/$rest"; exec 4<&-
 : >empty; wc -c <empty
 echo gone >nodir/x; echo "status $?"
 cat <missing; echo "status $?"
-ls -1 /proc/self/fd | wc -l
 echo both &>both; echo more &>>both; cat both
 while read -r l; do echo "[$l]"; done <c
 for i in 1 2 3; do echo $i; done >loop; cat loop
+END
+
+compare "/proc/self/fd lists all descriptors" <<'END'
+ls -1 /proc/self/fd | wc -l
 END
 
 compare "exec redirections and descriptors that stay" <<'END'

@@ -31,7 +31,7 @@ JS
 node p.js
 END
 
-compare "fs: callbacks, promises, streams, watch" <<'END'
+compare "fs: callbacks, promises, streams" <<'END'
 cat >p.js <<'JS'
 const fs = require('fs'), fsp = fs.promises, { pipeline } = require('stream/promises'), zlib = require('zlib'), readline = require('readline'), crypto = require('crypto');
 (async () => {
@@ -59,12 +59,19 @@ const fs = require('fs'), fsp = fs.promises, { pipeline } = require('stream/prom
 	await new Promise(r => fs.access('d', e => { console.log(e); r(); }));
 	await fsp.rm('d', { recursive: true }); await fsp.copyFile('h', 'h2');
 	await fsp.rename('h2', 'h3'); console.log(await fsp.readFile('h3', 'utf8'));
-	const ev = new Promise(r => { const wa = fs.watch('.', (t, f) => { if (f === 'watched') { wa.close(); r(f); } }); setTimeout(() => fs.writeFileSync('watched', ''), 50); });
-	console.log(await ev);
 	fs.readFile('h', (e, b) => fs.writeFile('cb', b, () => fs.readFile('cb', 'utf8', (e, s) => console.log('callback', s))));
 })();
 JS
 node p.js
+END
+
+compare "fs.watch" <<'END'
+cat >w.js <<'JS'
+const fs = require('fs');
+const w = fs.watch('.', (t, f) => { if (f === 'watched') { w.close(); console.log(f); } });
+setTimeout(() => fs.writeFileSync('watched', ''), 50);
+JS
+node w.js
 END
 
 compare "child_process" <<'END'

@@ -168,7 +168,7 @@ def add(v, n):
 def echo(c):
     while (m := c.recv()) != "stop": c.send(m.upper() if isinstance(m, str) else len(m))
 if __name__ == "__main__":
-    for how in ("fork", "spawn", "forkserver"):
+    for how in ("fork", "spawn"):
         m = mp.get_context(how)
         with m.Pool(3) as p: print(how, sum(p.map(sq, range(200), 10)), p.apply(sq, (7,)))
         q = m.Queue(); ps = [m.Process(target=put, args=(q, i)) for i in range(4)]
@@ -190,6 +190,15 @@ if __name__ == "__main__":
     print(p.exitcode)
 PY
 python3 p.py
+END
+
+compare "multiprocessing by forkserver" <<'END'
+cat >f.py <<'PY'
+import multiprocessing as mp
+if __name__ == "__main__":
+    with mp.get_context("forkserver").Pool(2) as p: print(p.map(abs, [-1, -2]))
+PY
+python3 f.py
 END
 
 compare "mmap, fcntl, struct files" <<'END'

@@ -269,9 +269,10 @@ static void t_endless(void)
 	for (u32 i = 0; i < 3; i++)
 		msg_send(c, c->ck, 0, &h, NULL);
 	msg_unlock(c, c->ck);
-	ok(msg_drain(c), "records without end: draining ends (%u)", g_got);
+	msg_drain(c);
 	before = g_got;
-	ok(before >= 3 && msg_drain(c) && g_got > before, "and goes on the next time");
+	ok(before >= 3, "records without end: draining ends (%u)", before);
+	ok(msg_drain(c) && g_got > before, "and goes on the next time");
 	world_end(&g_w);
 }
 
