@@ -155,7 +155,7 @@ kill %1; wait $p; echo $?
 bash -c 'kill -STOP $$; echo resumed; exit 6' & j=$!
 for i in $(seq 100); do jobs -s | grep -q . && break; sleep 0.05; done
 fg %% >/dev/null; echo $?
-sleep 20 | sleep 20 & kill %%; wait; jobs | wc -l
+sleep 20 | sleep 20 & kill %%; wait; echo waited
 sleep 20 | sleep 20 & kill -TERM -- -$(jobs -p %%); wait $!; echo $?
 END
 
