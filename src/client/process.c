@@ -268,6 +268,7 @@ static struct proc *entry_for_child(struct task *t, u64 clone_flags)
 		c = proc_new(ck);
 	if (c) {
 		inherit(ck, p, c, clone_flags, t->ctx.isl->super->cores);
+		c->maker = t->ctx.tid;
 		if (p->exe && proc_set_exe(ck, c, p->exe)) {
 			ck_abort(ck);
 			c = NULL;
@@ -322,10 +323,39 @@ void client_fork_child(struct task *t, struct proc *child, s32 tid)
 	slot_take(t);
 }
 
+/* A child may be killed before its first instruction: so the parent, too, enters its host pid, and
+ * the agent sees it die. Only while the entry is still the one that this thread made. */
+static void child_name(struct task *t, struct proc *child, u32 host_pid)
+{
+	struct ck *ck = t->ctx.ck;
+	struct proc_root *r = proc_root(ck);
+	bool unborn = false;
+	struct list *l;
+
+	ck_lock(&t->ctx, ck);
+	for (l = r->all.prev; l != &r->all; l = l->prev) {
+		struct proc *p = LIST_ENTRY(l, struct proc, all);
+
+		if (p != child)
+			continue;
+		unborn = p->state == PROC_NEW && !p->host_pid && p->maker == t->ctx.tid;
+		if (unborn) {
+			TX_SET(ck, p->pid, host_pid);
+			proc_set_host_pid(ck, p, host_pid);
+		}
+		break;
+	}
+	ck_unlock(ck);
+	if (unborn)
+		agent_wake(t);
+}
+
 void client_fork_parent(struct task *t, struct proc *child, long result)
 {
-	if (!sys_failed(result))
+	if (!sys_failed(result)) {
+		child_name(t, child, (u32)result);
 		return; /* the entry is the child's now, which may be gone already */
+	}
 	proc_release(t, child);
 	proc_drop(t, child);
 }
