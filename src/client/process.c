@@ -268,7 +268,7 @@ static struct proc *entry_for_child(struct task *t, u64 clone_flags)
 		c = proc_new(ck);
 	if (c) {
 		inherit(ck, p, c, clone_flags, t->ctx.isl->super->cores);
-		c->maker = t->ctx.tid;
+		c->maker_tid = t->ctx.tid;
 		if (p->exe && proc_set_exe(ck, c, p->exe)) {
 			ck_abort(ck);
 			c = NULL;
@@ -338,7 +338,7 @@ static void child_name(struct task *t, struct proc *child, u32 host_pid)
 
 		if (p != child)
 			continue;
-		unborn = p->state == PROC_NEW && !p->host_pid && p->maker == t->ctx.tid;
+		unborn = p->state == PROC_NEW && !p->host_pid && p->maker_tid == t->ctx.tid;
 		if (unborn) {
 			TX_SET(ck, p->pid, host_pid);
 			proc_set_host_pid(ck, p, host_pid);

@@ -72,7 +72,8 @@ struct proc {
 	u32 flags;        /* PROC_* */
 	u32 tty_core, tty_pid; /* the proxy that can open its terminal, as host pid there;
 				* MAX_CORES: it is this core's, or there is none */
-	u32 maker;        /* NEW: host id of the thread that forks it */
+	u32 maker;        /* NEW: host pid of the process that forks it */
+	u32 maker_tid;    /* NEW: and of its thread */
 	u32 reaper;       /* thread that closes what a dead process left */
 	u32 host_ppid;    /* host pid of the parent at birth */
 	u32 host_pgid;    /* the host's number of group pgid: another one after a remote start */
