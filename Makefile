@@ -106,7 +106,7 @@ speed: $(SPEED_BIN) ## what single handlers cost, in one process
 check: setup ## all tests, from a bare machine on
 	@$(MAKE) --no-print-directory -j$$(nproc) tests-build
 	@$(MAKE) --no-print-directory layers
-	@tests/run -j2 $(UNIT_BIN) $(CRASH_BIN) $(sort $(wildcard tests/*/*.t))
+	@tests/run $(UNIT_BIN) $(CRASH_BIN) $(sort $(wildcard tests/*/*.t))
 
 check-unit: $(UNIT_BIN) $(CRASH_BIN) ## the unit tests alone
 	@tests/run -j2 $(UNIT_BIN) $(CRASH_BIN)
