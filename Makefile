@@ -140,7 +140,7 @@ compdb: ## compile_commands.json
 	bear -- $(MAKE) -B all
 
 docs: PROTOCOL.md docs/syscalls.md man/hare-run.1 ## documents made from the tables
-PROTOCOL.md: src/proto/rpc.def scripts/protocol
+PROTOCOL.md: src/proto/rpc.def src/msg/msg.h scripts/protocol
 	scripts/protocol > $@
 docs/syscalls.md: src/intercept/syscalls.def scripts/syscalls
 	scripts/syscalls > $@

@@ -19,16 +19,17 @@
 #include "cli/boot.h"
 #include "client/syscalls.h"
 
-#define FD_BASE_MAX 1024
+#define FD_BASE_MAX	1024
 #define FD_HIDDEN_COUNT 8
-#define CONNECTIONS 16
-#define RESTARTS_MAX 10000
-#define END_WAIT_MS 10000
+#define CONNECTIONS	16
+#define RESTARTS_MAX	10000
+#define END_WAIT_MS	10000
 
 static int fail(const char *what, const char *subject, int err)
 {
 	if (subject)
-		fprintf(stderr, "hare: cannot %s '%s': %s\n", what, subject, strerror(err));
+		fprintf(stderr, "hare: cannot %s '%s': %s\n", what, subject,
+			strerror(err));
 	else
 		fprintf(stderr, "hare: cannot %s: %s\n", what, strerror(err));
 	return EXIT_OWN;
@@ -68,8 +69,10 @@ static int find_loader(struct instance *in)
 	if (try_loader(in, in->self, (int)(slash - in->self), "hare-ld") ||
 	    try_loader(in, in->self, (int)(slash - in->self), "../libexec/hare/hare-ld"))
 		return 0;
-	fprintf(stderr, "hare: no program loader beside '%s': hare-ld belongs there, or in "
-			"../libexec/hare\n", in->self);
+	fprintf(stderr,
+		"hare: no program loader beside '%s': hare-ld belongs there, or in "
+		"../libexec/hare\n",
+		in->self);
 	return EXIT_OWN;
 }
 
@@ -109,13 +112,17 @@ static int configure(struct instance *in, const struct settings *s)
 	cfg->loader = in->loader;
 	cfg->hare = in->self;
 	if (cfg->islands > cfg->cores) {
-		fprintf(stderr, "hare: --islands %u is more than --cores %u: an island has at "
-				"least one core\n", cfg->islands, cfg->cores);
+		fprintf(stderr,
+			"hare: --islands %u is more than --cores %u: an island has at "
+			"least one core\n",
+			cfg->islands, cfg->cores);
 		return EXIT_USAGE;
 	}
 	if (s->at[0] != '/' || len < 2 || s->at[len - 1] == '/' || len >= AT_DIR_MAX) {
-		fprintf(stderr, "hare: --at '%s' must be an absolute path without a slash at its "
-				"end, of at most %d bytes\n", s->at, AT_DIR_MAX - 1);
+		fprintf(stderr,
+			"hare: --at '%s' must be an absolute path without a slash at its "
+			"end, of at most %d bytes\n",
+			s->at, AT_DIR_MAX - 1);
 		return EXIT_USAGE;
 	}
 	if (cfg->chaos_seed && cfg->model != MEM_EMULATED) {
@@ -161,8 +168,10 @@ static int make_memory(struct instance *in, const struct settings *s)
 		return fail("open the memory", s->memory_file, errno);
 	size = mem_format(dram, &in->cfg);
 	if (size == -EINVAL) {
-		fprintf(stderr, "hare: --memory is too small for %u cores: give more, or fewer "
-				"cores\n", in->cfg.cores);
+		fprintf(stderr,
+			"hare: --memory is too small for %u cores: give more, or fewer "
+			"cores\n",
+			in->cfg.cores);
 		return EXIT_USAGE;
 	}
 	if (size < 0)
@@ -174,9 +183,10 @@ static int make_memory(struct instance *in, const struct settings *s)
 			if (copy < 0)
 				return fail("make the memory of an island", NULL, errno);
 		}
-		in->fds[i] = (struct mem_fds){dram, copy};
+		in->fds[i] = (struct mem_fds){ dram, copy };
 	}
-	in->own = (struct mem_fds){in->cfg.fd_base, in->fds[0].copy < 0 ? -1 : in->cfg.fd_base + 1};
+	in->own = (struct mem_fds){ in->cfg.fd_base,
+				    in->fds[0].copy < 0 ? -1 : in->cfg.fd_base + 1 };
 	if (hide(dram, in->own.dram) < 0 ||
 	    (in->own.copy >= 0 && hide(in->fds[0].copy, in->own.copy) < 0))
 		return fail("place the memory's descriptors", NULL, errno);
@@ -230,7 +240,8 @@ static int agent_start(struct instance *in, u32 core, bool fresh)
 	in->agent_sock[core] = pair[0];
 	for (i = 0; !fresh && i < ORPHANS_KEPT; i++)
 		if (in->orphan[i].op)
-			send(pair[0], &in->orphan[i], sizeof(in->orphan[i]), MSG_NOSIGNAL);
+			send(pair[0], &in->orphan[i], sizeof(in->orphan[i]),
+			     MSG_NOSIGNAL);
 	return 0;
 }
 
@@ -273,7 +284,8 @@ static void agent_restart(struct instance *in, u32 core)
 	if (in->ending)
 		return;
 	if (in->restarts++ >= RESTARTS_MAX || agent_start(in, core, false)) {
-		fprintf(stderr, "hare: cannot replace the agent of core %u: the instance ends\n",
+		fprintf(stderr,
+			"hare: cannot replace the agent of core %u: the instance ends\n",
 			core);
 		in->ending = true;
 	}
@@ -305,15 +317,20 @@ static int open_control(struct instance *in, const char *name)
 	if (pread(in->own.dram, &s, sizeof(s), 0) != (ssize_t)sizeof(s))
 		return fail("read the memory", NULL, EIO);
 	in->info = (struct control_info){
-		.boot_id = s.boot_id, .cores = s.cores, .islands = s.islands, .pid = getpid(),
+		.boot_id = s.boot_id,
+		.cores = s.cores,
+		.islands = s.islands,
+		.pid = getpid(),
 	};
 	snprintf(in->info.name, sizeof(in->info.name), "%s", name ? name : "");
 	in->listener = control_listen(s.boot_id, name, &in->by_name);
 	if (in->listener >= 0)
 		return 0;
 	if (in->listener == -EADDRINUSE && name) {
-		fprintf(stderr, "hare: an instance named '%s' runs already: give another --name, "
-				"or end it with 'hare halt'\n", name);
+		fprintf(stderr,
+			"hare: an instance named '%s' runs already: give another --name, "
+			"or end it with 'hare halt'\n",
+			name);
 		return EXIT_OWN;
 	}
 	return fail("listen for hare commands", NULL, -in->listener);
@@ -339,7 +356,7 @@ static void forget_numbers(struct instance *in)
 	in->listener = in->by_name = in->sig_fd = in->halt_conn = -1;
 	for (i = 0; i < MAX_CORES; i++) {
 		in->agent_sock[i] = -1;
-		in->fds[i] = (struct mem_fds){-1, -1};
+		in->fds[i] = (struct mem_fds){ -1, -1 };
 	}
 }
 
@@ -350,8 +367,9 @@ static int refuse_inside(void)
 
 	if (!control_inside(&boot_id))
 		return 0;
-	fprintf(stderr, "hare: this is a program of an instance already: one inside another is "
-			"not possible\n");
+	fprintf(stderr,
+		"hare: this is a program of an instance already: one inside another is "
+		"not possible\n");
 	return EXIT_OWN;
 }
 
@@ -384,7 +402,8 @@ int boot_start(struct instance *in, const struct settings *s, const char *name)
 
 /* --- a program ---------------------------------------------------------------------------------- */
 
-static long try_path(struct task *t, const char *path, char **argv, struct exec_plan *plan)
+static long try_path(struct task *t, const char *path, char **argv,
+		     struct exec_plan *plan)
 {
 	return client_exec_prepare(t, AT_FDCWD, path, argv, environ, 0, plan);
 }
@@ -515,13 +534,14 @@ static void tell_agents(struct instance *in, const struct agent_msg *m)
 	in->orphan[in->orphans++ % ORPHANS_KEPT] = *m;
 	for (i = 0; i < in->cfg.cores; i++)
 		if (in->agent_sock[i] >= 0)
-			send(in->agent_sock[i], m, sizeof(*m), MSG_NOSIGNAL | MSG_DONTWAIT);
+			send(in->agent_sock[i], m, sizeof(*m),
+			     MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 /* Children: the program, agents, and orphans. True when the program has ended. */
 static bool reap(struct instance *in, pid_t child, int *status)
 {
-	struct agent_msg m = {.op = AGENT_STATUS};
+	struct agent_msg m = { .op = AGENT_STATUS };
 	bool ended = false;
 	int core;
 
@@ -604,11 +624,11 @@ int boot_wait(struct instance *in, pid_t child)
 	u32 i;
 
 	while (!ended && !in->ending) {
-		p[0] = (struct pollfd){in->sig_fd, POLLIN, 0};
-		p[1] = (struct pollfd){in->listener, POLLIN, 0};
-		p[2] = (struct pollfd){in->by_name, POLLIN, 0};
+		p[0] = (struct pollfd){ in->sig_fd, POLLIN, 0 };
+		p[1] = (struct pollfd){ in->listener, POLLIN, 0 };
+		p[2] = (struct pollfd){ in->by_name, POLLIN, 0 };
 		for (i = 0; i < v.count; i++)
-			p[3 + i] = (struct pollfd){v.conn[i], POLLIN, 0};
+			p[3 + i] = (struct pollfd){ v.conn[i], POLLIN, 0 };
 		if (poll(p, 3 + v.count, -1) < 0 && errno != EINTR)
 			break;
 		if (p[0].revents)
@@ -633,7 +653,8 @@ int boot_follow(pid_t child)
 	for (;;) {
 		siginfo_t si;
 		int sig = sigwaitinfo(&all, &si);
-		struct signalfd_siginfo s = {.ssi_signo = (u32)sig, .ssi_code = si.si_code};
+		struct signalfd_siginfo s = { .ssi_signo = (u32)sig,
+					      .ssi_code = si.si_code };
 		pid_t pid;
 
 		if (sig < 0)
@@ -655,7 +676,7 @@ int boot_follow(pid_t child)
 /* Waits for one agent's word; -1 when it is dead. */
 static int await(struct instance *in, u32 core, u32 op)
 {
-	struct pollfd p = {in->agent_sock[core], POLLIN, 0};
+	struct pollfd p = { in->agent_sock[core], POLLIN, 0 };
 	struct agent_msg m;
 
 	while (poll(&p, 1, END_WAIT_MS) > 0) {
@@ -669,7 +690,7 @@ static int await(struct instance *in, u32 core, u32 op)
 
 void boot_end_programs(struct instance *in)
 {
-	struct agent_msg m = {.op = AGENT_END};
+	struct agent_msg m = { .op = AGENT_END };
 	u32 i;
 	int status;
 

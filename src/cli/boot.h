@@ -23,18 +23,18 @@
 #include "cli/settings.h"
 #include "client/client.h"
 
-#define EXIT_USAGE 2
-#define EXIT_OWN 125
-#define EXIT_CANNOT 126
+#define EXIT_USAGE   2
+#define EXIT_OWN     125
+#define EXIT_CANNOT  126
 #define EXIT_MISSING 127
 
 /* What boot tells an agent, and an agent boot, over their socket. */
 enum agent_op {
-	AGENT_READY = 1,  /* agent: the core kernel is there */
-	AGENT_FAILED,     /* agent: and will not be; status: errno */
-	AGENT_END,        /* boot: end all programs and let no new one start */
-	AGENT_ENDED,      /* agent: none is left */
-	AGENT_STATUS,     /* boot: pid, an orphan, perhaps of the agent's predecessor, ended */
+	AGENT_READY = 1, /* agent: the core kernel is there */
+	AGENT_FAILED, /* agent: and will not be; status: errno */
+	AGENT_END, /* boot: end all programs and let no new one start */
+	AGENT_ENDED, /* agent: none is left */
+	AGENT_STATUS, /* boot: pid, an orphan, perhaps of the agent's predecessor, ended */
 };
 struct agent_msg {
 	u32 op;
@@ -49,8 +49,9 @@ struct instance {
 	struct mem_config cfg;
 	char loader[PATH_LEN_MAX], self[PATH_LEN_MAX];
 	struct control_info info;
-	struct mem_fds fds[MAX_CORES]; /* by island, at numbers of our own, close-on-exec */
-	struct mem_fds own;            /* the hidden numbers, for core 0's island */
+	struct mem_fds
+		fds[MAX_CORES]; /* by island, at numbers of our own, close-on-exec */
+	struct mem_fds own; /* the hidden numbers, for core 0's island */
 	pid_t agent[MAX_CORES];
 	int agent_sock[MAX_CORES];
 	u32 restarts;
@@ -58,7 +59,8 @@ struct instance {
 	int halt_conn; /* who waits for the end; -1 */
 	bool ending, made_file;
 	const char *memory_file;
-	struct agent_msg orphan[ORPHANS_KEPT]; /* the last ones, for agents that start anew */
+	struct agent_msg
+		orphan[ORPHANS_KEPT]; /* the last ones, for agents that start anew */
 	u32 orphans;
 	struct task *task;
 };

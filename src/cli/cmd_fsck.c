@@ -22,8 +22,8 @@
 #include "fileserver/fileserver.h"
 #include "msg/msg.h"
 
-#define TEXT_SIZE (1u << 20)
-#define LOOKS 5
+#define TEXT_SIZE	 (1u << 20)
+#define LOOKS		 5
 #define BETWEEN_LOOKS_NS 100000000
 
 /* Violations, one NUL-terminated line each. */
@@ -57,7 +57,8 @@ static void found(void *arg, const char *text)
 
 	f->count++;
 	if (f->layer)
-		n = str_format(f->text + f->len, room, "core %u: %s: %s", f->core, f->layer, text);
+		n = str_format(f->text + f->len, room, "core %u: %s: %s", f->core,
+			       f->layer, text);
 	else
 		n = str_format(f->text + f->len, room, "between cores: %s", text);
 	if ((size_t)n < room)
@@ -92,8 +93,8 @@ static void look(struct view *v, struct facts *facts, struct findings *out)
 	do {
 		if (facts->count > facts->cap) {
 			facts->cap = facts->count + facts->count / 4;
-			facts->fact = need_memory(realloc(facts->fact,
-							  facts->cap * sizeof(*facts->fact)));
+			facts->fact = need_memory(
+				realloc(facts->fact, facts->cap * sizeof(*facts->fact)));
 		}
 		facts->count = out->len = out->count = 0;
 		for (core = 0; core < v->cores; core++)

@@ -73,8 +73,10 @@ static int make(const struct mkdir_opts *o, const char *arg)
 	if (!r && o->mode >= 0) /* -m is not for the umask to cut */
 		r = chmod(path, (mode_t)o->mode);
 	if (r)
-		fprintf(stderr, "hare: cannot make directory '%s': %s%s\n", arg, strerror(errno),
-			errno == EXDEV ? " (only directories in Hare can be distributed)" : "");
+		fprintf(stderr, "hare: cannot make directory '%s': %s%s\n", arg,
+			strerror(errno),
+			errno == EXDEV ? " (only directories in Hare can be distributed)"
+				       : "");
 	free(path);
 	return r != 0;
 }
@@ -114,7 +116,8 @@ int cmd_mkdir(int argc, char **argv)
 		return usage("mkdir", "missing operand after", argv[i - 1]);
 	if (o.distribute && syscall(HARE_CALL, HARE_INFO, &info) < 0) {
 		fputs("hare: cannot make a distributed directory from outside: use "
-		      "'hare run -- hare mkdir ...' or 'hare exec -- hare mkdir ...'\n", stderr);
+		      "'hare run -- hare mkdir ...' or 'hare exec -- hare mkdir ...'\n",
+		      stderr);
 		return 1;
 	}
 	for (; i < argc; i++)

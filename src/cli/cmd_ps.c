@@ -15,7 +15,7 @@
 #include "proto/proc.h"
 
 #define ARGS_MAX 512
-#define EXE_MAX 256
+#define EXE_MAX	 256
 
 struct ps_row {
 	u32 core, pid, ppid, state, target_core, threads;
@@ -29,7 +29,8 @@ struct ps_list {
 	size_t count, cap;
 };
 
-static void copy_proc(struct ps_row *r, const struct view *v, u32 core, const struct proc *p)
+static void copy_proc(struct ps_row *r, const struct view *v, u32 core,
+		      const struct proc *p)
 {
 	r->core = core;
 	r->pid = p->pid;
@@ -144,7 +145,8 @@ static void print_row(const struct ps_row *r)
 		snprintf(core, sizeof(core), "%u>%u", r->core, r->target_core);
 	else
 		snprintf(core, sizeof(core), "%u", r->core);
-	printf("%7u %7u %5s %c %4u %s\n", r->pid, r->ppid, core, state, r->threads, command);
+	printf("%7u %7u %5s %c %4u %s\n", r->pid, r->ppid, core, state, r->threads,
+	       command);
 }
 
 static int by_pid(const void *a, const void *b)

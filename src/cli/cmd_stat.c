@@ -8,15 +8,15 @@
 
 typedef u64 (*stat_fn)(const struct core_stats *s);
 
-#define COUNTER_FN(fn, index)                                                          \
-	static u64 fn(const struct core_stats *s)                                      \
-	{                                                                              \
-		return s->counter[index];                                              \
+#define COUNTER_FN(fn, index)                                                            \
+	static u64 fn(const struct core_stats *s)                                        \
+	{                                                                                \
+		return s->counter[index];                                                \
 	}
-#define FIELD_FN(fn, field)                                                            \
-	static u64 fn(const struct core_stats *s)                                      \
-	{                                                                              \
-		return s->field;                                                       \
+#define FIELD_FN(fn, field)                                                              \
+	static u64 fn(const struct core_stats *s)                                        \
+	{                                                                                \
+		return s->field;                                                         \
 	}
 COUNTER_FN(get_procs, COUNT_PROCS)
 COUNTER_FN(get_forks, COUNT_FORKS)
@@ -72,7 +72,8 @@ static const struct stat_row {
 	{ "recoveries", "recoveries", get_recovered },
 };
 
-static void print_table(const struct core_stats *s, const struct core_stats *sum, u32 cores)
+static void print_table(const struct core_stats *s, const struct core_stats *sum,
+			u32 cores)
 {
 	size_t i;
 	u32 c;
@@ -114,14 +115,15 @@ static void json_rpcs(const struct core_stats *s)
 	u32 id;
 
 	for (id = 1; id < RPC_COUNT; id++) {
-		u64 local = s->counter[COUNT_LOCAL(id)], sent = s->counter[COUNT_SENT(id)];
+		u64 local = s->counter[COUNT_LOCAL(id)],
+		    sent = s->counter[COUNT_SENT(id)];
 		u64 served = s->counter[COUNT_SERVED(id)];
 
 		if (!local && !sent && !served)
 			continue;
-		printf("%s\"%s\": {\"local\": %llu, \"sent\": %llu, \"served\": %llu}", sep,
-		       rpc_name(id), (unsigned long long)local, (unsigned long long)sent,
-		       (unsigned long long)served);
+		printf("%s\"%s\": {\"local\": %llu, \"sent\": %llu, \"served\": %llu}",
+		       sep, rpc_name(id), (unsigned long long)local,
+		       (unsigned long long)sent, (unsigned long long)served);
 		sep = ", ";
 	}
 }

@@ -26,7 +26,7 @@
 #include "cli/stats.h"
 #include "cli/view.h"
 
-#define POLL_NS 5000000
+#define POLL_NS	    5000000
 #define SYSCALL_MAX 512
 
 enum { LOCAL, MESSAGE, SERVED, HOW_MAX }; /* trace_rec.where of an RPC */
@@ -38,10 +38,10 @@ struct cost {
 struct trace {
 	struct view v;
 	struct trace_ring *ring[MAX_CORES];
-	u64 seen[MAX_CORES];     /* records dealt with */
+	u64 seen[MAX_CORES]; /* records dealt with */
 	u64 complete[MAX_CORES]; /* records written before the last look: whole by now */
 	u64 lost, start_ns;
-	u32 self;                /* our own thread: not shown */
+	u32 self; /* our own thread: not shown */
 	bool each;
 	FILE *out;
 	struct trace_rec *batch; /* what one look found; the core stands in `pad` */
@@ -62,8 +62,8 @@ static void on_signal(int sig)
 static const char *syscall_name(u32 nr)
 {
 	switch (nr) {
-#define SYSCALL(number, name, route, args, note)                                       \
-	case number:                                                                   \
+#define SYSCALL(number, name, route, args, note)                                         \
+	case number:                                                                     \
 		return #name;
 #include "intercept/syscalls.def"
 #undef SYSCALL
@@ -91,8 +91,8 @@ static void open_rings(struct trace *t)
 	for (c = 0; c < t->v.cores; c++) {
 		t->ring[c] = trace_ring(view_ck(&t->v, c));
 		if (t->ring[c])
-			t->seen[c] = t->complete[c] = __atomic_load_n(&t->ring[c]->next,
-								      __ATOMIC_RELAXED);
+			t->seen[c] = t->complete[c] =
+				__atomic_load_n(&t->ring[c]->next, __ATOMIC_RELAXED);
 	}
 	t->start_ns = host_monotonic_ns();
 }
@@ -148,7 +148,8 @@ static void account(struct trace *t, const struct trace_rec *r)
 
 static void print_result(FILE *f, s64 result)
 {
-	const char *name = result < 0 && result > -4096 ? strerrorname_np((int)-result) : NULL;
+	const char *name =
+		result < 0 && result > -4096 ? strerrorname_np((int)-result) : NULL;
 
 	if (name)
 		fprintf(f, " = -%s", name);
@@ -222,10 +223,11 @@ static void print_rpcs(const struct trace *t, const struct core_stats *s)
 	FILE *f = t->out;
 	u32 id;
 
-	fprintf(f, "%-14s %12s %9s %12s %9s %12s\n", "RPC", "local calls", "mean us", "requests",
-		"mean us", "messages");
+	fprintf(f, "%-14s %12s %9s %12s %9s %12s\n", "RPC", "local calls", "mean us",
+		"requests", "mean us", "messages");
 	for (id = 1; id < RPC_COUNT; id++) {
-		u64 local = s->counter[COUNT_LOCAL(id)], sent = s->counter[COUNT_SENT(id)];
+		u64 local = s->counter[COUNT_LOCAL(id)],
+		    sent = s->counter[COUNT_SENT(id)];
 		u64 served = s->counter[COUNT_SERVED(id)];
 
 		if (!local && !sent && !served)
@@ -238,8 +240,8 @@ static void print_rpcs(const struct trace *t, const struct core_stats *s)
 			(unsigned long long)(served * (rpc_is_two_way(id) ? 2 : 1)));
 	}
 	fprintf(f, "%-14s %12llu %9s %12llu %9s %12llu\n\n", "all",
-		(unsigned long long)stats_local(s), "", (unsigned long long)stats_sent(s), "",
-		(unsigned long long)stats_messages(s));
+		(unsigned long long)stats_local(s), "", (unsigned long long)stats_sent(s),
+		"", (unsigned long long)stats_messages(s));
 }
 
 static void print_syscalls(const struct trace *t)
@@ -247,14 +249,15 @@ static void print_syscalls(const struct trace *t)
 	FILE *f = t->out;
 	u32 nr;
 
-	fprintf(f, "%-22s %10s %9s %10s %9s\n", "system call", "in Hare", "mean us", "at host",
-		"mean us");
+	fprintf(f, "%-22s %10s %9s %10s %9s\n", "system call", "in Hare", "mean us",
+		"at host", "mean us");
 	for (nr = 0; nr < SYSCALL_MAX; nr++) {
 		const struct cost *c = t->sys[nr];
 
 		if (!c[0].count && !c[1].count)
 			continue;
-		fprintf(f, "%-22s %10llu", syscall_name(nr), (unsigned long long)c[0].count);
+		fprintf(f, "%-22s %10llu", syscall_name(nr),
+			(unsigned long long)c[0].count);
 		print_mean(f, &c[0]);
 		fprintf(f, " %10llu", (unsigned long long)c[1].count);
 		print_mean(f, &c[1]);
@@ -283,8 +286,10 @@ static void print_summary(struct trace *t)
 	print_rpcs(t, &s);
 	print_syscalls(t);
 	if (t->lost)
-		fprintf(t->out, "%llu records were lost: system calls and mean times are of the "
-			"others; counts of RPCs are exact\n", (unsigned long long)t->lost);
+		fprintf(t->out,
+			"%llu records were lost: system calls and mean times are of the "
+			"others; counts of RPCs are exact\n",
+			(unsigned long long)t->lost);
 }
 
 /* --- running ----------------------------------------------------------------------------------- */
@@ -371,7 +376,8 @@ static int trace(struct trace *t, const struct trace_opts *o)
 	if (o->file)
 		t->out = fopen(o->file, "we");
 	if (!t->out) {
-		fprintf(stderr, "hare: cannot write '%s': %s\n", o->file, strerror(errno));
+		fprintf(stderr, "hare: cannot write '%s': %s\n", o->file,
+			strerror(errno));
 		return EXIT_OWN;
 	}
 	t->self = t->v.ctx[0].tid;

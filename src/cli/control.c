@@ -11,7 +11,7 @@
 #include "cli/control.h"
 #include "client/client.h"
 
-#define FDS_MAX (1 + MAX_CORES)
+#define FDS_MAX	 (1 + MAX_CORES)
 #define EXIT_OWN 125
 
 enum { OP_FDS = 1, OP_HALT };
@@ -22,7 +22,8 @@ static socklen_t address(struct sockaddr_un *a, const char *id)
 
 	memset(a, 0, sizeof(*a));
 	a->sun_family = AF_UNIX;
-	n = snprintf(a->sun_path + 1, sizeof(a->sun_path) - 1, "hare/%u/%s", getuid(), id);
+	n = snprintf(a->sun_path + 1, sizeof(a->sun_path) - 1, "hare/%u/%s", getuid(),
+		     id);
 	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
 }
 
@@ -108,31 +109,39 @@ static int find(const char *name, int *sock)
 
 	if (name) {
 		*sock = connect_to(name);
-		return *sock >= 0 ? 0 : complain("no instance", name,
-						 "start one with 'hare boot --name NAME'");
+		return *sock >= 0 ? 0
+				  : complain("no instance", name,
+					     "start one with 'hare boot --name NAME'");
 	}
 	if (control_inside(&boot_id)) {
 		snprintf(id, sizeof(id), "%016lx", (unsigned long)boot_id);
 		*sock = connect_to(id);
-		return *sock >= 0 ? 0 : complain("this instance does not answer", NULL,
-						 "is it ending?");
+		return *sock >= 0 ? 0
+				  : complain("this instance does not answer", NULL,
+					     "is it ending?");
 	}
 	*sock = connect_to(CONTROL_DEFAULT);
 	if (*sock >= 0)
 		return 0;
 	n = list_instances(ids, 8);
 	if (n > 1)
-		return complain("several instances run", NULL, "say which with --name NAME");
+		return complain("several instances run", NULL,
+				"say which with --name NAME");
 	*sock = n == 1 ? connect_to(ids[0]) : -1;
-	return *sock >= 0 ? 0 : complain("no instance runs", NULL, "start one with 'hare boot'");
+	return *sock >= 0
+		       ? 0
+		       : complain("no instance runs", NULL, "start one with 'hare boot'");
 }
 
 static bool receive_fds(struct control *c)
 {
 	char room[CMSG_SPACE(FDS_MAX * sizeof(int))];
-	struct iovec iov = {&c->info, sizeof(c->info)};
+	struct iovec iov = { &c->info, sizeof(c->info) };
 	struct msghdr m = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof(room),
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = room,
+		.msg_controllen = sizeof(room),
 	};
 	struct cmsghdr *h;
 	int fd[FDS_MAX];
@@ -162,7 +171,8 @@ int control_open(const char *name, struct control *c)
 	if (write(c->sock, &op, sizeof(op)) == sizeof(op) && receive_fds(c))
 		return 0;
 	close(c->sock);
-	return complain("the instance does not answer as expected", NULL, "is it ending?");
+	return complain("the instance does not answer as expected", NULL,
+			"is it ending?");
 }
 
 void control_close(struct control *c)
@@ -221,9 +231,9 @@ int control_listen(u64 boot_id, const char *name, int *by_name)
 
 static void send_fds(int conn, const struct control_info *info, const struct mem_fds *fds)
 {
-	char room[CMSG_SPACE(FDS_MAX * sizeof(int))] = {0};
-	struct iovec iov = {(void *)info, sizeof(*info)};
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = room};
+	char room[CMSG_SPACE(FDS_MAX * sizeof(int))] = { 0 };
+	struct iovec iov = { (void *)info, sizeof(*info) };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = room };
 	int fd[FDS_MAX];
 	struct cmsghdr *h;
 	u32 n = 0, i;

@@ -25,13 +25,13 @@
 #include "cli/boot.h"
 #include "cli/copy.h"
 
-#define BUF_SIZE (256u << 10) /* fits in a CPU's second cache: data is copied twice */
-#define DIRENT_BUF 32768
-#define ERROR_LINES 20
-#define TICKS 16
+#define BUF_SIZE	  (256u << 10) /* fits in a CPU's second cache: data is copied twice */
+#define DIRENT_BUF	  32768
+#define ERROR_LINES	  20
+#define TICKS		  16
 #define PROGRESS_AFTER_NS 500000000ULL
 #define PROGRESS_EVERY_NS 100000000ULL
-#define XATTR_LIST_MAX 65536
+#define XATTR_LIST_MAX	  65536
 
 struct dirent_rec { /* linux_dirent64 */
 	u64 ino;
@@ -60,10 +60,12 @@ static void show_progress(struct copy *c)
 {
 	u64 now = host_monotonic_ns();
 
-	if (now - c->started_ns < PROGRESS_AFTER_NS || now - c->shown_ns < PROGRESS_EVERY_NS)
+	if (now - c->started_ns < PROGRESS_AFTER_NS ||
+	    now - c->shown_ns < PROGRESS_EVERY_NS)
 		return;
-	fprintf(stderr, "\rhare: %sing '%s': %llu files, %llu MiB\033[K", c->verb, c->from_name,
-		(unsigned long long)c->files, (unsigned long long)(c->bytes >> 20));
+	fprintf(stderr, "\rhare: %sing '%s': %llu files, %llu MiB\033[K", c->verb,
+		c->from_name, (unsigned long long)c->files,
+		(unsigned long long)(c->bytes >> 20));
 	c->shown_ns = now;
 	c->shown = true;
 }
@@ -73,8 +75,9 @@ static bool interrupted(void)
 {
 	sigset_t set;
 
-	return !sigpending(&set) && (sigismember(&set, SIGINT) || sigismember(&set, SIGTERM) ||
-				     sigismember(&set, SIGHUP) || sigismember(&set, SIGQUIT));
+	return !sigpending(&set) &&
+	       (sigismember(&set, SIGINT) || sigismember(&set, SIGTERM) ||
+		sigismember(&set, SIGHUP) || sigismember(&set, SIGQUIT));
 }
 
 /* Called often: after every entry and every buffer. */
@@ -86,7 +89,8 @@ static void progress(struct copy *c)
 		show_progress(c);
 	if (!c->stopped && interrupted()) {
 		progress_clear(c);
-		fprintf(stderr, "hare: %s of '%s' was interrupted\n", c->verb, c->from_name);
+		fprintf(stderr, "hare: %s of '%s' was interrupted\n", c->verb,
+			c->from_name);
 		c->stopped = true;
 		c->errors++;
 	}
@@ -96,7 +100,8 @@ static void progress(struct copy *c)
 static void failed(struct copy *c, long err)
 {
 	size_t len = strlen(c->from_name);
-	const char *slash = c->path_len && (!len || c->from_name[len - 1] != '/') ? "/" : "";
+	const char *slash =
+		c->path_len && (!len || c->from_name[len - 1] != '/') ? "/" : "";
 
 	progress_clear(c);
 	if (c->stopped)
@@ -104,15 +109,17 @@ static void failed(struct copy *c, long err)
 	if (err == -ENOSPC || err == -EDQUOT || err == -EROFS) {
 		c->stopped = true;
 		c->errors++;
-		fprintf(stderr, "hare: %s stopped at '%s%s%s': %s%s\n", c->verb, c->from_name,
-			slash, c->path, strerror((int)-err), err == -ENOSPC ? c->no_space : "");
+		fprintf(stderr, "hare: %s stopped at '%s%s%s': %s%s\n", c->verb,
+			c->from_name, slash, c->path, strerror((int)-err),
+			err == -ENOSPC ? c->no_space : "");
 		return;
 	}
 	if (c->errors++ < ERROR_LINES)
-		fprintf(stderr, "hare: cannot %s '%s%s%s': %s\n", c->verb, c->from_name, slash,
-			c->path, strerror((int)-err));
+		fprintf(stderr, "hare: cannot %s '%s%s%s': %s\n", c->verb, c->from_name,
+			slash, c->path, strerror((int)-err));
 	else if (c->errors == ERROR_LINES + 1)
-		fprintf(stderr, "hare: more cannot be %sed; only counted from here on\n", c->verb);
+		fprintf(stderr, "hare: more cannot be %sed; only counted from here on\n",
+			c->verb);
 }
 
 static void *need_memory(void *p)
@@ -185,7 +192,8 @@ static void links_free(struct copy *c)
 
 /* A file with several names. True when it is there already under another one and `to_name` is
  * now a link to it (or that failed and was said). */
-static bool link_to_first(struct copy *c, const struct stat *st, int to_dir, const char *to_name)
+static bool link_to_first(struct copy *c, const struct stat *st, int to_dir,
+			  const char *to_name)
 {
 	struct link_slot *l;
 	long r;
@@ -254,7 +262,8 @@ static long copy_xattrs(struct copy *c, int from, int to, struct stat *made)
 }
 
 /* Owner and group when root copies; else the group alone, if we may. */
-static long copy_owner(struct copy *c, int to, const struct stat *st, const struct stat *made)
+static long copy_owner(struct copy *c, int to, const struct stat *st,
+		       const struct stat *made)
 {
 	if (c->owners && (made->st_uid != st->st_uid || made->st_gid != st->st_gid))
 		return SIDE(c->to, fchown, to, st->st_uid, st->st_gid);
@@ -280,13 +289,15 @@ static long copy_attributes(struct copy *c, int from, int to, const struct stat 
 }
 
 /* Of a symlink, FIFO, ... by its name. */
-static long copy_attributes_at(struct copy *c, int dir, const char *name, const struct stat *st)
+static long copy_attributes_at(struct copy *c, int dir, const char *name,
+			       const struct stat *st)
 {
 	struct timespec ts[2] = { st->st_atim, st->st_mtim };
 	long r = 0;
 
 	if (c->owners)
-		r = SIDE(c->to, fchownat, dir, name, st->st_uid, st->st_gid, AT_SYMLINK_NOFOLLOW);
+		r = SIDE(c->to, fchownat, dir, name, st->st_uid, st->st_gid,
+			 AT_SYMLINK_NOFOLLOW);
 	if (r >= 0)
 		r = SIDE(c->to, utimensat, dir, name, ts, AT_SYMLINK_NOFOLLOW);
 	return r;
@@ -396,7 +407,8 @@ static long copy_open_file(struct copy *c, int from, const struct stat *st, int 
 {
 	/* Nobody else reads it before it has its owner. */
 	bool others = c->owners && (st->st_uid || st->st_gid);
-	long to = open_target(c, to_dir, to_name, st->st_mode & (others ? 0700 : 0777)), r;
+	long to = open_target(c, to_dir, to_name, st->st_mode & (others ? 0700 : 0777)),
+	     r;
 	struct stat made;
 
 	if (to < 0)
@@ -484,7 +496,8 @@ static void copy_entries(struct copy *c, int from, int to)
 	u8 *buf = need_memory(malloc(DIRENT_BUF));
 	long n = 0, at;
 
-	while (!c->stopped && (n = SIDE(c->from, getdents64, from, buf, DIRENT_BUF)) > 0) {
+	while (!c->stopped &&
+	       (n = SIDE(c->from, getdents64, from, buf, DIRENT_BUF)) > 0) {
 		const struct dirent_rec *d;
 
 		for (at = 0; at < n && !c->stopped; at += d->len) {
@@ -507,7 +520,8 @@ static long open_target_dir(struct copy *c, int dir, const char *name, bool *mad
 	*made = r >= 0;
 	if (r < 0 && r != -EEXIST)
 		return r;
-	return SIDE(c->to, openat, dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+	return SIDE(c->to, openat, dir, name,
+		    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
 }
 
 /* Between open directories. The topmost one keeps what it is when it was there before. */
@@ -563,7 +577,9 @@ static void copy_entry(struct copy *c, int from_dir, const char *name, int to_di
 	if (type != DT_REG && type != DT_DIR) {
 		r = SIDE(c->from, newfstatat, from_dir, name, &st, AT_SYMLINK_NOFOLLOW);
 		if (r >= 0)
-			type = S_ISREG(st.st_mode) ? DT_REG : S_ISDIR(st.st_mode) ? DT_DIR : DT_LNK;
+			type = S_ISREG(st.st_mode)   ? DT_REG
+			       : S_ISDIR(st.st_mode) ? DT_DIR
+						     : DT_LNK;
 	}
 	if (r < 0)
 		failed(c, r);
@@ -578,7 +594,8 @@ static void copy_entry(struct copy *c, int from_dir, const char *name, int to_di
 		path_pop(c, old);
 }
 
-bool copy_tree(struct copy *c, int from_dir, const char *name, int to_dir, const char *to_name)
+bool copy_tree(struct copy *c, int from_dir, const char *name, int to_dir,
+	       const char *to_name)
 {
 	c->owners = geteuid() == 0;
 	c->tty = isatty(STDERR_FILENO);

@@ -40,25 +40,29 @@
 #include "sched/sched.h"
 
 #define WATCH_DELAY_MS 20
-#define NEW_GRACE_NS 5000000000ULL   /* until a NEW entry's child is given up */
-#define END_GRACE_NS 200000000ULL    /* the same while the instance ends */
-#define LOST_AFTER_MS 1500           /* a new agent waits so long for its predecessor's orphans */
-#define GIVE_UP_MS 2000
-#define CHAOS_NS 3000000
-#define IDLE_NS 1000000000
-#define EVENTS 64
-#define STACK_SIZE 65536
-#define ARGV_MAX (1u << 20)
+#define NEW_GRACE_NS   5000000000ULL /* until a NEW entry's child is given up */
+#define END_GRACE_NS   200000000ULL /* the same while the instance ends */
+#define LOST_AFTER_MS  1500 /* a new agent waits so long for its predecessor's orphans */
+#define GIVE_UP_MS     2000
+#define CHAOS_NS       3000000
+#define IDLE_NS	       1000000000
+#define EVENTS	       64
+#define STACK_SIZE     65536
+#define ARGV_MAX       (1u << 20)
 
-enum { KEY_SIGNALS = 1, KEY_SOCKET, KEY_DOORBELL }; /* of epoll, beside pidfd << 32 | host pid */
+enum {
+	KEY_SIGNALS = 1,
+	KEY_SOCKET,
+	KEY_DOORBELL
+}; /* of epoll, beside pidfd << 32 | host pid */
 
 static struct agent {
 	u32 core;
 	int sock, epoll, doorbell;
 	bool ending, ended_told, fresh;
-	u64 lost_at;      /* when to look for the predecessor's lost children; 0: never */
-	u64 give_up_at;   /* alone: when to end whatever is left; 0: not alone */
-	u64 watch_at;     /* when to look at new processes; 0: none are new */
+	u64 lost_at; /* when to look for the predecessor's lost children; 0: never */
+	u64 give_up_at; /* alone: when to end whatever is left; 0: not alone */
+	u64 watch_at; /* when to look at new processes; 0: none are new */
 	struct task task; /* of the main thread */
 	struct task job_task;
 	struct ctx server;
@@ -66,7 +70,7 @@ static struct agent {
 
 static _Noreturn void die(const char *what, long err)
 {
-	struct agent_msg m = {.op = AGENT_FAILED, .status = (s32)-err};
+	struct agent_msg m = { .op = AGENT_FAILED, .status = (s32)-err };
 
 	if (g_agent.fresh)
 		send(g_agent.sock, &m, sizeof(m), MSG_NOSIGNAL);
@@ -113,7 +117,8 @@ static long make_core_kernel(struct ctx *c)
 /* The client library's attach wants a core kernel to be there already. */
 static long prepare(const struct super *s, u32 core, bool fresh)
 {
-	struct mem_fds fds = {s->fd_base, s->model == MEM_EMULATED ? s->fd_base + 1 : -1};
+	struct mem_fds fds = { s->fd_base,
+			       s->model == MEM_EMULATED ? s->fd_base + 1 : -1 };
 	struct island isl;
 	struct ctx c;
 	long r;
@@ -138,7 +143,7 @@ static long prepare(const struct super *s, u32 core, bool fresh)
 
 static void epoll_watch(int fd, u64 key)
 {
-	struct epoll_event e = {.events = EPOLLIN, .data.u64 = key};
+	struct epoll_event e = { .events = EPOLLIN, .data.u64 = key };
 
 	if (epoll_ctl(g_agent.epoll, EPOLL_CTL_ADD, fd, &e))
 		close(fd);
@@ -147,7 +152,7 @@ static void epoll_watch(int fd, u64 key)
 /* A dead process's marks, locks and so on at all servers, after its intents were dealt with. */
 static void owner_gone(u32 host_pid)
 {
-	struct req_OWNER_GONE q = {.owner = (u64)g_agent.core << 32 | host_pid};
+	struct req_OWNER_GONE q = { .owner = (u64)g_agent.core << 32 | host_pid };
 	struct rep_OWNER_GONE p;
 	u32 core;
 
@@ -198,7 +203,8 @@ static struct proc *next_unborn(bool *some)
 {
 	struct ctx *c = &g_agent.task.ctx;
 	struct proc_root *r = proc_root(c->ck);
-	u64 grace = g_agent.ending ? END_GRACE_NS : NEW_GRACE_NS, now = host_monotonic_ns();
+	u64 grace = g_agent.ending ? END_GRACE_NS : NEW_GRACE_NS,
+	    now = host_monotonic_ns();
 	struct proc *found = NULL;
 	struct list *l;
 
@@ -249,15 +255,18 @@ struct started {
 static struct started find_started(u32 host_pid, bool drop)
 {
 	struct ctx *c = &g_agent.task.ctx;
-	struct started s = {0};
+	struct started s = { 0 };
 	struct proc *p;
 
 	ck_lock(c, c->ck);
 	p = proc_by_host_pid(c->ck, host_pid);
 	if (p && p->proxy_core != MAX_CORES) {
 		s = (struct started){
-			.core = p->proxy_core, .pid = p->proxy_pid, .found = true,
-			.user_us = p->child_user_us, .system_us = p->child_system_us,
+			.core = p->proxy_core,
+			.pid = p->proxy_pid,
+			.found = true,
+			.user_us = p->child_user_us,
+			.system_us = p->child_system_us,
 			.maxrss = p->child_maxrss,
 		};
 		if (drop)
@@ -283,7 +292,8 @@ static void child_changed(pid_t pid, int status, const struct rusage *ru)
 	s = find_started((u32)pid, ended);
 	if (s.found)
 		sched_report(&g_agent.task.ctx, s.core, s.pid, (u32)status,
-			     us(&ru->ru_utime) + s.user_us, us(&ru->ru_stime) + s.system_us,
+			     us(&ru->ru_utime) + s.user_us,
+			     us(&ru->ru_stime) + s.system_us,
 			     MAX((u64)ru->ru_maxrss, s.maxrss));
 }
 
@@ -302,7 +312,7 @@ static void report_lost(void)
 {
 	struct ctx *c = &g_agent.task.ctx;
 	struct proc_root *r = proc_root(c->ck);
-	struct rusage none = {0};
+	struct rusage none = { 0 };
 	u32 lost;
 
 	g_agent.lost_at = 0;
@@ -342,21 +352,23 @@ static int start_child(void *arg)
 }
 
 /* A process that did not get as far as its entry was ours alone. */
-static void start_failed(struct task *t, const struct sched_job *job, struct proc *p, u32 status)
+static void start_failed(struct task *t, const struct sched_job *job, struct proc *p,
+			 u32 status)
 {
 	if (p)
 		client_reap_new(t, p);
 	sched_report(&t->ctx, job->core, job->proxy_pid, status << 8, 0, 0, 0);
 }
 
-static void start_program(struct task *t, const struct sched_job *job, char *data, u32 len,
-			  char **pointers, char *stack)
+static void start_program(struct task *t, const struct sched_job *job, char *data,
+			  u32 len, char **pointers, char *stack)
 {
-	struct exec_start st = {0};
-	struct start_args a = {t, &st};
+	struct exec_start st = { 0 };
+	struct start_args a = { t, &st };
 	long r = client_exec_receive(t, data, len, pointers, ARGV_MAX, &st);
 
-	if (!r && clone(start_child, stack + STACK_SIZE, CLONE_VM | CLONE_VFORK | SIGCHLD, &a) < 0)
+	if (!r && clone(start_child, stack + STACK_SIZE, CLONE_VM | CLONE_VFORK | SIGCHLD,
+			&a) < 0)
 		r = -errno;
 	if (r || !st.entered)
 		start_failed(t, job, st.proc, EXIT_CANNOT);
@@ -368,8 +380,10 @@ static bool read_image(struct task *t, u64 ino, char *data, u32 len)
 	u32 off = 0;
 
 	while (off < len) {
-		struct req_READ q = {.ino = ino, .off = off, .len = MIN(len - off, 16384u)};
-		struct rep_READ p = {.data = {data + off, 0, q.len}};
+		struct req_READ q = { .ino = ino,
+				      .off = off,
+				      .len = MIN(len - off, 16384u) };
+		struct rep_READ p = { .data = { data + off, 0, q.len } };
 
 		if (rpc_read(&t->ctx, t->ctx.core, &q, &p) || !p.data.len)
 			break;
@@ -380,7 +394,7 @@ static bool read_image(struct task *t, u64 ino, char *data, u32 len)
 
 static void drop_image(struct task *t, u64 ino)
 {
-	struct req_DESTROY q = {.ino = ino};
+	struct req_DESTROY q = { .ino = ino };
 	struct rep_DESTROY p;
 
 	(void)rpc_destroy(&t->ctx, t->ctx.core, &q, &p);
@@ -397,8 +411,8 @@ static bool was_done(struct task *t, const struct sched_job *job)
 	return p && p->host_pid;
 }
 
-static void do_exec_job(struct task *t, struct sched_job *job, char *image, char **pointers,
-			char *stack)
+static void do_exec_job(struct task *t, struct sched_job *job, char *image,
+			char **pointers, char *stack)
 {
 	if (!g_agent.fresh && was_done(t, job))
 		;
@@ -539,7 +553,7 @@ static bool end_programs(void)
 
 static void check_end(void)
 {
-	struct agent_msg m = {.op = AGENT_ENDED};
+	struct agent_msg m = { .op = AGENT_ENDED };
 
 	if (!g_agent.ending || g_agent.ended_told)
 		return;
@@ -620,7 +634,8 @@ static void handle(const struct epoll_event *e, int sig_fd)
 		read_socket();
 		break;
 	case KEY_DOORBELL:
-		if (read(g_agent.doorbell, &count, sizeof(count)) > 0 && !g_agent.watch_at)
+		if (read(g_agent.doorbell, &count, sizeof(count)) > 0 &&
+		    !g_agent.watch_at)
 			g_agent.watch_at = now_ms() + WATCH_DELAY_MS;
 		break;
 	default:
@@ -713,8 +728,9 @@ static void start_threads(void)
 
 _Noreturn void agent_main(const struct super *s, u32 core, int sock, bool fresh)
 {
-	struct mem_fds fds = {s->fd_base, s->model == MEM_EMULATED ? s->fd_base + 1 : -1};
-	struct agent_msg m = {.op = AGENT_READY};
+	struct mem_fds fds = { s->fd_base,
+			       s->model == MEM_EMULATED ? s->fd_base + 1 : -1 };
+	struct agent_msg m = { .op = AGENT_READY };
 	int sig_fd;
 	long r;
 

@@ -87,7 +87,8 @@ static int export_all(struct instance *in, const struct settings *s)
 		const char *dst = split(s->export.item[i], src, sizeof(src));
 
 		if (!dst || !*dst)
-			ret = usage("run", "--export wants SRC:DST, not", s->export.item[i]);
+			ret = usage("run", "--export wants SRC:DST, not",
+				    s->export.item[i]);
 		else if (transfer_export(in->task, src, dst))
 			ret = EXIT_OWN;
 	}
@@ -95,13 +96,14 @@ static int export_all(struct instance *in, const struct settings *s)
 }
 
 /* Where the first --import went: the program starts there unless --chdir says otherwise. */
-static const char *import_directory(struct task *t, const struct settings *s, char *dir, size_t size)
+static const char *import_directory(struct task *t, const struct settings *s, char *dir,
+				    size_t size)
 {
 	const char *at = t->ctx.isl->super->at;
 	size_t len = strlen(at);
 	char src[PATH_LEN_MAX];
 	const char *dst = split(s->import.item[0], src, sizeof(src));
-	long a[6] = {(long)dir};
+	long a[6] = { (long)dir };
 
 	if (dst && !strncmp(dst, at, len) && (dst[len] == '/' || !dst[len]))
 		dst += len;
@@ -115,7 +117,7 @@ static const char *import_directory(struct task *t, const struct settings *s, ch
 static int enter_directory(struct task *t, const char *dir)
 {
 	char cwd[PATH_LEN_MAX];
-	long a[6] = {(long)dir}, r;
+	long a[6] = { (long)dir }, r;
 
 	if (!dir) {
 		const char *pwd = getenv("PWD");
@@ -165,7 +167,9 @@ int cmd_run(int argc, char **argv)
 	if (i < 0)
 		return EXIT_USAGE;
 	if (i >= argc)
-		return usage("run", "no program given: hare run [options] -- CMD [ARG...]", NULL);
+		return usage("run",
+			     "no program given: hare run [options] -- CMD [ARG...]",
+			     NULL);
 	status = boot_start(&in, &s, NULL);
 	if (status)
 		return status;
@@ -232,7 +236,8 @@ int cmd_boot(int argc, char **argv)
 	if (i < 0 || !good_name("boot", name))
 		return EXIT_USAGE;
 	if (i < argc)
-		return usage("boot", "it starts no program, use 'hare exec' for", argv[i]);
+		return usage("boot", "it starts no program, use 'hare exec' for",
+			     argv[i]);
 	if (pipe2(ready, O_CLOEXEC) || (pid = fork()) < 0) {
 		fprintf(stderr, "hare: cannot fork: %s\n", strerror(errno));
 		return EXIT_OWN;
@@ -257,7 +262,7 @@ static int take_memory(const struct control *c, u32 core, struct mem_fds *own)
 	if (pread(c->fds[0].dram, &s, sizeof(s), 0) != (ssize_t)sizeof(s))
 		return -EIO;
 	fds = &c->fds[mem_island_of(&s, core)];
-	*own = (struct mem_fds){s.fd_base, fds->copy < 0 ? -1 : s.fd_base + 1};
+	*own = (struct mem_fds){ s.fd_base, fds->copy < 0 ? -1 : s.fd_base + 1 };
 	if (dup3(fds->dram, own->dram, 0) < 0)
 		return -errno;
 	if (own->copy >= 0 && dup3(fds->copy, own->copy, 0) < 0)
@@ -296,7 +301,9 @@ int cmd_exec(int argc, char **argv)
 	if (i < 0 || (name && !good_name("exec", name)))
 		return EXIT_USAGE;
 	if (i >= argc)
-		return usage("exec", "no program given: hare exec [--name N] -- CMD [ARG...]", NULL);
+		return usage("exec",
+			     "no program given: hare exec [--name N] -- CMD [ARG...]",
+			     NULL);
 	status = control_open(name, &c);
 	if (status)
 		return status;
@@ -329,8 +336,9 @@ int cmd_halt(int argc, char **argv)
 	if (status)
 		return status;
 	if (!c.info.name[0]) {
-		fprintf(stderr, "hare: this instance is of a 'hare run' and ends with its "
-				"program\n");
+		fprintf(stderr,
+			"hare: this instance is of a 'hare run' and ends with its "
+			"program\n");
 		return EXIT_OWN;
 	}
 	return control_halt(&c);

@@ -13,21 +13,26 @@ struct word {
 };
 
 static const struct word models[] = {
-	{"coherent", MEM_COHERENT}, {"flush", MEM_FLUSH}, {"emulated", MEM_EMULATED}, {NULL, 0},
+	{ "coherent", MEM_COHERENT },
+	{ "flush", MEM_FLUSH },
+	{ "emulated", MEM_EMULATED },
+	{ NULL, 0 },
 };
 static const struct word placements[] = {
-	{"round-robin", PLACE_ROUND_ROBIN}, {"random", PLACE_RANDOM}, {"local", PLACE_LOCAL},
-	{NULL, 0},
+	{ "round-robin", PLACE_ROUND_ROBIN },
+	{ "random", PLACE_RANDOM },
+	{ "local", PLACE_LOCAL },
+	{ NULL, 0 },
 };
 static const struct word techniques[] = {
-	{"distribution", WITHOUT_DISTRIBUTION},
-	{"broadcast", WITHOUT_BROADCAST},
-	{"direct-access", WITHOUT_DIRECT_ACCESS},
-	{"directory-cache", WITHOUT_DIRECTORY_CACHE},
-	{"creation-affinity", WITHOUT_CREATION_AFFINITY},
-	{"coalescing", WITHOUT_COALESCING},
-	{"local-calls", WITHOUT_LOCAL_CALLS},
-	{NULL, 0},
+	{ "distribution", WITHOUT_DISTRIBUTION },
+	{ "broadcast", WITHOUT_BROADCAST },
+	{ "direct-access", WITHOUT_DIRECT_ACCESS },
+	{ "directory-cache", WITHOUT_DIRECTORY_CACHE },
+	{ "creation-affinity", WITHOUT_CREATION_AFFINITY },
+	{ "coalescing", WITHOUT_COALESCING },
+	{ "local-calls", WITHOUT_LOCAL_CALLS },
+	{ NULL, 0 },
 };
 
 void settings_init(struct settings *s)
@@ -144,14 +149,14 @@ int settings_parse(struct settings *s, int argc, char **argv, int *i)
 	const char *opt = argv[*i] + 2, *v = strchr(opt, '=');
 	size_t len = v ? (size_t)(v - opt) : strlen(opt);
 
-#define SETTING(field, name, type, arg, dflt, help)                                    \
-	if (len == strlen(name) && !strncmp(opt, name, len)) {                         \
-		if (!v && *i + 1 >= argc) {                                            \
-			fprintf(stderr, "hare: --%s wants a value: %s\n", name, arg);  \
-			return -1;                                                     \
-		}                                                                      \
-		v = v ? v + 1 : argv[++*i];                                            \
-		return set_##type(&s->field, v) ? 1 : wrong(name, arg, v);             \
+#define SETTING(field, name, type, arg, dflt, help)                                      \
+	if (len == strlen(name) && !strncmp(opt, name, len)) {                           \
+		if (!v && *i + 1 >= argc) {                                              \
+			fprintf(stderr, "hare: --%s wants a value: %s\n", name, arg);    \
+			return -1;                                                       \
+		}                                                                        \
+		v = v ? v + 1 : argv[++*i];                                              \
+		return set_##type(&s->field, v) ? 1 : wrong(name, arg, v);               \
 	}
 #include "base/settings.def"
 #undef SETTING
@@ -180,8 +185,8 @@ static void print_text(FILE *f, const char *text)
 
 void settings_print(FILE *f)
 {
-#define SETTING(field, name, type, arg, dflt, help)                                    \
-	fprintf(f, "  --%s %s (default: %s)\n", name, arg, dflt);                      \
+#define SETTING(field, name, type, arg, dflt, help)                                      \
+	fprintf(f, "  --%s %s (default: %s)\n", name, arg, dflt);                        \
 	print_text(f, help);
 #include "base/settings.def"
 #undef SETTING

@@ -14,14 +14,14 @@ struct setting_list {
 	const char *item[SETTINGS_LIST_MAX];
 };
 
-#define TYPE_COUNT u32
-#define TYPE_SIZE u64
-#define TYPE_SEED u64
-#define TYPE_TEXT const char *
-#define TYPE_LIST struct setting_list
-#define TYPE_MODEL u32
+#define TYPE_COUNT     u32
+#define TYPE_SIZE      u64
+#define TYPE_SEED      u64
+#define TYPE_TEXT      const char *
+#define TYPE_LIST      struct setting_list
+#define TYPE_MODEL     u32
 #define TYPE_PLACEMENT u32
-#define TYPE_WITHOUT u32
+#define TYPE_WITHOUT   u32
 struct settings {
 #define SETTING(field, name, type, arg, dflt, help) TYPE_##type field;
 #include "base/settings.def"

@@ -22,19 +22,20 @@ struct side {
 void side_host(struct side *s);
 void side_hare(struct side *s, struct task *t);
 
-#define SIDE_CALL_1(s, nr, a) (s)->call(s, nr, (long[6]){ (long)(a) })
+#define SIDE_CALL_1(s, nr, a)	 (s)->call(s, nr, (long[6]){ (long)(a) })
 #define SIDE_CALL_2(s, nr, a, b) (s)->call(s, nr, (long[6]){ (long)(a), (long)(b) })
-#define SIDE_CALL_3(s, nr, a, b, c)                                                    \
+#define SIDE_CALL_3(s, nr, a, b, c)                                                      \
 	(s)->call(s, nr, (long[6]){ (long)(a), (long)(b), (long)(c) })
-#define SIDE_CALL_4(s, nr, a, b, c, d)                                                 \
+#define SIDE_CALL_4(s, nr, a, b, c, d)                                                   \
 	(s)->call(s, nr, (long[6]){ (long)(a), (long)(b), (long)(c), (long)(d) })
-#define SIDE_CALL_5(s, nr, a, b, c, d, e)                                              \
-	(s)->call(s, nr, (long[6]){ (long)(a), (long)(b), (long)(c), (long)(d), (long)(e) })
+#define SIDE_CALL_5(s, nr, a, b, c, d, e)                                                \
+	(s)->call(s, nr,                                                                 \
+		  (long[6]){ (long)(a), (long)(b), (long)(c), (long)(d), (long)(e) })
 #define SIDE_PICK_(_1, _2, _3, _4, _5, name, ...) name
 /* SIDE(s, close, fd) makes the system call close on that side. */
-#define SIDE(s, name, ...)                                                             \
-	SIDE_PICK_(__VA_ARGS__, SIDE_CALL_5, SIDE_CALL_4, SIDE_CALL_3, SIDE_CALL_2,    \
-		   SIDE_CALL_1)                                                        \
+#define SIDE(s, name, ...)                                                               \
+	SIDE_PICK_(__VA_ARGS__, SIDE_CALL_5, SIDE_CALL_4, SIDE_CALL_3, SIDE_CALL_2,      \
+		   SIDE_CALL_1)                                                          \
 	(s, __NR_##name, __VA_ARGS__)
 
 #endif

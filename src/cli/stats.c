@@ -62,8 +62,8 @@ bool rpc_is_two_way(u32 id)
 	enum { CALL, ONEWAY };
 
 	switch (id) {
-#define RPC(layer, NAME, name, kind, server, cost, doc, q, p)                          \
-	case RPC_##NAME:                                                               \
+#define RPC(layer, NAME, name, kind, server, cost, doc, q, p)                            \
+	case RPC_##NAME:                                                                 \
 		return kind == CALL;
 #include "proto/rpc.def"
 #undef RPC

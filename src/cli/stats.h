@@ -17,7 +17,8 @@ struct core_stats {
 /* One core now; into sum, added. */
 void stats_read(struct view *v, u32 core, struct core_stats *s);
 void stats_add(struct core_stats *sum, const struct core_stats *s);
-void stats_sub(struct core_stats *s, const struct core_stats *before); /* counters alone */
+void stats_sub(struct core_stats *s,
+	       const struct core_stats *before); /* counters alone */
 
 /* Of all RPCs: handlers run by their callers, requests and one-way messages sent by programs, and
  * messages that arrived (requests and one-way messages, those of handlers included). */

@@ -21,11 +21,13 @@ static bool hare_path(struct task *t, const char *given, char *out, size_t size)
 
 	if (!given)
 		given = "";
-	if (!strncmp(given, s->at, s->at_len) && (!given[s->at_len] || given[s->at_len] == '/'))
+	if (!strncmp(given, s->at, s->at_len) &&
+	    (!given[s->at_len] || given[s->at_len] == '/'))
 		given += s->at_len;
 	while (*given == '/')
 		given++;
-	return (size_t)snprintf(out, size, "%.*s/%s", (int)s->at_len, s->at, given) < size;
+	return (size_t)snprintf(out, size, "%.*s/%s", (int)s->at_len, s->at, given) <
+	       size;
 }
 
 static bool host_path(const char *given, char *out, size_t size)
@@ -72,11 +74,14 @@ static void report(const struct copy *c, const char *to)
 	u64 done = c->files + c->dirs + c->others;
 
 	if (c->no_xattr)
-		fprintf(stderr, "hare: %sed without attributes user.*: %llu files; '%s' cannot "
-			"hold them\n", c->verb, (unsigned long long)c->no_xattr, to);
+		fprintf(stderr,
+			"hare: %sed without attributes user.*: %llu files; '%s' cannot "
+			"hold them\n",
+			c->verb, (unsigned long long)c->no_xattr, to);
 	if (c->errors)
 		fprintf(stderr, "hare: %s of '%s': %llu copied, %llu not%s\n", c->verb,
-			c->from_name, (unsigned long long)done, (unsigned long long)c->errors,
+			c->from_name, (unsigned long long)done,
+			(unsigned long long)c->errors,
 			c->stopped ? ", the rest not tried" : "");
 }
 
@@ -124,7 +129,8 @@ static int transfer(struct copy *c, char *src, char *dst, size_t size)
 
 static int too_long(const char *verb, const char *path)
 {
-	fprintf(stderr, "hare: cannot %s '%.60s...': %s\n", verb, path, strerror(ENAMETOOLONG));
+	fprintf(stderr, "hare: cannot %s '%.60s...': %s\n", verb, path,
+		strerror(ENAMETOOLONG));
 	return 1;
 }
 
@@ -137,7 +143,10 @@ int transfer_import(struct task *t, const char *src, const char *dst)
 {
 	char from[PATH_LEN_MAX], to[PATH_LEN_MAX];
 	struct side host, hare;
-	struct copy c = { .from = &host, .to = &hare, .verb = "import", .from_name = src,
+	struct copy c = { .from = &host,
+			  .to = &hare,
+			  .verb = "import",
+			  .from_name = src,
 			  .no_space = "; give Hare more memory with --memory" };
 
 	side_host(&host);
@@ -155,13 +164,17 @@ int transfer_export(struct task *t, const char *src, const char *dst)
 {
 	char from[PATH_LEN_MAX], to[PATH_LEN_MAX];
 	struct side host, hare;
-	struct copy c = { .from = &hare, .to = &host, .verb = "export",
-			  .from_name = shown_name(src), .no_space = "" };
+	struct copy c = { .from = &hare,
+			  .to = &host,
+			  .verb = "export",
+			  .from_name = shown_name(src),
+			  .no_space = "" };
 
 	side_host(&host);
 	side_hare(&hare, t);
 	if (!dst || !*dst) {
-		fprintf(stderr, "hare: cannot export '%s': say where to, SRC:DST\n", c.from_name);
+		fprintf(stderr, "hare: cannot export '%s': say where to, SRC:DST\n",
+			c.from_name);
 		return 1;
 	}
 	if (!hare_path(t, src, from, sizeof(from)) || !host_path(dst, to, sizeof(to)))

@@ -21,7 +21,8 @@ const char *opt_value(int argc, char **argv, int *i, const char *opt)
 int usage(const char *cmd, const char *what, const char *subject)
 {
 	if (subject)
-		fprintf(stderr, "hare: %s '%s': see 'hare help %s'\n", what, subject, cmd);
+		fprintf(stderr, "hare: %s '%s': see 'hare help %s'\n", what, subject,
+			cmd);
 	else
 		fprintf(stderr, "hare: %s: see 'hare help %s'\n", what, cmd);
 	return 2;

@@ -11,7 +11,7 @@
 #include "cli/boot.h"
 #include "cli/view.h"
 
-#define LOCK_NAP_NS 50000
+#define LOCK_NAP_NS   50000
 #define LOCK_NAPS_MAX 100000 /* five seconds */
 
 static int fail(const char *what, long err)
@@ -75,7 +75,10 @@ int view_open(struct view *v, const char *name)
 		struct island *isl = &v->isl[mem_island_of(v->super, core)];
 
 		v->ctx[core] = (struct ctx){
-			.isl = isl, .ck = mem_ck(isl, core), .core = core, .tid = tid,
+			.isl = isl,
+			.ck = mem_ck(isl, core),
+			.core = core,
+			.tid = tid,
 		};
 	}
 	return r;
@@ -89,7 +92,9 @@ struct ctx *view_lock(struct view *v, u32 core)
 
 	for (naps = 0; !ck_trylock(c, c->ck); naps++) {
 		if (naps == LOCK_NAPS_MAX) {
-			fprintf(stderr, "hare: core %u is stuck: its lock has been held for 5 s\n",
+			fprintf(stderr,
+				"hare: core %u is stuck: its lock has been held for 5 "
+				"s\n",
 				core);
 			exit(EXIT_OWN);
 		}

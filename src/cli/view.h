@@ -18,7 +18,7 @@ struct view {
 	u32 cores, islands;
 	bool inside; /* this command is a program of the instance */
 	struct island isl[MAX_CORES]; /* by island */
-	struct ctx ctx[MAX_CORES];    /* by core: for its lock and its handlers */
+	struct ctx ctx[MAX_CORES]; /* by core: for its lock and its handlers */
 };
 
 /* Finds the instance (name NULL: the one that we run in, or the only one) and maps it. 0, or

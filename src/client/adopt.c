@@ -1,30 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Host calls that make descriptors: the call, then fd_adopt. And host calls that use descriptors
- * of kinds that Hare does not have: for one of Hare's the errno that a real file would give.
+ * Host calls that make descriptors: the call, then fd_adopt. And host calls that use
+ * descriptors of kinds that Hare does not have: for one of Hare's the errno that a real
+ * file would give.
  */
 #include <linux/aio_abi.h>
 
 #include "client/file.h"
 
-#define NEVER false
-#define MFD_CLOEXEC_ 1
-#define FAN_CLOEXEC_ 1
-#define FSOPEN_CLOEXEC_ 1
+#define NEVER		      false
+#define MFD_CLOEXEC_	      1
+#define FAN_CLOEXEC_	      1
+#define FSOPEN_CLOEXEC_	      1
 #define PERF_FLAG_FD_CLOEXEC_ 8
 
 static long make(struct task *t, long nr, const long a[6], bool cloexec)
 {
 	if (!t->proc->fds)
 		return CLIENT_HOST;
-	return fd_adopt(t, host_block(nr, a[0], a[1], a[2], a[3], a[4], a[5]), cloexec, 0);
+	return fd_adopt(t, host_block(nr, a[0], a[1], a[2], a[3], a[4], a[5]), cloexec,
+			0);
 }
 
 /* A call whose result is a descriptor, close-on-exec when `cloexec` says so. */
-#define MAKES(name, cloexec)                                                           \
-	long client_##name(struct task *t, long a[6])                                  \
-	{                                                                              \
-		return make(t, __NR_##name, a, (cloexec) != 0);                        \
+#define MAKES(name, cloexec)                                                             \
+	long client_##name(struct task *t, long a[6])                                    \
+	{                                                                                \
+		return make(t, __NR_##name, a, (cloexec) != 0);                          \
 	}
 
 MAKES(socket, a[1] & O_CLOEXEC)
@@ -49,12 +51,12 @@ static long only_host(struct task *t, long fd, long err)
 }
 
 /* A call on a descriptor (argument n) that Hare's are never good for. */
-#define WANTS_HOST(name, n, err)                                                       \
-	long client_##name(struct task *t, long a[6])                                  \
-	{                                                                              \
-		long r = only_host(t, a[n], -(err));                                   \
-                                                                                       \
-		return r ? r : CLIENT_HOST;                                            \
+#define WANTS_HOST(name, n, err)                                                         \
+	long client_##name(struct task *t, long a[6])                                    \
+	{                                                                                \
+		long r = only_host(t, a[n], -(err));                                     \
+                                                                                         \
+		return r ? r : CLIENT_HOST;                                              \
 	}
 
 WANTS_HOST(timerfd_settime, 0, EINVAL)
@@ -133,7 +135,8 @@ long client_pidfd_open(struct task *t, long a[6])
 	return make(t, __NR_pidfd_open, a, true);
 }
 
-/* Of another process only the host's descriptors can be fetched: the host does not know others. */
+/* Of another process only the host's descriptors can be fetched: the host does not know
+ * others. */
 long client_pidfd_getfd(struct task *t, long a[6])
 {
 	long r = only_host(t, a[0], -EBADF);
@@ -148,7 +151,7 @@ long client_landlock_create_ruleset(struct task *t, long a[6])
 }
 
 /* Commands of bpf(2) that return a descriptor. */
-#define BPF_MAKES                                                                      \
+#define BPF_MAKES                                                                        \
 	(1ULL << 0 | 1ULL << 5 | 1ULL << 7 | 1ULL << 13 | 1ULL << 14 | 1ULL << 17 |      \
 	 1ULL << 18 | 1ULL << 19 | 1ULL << 28 | 1ULL << 30 | 1ULL << 32 | 1ULL << 33 |   \
 	 1ULL << 36)
@@ -172,7 +175,8 @@ long client_socketpair(struct task *t, long a[6])
 	if (r)
 		return r;
 	/* The first may have to move to where the second is: out of the way with that. */
-	moved = (s32)SYS(fcntl, fd[1], cloexec ? F_DUPFD_CLOEXEC : F_DUPFD, t->proc->fds->cap);
+	moved = (s32)SYS(fcntl, fd[1], cloexec ? F_DUPFD_CLOEXEC : F_DUPFD,
+			 t->proc->fds->cap);
 	if (moved >= 0) {
 		SYS(close, fd[1]);
 		fd[1] = moved;
@@ -196,8 +200,8 @@ long client_socketpair(struct task *t, long a[6])
 	return r;
 }
 
-/* Asynchronous I/O of the host, on the host's descriptors: the first request for another one
- * ends the batch, as a file that has no such I/O would. */
+/* Asynchronous I/O of the host, on the host's descriptors: the first request for another
+ * one ends the batch, as a file that has no such I/O would. */
 long client_io_submit(struct task *t, long a[6])
 {
 	const struct iocb *const *user = (const void *)a[2];
@@ -228,7 +232,8 @@ long client_sync(struct task *t, long a[6])
 	(void)a;
 	for (u32 fd = 0; ft && fd < ft->cap; fd++) {
 		bool host;
-		struct ofd *o = ft->ent[fd].kind == FD_HARE ? fd_get(t, (int)fd, &host) : NULL;
+		struct ofd *o =
+			ft->ent[fd].kind == FD_HARE ? fd_get(t, (int)fd, &host) : NULL;
 
 		if (o && o->kind == OFD_FILE)
 			(void)file_sync(t, o);

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * epoll over both kinds of descriptors. The host's instance holds the host's members; Hare's are
- * in a shadow that hangs from every descriptor of the instance (struct fdent.ofd of kind
- * FD_HOST), goes with it over dup, fork and exec, and is looked at by epoll_wait.
+ * epoll over both kinds of descriptors. The host's instance holds the host's members;
+ * Hare's are in a shadow that hangs from every descriptor of the instance (struct
+ * fdent.ofd of kind FD_HOST), goes with it over dup, fork and exec, and is looked at by
+ * epoll_wait.
  *
- * A member leaves when its description is closed, as on Linux: ofd.watch lists where it is.
+ * A member leaves when its description is closed, as on Linux: ofd.watch lists where it
+ * is.
  *
- * Edge-triggered members: the server keeps no edges, so a member is told again when what the pipe
- * holds has changed since, or when somebody of this core has read or written meanwhile
- * (epoll_used). That may be once more often than on Linux, never less often, for who reads until
- * EAGAIN as edge-triggered programs must.
+ * Edge-triggered members: the server keeps no edges, so a member is told again when what
+ * the pipe holds has changed since, or when somebody of this core has read or written
+ * meanwhile (epoll_used). That may be once more often than on Linux, never less often,
+ * for who reads until EAGAIN as edge-triggered programs must.
  */
 #include <linux/eventpoll.h>
 #include <linux/poll.h>
@@ -17,12 +19,13 @@
 
 #include "client/file.h"
 
-#define NS_PER_S 1000000000LL
+#define NS_PER_S      1000000000LL
 #define MAXEVENTS_MAX (0x7fffffff / (long)sizeof(struct epoll_event))
-#define KEPT_BITS (EPOLLET | EPOLLONESHOT | EPOLLWAKEUP | EPOLLEXCLUSIVE)
-#define NESTING_MAX 4
+#define KEPT_BITS     (EPOLLET | EPOLLONESHOT | EPOLLWAKEUP | EPOLLEXCLUSIVE)
+#define NESTING_MAX   4
 
-/* A member of Hare's. All fields under the core lock; told and bytes are hints, not logged. */
+/* A member of Hare's. All fields under the core lock; told and bytes are hints, not
+ * logged. */
 struct epoll_item {
 	struct list in_set; /* shadow->watch */
 	struct list in_ofd; /* ofd->watch; unused for a nested instance */
@@ -31,11 +34,11 @@ struct epoll_item {
 	s32 fd;
 	u32 events;
 	u64 data;
-	u32 told;  /* edge-triggered: what was reported */
+	u32 told; /* edge-triggered: what was reported */
 	u32 bytes; /* that the pipe held then */
 };
 
-/* --- the shadow -------------------------------------------------------------------------------- */
+/* --- the shadow ------------------------------------------------------------------- */
 
 static struct ofd *shadow_new(struct ck *ck)
 {
@@ -85,7 +88,8 @@ void epoll_forget(struct ck *ck, struct ofd *o)
 
 void epoll_shadow_free(struct ck *ck, struct ofd *s)
 {
-	/* Nested instances list this one's items as members of others: `link` of the shadow. */
+	/* Nested instances list this one's items as members of others: `link` of the
+	 * shadow. */
 	while (!list_empty(&s->link))
 		item_free(ck, LIST_ENTRY(s->link.next, struct epoll_item, in_ofd));
 	while (!list_empty(&s->watch))
@@ -131,12 +135,12 @@ struct ofd *epoll_shadow_of(struct task *t, int fd)
 	return s;
 }
 
-/* --- looking ------------------------------------------------------------------------------------- */
+/* --- looking ---------------------------------------------------------------------- */
 
 /* A member as it was when it was looked up; looking at it takes no lock. */
 struct seen {
 	struct epoll_item *item; /* to be compared, not followed */
-	struct ofd o;            /* what ofd_poll needs of it */
+	struct ofd o; /* what ofd_poll needs of it */
 	u32 events, told, bytes;
 	u64 data;
 	bool nested;
@@ -206,8 +210,8 @@ static void note_told(struct task *t, struct ofd *shadow, const struct seen *s, 
 }
 
 /* Is there something in an instance that is a member of another? */
-static bool nested_ready(struct task *t, struct ofd *outer, struct epoll_item *item, u32 seq,
-			 u32 depth);
+static bool nested_ready(struct task *t, struct ofd *outer, struct epoll_item *item,
+			 u32 seq, u32 depth);
 
 static bool ready_within(struct task *t, struct ofd *shadow, u32 seq, u32 depth)
 {
@@ -221,7 +225,8 @@ static bool ready_within(struct task *t, struct ofd *shadow, u32 seq, u32 depth)
 			continue; /* only looked at in the instance itself */
 		if (s.nested)
 			ready |= depth && nested_ready(t, shadow, s.item, seq, depth - 1);
-		else if (s.events & ~KEPT_BITS && is_news(&s, poll_seen(t, &s, seq, &bytes), bytes))
+		else if (s.events & ~KEPT_BITS &&
+			 is_news(&s, poll_seen(t, &s, seq, &bytes), bytes))
 			ready = true;
 		if (ready)
 			seq = 0;
@@ -229,8 +234,8 @@ static bool ready_within(struct task *t, struct ofd *shadow, u32 seq, u32 depth)
 	return ready;
 }
 
-static bool nested_ready(struct task *t, struct ofd *outer, struct epoll_item *item, u32 seq,
-			 u32 depth)
+static bool nested_ready(struct task *t, struct ofd *outer, struct epoll_item *item,
+			 u32 seq, u32 depth)
 {
 	struct ck *ck = t->ctx.ck;
 	struct ofd *inner = NULL;
@@ -259,8 +264,8 @@ bool epoll_shadow_ready(struct task *t, struct ofd *shadow, u32 seq)
 /* Relayed members have to be asked before the event is prepared that the others use. */
 enum which { RELAYED, OTHERS };
 
-/* Events of Hare's members, behind `got` others and at most max in all, to the program: how many
- * there are then, or -EFAULT. */
+/* Events of Hare's members, behind `got` others and at most max in all, to the program:
+ * how many there are then, or -EFAULT. */
 static long collect(struct task *t, struct ofd *shadow, enum which which,
 		    struct epoll_event *user, long got, long max, u32 seq)
 {
@@ -270,11 +275,13 @@ static long collect(struct task *t, struct ofd *shadow, enum which which,
 		struct epoll_event ev;
 		u32 bytes = 0, now, ready;
 
-		if (!(s.events & ~KEPT_BITS) || (s.o.kind == OFD_RELAY) != (which == RELAYED))
+		if (!(s.events & ~KEPT_BITS) ||
+		    (s.o.kind == OFD_RELAY) != (which == RELAYED))
 			continue; /* one-shot, and shot */
 		if (s.nested)
-			now = nested_ready(t, shadow, s.item, got ? 0 : seq, NESTING_MAX) ?
-				      s.events & EPOLLIN : 0;
+			now = nested_ready(t, shadow, s.item, got ? 0 : seq, NESTING_MAX)
+				      ? s.events & EPOLLIN
+				      : 0;
 		else
 			now = poll_seen(t, &s, got ? 0 : seq, &bytes);
 		ready = is_news(&s, now, bytes);
@@ -292,7 +299,7 @@ static long collect(struct task *t, struct ofd *shadow, enum which which,
 	return got;
 }
 
-/* --- making and changing -------------------------------------------------------------------------- */
+/* --- making and changing ---------------------------------------------------------- */
 
 static long create_instance(struct task *t, long nr, long arg, bool cloexec)
 {
@@ -476,13 +483,13 @@ long client_epoll_ctl(struct task *t, long a[6])
 		return fd_is_hidden(t, (int)a[0]) ? -EBADF : -EINVAL;
 	e = fd_entry(ft, (int)a[2]);
 	ep = fd_entry(ft, (int)a[0]);
-	if (unlikely(e && e->kind == FD_HOST && e->ofd && ep && ep->kind == FD_HOST && ep->ofd &&
-		     e->ofd != ep->ofd))
+	if (unlikely(e && e->kind == FD_HOST && e->ofd && ep && ep->kind == FD_HOST &&
+		     ep->ofd && e->ofd != ep->ofd))
 		return ctl_nested(t, ep->ofd, e->ofd, a);
 	return CLIENT_HOST;
 }
 
-/* --- waiting ------------------------------------------------------------------------------------------ */
+/* --- waiting ---------------------------------------------------------------------- */
 
 /* The host's events, without waiting, behind those of Hare's. */
 static long host_events(int epfd, struct epoll_event *user, long got, long max)
@@ -504,8 +511,8 @@ static void watch_relayed(struct task *t, struct ofd *shadow, u32 seq)
 			relay_watch(t, &s.o, s.events & 0xffff, seq);
 }
 
-static long wait_members(struct task *t, struct ofd *shadow, long a[6], s64 ns, const void *mask,
-			 size_t mask_size)
+static long wait_members(struct task *t, struct ofd *shadow, long a[6], s64 ns,
+			 const void *mask, size_t mask_size)
 {
 	struct epoll_event *user = (struct epoll_event *)a[1];
 	struct until u = until_in(ns);
@@ -531,7 +538,8 @@ static long wait_members(struct task *t, struct ofd *shadow, long a[6], s64 ns, 
 	}
 }
 
-static long do_epoll_wait(struct task *t, long a[6], s64 ns, const void *mask, size_t mask_size)
+static long do_epoll_wait(struct task *t, long a[6], s64 ns, const void *mask,
+			  size_t mask_size)
 {
 	struct ofd *shadow = epoll_shadow_of(t, (int)a[0]);
 	long r;
@@ -560,7 +568,8 @@ long client_epoll_pwait(struct task *t, long a[6])
 {
 	s64 ms = (s32)a[3];
 
-	return do_epoll_wait(t, a, ms < 0 ? -1 : ms * 1000000, (const void *)a[4], (size_t)a[5]);
+	return do_epoll_wait(t, a, ms < 0 ? -1 : ms * 1000000, (const void *)a[4],
+			     (size_t)a[5]);
 }
 
 long client_epoll_pwait2(struct task *t, long a[6])

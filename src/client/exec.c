@@ -18,21 +18,21 @@
 #include "base/sys.h"
 #include "client/exec.h"
 
-#define HEAD_SIZE 256 /* what Linux looks at for `#!` */
-#define SCRIPTS_MAX 5 /* nested */
-#define STRING_MAX 131072
-#define ARGS_MIN 131072
-#define ARGS_MAX (6u << 20)
-#define LOADER_ROOM 8192 /* of the host's limit on arguments, for the loader's own */
+#define HEAD_SIZE     256 /* what Linux looks at for `#!` */
+#define SCRIPTS_MAX   5 /* nested */
+#define STRING_MAX    131072
+#define ARGS_MIN      131072
+#define ARGS_MAX      (6u << 20)
+#define LOADER_ROOM   8192 /* of the host's limit on arguments, for the loader's own */
 #define ARENA_STRINGS (8u << 20)
-#define ARENA_SIZE (2 * ARENA_STRINGS) /* the upper half holds pointers */
+#define ARENA_SIZE    (2 * ARENA_STRINGS) /* the upper half holds pointers */
 
 /* --- memory of a plan ----------------------------------------------------------------------------- */
 
 struct arena {
 	char *base;
-	size_t used;   /* of strings */
-	size_t limit;  /* strings and pointers, as the host counts them */
+	size_t used; /* of strings */
+	size_t limit; /* strings and pointers, as the host counts them */
 	u32 pointers;
 };
 
@@ -45,20 +45,23 @@ static long arena_map(struct exec_plan *plan, struct arena *a)
 		return p;
 	plan->mem = (void *)p;
 	plan->mem_size = ARENA_SIZE;
-	*a = (struct arena){.base = (char *)p, .limit = ARGS_MIN - LOADER_ROOM};
+	*a = (struct arena){ .base = (char *)p, .limit = ARGS_MIN - LOADER_ROOM };
 	return 0;
 }
 
 /* The host's limit is a quarter of the stack's; asked for only by those who need it. */
 static bool arena_fits(struct arena *a, size_t more)
 {
-	struct { u64 cur, max; } rl;
+	struct {
+		u64 cur, max;
+	} rl;
 	size_t want = a->used + more + a->pointers * sizeof(char *);
 
 	if (likely(want <= a->limit))
 		return true;
 	if (!sys_failed(SYS(prlimit64, 0, RLIMIT_STACK, 0, &rl)))
-		a->limit = MIN(MAX((size_t)(rl.cur / 4), (size_t)ARGS_MIN), (size_t)ARGS_MAX) -
+		a->limit = MIN(MAX((size_t)(rl.cur / 4), (size_t)ARGS_MIN),
+			       (size_t)ARGS_MAX) -
 			   LOADER_ROOM;
 	return want <= a->limit;
 }
@@ -107,7 +110,8 @@ static long copy_strings(struct arena *a, char **user, u32 skip)
 			continue;
 		if (!arena_fits(a, sizeof(char *)))
 			return -E2BIG;
-		len = user_read_str(at, p, MIN((size_t)STRING_MAX, ARENA_STRINGS - a->used));
+		len = user_read_str(at, p,
+				    MIN((size_t)STRING_MAX, ARENA_STRINGS - a->used));
 		if (len < 0)
 			return len == -ENAMETOOLONG ? -E2BIG : len;
 		if (!arena_fits(a, (size_t)len + 1))
@@ -118,8 +122,8 @@ static long copy_strings(struct arena *a, char **user, u32 skip)
 	return n > skip ? (long)(n - skip) : 0;
 }
 
-static long copy_arguments(struct exec_plan *plan, struct arena *a, char **argv, char **envp,
-			   char **head, u32 heads)
+static long copy_arguments(struct exec_plan *plan, struct arena *a, char **argv,
+			   char **envp, char **head, u32 heads)
 {
 	long n;
 	u32 i;
@@ -149,7 +153,8 @@ static long copy_arguments(struct exec_plan *plan, struct arena *a, char **argv,
 
 /* One file of the chain from the script to the program. */
 struct target {
-	char path[PATH_LEN_MAX]; /* what the loader, or the script's interpreter, shall open */
+	char path
+		[PATH_LEN_MAX]; /* what the loader, or the script's interpreter, shall open */
 	char head[HEAD_SIZE + 1];
 	s32 keep_fd; /* path is /proc/self/fd/keep_fd, open for the loader alone; -1 */
 };
@@ -171,8 +176,8 @@ static long host_head(struct target *g, int dirfd, const char *path, int flags)
 		nofollow = 0;
 	}
 	/* Without waiting for a FIFO's writer. */
-	fd = SYS(openat, dirfd, path, (long)(O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC |
-					     nofollow), 0);
+	fd = SYS(openat, dirfd, path,
+		 (long)(O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | nofollow), 0);
 	if (sys_failed(fd))
 		return fd;
 	n = SYS(pread64, fd, g->head, HEAD_SIZE, 0);
@@ -196,7 +201,7 @@ static long hare_head(struct task *t, struct target *g, struct ofd *o)
 /* /proc/self/fd/N, for programs that are given as a descriptor. It must outlive close-on-exec. */
 static long name_descriptor(struct task *t, struct target *g, int fd)
 {
-	long a[6] = {fd, F_DUPFD, 3};
+	long a[6] = { fd, F_DUPFD, 3 };
 	long r = client_fcntl(t, a);
 
 	if (r == CLIENT_HOST)
@@ -236,7 +241,8 @@ static long name_path(struct task *t, struct target *g, int dirfd, const char *p
 }
 
 /* Finds the file of one step. Its head's length; everything that forbids to execute it. */
-static long find_target(struct task *t, struct target *g, int dirfd, const char *path, int flags)
+static long find_target(struct task *t, struct target *g, int dirfd, const char *path,
+			int flags)
 {
 	bool empty = !*path, rewritten = false;
 	struct place pl;
@@ -254,8 +260,8 @@ static long find_target(struct task *t, struct target *g, int dirfd, const char 
 		ofd_put(t, o);
 	}
 	if (n >= 0) {
-		long r = empty ? name_descriptor(t, g, dirfd) :
-				 name_path(t, g, dirfd, path, &pl);
+		long r = empty ? name_descriptor(t, g, dirfd)
+			       : name_path(t, g, dirfd, path, &pl);
 
 		n = r < 0 ? r : n;
 	}
@@ -337,8 +343,8 @@ static long add_heads(struct arena *a, char **head, u32 *heads, const char *inte
 }
 
 /* Follows the scripts to a program. head: room for 2 * SCRIPTS_MAX + 2 strings. */
-static long resolve(struct task *t, struct arena *a, struct target *g, int dirfd, int flags,
-		    char **head, u32 *heads)
+static long resolve(struct task *t, struct arena *a, struct target *g, int dirfd,
+		    int flags, char **head, u32 *heads)
 {
 	char *interp, *arg;
 	u32 depth;
@@ -419,7 +425,8 @@ static void choose_core(struct task *t, struct exec_plan *plan)
 		plan->next_core = (plan->target + 1) % cores;
 		break;
 	case PLACE_RANDOM:
-		plan->target = (u32)(hash_u64(host_monotonic_ns() ^ t->proc->host_pid) % cores);
+		plan->target =
+			(u32)(hash_u64(host_monotonic_ns() ^ t->proc->host_pid) % cores);
 		plan->target = next_allowed(mask, plan->target, cores);
 		break;
 	default:
@@ -434,7 +441,8 @@ static void loader_args(struct task *t, struct exec_plan *plan)
 	const struct mem_fds *fds = &t->ctx.isl->fds;
 	char *s = plan->loader_args;
 	size_t size = sizeof(plan->loader_args);
-	int n = str_format(s, size, "core=%u,dram=%d,copy=%d", t->ctx.core, fds->dram, fds->copy);
+	int n = str_format(s, size, "core=%u,dram=%d,copy=%d", t->ctx.core, fds->dram,
+			   fds->copy);
 
 	if (plan->remote)
 		str_format(s + n, size - (size_t)n, ",target=%u", plan->target);
@@ -463,16 +471,17 @@ static long plan_program(struct task *t, int dirfd, char **argv, char **envp, in
 
 static void close_kept(struct task *t, s32 fd)
 {
-	long a[6] = {fd};
+	long a[6] = { fd };
 
 	if (fd >= 0 && client_close(t, a) == CLIENT_HOST)
 		SYS(close, fd);
 }
 
-long client_exec_prepare(struct task *t, int dirfd, const char *user_path, char **user_argv,
-			 char **user_envp, int flags, struct exec_plan *plan)
+long client_exec_prepare(struct task *t, int dirfd, const char *user_path,
+			 char **user_argv, char **user_envp, int flags,
+			 struct exec_plan *plan)
 {
-	struct target g = {.keep_fd = -1};
+	struct target g = { .keep_fd = -1 };
 	long r;
 
 	plan->mem = NULL;

@@ -33,11 +33,11 @@
 #include "client/exec.h"
 #include "proto/hio.h"
 
-#define INLINE_MAX 16384
-#define CHUNK 16384
-#define O_PATH_ 010000000u
-#define PASS_MAX 2000
-#define SIG_KILL 9
+#define INLINE_MAX	      16384
+#define CHUNK		      16384
+#define O_PATH_		      010000000u
+#define PASS_MAX	      2000
+#define SIG_KILL	      9
 #define WNOHANG_EXITED_NOWAIT (1 | 4 | 0x01000000)
 
 /* Shared descriptions whose references travel with an EXEC. In core-kernel memory. */
@@ -113,8 +113,9 @@ static bool read_ids(struct task *t, struct exec_image *im)
 	SYS(getresgid, &im->rgid, &im->egid, &im->sgid);
 	if (n < 0 || n > CRED_GROUPS_MAX)
 		return false;
-	return !s->uid || (im->ruid == s->uid && im->euid == s->uid && im->suid == s->uid &&
-			   im->rgid == s->gid && im->egid == s->gid && im->sgid == s->gid);
+	return !s->uid ||
+	       (im->ruid == s->uid && im->euid == s->uid && im->suid == s->uid &&
+		im->rgid == s->gid && im->egid == s->gid && im->sgid == s->gid);
 }
 
 static bool has_children(void)
@@ -131,7 +132,7 @@ static u64 timeval_us(const struct __kernel_old_timeval *tv)
 
 static void read_limits(struct exec_image *im)
 {
-	struct __kernel_old_itimerval it = {0};
+	struct __kernel_old_itimerval it = { 0 };
 	u32 i;
 
 	for (i = 0; i < EXEC_RLIMITS; i++)
@@ -224,7 +225,7 @@ static bool pass_pop(struct task *t, struct exec_pass *pass, struct req_CLOSE *q
 
 static void drop_file(struct task *t, u64 ino)
 {
-	struct req_DESTROY q = {.ino = ino};
+	struct req_DESTROY q = { .ino = ino };
 	struct rep_DESTROY rep;
 
 	if (ino)
@@ -250,8 +251,8 @@ static bool is_memory_device(u64 rdev)
 	u64 minor = rdev & 0xff;
 
 	/* null zero full random urandom: any core has them */
-	return rdev >> 8 == 1 && (minor == 3 || minor == 5 || minor == 7 || minor == 8 ||
-				  minor == 9);
+	return rdev >> 8 == 1 &&
+	       (minor == 3 || minor == 5 || minor == 7 || minor == 8 || minor == 9);
 }
 
 /* A descriptor of this core's host: a device that every core has, or one that the proxy serves;
@@ -338,8 +339,8 @@ static s32 add_fds(struct task *t, struct image_fd *out, u32 max)
 			return -1;
 		memset(&out[n], 0, sizeof(out[n]));
 		out[n].fd = (s32)i;
-		ok = e->kind == FD_HOST ? host_fd(t, (int)i, &out[n]) :
-					  hare_fd(t, e->ofd, &out[n]);
+		ok = e->kind == FD_HOST ? host_fd(t, (int)i, &out[n])
+					: hare_fd(t, e->ofd, &out[n]);
 		if (!ok)
 			return -1;
 		n++;
@@ -349,7 +350,8 @@ static s32 add_fds(struct task *t, struct image_fd *out, u32 max)
 
 /* --- steps 2 and 3 ------------------------------------------------------------------------------------ */
 
-static void fill_image(struct task *t, const struct exec_plan *plan, struct exec_image *im)
+static void fill_image(struct task *t, const struct exec_plan *plan,
+		       struct exec_image *im)
 {
 	const struct proc *p = t->proc;
 
@@ -399,8 +401,8 @@ static bool put_strings(struct writer *w, const struct exec_plan *plan)
 
 	if (SYS(getcwd, cwd, sizeof(cwd)) <= 0)
 		str_copy(cwd, "/", sizeof(cwd));
-	if (!put(w, plan->path) || !put(w, plan->exe) || !put(w, slash ? slash + 1 : plan->name) ||
-	    !put(w, cwd))
+	if (!put(w, plan->path) || !put(w, plan->exe) ||
+	    !put(w, slash ? slash + 1 : plan->name) || !put(w, cwd))
 		return false;
 	for (i = 0; i < plan->argc; i++)
 		if (!put(w, plan->argv[i]))
@@ -414,9 +416,9 @@ static bool put_strings(struct writer *w, const struct exec_plan *plan)
 /* An image too big for one message goes as a file of the server there. */
 static long send_as_file(struct task *t, u32 core, const char *data, u32 len, u64 *ino)
 {
-	struct cred root = {0};
-	struct req_CREATE cq = {.cred = &root, .mode = HS_IFREG | 0600};
-	struct rep_CREATE cp = {0};
+	struct cred root = { 0 };
+	struct req_CREATE cq = { .cred = &root, .mode = HS_IFREG | 0600 };
+	struct rep_CREATE cp = { 0 };
 	u32 off;
 	long r = rpc_create(&t->ctx, core, &cq, &cp);
 
@@ -426,8 +428,9 @@ static long send_as_file(struct task *t, u32 core, const char *data, u32 len, u6
 	pass_file(t, cp.ino);
 	for (off = 0; off < len; off += CHUNK) {
 		u32 n = MIN(len - off, (u32)CHUNK);
-		struct req_WRITE q = {.ino = cp.ino, .off = off,
-				      .data = {(void *)(data + off), n, n}};
+		struct req_WRITE q = { .ino = cp.ino,
+				       .off = off,
+				       .data = { (void *)(data + off), n, n } };
 		struct rep_WRITE p;
 
 		r = rpc_write(&t->ctx, core, &q, &p);
@@ -450,13 +453,15 @@ static void set_proxy(struct task *t, u32 state, u32 target)
 
 static long send_image(struct task *t, u32 core, char *data, u32 len)
 {
-	struct req_EXEC q = {.pid = t->proc->pid, .core = t->ctx.core,
-			     .proxy_pid = t->proc->host_pid, .len = len};
+	struct req_EXEC q = { .pid = t->proc->pid,
+			      .core = t->ctx.core,
+			      .proxy_pid = t->proc->host_pid,
+			      .len = len };
 	struct rep_EXEC p;
 	long r;
 
 	if (len <= INLINE_MAX) {
-		q.data = (struct rpc_bytes){data, len, len};
+		q.data = (struct rpc_bytes){ data, len, len };
 	} else {
 		r = send_as_file(t, core, data, len, &q.ino);
 		if (r)
@@ -484,7 +489,7 @@ static long far(struct task *t, struct exec_plan *plan, char *room, size_t size)
 	if (n < 0)
 		return -EPERM;
 	im->fds = (u32)n;
-	w = (struct writer){(char *)(fds + n), room + size};
+	w = (struct writer){ (char *)(fds + n), room + size };
 	if (!put_strings(&w, plan))
 		return -E2BIG;
 	im->size = (u32)(w.at - room);
@@ -597,8 +602,8 @@ static struct proc *entry_from(struct task *t, const struct exec_start *st)
 
 static struct ofd *ofd_from(struct task *t, const struct image_fd *d)
 {
-	struct req_OPEN q = {.ino = d->ino, .flags = d->flags | OPEN_NOCHECK};
-	struct rep_OPEN rep = {0};
+	struct req_OPEN q = { .ino = d->ino, .flags = d->flags | OPEN_NOCHECK };
+	struct rep_OPEN rep = { 0 };
 	struct ck *ck = t->ctx.ck;
 	struct ofd *o;
 
@@ -676,7 +681,9 @@ static u64 g_agent_limits[EXEC_RLIMITS][2];
 
 void client_exec_agent(void)
 {
-	struct { u64 handler, flags, restorer, mask; } act = {0}; /* SIG_DFL */
+	struct {
+		u64 handler, flags, restorer, mask;
+	} act = { 0 }; /* SIG_DFL */
 	u32 i;
 
 	for (i = 0; i < EXEC_RLIMITS; i++)
@@ -716,7 +723,8 @@ static long enter_devices(const struct exec_start *st, s32 fd_base)
 
 		if (d->how != IMAGE_DEVICE)
 			continue;
-		fd = SYS(open, device_path(d->rdev), d->flags & ~(u32)(O_CREAT | O_EXCL), 0);
+		fd = SYS(open, device_path(d->rdev), d->flags & ~(u32)(O_CREAT | O_EXCL),
+			 0);
 		if (sys_failed(fd))
 			return fd;
 		if (fd != d->fd) {
@@ -730,7 +738,9 @@ static long enter_devices(const struct exec_start *st, s32 fd_base)
 /* The agent ignores no signal. */
 static void enter_signals(const struct exec_image *im)
 {
-	struct { u64 handler, flags, restorer, mask; } act = {.handler = 1}; /* SIG_IGN */
+	struct {
+		u64 handler, flags, restorer, mask;
+	} act = { .handler = 1 }; /* SIG_IGN */
 	u32 sig;
 
 	for (sig = 1; sig <= 64; sig++)
@@ -741,9 +751,10 @@ static void enter_signals(const struct exec_image *im)
 static void enter_limits(const struct exec_image *im)
 {
 	struct __kernel_old_itimerval it = {
-		.it_value = {(long)(im->itimer_us / 1000000), (long)(im->itimer_us % 1000000)},
-		.it_interval = {(long)(im->itimer_interval_us / 1000000),
-				(long)(im->itimer_interval_us % 1000000)},
+		.it_value = { (long)(im->itimer_us / 1000000),
+			      (long)(im->itimer_us % 1000000) },
+		.it_interval = { (long)(im->itimer_interval_us / 1000000),
+				 (long)(im->itimer_interval_us % 1000000) },
 	};
 	u32 i;
 

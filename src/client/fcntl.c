@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * System calls about descriptors themselves: close, dup, fcntl, flock, ioctl. Host descriptors
- * are known to the table, so these calls keep table and host alike: first what cannot fail.
+ * System calls about descriptors themselves: close, dup, fcntl, ioctl. Host descriptors
+ * are known to the table, so these calls keep table and host alike: first what cannot
+ * fail.
  */
 #include <asm/ioctls.h>
 #include <linux/close_range.h>
@@ -10,17 +11,16 @@
 #include "client/file.h"
 
 #define SET_FLAGS ((u32)(O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME | FASYNC))
-#define LOCK_MAND_ 32
-#define FL_END 0x7fffffffffffffffLL
 
 static struct fdtable *table(struct task *t)
 {
 	return t->proc->fds;
 }
 
-/* --- close ------------------------------------------------------------------------------------ */
+/* --- close ------------------------------------------------------------------------ */
 
-/* A host number leaves the table before the host closes it: nobody can get it meanwhile. */
+/* A host number leaves the table before the host closes it: nobody can get it
+ * meanwhile. */
 static void forget_host(struct task *t, struct fdtable *ft, u32 fd)
 {
 	fd_close_entry(t, ft, fd);
@@ -95,7 +95,7 @@ long client_close_range(struct task *t, long a[6])
 	return close_range_host(t, first, last, flags);
 }
 
-/* --- dup -------------------------------------------------------------------------------------- */
+/* --- dup -------------------------------------------------------------------------- */
 
 /* The lowest number >= min that is free on both sides, for a host call that takes one. */
 static long free_number(struct task *t, u32 min)
@@ -121,7 +121,8 @@ static void share_shadow(struct task *t, int from, long to)
 	if (likely(!e || !e->ofd) || e->kind != FD_HOST)
 		return;
 	ck_lock(&t->ctx, ck);
-	if ((u32)to < ft->cap && ft->ent[to].kind == FD_HOST && e->ofd && !ft->ent[to].ofd) {
+	if ((u32)to < ft->cap && ft->ent[to].kind == FD_HOST && e->ofd &&
+	    !ft->ent[to].ofd) {
 		TX_ADD(ck, e->ofd->refs, 1);
 		TX_SET(ck, ft->ent[to].ofd, e->ofd);
 	}
@@ -162,7 +163,8 @@ long client_dup(struct task *t, long a[6])
 	return dup_min(t, a[0], 0, false);
 }
 
-/* Puts a description under a number; what was there is dropped. 1: the host has it open too. */
+/* Puts a description under a number; what was there is dropped. 1: the host has it open
+ * too. */
 static long place_hare(struct task *t, struct ofd *o, u32 to, bool cloexec)
 {
 	struct ck *ck = t->ctx.ck;
@@ -195,7 +197,8 @@ static long dup_over_hare(struct task *t, struct ofd *o, u32 to, bool cloexec)
 	long r;
 
 	if (unlikely(table(t)->posix_locks) && e && e->kind == FD_HARE)
-		fd_close_entry(t, table(t), to); /* closes as close does: gives locks back */
+		fd_close_entry(t, table(t),
+			       to); /* closes as close does: gives locks back */
 	r = place_hare(t, o, to, cloexec);
 	if (r > 0)
 		SYS(close, to);
@@ -239,8 +242,8 @@ static long dup_over(struct task *t, int from, int to, bool cloexec)
 	if (to < 0 || fd_is_hidden(t, to) || (ft->limit && (u32)to >= ft->limit && o))
 		r = -EBADF;
 	else
-		r = o ? dup_over_hare(t, o, (u32)to, cloexec) :
-			dup_over_host(t, from, (u32)to, cloexec);
+		r = o ? dup_over_hare(t, o, (u32)to, cloexec)
+		      : dup_over_host(t, from, (u32)to, cloexec);
 	if (o)
 		ofd_put(t, o);
 	return r;
@@ -267,7 +270,7 @@ long client_dup3(struct task *t, long a[6])
 	return dup_over(t, (int)a[0], (int)a[1], a[2] != 0);
 }
 
-/* --- status flags ------------------------------------------------------------------------------- */
+/* --- status flags ----------------------------------------------------------------- */
 
 static long set_flags(struct task *t, struct ofd *o, u32 flags)
 {
@@ -282,7 +285,9 @@ static long set_flags(struct task *t, struct ofd *o, u32 flags)
 			return r ? r : -EPERM;
 	}
 	if (o->shared) {
-		struct req_OFD_FLAGS q = { .ino = o->ino, .ofd = o->shared, .set = 1, .flags = now };
+		struct req_OFD_FLAGS q = {
+			.ino = o->ino, .ofd = o->shared, .set = 1, .flags = now
+		};
 		struct rep_OFD_FLAGS p;
 		long r = rpc_ofd_flags(&t->ctx, ofd_server(o), &q, &p);
 
@@ -307,189 +312,7 @@ static long get_flags(struct task *t, struct ofd *o)
 	return r ? r : (long)((o->flags & ~SET_FLAGS) | (p.flags & SET_FLAGS));
 }
 
-/* --- locks ---------------------------------------------------------------------------------------- */
-
-/* A LOCK; with `wait` until it is granted. */
-static long lock_call(struct task *t, struct ofd *o, struct req_LOCK *q, struct rep_LOCK *p,
-		      bool wait)
-{
-	for (;;) {
-		long r;
-
-		q->wait_seq = wait ? msg_event_prepare(&t->ctx) : 0;
-		r = rpc_lock(&t->ctx, ofd_server(o), q, p);
-		if (r != -EAGAIN || !wait)
-			return r;
-		r = msg_event_wait(&t->ctx, q->wait_seq, -1);
-		if (r == -HARE_ERESTARTSYS) {
-			/* Whatever this thread asks for next takes the registration away: an unlock
-			 * where no lock can be. */
-			struct req_LOCK none = {
-				.ino = o->ino,
-				.kind = LOCK_OFD,
-				.op = LOCK_SET,
-				.type = F_UNLCK,
-				.start = ~0ULL,
-				.end = ~0ULL,
-			};
-
-			rpc_lock(&t->ctx, ofd_server(o), &none, p);
-			return r;
-		}
-	}
-}
-
-long client_flock(struct task *t, long a[6])
-{
-	struct req_LOCK q = { .kind = LOCK_FLOCK, .op = LOCK_SET };
-	struct rep_LOCK p;
-	u32 op = (u32)a[1] & ~(u32)LOCK_NB;
-	long r;
-	struct ofd *o;
-
-	o = fd_use(t, a[0], &r);
-	if (!o)
-		return r;
-	if (op != LOCK_SH && op != LOCK_EX && op != LOCK_UN) {
-		r = a[1] & LOCK_MAND_ ? 0 : -EINVAL;
-	} else if (o->flags & O_PATH) {
-		r = -EBADF;
-	} else if (o->kind == OFD_RELAY) {
-		r = relay_op(t, o, __NR_flock, a);
-	} else {
-		q.ino = o->ino;
-		q.owner = ofd_lock_owner(t, o);
-		q.pid = t->proc->pid;
-		q.type = op == LOCK_SH ? F_RDLCK : op == LOCK_EX ? F_WRLCK : F_UNLCK;
-		r = lock_call(t, o, &q, &p, !(a[1] & LOCK_NB) && op != LOCK_UN);
-	}
-	ofd_put(t, o);
-	return r;
-}
-
-/* The file's offset or size, as struct flock's l_whence needs it. */
-static long lock_base(struct task *t, struct ofd *o, short whence, s64 *base)
-{
-	struct req_LSEEK q = { .ino = o->ino, .ofd = o->shared, .whence = SEEK_CUR };
-	struct rep_LSEEK p;
-	struct attr a;
-	long r = 0;
-
-	*base = 0;
-	if (whence == SEEK_SET)
-		return 0;
-	if (whence == SEEK_END) {
-		r = attr_get(t, o->ino, &a);
-		*base = (s64)a.size;
-	} else if (whence == SEEK_CUR && o->shared) {
-		r = rpc_lseek(&t->ctx, ofd_server(o), &q, &p);
-		*base = p.off;
-	} else if (whence == SEEK_CUR) {
-		*base = (s64)o->off;
-	} else {
-		r = -EINVAL;
-	}
-	return r;
-}
-
-/* As flock64_to_posix_lock of Linux. */
-static long lock_range(struct task *t, struct ofd *o, const struct flock *fl, struct req_LOCK *q)
-{
-	s64 base, start, end;
-	long r = lock_base(t, o, fl->l_whence, &base);
-
-	if (r)
-		return r;
-	if (__builtin_add_overflow(base, fl->l_start, &start))
-		return -EOVERFLOW;
-	if (start < 0)
-		return -EINVAL;
-	end = FL_END;
-	if (fl->l_len > 0) {
-		if (__builtin_add_overflow(start, fl->l_len - 1, &end))
-			return -EOVERFLOW;
-	} else if (fl->l_len < 0) {
-		if (start + fl->l_len < 0)
-			return -EINVAL;
-		end = start - 1;
-		start += fl->l_len;
-	}
-	q->start = (u64)start;
-	q->end = (u64)end;
-	return 0;
-}
-
-static void lock_result(struct flock *fl, const struct rep_LOCK *p, bool ofd_lock)
-{
-	fl->l_type = (short)p->type;
-	if (p->type == F_UNLCK)
-		return;
-	fl->l_whence = SEEK_SET;
-	fl->l_start = (s64)p->start;
-	fl->l_len = p->end >= FL_END ? 0 : (s64)(p->end - p->start + 1);
-	fl->l_pid = ofd_lock || !p->pid ? -1 : (s32)p->pid;
-}
-
-static long check_lock_mode(const struct ofd *o, const struct flock *fl, bool get)
-{
-	if (fl->l_type != F_RDLCK && fl->l_type != F_WRLCK && fl->l_type != F_UNLCK)
-		return -EINVAL;
-	if (get)
-		return fl->l_type == F_UNLCK ? -EINVAL : 0;
-	if ((fl->l_type == F_RDLCK && !ofd_can_read(o)) ||
-	    (fl->l_type == F_WRLCK && !ofd_can_write(o)))
-		return -EBADF;
-	return 0;
-}
-
-static void note_posix(struct task *t)
-{
-	struct ck *ck = t->ctx.ck;
-
-	if (table(t)->posix_locks)
-		return;
-	ck_lock(&t->ctx, ck);
-	TX_SET(ck, table(t)->posix_locks, 1);
-	ck_unlock(ck);
-}
-
-/* F_GETLK, F_SETLK, F_SETLKW and their F_OFD_ variants. */
-static long do_lock(struct task *t, struct ofd *o, int cmd, void *user)
-{
-	bool ofd_lock = cmd == F_OFD_GETLK || cmd == F_OFD_SETLK || cmd == F_OFD_SETLKW;
-	bool get = cmd == F_GETLK || cmd == F_OFD_GETLK;
-	bool wait = cmd == F_SETLKW || cmd == F_OFD_SETLKW;
-	struct req_LOCK q = {
-		.ino = o->ino,
-		.kind = ofd_lock ? LOCK_OFD : LOCK_POSIX,
-		.op = get ? LOCK_GET : LOCK_SET,
-		.pid = ofd_lock ? 0 : t->proc->pid,
-	};
-	struct rep_LOCK p;
-	struct flock fl;
-	long r;
-
-	if (user_read(&fl, user, sizeof(fl)))
-		return -EFAULT;
-	if (ofd_lock && fl.l_pid)
-		return -EINVAL;
-	r = check_lock_mode(o, &fl, get);
-	if (!r)
-		r = lock_range(t, o, &fl, &q);
-	if (r)
-		return r;
-	q.type = (u32)fl.l_type;
-	q.owner = ofd_lock ? ofd_lock_owner(t, o) : posix_owner(t);
-	if (!ofd_lock && !get)
-		note_posix(t);
-	r = lock_call(t, o, &q, &p, wait);
-	if (r || !get)
-		return r;
-	lock_result(&fl, &p, ofd_lock);
-	return user_write(user, &fl, sizeof(fl));
-}
-
-/* --- fcntl ------------------------------------------------------------------------------------------ */
+/* --- fcntl ------------------------------------------------------------------------ */
 
 static long fcntl_host(struct task *t, long a[6])
 {
@@ -576,7 +399,7 @@ static long fcntl_hare(struct task *t, struct ofd *o, u32 fd, int cmd, long arg)
 	case F_OFD_GETLK:
 	case F_OFD_SETLK:
 	case F_OFD_SETLKW:
-		return do_lock(t, o, cmd, (void *)arg);
+		return lock_fcntl(t, o, cmd, (void *)arg);
 	case F_SETPIPE_SZ:
 	case F_GETPIPE_SZ:
 		return pipe_size(t, o, cmd, arg);
@@ -615,7 +438,7 @@ long client_fcntl(struct task *t, long a[6])
 	return r;
 }
 
-/* --- ioctl ------------------------------------------------------------------------------------------- */
+/* --- ioctl ------------------------------------------------------------------------ */
 
 static long fionread(struct task *t, struct ofd *o, void *user)
 {
@@ -630,7 +453,7 @@ static long fionread(struct task *t, struct ofd *o, void *user)
 		r = rpc_poll(&t->ctx, ofd_server(o), &q, &p);
 		n = (s32)p.bytes;
 	} else if (o->kind == OFD_FILE) {
-		r = lock_base(t, o, SEEK_CUR, &at);
+		r = ofd_base(t, o, SEEK_CUR, &at);
 		if (!r)
 			r = attr_get(t, o->ino, &a);
 		n = (s32)((s64)a.size - at);

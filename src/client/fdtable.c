@@ -1,32 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The table of descriptors: one number space for the host's descriptors, which keep the number
- * that the host gave them, and Hare's, whose numbers the host does not know. (Thesis 3.5.)
+ * The table of descriptors: one number space for the host's descriptors, which keep the
+ * number that the host gave them, and Hare's, whose numbers the host does not know.
+ * (Thesis 3.5.)
  *
- * Host call made a descriptor -> fd_adopt. Hare made one -> ofd_new, fd_install. A call that
- * uses a number: fd_get, work, ofd_put. Numbers that are not in the table are passed to the
- * host: somebody may have opened them behind our back, else it says EBADF itself.
+ * Host call made a descriptor -> fd_adopt. Hare made one -> ofd_new, fd_install. A call
+ * that uses a number: fd_get, work, ofd_put. Numbers that are not in the table are passed
+ * to the host: somebody may have opened them behind our back, else it says EBADF itself.
  *
  * Who may look without the lock:
  * - at an entry's kind, anybody: arrays of entries are never freed while the table lives;
- * - at everything, the only thread of a process whose table is its own (fd_is_alone): nobody
- *   else changes it, and a description in it stays while the entry does. So its calls count no
- *   reference, and a read or write of a near file takes no lock of its own.
+ * - at everything, the only thread of a process whose table is its own (fd_is_alone):
+ *   nobody else changes it, and a description in it stays while the entry does. So its
+ *   calls count no reference, and a read or write of a near file takes no lock of its own.
  * Other threads count a reference under the lock and note it in client_root.holds.
  *
- * Mappings of Hare's files hang here too, because they live as long: fork copies them with the
- * table, exec and exit drop them (mmap.c).
+ * Mappings of Hare's files hang here too, because they live as long: fork copies them
+ * with the table, exec and exit drop them (mmap.c).
  */
 #include <linux/resource.h>
 
 #include "client/file.h"
 
 #define FDTABLE_START 64u /* entries of a new table */
-#define COPY_STEP 512u    /* entries copied in one transaction */
-#define DIRENT_NAME 19    /* offset of d_name in struct linux_dirent64 */
+#define COPY_STEP     512u /* entries copied in one transaction */
+#define DIRENT_NAME   19 /* offset of d_name in struct linux_dirent64 */
 #define DIRENT_RECLEN 16
 
-/* --- entries; the lock is held --------------------------------------------------------------- */
+/* --- entries; the lock is held ---------------------------------------------------- */
 
 static struct fdents *ents_new(struct ck *ck, u32 cap)
 {
@@ -106,7 +107,7 @@ static u64 host_limit(u32 which)
 	return lim.rlim_cur;
 }
 
-/* --- using numbers --------------------------------------------------------------------------- */
+/* --- using numbers ---------------------------------------------------------------- */
 
 static struct ofd *get_counted(struct task *t, struct fdtable *ft, int fd)
 {
@@ -161,7 +162,8 @@ bool fd_is_host(struct task *t, int fd)
 	return !(e && e->kind == FD_HARE) && fd >= 0 && !fd_is_hidden(t, fd);
 }
 
-/* The limits of a table that an agent made, before its process ran: asked for by the process. */
+/* The limits of a table that an agent made, before its process ran: asked for by the
+ * process. */
 static void learn_limits(struct task *t, struct fdtable *ft)
 {
 	struct ck *ck = t->ctx.ck;
@@ -209,10 +211,10 @@ long fd_install(struct task *t, struct ofd *o, bool cloexec, int min)
 	return fd;
 }
 
-/* --- host descriptors ------------------------------------------------------------------------ */
+/* --- host descriptors ------------------------------------------------------------- */
 
-/* Where a descriptor that the host numbered `have` belongs: `have` once it is entered, another
- * number when it has to move there, -EMFILE. */
+/* Where a descriptor that the host numbered `have` belongs: `have` once it is entered,
+ * another number when it has to move there, -EMFILE. */
 static long adopt_place(struct task *t, u32 have, u32 min, bool cloexec)
 {
 	struct ck *ck = t->ctx.ck;
@@ -279,7 +281,7 @@ long fd_adopt(struct task *t, long host_fd, bool cloexec, int min)
 	}
 }
 
-/* --- closing --------------------------------------------------------------------------------- */
+/* --- closing ---------------------------------------------------------------------- */
 
 /* A close tells what was stored through mappings, where memory is not coherent. */
 static bool close_syncs(const struct task *t, const struct fdtable *ft)
@@ -325,24 +327,23 @@ static bool has_something(const struct fdent *e)
 
 long fdtable_unshare(struct task *t, struct proc *p)
 {
-	struct fdtable *old = p->fds, *own = NULL;
+	struct fdtable *old = p->fds;
 	struct ck *ck = t->ctx.ck;
 	long r;
 
 	if (!old || old->refs == 1)
 		return 0;
-	/* The new table is entered before the old one is given up: a death in between leaves a
-	 * count too high, not a table that is freed twice. */
+	/* The new table is entered before the old one is given up: a death in between
+	 * leaves a count too high, not a table that is freed twice. */
 	r = fdtable_copy(t, old, &p->fds);
-	own = p->fds;
+	if (r && p->fds != old)
+		fdtable_put(t, &p->fds);
 	ck_lock(&t->ctx, ck);
 	if (!r)
 		TX_ADD(ck, old->refs, -1);
 	else
 		TX_SET(ck, p->fds, old);
 	ck_unlock(ck);
-	if (r && own != old)
-		fdtable_put(t, &own);
 	return r;
 }
 
@@ -401,7 +402,7 @@ void fdtable_put(struct task *t, struct fdtable **ftp)
 	ck_unlock(ck);
 }
 
-/* --- making ---------------------------------------------------------------------------------- */
+/* --- making ----------------------------------------------------------------------- */
 
 static struct fdtable *table_new(struct ck *ck, u32 cap)
 {
@@ -418,7 +419,8 @@ static struct fdtable *table_new(struct ck *ck, u32 cap)
 }
 
 /* Enters an empty table at *to. */
-static long table_start(struct task *t, struct fdtable **to, u32 cap, u32 limit, u64 fsize)
+static long table_start(struct task *t, struct fdtable **to, u32 cap, u32 limit,
+			u64 fsize)
 {
 	struct ck *ck = t->ctx.ck;
 	struct fdtable *ft;
@@ -461,7 +463,8 @@ static void enter_listed(struct task *t, struct fdtable *ft, long dir)
 			const u8 *d = t->bounce + at;
 			u64 fd;
 
-			if (str_to_u64((const char *)d + DIRENT_NAME, &fd) && (long)fd != dir)
+			if (str_to_u64((const char *)d + DIRENT_NAME, &fd) &&
+			    (long)fd != dir)
 				enter_host(t, ft, (u32)fd);
 			at += d[DIRENT_RECLEN] | d[DIRENT_RECLEN + 1] << 8;
 		}
@@ -529,7 +532,8 @@ static void copy_step(struct task *t, struct fdtable *src, struct fdtable *ft, u
 	ck_unlock(ck);
 }
 
-/* *to is in the child's entry from the start: who dies in between leaves nothing unknown. */
+/* *to is in the child's entry from the start: who dies in between leaves nothing
+ * unknown. */
 long fdtable_copy(struct task *t, struct fdtable *from, struct fdtable **to)
 {
 	long r = table_start(t, to, from->cap, from->limit, from->fsize);
@@ -539,7 +543,7 @@ long fdtable_copy(struct task *t, struct fdtable *from, struct fdtable **to)
 	return r ? r : maps_copy(t, from, *to);
 }
 
-/* --- limits ---------------------------------------------------------------------------------- */
+/* --- limits ----------------------------------------------------------------------- */
 
 /* The process that prlimit names: this one, or another of this core; lock held. */
 static struct fdtable *limited_table(struct task *t, long pid)

@@ -7,13 +7,14 @@
  *           the end (O_APPEND), writes behind it, descriptions whose offset is shared by cores
  *   far, without direct access (--without, or no memory for a vnode): messages of 16 KiB
  *
- * Data never goes from a core kernel to the program while a lock is held: a page may be missing.
+ * Data never goes from a core kernel to the program while a lock is held: a page may be
+ * missing.
  */
 #include "client/file.h"
 
 #define S_OFF_MAX ((u64)FILE_OFF_MAX)
 
-/* --- by READ and WRITE ------------------------------------------------------------------------ */
+/* --- by READ and WRITE ------------------------------------------------------------ */
 
 static u32 piece_max(const struct ofd *o)
 {
@@ -36,7 +37,8 @@ static long read_piece(struct task *t, struct ofd *o, u64 off, u32 len, u32 flag
 }
 
 /* By message or local call; shared: at the offset that is the server's. */
-static long read_by_call(struct task *t, struct ofd *o, struct uio *u, u64 *off, u32 flags)
+static long read_by_call(struct task *t, struct ofd *o, struct uio *u, u64 *off,
+			 u32 flags)
 {
 	size_t want = u->total;
 	long r = 0;
@@ -93,7 +95,8 @@ static long write_piece(struct task *t, struct ofd *o, u64 off, u32 len, u32 fla
 	return r < 0 ? r : (long)p->count;
 }
 
-static long write_by_call(struct task *t, struct ofd *o, struct uio *u, u64 *off, u32 flags)
+static long write_by_call(struct task *t, struct ofd *o, struct uio *u, u64 *off,
+			  u32 flags)
 {
 	size_t want = u->total, done = 0;
 	long r = 0;
@@ -117,7 +120,7 @@ static long write_by_call(struct task *t, struct ofd *o, struct uio *u, u64 *off
 	return done ? (long)done : r;
 }
 
-/* --- files ------------------------------------------------------------------------------------ */
+/* --- files ------------------------------------------------------------------------ */
 
 long file_readv(struct task *t, struct ofd *o, struct uio *u, u64 *off)
 {
@@ -142,7 +145,9 @@ static long write_far(struct task *t, struct ofd *o, struct uio *u, u64 *off, u3
 		size_t before = u->total;
 
 		if (flags & IO_APPEND || *off > v->size) {
-			vnode_sync(t, v); /* what was written before is to be found before it */
+			vnode_sync(
+				t,
+				v); /* what was written before is to be found before it */
 			busy_lock(t, &v->busy);
 			r = write_by_call(t, o, u, off, flags);
 			busy_unlock(&v->busy);
@@ -206,7 +211,8 @@ long file_read(struct task *t, struct ofd *o, char *user, size_t len, u64 *off)
 	return file_readv(t, o, &u, off);
 }
 
-long file_write(struct task *t, struct ofd *o, const char *user, size_t len, u64 *off, u32 flags)
+long file_write(struct task *t, struct ofd *o, const char *user, size_t len, u64 *off,
+		u32 flags)
 {
 	struct uio u;
 
@@ -214,10 +220,10 @@ long file_write(struct task *t, struct ofd *o, const char *user, size_t len, u64
 	return file_writev(t, o, &u, off, flags);
 }
 
-/* --- at the description's offset ---------------------------------------------------------------- */
+/* --- at the description's offset -------------------------------------------------- */
 
-/* The offset of a local description moves. Whoever moves it holds it (pos_lock) or is alone, and
- * one word needs no undo: nothing else depends on it. */
+/* The offset of a local description moves. Whoever moves it holds it (pos_lock) or is
+ * alone, and one word needs no undo: nothing else depends on it. */
 static void set_off(struct ofd *o, u64 off)
 {
 	__atomic_store_n(&o->off, off, __ATOMIC_RELAXED);
@@ -262,9 +268,10 @@ long file_write_here(struct task *t, struct ofd *o, struct uio *u)
 	return r;
 }
 
-/* --- open, sync, truncate ------------------------------------------------------------------------- */
+/* --- open, sync, truncate --------------------------------------------------------- */
 
-void file_opened(struct task *t, struct ofd *o, const struct attr *a, const struct rpc_bytes *runs)
+void file_opened(struct task *t, struct ofd *o, const struct attr *a,
+		 const struct rpc_bytes *runs)
 {
 	struct ck *ck = t->ctx.ck;
 	struct vnode *v;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the files about descriptors and data (fdtable.c, ofd.c, uio.c, file.c, vnode.c, io.c,
- * fcntl.c, pipe.c, wait.c, poll.c, epoll.c, mmap.c, socket.c, adopt.c, splice.c) share among
- * themselves. Everything else of the client includes state.h only.
+ * What the files about descriptors and data (fdtable.c, ofd.c, uio.c, file.c, vnode.c,
+ * io.c, fcntl.c, lock.c, pipe.c, wait.c, poll.c, epoll.c, mapping.c, mmap.c, socket.c,
+ * adopt.c, splice.c) share among themselves. Everything else of the client includes
+ * state.h only.
  */
 #ifndef HARE_CLIENT_FILE_H
 #define HARE_CLIENT_FILE_H
@@ -16,14 +17,14 @@
 #include "client/state.h"
 #include "client/syscalls.h"
 
-#define RW_MAX 0x7ffff000UL /* bytes of one read or write, as Linux has it */
+#define RW_MAX	     0x7ffff000UL /* bytes of one read or write, as Linux has it */
 #define FILE_OFF_MAX 0x7fffffffffffffffULL
-#define MSG_IO_MAX 16384u   /* bytes of data in one message */
+#define MSG_IO_MAX   16384u /* bytes of data in one message */
 
-/* --- fdtable.c ------------------------------------------------------------------------------ */
+/* --- fdtable.c -------------------------------------------------------------------- */
 
-/* Arrays of entries only grow, and outgrown ones stay until the table goes: so that a thread may
- * look at an entry's kind without the lock. */
+/* Arrays of entries only grow, and outgrown ones stay until the table goes: so that a
+ * thread may look at an entry's kind without the lock. */
 struct fdents {
 	struct fdents *older;
 	u32 cap;
@@ -47,7 +48,8 @@ static inline bool fd_is_hidden(const struct task *t, int fd)
 {
 	return (u32)(fd - t->ctx.isl->super->fd_base) < HIDDEN_FDS;
 }
-/* No other thread or process can change this table or the references of its descriptions. */
+/* No other thread or process can change this table or the references of its
+ * descriptions. */
 static inline bool fd_is_alone(const struct task *t, const struct fdtable *ft)
 {
 	return ft->refs == 1 && t->proc->threads <= 1;
@@ -64,18 +66,21 @@ void fd_set_entry(struct ck *ck, struct fdtable *ft, u32 fd, u32 kind, struct of
 long fd_lowest(struct ck *ck, struct fdtable *ft, u32 min);
 /* Makes room for an entry; 0, -EMFILE (not below FD_MAX), -ENOMEM. Lock held. */
 long fd_grow(struct ck *ck, struct fdtable *ft, u32 fd);
-/* Takes the entry of a number out; what has to be dropped afterwards, or NULL. Lock held. */
+/* Takes the entry of a number out; what has to be dropped afterwards, or NULL. Lock
+ * held. */
 struct ofd *fd_clear(struct ck *ck, struct fdtable *ft, u32 fd);
 /* Closes a number of Hare's, or only forgets one of the host's. */
 void fd_close_entry(struct task *t, struct fdtable *ft, u32 fd);
 /* A table of its own for a process that shares one. -ENOMEM. */
 long fdtable_unshare(struct task *t, struct proc *p);
-/* fd_get for calls that can only be about Hare's: *ret is CLIENT_HOST or -EBADF on NULL. */
+/* fd_get for calls that can only be about Hare's: *ret is CLIENT_HOST or -EBADF on
+ * NULL. */
 struct ofd *fd_use(struct task *t, long fd, long *ret);
 
-/* --- ofd.c ---------------------------------------------------------------------------------- */
+/* --- ofd.c ------------------------------------------------------------------------ */
 
-/* The client's root, with what the first use adds; NULL: the core kernel is full. Lock held. */
+/* The client's root, with what the first use adds; NULL: the core kernel is full. Lock
+ * held. */
 struct client_root *files_root(struct ck *ck);
 /* Notes, for the case that this thread is killed, that it uses o (counted). Lock held. */
 void hold_note(struct task *t, struct ck *ck, u32 i, struct ofd *o);
@@ -108,17 +113,19 @@ static inline int hold_find(const struct task *t, const struct ofd *o)
 void ofd_drop_unlock(struct task *t, struct ofd *o);
 /* The same, lock not held. */
 void ofd_drop(struct task *t, struct ofd *o);
-/* The reference that ofd_new noted as this thread's goes elsewhere, in this transaction. */
+/* The reference that ofd_new noted as this thread's goes elsewhere, in this
+ * transaction. */
 void hold_pass(struct task *t, struct ck *ck, struct ofd *o);
 /* Gives back what threads that died in a call used. */
 void holds_release(struct task *t, struct fdtable *ft);
 /* What dead threads left half closed. */
 void closing_finish(struct task *t);
-/* A lock in a word of core-kernel memory that dies with its holder. Held while data is copied, not
- * while waiting for anything. */
+/* A lock in a word of core-kernel memory that dies with its holder. Held while data is
+ * copied, not while waiting for anything. */
 void busy_lock(struct task *t, u32 *word);
 void busy_unlock(u32 *word);
-/* Offsets that others may move too: locked against them. True when it has to be unlocked. */
+/* Offsets that others may move too: locked against them. True when it has to be
+ * unlocked. */
 bool pos_lock(struct task *t, struct ofd *o);
 static inline void pos_unlock(struct ofd *o)
 {
@@ -146,50 +153,48 @@ static inline bool ofd_is_pipe(const struct ofd *o)
 	return o->kind == OFD_PIPE || o->kind == OFD_FIFO;
 }
 
-/* A handler of this core's own server run inside a transaction of the client: exactly once also
- * when the thread is killed. Between begin and end the core lock is held. */
+/* A handler of this core's own server run inside a transaction of the client: exactly
+ * once also when the thread is killed. Between begin and end the core lock is held. */
 void own_begin(struct task *t, struct rpc_env *e);
 void own_end(struct rpc_env *e);
 
-/* --- uio.c ---------------------------------------------------------------------------------- */
+/* --- uio.c ------------------------------------------------------------------------ */
 
 #define UIO_FAST 8
 /* A program's buffers, walked once from begin to end. */
 struct uio {
 	const struct iovec *user; /* the program's array; NULL: all are in fast */
-	u32 count, next;          /* segments; the next one to start */
-	char *at;                 /* in the current segment */
-	size_t left;              /* bytes of the current segment */
-	size_t total;             /* bytes left altogether */
-	u32 first, cached;        /* fast holds segments [first, first + cached) */
+	u32 count, next; /* segments; the next one to start */
+	char *at; /* in the current segment */
+	size_t left; /* bytes of the current segment */
+	size_t total; /* bytes left altogether */
+	u32 first, cached; /* fast holds segments [first, first + cached) */
 	struct iovec fast[UIO_FAST];
 };
 void uio_buf(struct uio *u, void *buf, size_t len);
 /* readv's arguments: -EINVAL, -EFAULT. */
 long uio_vec(struct uio *u, const void *user_iov, long count);
-/* Copies n bytes on: 0, or -EFAULT when not all could be copied; uio->total says how far it came
- * (whole segments). n <= u->total. */
+/* Copies n bytes on: 0, or -EFAULT when not all could be copied; uio->total says how far
+ * it came (whole segments). n <= u->total. */
 long uio_put(struct uio *u, const void *src, size_t n);
 long uio_get(struct uio *u, void *dst, size_t n);
 long uio_zero(struct uio *u, size_t n);
 
-/* --- file.c, vnode.c ------------------------------------------------------------------------ */
+/* --- file.c, vnode.c -------------------------------------------------------------- */
 
 long file_readv(struct task *t, struct ofd *o, struct uio *u, u64 *off);
 long file_writev(struct task *t, struct ofd *o, struct uio *u, u64 *off, u32 flags);
 /* A read or write at the description's own offset (shared ones: at the server). */
 long file_read_here(struct task *t, struct ofd *o, struct uio *u);
 long file_write_here(struct task *t, struct ofd *o, struct uio *u);
-/* From and to memory of ours, at an offset; for splice.c and mmap.c. */
-long file_pread_mem(struct task *t, struct ofd *o, void *buf, u32 len, u64 off);
 
-#define VNODE_WROTE 1u  /* written by this core since `version` was learned */
-#define VNODE_ATIME 2u  /* the first read has to set atime */
-#define VNODE_READ 4u   /* was read, and atime is to be told */
-#define VBLK_HOLE (1ULL << 32)  /* known to be a hole */
-#define VBLK_NEW (1ULL << 33)   /* allocated beyond the end: content undefined */
-#define VBLK_STALE (1ULL << 34) /* this island's cache may hold old lines of it */
-#define VBLK(v) ((blk_t)(v))
+#define VNODE_WROTE 1u /* written by this core since `version` was learned */
+#define VNODE_ATIME 2u /* the first read has to set atime */
+#define VNODE_READ  4u /* was read, and atime is to be told */
+#define VBLK_HOLE   (1ULL << 32) /* known to be a hole */
+#define VBLK_NEW    (1ULL << 33) /* allocated beyond the end: content undefined */
+#define VBLK_STALE  (1ULL << 34) /* this island's cache may hold old lines of it */
+#define VBLK(v)	    ((blk_t)(v))
 
 struct vnode *vnode_get(struct task *t, u64 ino); /* a reference; NULL: full */
 struct vnode *vnode_find(struct task *t, u64 ino); /* a reference; NULL: none */
@@ -198,22 +203,31 @@ void vnode_refresh(struct task *t, struct vnode *v, const struct attr *a,
 		   const struct rpc_bytes *runs);
 void vnode_sync(struct task *t, struct vnode *v); /* writes back and tells */
 void vnode_forget(struct task *t, struct vnode *v, u64 from, u64 to);
-/* Holes of a far file that may have been filled: what this core knows of them is forgotten. */
+/* Holes of a far file that may have been filled: what this core knows of them is
+ * forgotten. */
 void vnode_filled(struct task *t, u64 ino, u64 from, u64 to);
 long vnode_read(struct task *t, struct vnode *v, struct uio *u, u64 *off);
 long vnode_write(struct task *t, struct vnode *v, struct uio *u, u64 *off);
 
-/* --- pipe.c --------------------------------------------------------------------------------- */
+/* --- lock.c ----------------------------------------------------------------------- */
+
+/* What an offset given with `whence` counts from: 0, the description's offset, the
+ * size. */
+long ofd_base(struct task *t, struct ofd *o, short whence, s64 *base);
+/* F_GETLK, F_SETLK, F_SETLKW and their F_OFD_ variants. */
+long lock_fcntl(struct task *t, struct ofd *o, int cmd, void *user);
+
+/* --- pipe.c ----------------------------------------------------------------------- */
 
 long pipe_readv(struct task *t, struct ofd *o, struct uio *u, bool nonblock);
 long pipe_writev(struct task *t, struct ofd *o, struct uio *u, bool nonblock);
 void raise_sigpipe(struct task *t);
-/* What is in a pipe from byte `off` on, without taking it, into memory of ours: bytes (0: nothing
- * there, or the end), -EAGAIN, -HARE_ERESTARTSYS. And takes len bytes away. */
+/* What is in a pipe from byte `off` on, without taking it, into memory of ours: bytes (0:
+ * nothing there, or the end), -EAGAIN, -HARE_ERESTARTSYS. And takes len bytes away. */
 long pipe_peek(struct task *t, struct ofd *o, void *to, u32 len, u64 off, bool nonblock);
 void pipe_drop(struct task *t, struct ofd *o, u32 len);
 
-/* --- wait.c --------------------------------------------------------------------------------- */
+/* --- wait.c ----------------------------------------------------------------------- */
 
 struct pollfd;
 /* When a wait that began now ends; ns -1: never. */
@@ -223,21 +237,23 @@ struct until {
 };
 struct until until_in(s64 ns);
 s64 until_left(const struct until *u); /* ns, not below 0; -1 for ever */
-/* Sleeps until event seq, one of the host's descriptors, a signal or the time. mask: a signal mask
- * in force meanwhile, in memory that the host can read, or NULL. The count of host descriptors
- * that are ready; 0: look again; -HARE_ERESTARTNOHAND. */
-long wait_mixed(struct task *t, u32 seq, struct pollfd *host, u32 n, const struct until *u,
-		const void *mask, size_t mask_size);
+/* Sleeps until event seq, one of the host's descriptors, a signal or the time. mask: a
+ * signal mask in force meanwhile, in memory that the host can read, or NULL. The count of
+ * host descriptors that are ready; 0: look again; -HARE_ERESTARTNOHAND. */
+long wait_mixed(struct task *t, u32 seq, struct pollfd *host, u32 n,
+		const struct until *u, const void *mask, size_t mask_size);
 /* Sleeps until event seq, a signal or the time: 0 (look again), -ETIMEDOUT,
  * -HARE_ERESTARTNOHAND. */
 long wait_event(struct task *t, u32 seq, const struct until *u);
 
-/* --- poll.c, epoll.c ------------------------------------------------------------------------- */
+/* --- poll.c, epoll.c -------------------------------------------------------------- */
 
-/* What is ready of `events` (poll(2)'s bits); with seq != 0 registers for an EVENT when nothing
- * is. Relayed ones are left out: they are asked by relay_poll. *bytes (may be NULL): how much a pipe holds. */
+/* What is ready of `events` (poll(2)'s bits); with seq != 0 registers for an EVENT when
+ * nothing is. Relayed ones are left out: they are asked by relay_poll. *bytes (may be
+ * NULL): how much a pipe holds. */
 u32 ofd_poll(struct task *t, struct ofd *o, u32 events, u32 seq, u32 *bytes);
-/* Hare's members of an epoll instance; NULL: fd is none, or has none. A counted reference. */
+/* Hare's members of an epoll instance; NULL: fd is none, or has none. A counted
+ * reference. */
 struct ofd *epoll_shadow_of(struct task *t, int fd);
 /* Is one of its members ready? */
 bool epoll_shadow_ready(struct task *t, struct ofd *shadow, u32 seq);
@@ -245,16 +261,18 @@ bool epoll_shadow_ready(struct task *t, struct ofd *shadow, u32 seq);
 void epoll_forget(struct ck *ck, struct ofd *o);
 /* The shadow of an epoll instance goes. Lock held. */
 void epoll_shadow_free(struct ck *ck, struct ofd *shadow);
-/* What a read (HP_IN) or write (HP_OUT) means to edge-triggered members: tell them again. */
+/* What a read (HP_IN) or write (HP_OUT) means to edge-triggered members: tell them
+ * again. */
 void epoll_used(struct task *t, struct ofd *o, u32 event);
 
-/* --- mmap.c ----------------------------------------------------------------------------------- */
+/* --- mapping.c -------------------------------------------------------------------- */
 
 long maps_copy(struct task *t, struct fdtable *from, struct fdtable *to);
 void maps_drop(struct task *t, struct fdtable *ft);
 /* What this process stored through shared mappings of a file is written back and told. */
 void maps_sync(struct task *t, u64 ino);
-/* A file may be longer now: pages of this process's mappings that lay behind its end are there. */
+/* A file may be longer now: pages of this process's mappings that lay behind its end are
+ * there. */
 void maps_grown(struct task *t, u64 ino);
 static inline bool maps_any(const struct task *t)
 {

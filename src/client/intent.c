@@ -13,7 +13,7 @@
  *                1     ADD_MAP                                  keep
  *   UNLINK       0     -                                        -
  *                1     RM_MAP                                   LINK -1
- *   LINK         0     -                                        -
+ *   LINK         0     far: perhaps LINK +1                     its late reply tells
  *                1     LINK +1                                  LINK -1 (far: entry there? keep)
  *                2     ADD_MAP                                  keep
  *   RENAME       0     target marked, if it is a directory      ABORT
@@ -254,6 +254,7 @@ long client_intent_recover(struct ctx *c, struct ck *ck, const struct intent *it
 {
 	struct req_RENAME_LOCK lq = { .op = 0, .owner = it->owner };
 	struct rep_RENAME_LOCK lp;
+	struct rep_LINK link;
 
 	(void)ck;
 	switch (it->op) {
@@ -264,7 +265,10 @@ long client_intent_recover(struct ctx *c, struct ck *ck, const struct intent *it
 	case INTENT_UNLINK:
 		return it->step == 1 ? link_drop(c, it->ino) : 0;
 	case INTENT_LINK:
-		return it->step == 1 && !entry_there(c, it) ? link_drop(c, it->ino) : 0;
+		return (it->step == 1 || !far_call_result(c, it, RPC_LINK, &link)) &&
+				       !entry_there(c, it) ?
+			       link_drop(c, it->ino) :
+			       0;
 	case INTENT_RENAME:
 		rename_recover(c, it);
 		return 0;

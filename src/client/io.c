@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * System calls that read and write through a descriptor, and what goes with them: lseek, fstat,
- * fsync, ftruncate, fallocate, hints. Order of checks and errors are Linux's (fs/read_write.c).
+ * System calls that read and write through a descriptor, and what goes with them: lseek,
+ * fstat, fsync, ftruncate, fallocate, hints. Order of checks and errors are Linux's
+ * (fs/read_write.c).
  */
 #include <linux/falloc.h>
 #include <linux/fs.h>
 
 #include "client/file.h"
 
-#define RWF_KNOWN (RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND)
-#define USER_TOP 0x7ffffffff000UL
-#define FADV_MAX 5 /* POSIX_FADV_NOREUSE */
+#define RWF_KNOWN	 (RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND)
+#define USER_TOP	 0x7ffffffff000UL
+#define FADV_MAX	 5 /* POSIX_FADV_NOREUSE */
 #define SYNC_RANGE_KNOWN 7
 
 static void count_bytes(struct task *t, u32 which, long n)
@@ -28,10 +29,11 @@ static bool relayed(struct task *t, struct ofd *o, long nr, long a[6], long *r)
 	return true;
 }
 
-/* --- reading and writing ---------------------------------------------------------------------- */
+/* --- reading and writing ---------------------------------------------------------- */
 
 /* at: the offset of pread, NULL: the description's own. */
-static long ofd_readv(struct task *t, struct ofd *o, struct uio *u, const u64 *at, u32 rwf)
+static long ofd_readv(struct task *t, struct ofd *o, struct uio *u, const u64 *at,
+		      u32 rwf)
 {
 	bool nonblock = o->flags & O_NONBLOCK || rwf & RWF_NOWAIT;
 	long r;
@@ -71,7 +73,8 @@ static long write_file_at(struct task *t, struct ofd *o, struct uio *u, u64 off,
 	return file_writev(t, o, u, &off, flags);
 }
 
-static long ofd_writev(struct task *t, struct ofd *o, struct uio *u, const u64 *at, u32 rwf)
+static long ofd_writev(struct task *t, struct ofd *o, struct uio *u, const u64 *at,
+		       u32 rwf)
 {
 	bool nonblock = o->flags & O_NONBLOCK || rwf & RWF_NOWAIT;
 	long r;
@@ -113,8 +116,8 @@ long client_read(struct task *t, long a[6])
 		return r;
 	uio_buf(&u, (void *)a[1], (size_t)a[2]);
 	if (!relayed(t, o, __NR_read, a, &r))
-		r = likely(in_range(a)) || !ofd_can_read(o) ? ofd_readv(t, o, &u, NULL, 0) :
-							      -EFAULT;
+		r = likely(in_range(a)) || !ofd_can_read(o) ? ofd_readv(t, o, &u, NULL, 0)
+							    : -EFAULT;
 	ofd_put(t, o);
 	return r;
 }
@@ -129,8 +132,9 @@ long client_write(struct task *t, long a[6])
 		return r;
 	uio_buf(&u, (void *)a[1], (size_t)a[2]);
 	if (!relayed(t, o, __NR_write, a, &r))
-		r = likely(in_range(a)) || !ofd_can_write(o) ? ofd_writev(t, o, &u, NULL, 0) :
-							       -EFAULT;
+		r = likely(in_range(a)) || !ofd_can_write(o)
+			    ? ofd_writev(t, o, &u, NULL, 0)
+			    : -EFAULT;
 	ofd_put(t, o);
 	return r;
 }
@@ -146,9 +150,9 @@ long client_pread64(struct task *t, long a[6])
 		return r;
 	uio_buf(&u, (void *)a[1], (size_t)a[2]);
 	if (!relayed(t, o, __NR_pread64, a, &r))
-		r = a[3] < 0	 ? -EINVAL :
-		    !in_range(a) ? -EFAULT :
-				   ofd_readv(t, o, &u, &off, 0);
+		r = a[3] < 0	   ? -EINVAL
+		    : !in_range(a) ? -EFAULT
+				   : ofd_readv(t, o, &u, &off, 0);
 	ofd_put(t, o);
 	return r;
 }
@@ -164,17 +168,19 @@ long client_pwrite64(struct task *t, long a[6])
 		return r;
 	uio_buf(&u, (void *)a[1], (size_t)a[2]);
 	if (!relayed(t, o, __NR_pwrite64, a, &r))
-		r = a[3] < 0	 ? -EINVAL :
-		    !in_range(a) ? -EFAULT :
-				   ofd_writev(t, o, &u, &off, 0);
+		r = a[3] < 0	   ? -EINVAL
+		    : !in_range(a) ? -EFAULT
+				   : ofd_writev(t, o, &u, &off, 0);
 	ofd_put(t, o);
 	return r;
 }
 
-/* All six calls with vectors. off -1: the description's own offset, where that is allowed. */
+/* All six calls with vectors. off -1: the description's own offset, where that is
+ * allowed. */
 static long do_vec(struct task *t, long a[6], bool write, bool with_off, u32 rwf)
 {
-	static const u16 nr[2][2] = { { __NR_readv, __NR_preadv }, { __NR_writev, __NR_pwritev } };
+	static const u16 nr[2][2] = { { __NR_readv, __NR_preadv },
+				      { __NR_writev, __NR_pwritev } };
 	u64 off = with_off ? (u64)a[3] : ~0ULL;
 	const u64 *at = off == ~0ULL ? NULL : &off;
 	struct uio u;
@@ -238,12 +244,14 @@ long client_pwritev2(struct task *t, long a[6])
 	return r ? r : do_vec(t, a, true, true, (u32)a[5]);
 }
 
-/* --- lseek -------------------------------------------------------------------------------------- */
+/* --- lseek ------------------------------------------------------------------------ */
 
 /* Moves where the server has to be asked: shared offsets, the end, data and holes. */
 static long seek_there(struct task *t, struct ofd *o, s64 off, u32 whence)
 {
-	struct req_LSEEK q = { .ino = o->ino, .ofd = o->shared, .off = off, .whence = whence };
+	struct req_LSEEK q = {
+		.ino = o->ino, .ofd = o->shared, .off = off, .whence = whence
+	};
 	struct rep_LSEEK p;
 	long r;
 
@@ -298,7 +306,7 @@ long client_lseek(struct task *t, long a[6])
 	return r;
 }
 
-/* --- fstat, fstatfs, xattrs, owners ---------------------------------------------------------------- */
+/* --- fstat, fstatfs, xattrs, owners ----------------------------------------------- */
 
 long client_fstat(struct task *t, long a[6])
 {
@@ -383,7 +391,8 @@ long client_fsetxattr(struct task *t, long a[6])
 
 	if (!o)
 		return r;
-	r = xattr_set(t, o->ino, (const char *)a[1], (const void *)a[2], (size_t)a[3], (int)a[4]);
+	r = xattr_set(t, o->ino, (const char *)a[1], (const void *)a[2], (size_t)a[3],
+		      (int)a[4]);
 	ofd_put(t, o);
 	return r;
 }
@@ -424,7 +433,7 @@ long client_fremovexattr(struct task *t, long a[6])
 	return r;
 }
 
-/* --- fsync and friends -------------------------------------------------------------------------------- */
+/* --- fsync and friends ------------------------------------------------------------ */
 
 static long do_fsync(struct task *t, long a[6], long nr)
 {
@@ -476,7 +485,8 @@ long client_sync_file_range(struct task *t, long a[6])
 
 	if (!o)
 		return r;
-	if (a[3] & ~(long)SYNC_RANGE_KNOWN || a[1] < 0 || a[2] < 0 || a[1] + (u64)a[2] > FILE_OFF_MAX)
+	if (a[3] & ~(long)SYNC_RANGE_KNOWN || a[1] < 0 || a[2] < 0 ||
+	    a[1] + (u64)a[2] > FILE_OFF_MAX)
 		r = -EINVAL;
 	else if (o->flags & O_PATH)
 		r = -EBADF;
@@ -488,10 +498,10 @@ long client_sync_file_range(struct task *t, long a[6])
 	return r;
 }
 
-/* --- size ------------------------------------------------------------------------------------------------ */
+/* --- size ------------------------------------------------------------------------- */
 
-/* A change of the file's blocks that only its server can make: what this core knew is learned
- * anew. */
+/* A change of the file's blocks that only its server can make: what this core knew is
+ * learned anew. */
 static void changed_there(struct task *t, struct ofd *o)
 {
 	struct attr a;
@@ -565,16 +575,19 @@ static long fallocate_ofd(struct task *t, struct ofd *o, u32 mode, u64 off, u64 
 	return r;
 }
 
-static long check_fallocate(struct task *t, const struct ofd *o, s64 mode, s64 off, s64 len)
+static long check_fallocate(struct task *t, const struct ofd *o, s64 mode, s64 off,
+			    s64 len)
 {
 	if (o->flags & O_PATH)
 		return -EBADF;
 	if (off < 0 || len <= 0)
 		return -EINVAL;
-	if (mode & ~(long)(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
+	if (mode &
+	    ~(long)(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
 		return -EOPNOTSUPP;
 	if ((mode & FALLOC_FL_PUNCH_HOLE &&
-	     (mode & (FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE)) != FALLOC_FL_KEEP_SIZE))
+	     (mode & (FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE)) !=
+		     FALLOC_FL_KEEP_SIZE))
 		return -EOPNOTSUPP;
 	if (!ofd_can_write(o))
 		return -EBADF;
@@ -608,7 +621,7 @@ long client_fallocate(struct task *t, long a[6])
 	return r;
 }
 
-/* --- hints ------------------------------------------------------------------------------------------------ */
+/* --- hints ------------------------------------------------------------------------ */
 
 long client_fadvise64(struct task *t, long a[6])
 {

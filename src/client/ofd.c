@@ -2,9 +2,10 @@
 /*
  * Open descriptions: counting, closing, sharing between cores. (Thesis 3.5.1.)
  *
- * A reference is held by each descriptor, by each call of a process with several threads, and
- * by a description that ofd_new made and that has no number yet; the latter two are noted in
- * client_root.holds under the thread's reply slot, so that nothing is lost when it is killed.
+ * A reference is held by each descriptor, by each call of a process with several threads,
+ * and by a description that ofd_new made and that has no number yet; the latter two are
+ * noted in client_root.holds under the thread's reply slot, so that nothing is lost when
+ * it is killed.
  *
  * Closing, and what is found when the thread that closes is killed:
  *
@@ -16,20 +17,21 @@
  *         server on another core of the island: CLOSE and       frees it when close_sent says that
  *         close_sent, one transaction of that core; free        it ran, else goes on with 2
  *
- * Where nothing is to be done in step 2, which is the rule, 1 and 3 are one critical section.
+ * Where nothing is to be done in step 2, which is the rule, 1 and 3 are one critical
+ * section.
  *
- * Local to shared: ofd_share moves offset and flags to the inode's server by DUP; from then on
- * `shared` is not 0 and reads, writes and seeks at the offset go there. What this core wrote is
- * written back before.
+ * Local to shared: ofd_share moves offset and flags to the inode's server by DUP; from
+ * then on `shared` is not 0 and reads, writes and seeks at the offset go there. What this
+ * core wrote is written back before.
  */
 #include <linux/futex.h>
 
 #include "client/file.h"
 #include "client/path.h"
 
-#define BUSY_WAITERS 0x80000000u
-#define BUSY_SLICE_NS 50000000L
-#define LOCK_OWNER_OFD (1ULL << 63)
+#define BUSY_WAITERS	      0x80000000u
+#define BUSY_SLICE_NS	      50000000L
+#define LOCK_OWNER_OFD	      (1ULL << 63)
 #define LOCK_OWNER_CORE_SHIFT 24
 
 struct client_root *files_root(struct ck *ck)
@@ -50,7 +52,7 @@ struct client_root *files_root(struct ck *ck)
 	return r;
 }
 
-/* --- a handler of the own server inside a transaction ---------------------------------------- */
+/* --- a handler of the own server inside a transaction ----------------------------- */
 
 void own_begin(struct task *t, struct rpc_env *e)
 {
@@ -67,7 +69,7 @@ void own_end(struct rpc_env *e)
 	msg_unlock(e->c, e->ck);
 }
 
-/* --- references ------------------------------------------------------------------------------ */
+/* --- references ------------------------------------------------------------------- */
 
 void hold_note(struct task *t, struct ck *ck, u32 i, struct ofd *o)
 {
@@ -145,7 +147,7 @@ void ofd_drop(struct task *t, struct ofd *o)
 	ofd_drop_unlock(t, o);
 }
 
-/* --- closing --------------------------------------------------------------------------------- */
+/* --- closing ---------------------------------------------------------------------- */
 
 static void close_request(const struct task *t, const struct ofd *o, struct req_CLOSE *q)
 {
@@ -166,8 +168,8 @@ static void ofd_free(struct ck *ck, struct ofd *o)
 	ck_free(ck, o);
 }
 
-/* Step 3 for own and far servers; lock held, released. False: another way is needed; the lock is
- * still held and the transaction has to be aborted. */
+/* Step 3 for own and far servers; lock held, released. False: another way is needed; the
+ * lock is still held and the transaction has to be aborted. */
 static bool close_in_tx(struct task *t, struct ofd *o)
 {
 	struct ck *ck = t->ctx.ck;
@@ -203,9 +205,9 @@ static bool close_in_tx(struct task *t, struct ofd *o)
 /* The locks of a description that is closed. */
 static void ofd_locks_release(struct task *t, struct ofd *o)
 {
-	struct req_LOCK q = {
-		.ino = o->ino, .op = LOCK_RELEASE_OWNER, .owner = ofd_lock_owner(t, o)
-	};
+	struct req_LOCK q = { .ino = o->ino,
+			      .op = LOCK_RELEASE_OWNER,
+			      .owner = ofd_lock_owner(t, o) };
 	struct rep_LOCK p;
 
 	q.kind = LOCK_FLOCK;
@@ -243,7 +245,8 @@ static void close_by_call(struct task *t, struct ofd *o)
 			(void)STEP_CALL(t, ofd_server(o), CLOSE, close, &q, &p,
 					TX_SET(ck_, o->close_sent, 1));
 		} else {
-			/* Once at most: the proxy may have the number for something else. */
+			/* Once at most: the proxy may have the number for something
+			 * else. */
 			ck_lock(&t->ctx, ck);
 			TX_SET(ck, o->close_sent, 1);
 			ck_unlock(ck);
@@ -286,7 +289,8 @@ void ofd_drop_unlock(struct task *t, struct ofd *o)
 	tx_list_add_tail(ck, &r->closing, &o->link);
 	TX_SET(ck, o->closer, t->ctx.tid);
 	if (likely(!o->vnode && !o->lock_owner && list_empty(&o->watch))) {
-		ck_commit(ck); /* close_in_tx that fails takes back its own changes alone */
+		ck_commit(
+			ck); /* close_in_tx that fails takes back its own changes alone */
 		if (likely(close_in_tx(t, o)))
 			return;
 		ck_abort(ck);
@@ -354,7 +358,7 @@ void holds_release(struct task *t, struct fdtable *ft)
 	}
 }
 
-/* --- locks that outlive their holder ----------------------------------- */
+/* --- locks that outlive their holder ---------------------------------------------- */
 
 static bool busy_cas(u32 *word, u32 from, u32 to)
 {
@@ -364,7 +368,9 @@ static bool busy_cas(u32 *word, u32 from, u32 to)
 
 static void busy_lock_slow(struct task *t, u32 *word)
 {
-	struct { s64 sec, nsec; } slice = { 0, BUSY_SLICE_NS };
+	struct {
+		s64 sec, nsec;
+	} slice = { 0, BUSY_SLICE_NS };
 
 	for (;;) {
 		u32 v = __atomic_load_n(word, __ATOMIC_RELAXED);
@@ -400,7 +406,7 @@ bool pos_lock(struct task *t, struct ofd *o)
 	return true;
 }
 
-/* --- sharing --------------------------------------------------------------------------------- */
+/* --- sharing ---------------------------------------------------------------------- */
 
 long ofd_share(struct task *t, struct ofd *o, u32 add_refs)
 {
@@ -433,7 +439,7 @@ long ofd_share(struct task *t, struct ofd *o, u32 add_refs)
 	return r;
 }
 
-/* --- locks ----------------------------------------------------------------------------------- */
+/* --- locks ------------------------------------------------------------------------ */
 
 u64 ofd_lock_owner(struct task *t, struct ofd *o)
 {
@@ -459,9 +465,10 @@ u64 ofd_lock_owner(struct task *t, struct ofd *o)
 
 void posix_locks_release(struct task *t, u64 ino)
 {
-	struct req_LOCK q = {
-		.ino = ino, .kind = LOCK_POSIX, .op = LOCK_RELEASE_OWNER, .owner = posix_owner(t)
-	};
+	struct req_LOCK q = { .ino = ino,
+			      .kind = LOCK_POSIX,
+			      .op = LOCK_RELEASE_OWNER,
+			      .owner = posix_owner(t) };
 	struct rep_LOCK p;
 
 	rpc_lock(&t->ctx, ino_server(ino), &q, &p);

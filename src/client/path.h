@@ -113,6 +113,15 @@ void step_lock(struct task *t, u32 srv, struct rpc_env *e);
 		msg_unlock(&t_->ctx, e_.ck);                                             \
 		r_;                                                                      \
 	})
+/* far_open.c: an open at a far server, from before its call (NULL when it is near) to the
+ * transaction that notes it, or to its failure. */
+/* Writes into an intent that the very next call, to srv, is step 0's; and afterwards, when it was
+ * a far one: its result, -ENOMSG when it was not made. */
+void far_call_note(struct task *t, struct intent *it, u32 srv);
+long far_call_result(struct ctx *c, const struct intent *it, u32 id, void *rep);
+struct intent_node *far_open_begin(struct task *t, u32 srv, u32 id, u64 ino, u32 flags);
+void far_open_noted(struct ck *ck, struct intent_node *n);
+void far_open_failed(struct task *t, struct intent_node *n);
 /* The last steps of an operation: a link of `ino` is dropped, exactly once, and the intent ends. */
 void link_drop_end(struct task *t, struct intent_node *n, u64 ino);
 

@@ -49,6 +49,7 @@ static void note_made(struct ck *ck, const struct creation *cr,
 static long call_create(struct task *t, u32 srv, struct req_CREATE *q,
 			struct creation *cr)
 {
+	struct intent_node *n = NULL;
 	struct rep_CREATE p;
 	long r;
 
@@ -62,7 +63,12 @@ static long call_create(struct task *t, u32 srv, struct req_CREATE *q,
 	q->wait_seq = 0;
 	p.runs = cr->runs;
 	for (;;) {
-		r = STEP_CALL(t, srv, CREATE, create, q, &p, note_made(ck_, cr, &p));
+		if (cr->open)
+			n = far_open_begin(t, srv, RPC_CREATE, 0, q->open_flags);
+		r = STEP_CALL(t, srv, CREATE, create, q, &p, note_made(ck_, cr, &p);
+			      far_open_noted(ck_, n));
+		if (r)
+			far_open_failed(t, n);
 		if (likely(r != -EAGAIN))
 			break;
 		/* Its directory is being removed: look again when that is over. */
@@ -162,9 +168,13 @@ static void open_made(struct task *t, u32 srv, struct creation *cr)
 			      .flags = cr->open_flags | OPEN_NOCHECK,
 			      .cred = &t->proc->cred };
 	struct rep_OPEN p = { .runs = cr->runs };
+	struct intent_node *n = far_open_begin(t, srv, RPC_OPEN, q.ino, q.flags);
 
-	if (STEP_CALL(t, srv, OPEN, open, &q, &p, TX_SET(ck_, cr->ofd->ino, cr->ino)))
+	if (STEP_CALL(t, srv, OPEN, open, &q, &p, TX_SET(ck_, cr->ofd->ino, cr->ino);
+		      far_open_noted(ck_, n))) {
+		far_open_failed(t, n);
 		return;
+	}
 	cr->opened = true;
 	cr->attr = p.attr;
 	cr->runs.len = p.runs.len;

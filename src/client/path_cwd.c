@@ -3,39 +3,67 @@
  * The working directory, chroot and umask.
  *
  * proc.cwd is an inode of Hare, or 0: then the host's own working directory counts. A working
- * directory is counted as an open of its inode, so that it lives on when it is removed. The
+ * directory is kept open, so that it lives on when it is removed: by a description that has no
+ * number, shared with children until one of them goes elsewhere. The
  * host's kernel keeps its own notion all the time; it matters only while proc.cwd is 0.
  */
+#include "client/file.h"
 #include "client/path.h"
 
-static void cwd_unpin(struct task *t, u64 ino, u32 core)
+/* A description that keeps the directory open; children share it. */
+static long cwd_open(struct task *t, struct proc *p, u64 ino, u32 dflags, struct ofd **out)
 {
-	struct req_CLOSE q = { .ino = ino, .flags = OPEN_CWD, .core = core };
-	struct rep_CLOSE p;
+	struct req_OPEN q = { .ino = ino, .flags = OPEN_CWD, .cred = &p->cred };
+	struct rep_OPEN rep = { .runs = { .p = NULL } };
+	u32 srv = ino_server(ino);
+	struct ofd *o = ofd_new(t, OFD_PATH, 0, OPEN_CWD & ~OPEN_NOCHECK);
+	struct intent_node *n;
+	long r;
 
-	rpc_close(&t->ctx, ino_server(ino), &q, &p);
+	if (!o)
+		return -ENFILE;
+	o->far = !rpc_is_near(&t->ctx, srv);
+	o->dflags = dflags;
+	n = far_open_begin(t, srv, RPC_OPEN, ino, q.flags);
+	r = STEP_CALL(t, srv, OPEN, open, &q, &rep, TX_SET(ck_, o->ino, ino);
+		      far_open_noted(ck_, n));
+	if (r) {
+		far_open_failed(t, n);
+		ofd_put(t, o);
+		return r;
+	}
+	*out = o;
+	return 0;
 }
 
 long cwd_set(struct task *t, struct proc *p, u64 ino, u32 dflags)
 {
-	struct req_OPEN q = { .ino = ino, .flags = OPEN_CWD, .cred = &p->cred };
-	struct rep_OPEN rep = { .runs = { .p = NULL } };
 	struct ck *ck = t->ctx.ck;
-	u64 old, old_open;
-	long r = ino ? rpc_open(&t->ctx, ino_server(ino), &q, &rep) : 0;
+	struct ofd *o = NULL, *old;
+	long r = ino ? cwd_open(t, p, ino, dflags, &o) : 0;
 
 	if (r)
 		return r;
 	ck_lock(&t->ctx, ck);
-	old = p->cwd;
-	old_open = p->cwd_open;
+	old = p->cwd_ofd;
 	TX_SET(ck, p->cwd, ino);
 	TX_SET(ck, p->cwd_dflags, dflags);
-	TX_SET(ck, p->cwd_open, ino != 0);
+	TX_SET(ck, p->cwd_ofd, o);
+	if (o)
+		hold_pass(t, ck, o);
 	ck_unlock(ck);
-	if (old && old_open)
-		cwd_unpin(t, old, t->ctx.core);
+	if (old)
+		ofd_put(t, old);
 	return 0;
+}
+
+void cwd_inherit(struct ck *ck, const struct proc *p, struct proc *child)
+{
+	child->cwd = p->cwd;
+	child->cwd_dflags = p->cwd_dflags;
+	child->cwd_ofd = p->cwd_ofd;
+	if (p->cwd_ofd)
+		TX_ADD(ck, p->cwd_ofd->refs, 1);
 }
 
 static long enter(struct task *t, u64 ino, u32 dflags)

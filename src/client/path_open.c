@@ -146,6 +146,18 @@ static long may_read_removed(struct task *t, u64 ino)
 	return r ? r : perm_check(&t->proc->cred, a.mode, a.uid, a.gid, MAY_READ);
 }
 
+static long call_open(struct task *t, struct opening *op, struct req_OPEN *q, struct rep_OPEN *p)
+{
+	u32 srv = ino_server(q->ino);
+	struct intent_node *n = far_open_begin(t, srv, RPC_OPEN, q->ino, q->flags);
+	long r = STEP_CALL(t, srv, OPEN, open, q, p, TX_SET(ck_, op->ofd->ino, q->ino);
+			   far_open_noted(ck_, n));
+
+	if (r)
+		far_open_failed(t, n);
+	return r;
+}
+
 static long open_there(struct task *t, struct opening *op)
 {
 	const struct place *pl = &op->pl;
@@ -174,14 +186,12 @@ static long open_there(struct task *t, struct opening *op)
 		return r;
 	runs_wanted(t, op, pl->ino);
 	p.runs = op->runs;
-	r = STEP_CALL(t, ino_server(pl->ino), OPEN, open, &q, &p,
-		      TX_SET(ck_, op->ofd->ino, pl->ino));
+	r = call_open(t, op, &q, &p);
 	if (r == -ENOENT && !pl->dir && pl->type == HS_IFDIR) {
 		r = may_read_removed(t, pl->ino);
 		q.flags |= OPEN_NOCHECK;
 		if (!r)
-			r = STEP_CALL(t, ino_server(pl->ino), OPEN, open, &q, &p,
-				      TX_SET(ck_, op->ofd->ino, pl->ino));
+			r = call_open(t, op, &q, &p);
 	}
 	op->runs.len = p.runs.len;
 	return r ? r : install(t, op, &p.attr);

@@ -18,7 +18,7 @@
 #include "client/procfs.h"
 #include "proto/hio.h"
 
-#define SIG_MAX 64
+#define SIG_MAX	 64
 #define SIG_CONT 18
 #define SIG_STOP 19
 
@@ -77,13 +77,13 @@ struct ids {
 static struct ids ids_of(struct task *t, u32 pid)
 {
 	struct ck *ck = t->ctx.ck;
-	struct ids ids = {0};
+	struct ids ids = { 0 };
 	struct proc *p;
 
 	ck_lock(&t->ctx, ck);
 	p = pid ? proc_by_pid(ck, pid) : t->proc;
 	if (p)
-		ids = (struct ids){p->host_pid, p->pgid, p->sid, true};
+		ids = (struct ids){ p->host_pid, p->pgid, p->sid, true };
 	ck_unlock(ck);
 	return ids;
 }
@@ -204,7 +204,7 @@ struct sending {
 	const void *info;
 };
 #define INFO_SIZE SIGNAL_INFO_SIZE
-#define SI_USER_ 0
+#define SI_USER_  0
 #define SI_QUEUE_ (-1)
 #define SI_TKILL_ (-6)
 
@@ -222,7 +222,8 @@ static void sender_info(struct task *t, u32 sig, u8 *room)
 }
 
 /* On another core, or with group on each that has members. -ESRCH: nobody there. */
-static long send_far(struct task *t, u32 core, u32 pid, bool group, const struct sending *s)
+static long send_far(struct task *t, u32 core, u32 pid, bool group,
+		     const struct sending *s)
 {
 	struct cred cred = t->proc->cred;
 	u8 info[INFO_SIZE] __attribute__((aligned(8)));
@@ -230,7 +231,7 @@ static long send_far(struct task *t, u32 core, u32 pid, bool group, const struct
 		.pid = pid,
 		.sig = s->sig,
 		.group = group,
-		.info = {(void *)(s->info ? s->info : info), INFO_SIZE, 0},
+		.info = { (void *)(s->info ? s->info : info), INFO_SIZE, 0 },
 		.cred = &cred,
 	};
 	struct rep_SIGNAL p;
@@ -266,7 +267,7 @@ struct location {
 static struct location locate(struct task *t, u32 pid)
 {
 	struct ck *ck = t->ctx.ck;
-	struct location at = {.core = MAX_CORES};
+	struct location at = { .core = MAX_CORES };
 	struct proc *p;
 
 	ck_lock(&t->ctx, ck);
@@ -371,7 +372,8 @@ static void tally_add(struct tally *n, long r)
 		n->refused++;
 }
 
-static void send_members_here(struct task *t, u32 pgid, const struct sending *s, struct tally *n)
+static void send_members_here(struct task *t, u32 pgid, const struct sending *s,
+			      struct tally *n)
 {
 	u32 pids[KILL_BATCH], count, i, after = 0;
 
@@ -389,7 +391,7 @@ static long send_group(struct task *t, long a[6], u32 pgid, const struct sending
 {
 	u32 cores = t->ctx.isl->super->cores, core;
 	bool self = pgid && t->proc->pgid == pgid;
-	struct tally n = {0};
+	struct tally n = { 0 };
 
 	for (core = 0; core < cores; core++) {
 		if (core == t->ctx.core)
@@ -410,7 +412,7 @@ static long send_group(struct task *t, long a[6], u32 pgid, const struct sending
 
 long client_kill(struct task *t, long a[6])
 {
-	struct sending s = {.sig = (u32)a[1]};
+	struct sending s = { .sig = (u32)a[1] };
 	s32 pid = (s32)a[0];
 
 	if (s.sig > SIG_MAX)
@@ -425,7 +427,7 @@ long client_kill(struct task *t, long a[6])
 long client_rt_sigqueueinfo(struct task *t, long a[6])
 {
 	u8 info[INFO_SIZE];
-	struct sending s = {.sig = (u32)a[1], .info = info};
+	struct sending s = { .sig = (u32)a[1], .info = info };
 
 	if (s.sig > SIG_MAX || (s32)a[0] <= 0)
 		return CLIENT_HOST;
@@ -457,7 +459,7 @@ static long send_thread(struct task *t, long *tgid, long *tid, const struct send
 
 long client_tgkill(struct task *t, long a[6])
 {
-	struct sending s = {.sig = (u32)a[2]};
+	struct sending s = { .sig = (u32)a[2] };
 
 	if (s.sig > SIG_MAX)
 		return -EINVAL;
@@ -467,7 +469,7 @@ long client_tgkill(struct task *t, long a[6])
 long client_rt_tgsigqueueinfo(struct task *t, long a[6])
 {
 	u8 info[INFO_SIZE];
-	struct sending s = {.sig = (u32)a[2], .info = info};
+	struct sending s = { .sig = (u32)a[2], .info = info };
 
 	if (s.sig > SIG_MAX)
 		return CLIENT_HOST;
@@ -478,7 +480,7 @@ long client_rt_tgsigqueueinfo(struct task *t, long a[6])
 
 long client_tkill(struct task *t, long a[6])
 {
-	struct sending s = {.sig = (u32)a[1]};
+	struct sending s = { .sig = (u32)a[1] };
 
 	if (s.sig > SIG_MAX)
 		return -EINVAL;
@@ -517,7 +519,7 @@ static u32 pidfd_pid(int fd)
  * would reach without the program knowing. */
 long client_pidfd_send_signal(struct task *t, long a[6])
 {
-	struct sending s = {.sig = (u32)a[1]};
+	struct sending s = { .sig = (u32)a[1] };
 	u8 info[INFO_SIZE];
 	struct location at;
 	u32 pid;
@@ -609,7 +611,8 @@ long client_sched_getaffinity(struct task *t, long a[6])
 			return -ESRCH;
 		mask = t->proc->affinity & all_cores(t);
 	}
-	return user_write((void *)a[2], &mask, sizeof(mask)) ? -EFAULT : (long)sizeof(mask);
+	return user_write((void *)a[2], &mask, sizeof(mask)) ? -EFAULT
+							     : (long)sizeof(mask);
 }
 
 /* Decides where the process's next exec may go: a running one stays where it is. */
@@ -666,10 +669,10 @@ static long change_ids(struct task *t, long nr, const long a[6])
 	return r;
 }
 
-#define CHANGES_IDS(name)                                                              \
-	long client_##name(struct task *t, long a[6])                                  \
-	{                                                                              \
-		return change_ids(t, __NR_##name, a);                                  \
+#define CHANGES_IDS(name)                                                                \
+	long client_##name(struct task *t, long a[6])                                    \
+	{                                                                                \
+		return change_ids(t, __NR_##name, a);                                    \
 	}
 CHANGES_IDS(setuid)
 CHANGES_IDS(setgid)
@@ -691,12 +694,12 @@ static void stay_here(struct task *t)
 	ck_unlock(ck);
 }
 
-#define STAYS(name)                                                                    \
-	long client_##name(struct task *t, long a[6])                                  \
-	{                                                                              \
-		(void)a;                                                               \
-		stay_here(t);                                                          \
-		return CLIENT_HOST;                                                    \
+#define STAYS(name)                                                                      \
+	long client_##name(struct task *t, long a[6])                                    \
+	{                                                                                \
+		(void)a;                                                                 \
+		stay_here(t);                                                            \
+		return CLIENT_HOST;                                                      \
 	}
 STAYS(capset)
 STAYS(unshare)
@@ -719,12 +722,12 @@ long client_host_pid(struct task *t, long pid)
 }
 
 /* Argument `index` is a pid, if the condition holds. */
-#define NAMES_PROCESS(name, index, condition)                                          \
-	long client_##name(struct task *t, long a[6])                                  \
-	{                                                                              \
-		if (condition)                                                         \
-			a[index] = client_host_pid(t, (s32)a[index]);                      \
-		return CLIENT_HOST;                                                    \
+#define NAMES_PROCESS(name, index, condition)                                            \
+	long client_##name(struct task *t, long a[6])                                    \
+	{                                                                                \
+		if (condition)                                                           \
+			a[index] = client_host_pid(t, (s32)a[index]);                    \
+		return CLIENT_HOST;                                                      \
 	}
 #define IOPRIO_WHO_PROCESS_ 1
 NAMES_PROCESS(getpriority, 1, !a[0])

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pipes and FIFOs as a program uses them: pipe, and their side of read and write. The bytes are
- * at the inode's server (fileserver/pipe.c), for a pipe the core that made it. A blocking call
- * asks with IO_WAIT, which registers for an EVENT when it cannot be served, and sleeps until
- * something may have changed.
+ * Pipes and FIFOs as a program uses them: pipe, and their side of read and write. The
+ * bytes are at the inode's server (fileserver/pipe.c), for a pipe the core that made it.
+ * A blocking call asks with IO_WAIT, which registers for an EVENT when it cannot be
+ * served, and sleeps until something may have changed.
  */
 #include "client/file.h"
 #include "client/path.h"
 
-#define SIG_PIPE 13
-#define PIPE_FLAGS (O_CLOEXEC | O_NONBLOCK | O_DIRECT)
+#define SIG_PIPE    13
+#define PIPE_FLAGS  (O_CLOEXEC | O_NONBLOCK | O_DIRECT)
 #define PIPE_ATOMIC 4096u
 
 void raise_sigpipe(struct task *t)
@@ -17,7 +17,8 @@ void raise_sigpipe(struct task *t)
 	SYS(tgkill, t->proc->host_pid, t->ctx.tid, SIG_PIPE);
 }
 
-/* O_NONBLOCK of a description that several cores share may have been changed by another. */
+/* O_NONBLOCK of a description that several cores share may have been changed by
+ * another. */
 static bool may_wait(struct task *t, struct ofd *o, bool nonblock)
 {
 	struct req_OFD_FLAGS q = { .ino = o->ino, .ofd = o->shared };
@@ -37,7 +38,8 @@ static long sleep_until(struct task *t, u32 seq)
 }
 
 /* One READ into memory of ours; peek: takes nothing, from byte `off` of what is there. */
-static long read_some(struct task *t, struct ofd *o, void *to, u32 len, u32 seq, bool peek, u64 off)
+static long read_some(struct task *t, struct ofd *o, void *to, u32 len, u32 seq,
+		      bool peek, u64 off)
 {
 	struct req_READ q = {
 		.ino = o->ino,
@@ -155,7 +157,8 @@ static long write_piece(struct task *t, struct ofd *o, u32 len, bool nonblock, u
 	return 0;
 }
 
-/* Up to PIPE_ATOMIC bytes go in at once or not at all; more may mix with other writers' data. */
+/* Up to PIPE_ATOMIC bytes go in at once or not at all; more may mix with other writers'
+ * data. */
 long pipe_writev(struct task *t, struct ofd *o, struct uio *u, bool nonblock)
 {
 	u32 max = o->far ? MSG_IO_MAX : CLIENT_BOUNCE_SIZE;
@@ -179,7 +182,7 @@ long pipe_writev(struct task *t, struct ofd *o, struct uio *u, bool nonblock)
 	return done ? (long)done : r;
 }
 
-/* --- pipe, pipe2 ------------------------------------------------------------------------------ */
+/* --- pipe, pipe2 ------------------------------------------------------------------ */
 
 static void end_set(struct ck *ck, struct ofd *o, u64 ino, bool far)
 {
@@ -188,8 +191,8 @@ static void end_set(struct ck *ck, struct ofd *o, u64 ino, bool far)
 	TX_SET(ck, o->mode, HS_IFIFO | 0600);
 }
 
-/* Both ends, each with a reference that is noted as this thread's. Until they have their inode
- * they owe no CLOSE; they get it in the transaction that makes it. */
+/* Both ends, each with a reference that is noted as this thread's. Until they have their
+ * inode they owe no CLOSE; they get it in the transaction that makes it. */
 static long make_ends(struct task *t, u32 flags, struct ofd *end[2])
 {
 	bool far = !rpc_is_near(&t->ctx, t->ctx.core);
@@ -201,7 +204,8 @@ static long make_ends(struct task *t, u32 flags, struct ofd *end[2])
 	end[1] = ofd_new(t, OFD_PIPE, 0, O_WRONLY | flags);
 	if (end[0] && end[1])
 		r = STEP_CALL(t, t->ctx.core, PIPE, pipe, &q, &p,
-			      end_set(ck_, end[0], p.ino, far), end_set(ck_, end[1], p.ino, far));
+			      end_set(ck_, end[0], p.ino, far),
+			      end_set(ck_, end[1], p.ino, far));
 	if (!r)
 		return 0;
 	for (int i = 0; i < 2; i++)

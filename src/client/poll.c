@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * poll, ppoll, select, pselect6. Sets of host descriptors alone are the host's call; others are
- * looked at descriptor by descriptor, and waited for by wait.c.
+ * poll, ppoll, select, pselect6. Sets of host descriptors alone are the host's call;
+ * others are looked at descriptor by descriptor, and waited for by wait.c.
  *
- * One array of struct pollfd serves Hare and the host: an entry of Hare's has the complement of
- * its number, which is negative, so the host's ppoll passes it over.
+ * One array of struct pollfd serves Hare and the host: an entry of Hare's has the
+ * complement of its number, which is negative, so the host's ppoll passes it over.
  */
 #include <linux/poll.h>
 #include <linux/time.h>
@@ -12,12 +12,12 @@
 
 #include "client/file.h"
 
-#define IGNORED ((s32)0x80000000) /* the program's entry was negative */
+#define IGNORED	      ((s32)0x80000000) /* the program's entry was negative */
 #define HIDDEN_NUMBER 0x7fffffff /* nobody has it open: POLLNVAL */
-#define NS_PER_S 1000000000LL
-#define SEL_IN (POLLRDNORM | POLLRDBAND | POLLIN | POLLHUP | POLLERR)
-#define SEL_OUT (POLLWRBAND | POLLWRNORM | POLLOUT | POLLERR)
-#define ALWAYS_READY (POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM)
+#define NS_PER_S      1000000000LL
+#define SEL_IN	      (POLLRDNORM | POLLRDBAND | POLLIN | POLLHUP | POLLERR)
+#define SEL_OUT	      (POLLWRBAND | POLLWRNORM | POLLOUT | POLLERR)
+#define ALWAYS_READY  (POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM)
 
 /* Memory for the arrays of a call: t->bounce when they fit. */
 struct room {
@@ -33,7 +33,8 @@ static long room_take(struct task *t, struct room *m, size_t size)
 	m->mapped = 0;
 	if (size <= sizeof(t->bounce))
 		return 0;
-	p = SYS(mmap, NULL, size, 3 /* read, write */, 0x22 /* private, anonymous */, -1, 0);
+	p = SYS(mmap, NULL, size, 3 /* read, write */, 0x22 /* private, anonymous */, -1,
+		0);
 	if (sys_failed(p))
 		return -ENOMEM;
 	m->p = (void *)p;
@@ -47,11 +48,13 @@ static void room_give(struct room *m)
 		SYS(munmap, m->p, m->mapped);
 }
 
-/* --- one descriptor ---------------------------------------------------------------------------- */
+/* --- one descriptor --------------------------------------------------------------- */
 
 u32 ofd_poll(struct task *t, struct ofd *o, u32 events, u32 seq, u32 *bytes)
 {
-	struct req_POLL q = { .ino = o->ino, .access = o->flags & O_ACCMODE, .wait_seq = seq };
+	struct req_POLL q = { .ino = o->ino,
+			      .access = o->flags & O_ACCMODE,
+			      .wait_seq = seq };
 	struct rep_POLL p = { 0 };
 	long r;
 
@@ -71,7 +74,7 @@ u32 ofd_poll(struct task *t, struct ofd *o, u32 events, u32 seq, u32 *bytes)
 	return p.revents & (events | POLLERR | POLLHUP | POLLNVAL);
 }
 
-/* --- an array ---------------------------------------------------------------------------------- */
+/* --- an array --------------------------------------------------------------------- */
 
 /* What the entries of a set are. */
 struct set {
@@ -164,7 +167,8 @@ static u32 look_hares(struct task *t, struct set *s, u32 ready, u32 seq)
 		if (p->fd < 0 && p->fd != IGNORED && !o)
 			p->revents = POLLNVAL; /* closed meanwhile */
 		else if (o && o->kind != OFD_RELAY)
-			p->revents = (short)ofd_poll(t, o, (u16)p->events, ready ? 0 : seq, NULL);
+			p->revents = (short)ofd_poll(t, o, (u16)p->events,
+						     ready ? 0 : seq, NULL);
 		ready += p->fd < 0 && p->revents && (!o || o->kind != OFD_RELAY);
 		if (o)
 			ofd_put(t, o);
@@ -172,13 +176,15 @@ static u32 look_hares(struct task *t, struct set *s, u32 ready, u32 seq)
 	return ready;
 }
 
-/* Epoll instances of the host that have members of Hare's, in addition to what the host says. */
+/* Epoll instances of the host that have members of Hare's, in addition to what the host
+ * says. */
 static u32 look_epolls(struct task *t, struct set *s, u32 ready, u32 seq, bool merge)
 {
 	for (u32 i = 0; s->epolls && i < s->n; i++) {
 		struct pollfd *p = &s->p[i];
-		struct ofd *shadow = p->fd >= 0 && (p->events & SEL_IN) ?
-					     epoll_shadow_of(t, p->fd) : NULL;
+		struct ofd *shadow = p->fd >= 0 && (p->events & SEL_IN)
+					     ? epoll_shadow_of(t, p->fd)
+					     : NULL;
 
 		if (!shadow)
 			continue;
@@ -202,8 +208,8 @@ static u32 count_ready(const struct set *s)
 }
 
 /* A set that is not the host's alone. Entries that are ready; -HARE_ERESTARTNOHAND. */
-static long poll_set(struct task *t, struct set *s, const struct until *u, const void *mask,
-		     size_t mask_size)
+static long poll_set(struct task *t, struct set *s, const struct until *u,
+		     const void *mask, size_t mask_size)
 {
 	const struct until now = { 0 };
 	bool mixed = s->hosts || mask;
@@ -219,14 +225,15 @@ static long poll_set(struct task *t, struct set *s, const struct until *u, const
 		ready = look_epolls(t, s, ready, seq, false);
 		end = ready || until_left(u) == 0;
 		if (mixed)
-			r = wait_mixed(t, seq, s->p, s->n, end ? &now : u, ready ? NULL : mask,
-				       mask_size);
+			r = wait_mixed(t, seq, s->p, s->n, end ? &now : u,
+				       ready ? NULL : mask, mask_size);
 		else if (!end)
 			r = wait_event(t, seq, u);
 		if (r < 0 && r != -ETIMEDOUT && !ready)
 			return r;
 		if (end || r > 0) {
-			/* The host's ppoll wrote 0 into the entries that it passed over. */
+			/* The host's ppoll wrote 0 into the entries that it passed
+			 * over. */
 			if (mixed) {
 				look_relays(t, s);
 				look_hares(t, s, 1, 0);
@@ -238,10 +245,10 @@ static long poll_set(struct task *t, struct set *s, const struct until *u, const
 	}
 }
 
-/* --- poll, ppoll --------------------------------------------------------------------------------- */
+/* --- poll, ppoll ------------------------------------------------------------------ */
 
-static long do_poll(struct task *t, void *user, u32 n, s64 ns, struct until *u, const void *mask,
-		    size_t mask_size)
+static long do_poll(struct task *t, void *user, u32 n, s64 ns, struct until *u,
+		    const void *mask, size_t mask_size)
 {
 	struct pollfd *up = user;
 	struct set s = { .n = n };
@@ -278,7 +285,8 @@ long client_poll(struct task *t, long a[6])
 	struct until u = { .forever = true };
 	s64 ms = (s32)a[2];
 
-	return do_poll(t, (void *)a[0], (u32)a[1], ms < 0 ? -1 : ms * 1000000, &u, NULL, 0);
+	return do_poll(t, (void *)a[0], (u32)a[1], ms < 0 ? -1 : ms * 1000000, &u, NULL,
+		       0);
 }
 
 /* A timespec as a duration; -1 for NULL. */
@@ -293,8 +301,9 @@ static long read_timespec(const void *user, s64 *ns)
 		return -EFAULT;
 	if (ts.tv_sec < 0 || (u64)ts.tv_nsec >= (u64)NS_PER_S)
 		return -EINVAL;
-	*ns = ts.tv_sec > (s64)FILE_OFF_MAX / NS_PER_S - 1 ? -1 :
-							      ts.tv_sec * NS_PER_S + ts.tv_nsec;
+	*ns = ts.tv_sec > (s64)FILE_OFF_MAX / NS_PER_S - 1
+		      ? -1
+		      : ts.tv_sec * NS_PER_S + ts.tv_nsec;
 	return 0;
 }
 
@@ -327,13 +336,13 @@ long client_ppoll(struct task *t, long a[6])
 	return r;
 }
 
-/* --- select ---------------------------------------------------------------------------------------- */
+/* --- select ----------------------------------------------------------------------- */
 
 /* A call of select: three bitmaps, and the array that they are as one for poll. */
 struct selection {
 	u32 n, words;
-	u64 *in[3];     /* as given; NULL: not given */
-	u64 *out;       /* 3 * words */
+	u64 *in[3]; /* as given; NULL: not given */
+	u64 *out; /* 3 * words */
 	struct room room;
 	struct set set;
 };
@@ -436,8 +445,8 @@ static long sel_write(const struct selection *s, long a[6])
 	return 0;
 }
 
-static long do_select(struct task *t, long a[6], s64 ns, struct until *u, const void *mask,
-		      size_t mask_size)
+static long do_select(struct task *t, long a[6], s64 ns, struct until *u,
+		      const void *mask, size_t mask_size)
 {
 	struct selection s = { .n = (u32)a[0], .words = sel_words((u32)a[0]) };
 	long r;

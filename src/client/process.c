@@ -22,16 +22,16 @@
 #include "base/sys.h"
 #include "client/process.h"
 
-#define NAP_NS 100000
-#define US_PER_S 1000000u
+#define NAP_NS		 100000
+#define US_PER_S	 1000000u
 #define RUSAGE_CHILDREN_ (-1)
-#define NAPS_MAX 20000 /* two seconds */
+#define NAPS_MAX	 20000 /* two seconds */
 
 static struct island g_island;
 
 static void nap(void)
 {
-	struct __kernel_timespec t = {.tv_nsec = NAP_NS};
+	struct __kernel_timespec t = { .tv_nsec = NAP_NS };
 
 	SYS(nanosleep, &t, 0);
 }
@@ -232,7 +232,8 @@ void client_thread_exit(struct task *t)
 
 /* --- fork --------------------------------------------------------------------------------------- */
 
-static void inherit(struct ck *ck, struct proc *p, struct proc *c, u64 clone_flags, u32 cores)
+static void inherit(struct ck *ck, struct proc *p, struct proc *c, u64 clone_flags,
+		    u32 cores)
 {
 	bool sibling = clone_flags & CLONE_PARENT;
 
@@ -268,7 +269,8 @@ static struct proc *entry_for_child(struct task *t, u64 clone_flags)
 		c = proc_new(ck);
 	if (c) {
 		inherit(ck, p, c, clone_flags, t->ctx.isl->super->cores);
-		c->maker_tid = t->ctx.tid;
+		c->maker = t->ctx.tid;
+		cwd_inherit(ck, p, c);
 		if (p->exe && proc_set_exe(ck, c, p->exe)) {
 			ck_abort(ck);
 			c = NULL;
@@ -289,9 +291,7 @@ long client_fork_prepare(struct task *t, u64 clone_flags, struct proc **child)
 
 	if (!c)
 		return -EAGAIN;
-	if (p->cwd)
-		r = cwd_set(t, c, p->cwd, p->cwd_dflags);
-	if (!r && !c->fds && p->fds)
+	if (!c->fds && p->fds)
 		r = fdtable_copy(t, p->fds, &c->fds);
 	if (r) {
 		client_fork_parent(t, c, r);
@@ -338,7 +338,7 @@ static void child_name(struct task *t, struct proc *child, u32 host_pid)
 
 		if (p != child)
 			continue;
-		unborn = p->state == PROC_NEW && !p->host_pid && p->maker_tid == t->ctx.tid;
+		unborn = p->state == PROC_NEW && !p->host_pid && p->maker == t->ctx.tid;
 		if (unborn) {
 			TX_SET(ck, p->pid, host_pid);
 			proc_set_host_pid(ck, p, host_pid);
@@ -387,12 +387,15 @@ static void intents_recover(struct task *t, struct proc *p)
 		ck_unlock(ck);
 		if (!n)
 			return;
-		(void)client_intent_recover(&t->ctx, ck, &it);
+		if (it.op != INTENT_FAR_OPEN)
+			(void)client_intent_recover(&t->ctx, ck, &it);
 		ck_lock(&t->ctx, ck);
 		tx_list_del(ck, &n->link);
 		ck_free(ck, n);
 		ck->counter[COUNT_RECOVERIES]++;
 		ck_unlock(ck);
+		if (it.op == INTENT_FAR_OPEN)
+			far_open_recover(&t->ctx, &it);
 	}
 }
 
@@ -462,7 +465,8 @@ static void leave_usage(struct task *t, struct proc *p)
 	ck_lock(&t->ctx, ck);
 	parent = proc_by_host_pid(ck, (u32)SYS(getppid));
 	if (parent)
-		add_usage(ck, parent, p->child_user_us, p->child_system_us, p->child_maxrss);
+		add_usage(ck, parent, p->child_user_us, p->child_system_us,
+			  p->child_maxrss);
 	ck_unlock(ck);
 }
 
@@ -520,11 +524,12 @@ static struct proc *reap_find(struct task *t, u32 host_pid, bool *busy)
 /* The program of a proxy that was killed must end with it. */
 static void kill_program(struct task *t, struct proc *p)
 {
-	struct req_SIGNAL q = {.pid = p->pid, .sig = 9};
+	struct req_SIGNAL q = { .pid = p->pid, .sig = 9 };
 	struct rep_SIGNAL rep;
-	struct cred root = {0};
+	struct cred root = { 0 };
 
-	if (p->state != PROC_PROXY || p->target_core == MAX_CORES || p->flags & PROC_REPORTED)
+	if (p->state != PROC_PROXY || p->target_core == MAX_CORES ||
+	    p->flags & PROC_REPORTED)
 		return;
 	q.cred = &root;
 	(void)rpc_signal(&t->ctx, p->target_core, &q, &rep);
@@ -562,9 +567,9 @@ void client_reap_new(struct task *t, struct proc *p)
 
 /* --- waiting for children --------------------------------------------------------------------- */
 
-#define W_EXITED(st) (((st)&0x7f) == 0)
+#define W_EXITED(st)   (((st)&0x7f) == 0)
 #define W_SIGNALED(st) (((st)&0x7f) && ((st)&0x7f) != 0x7f)
-#define W_NOWAIT 0x01000000
+#define W_NOWAIT       0x01000000
 
 static long wait_result(long r)
 {
@@ -574,8 +579,10 @@ static long wait_result(long r)
 /* A group by the number that the host knows it by. */
 static long host_group_arg(struct task *t, long pid)
 {
-	return pid < -1 && (u32)-pid == t->proc->pgid && t->proc->pgid != t->proc->host_pgid ?
-		       0 : pid;
+	return pid < -1 && (u32)-pid == t->proc->pgid &&
+			       t->proc->pgid != t->proc->host_pgid
+		       ? 0
+		       : pid;
 }
 
 /* struct rusage's first members, and the rest of it. */
@@ -631,7 +638,9 @@ long client_getrusage(struct task *t, long a[6])
 long client_times(struct task *t, long a[6])
 {
 	const struct proc *p = t->proc;
-	struct { s64 user, system, child_user, child_system; } tms; /* in 1/100 s */
+	struct {
+		s64 user, system, child_user, child_system;
+	} tms; /* in 1/100 s */
 	long r;
 
 	if (!a[0] || !(p->child_user_us | p->child_system_us))
@@ -673,7 +682,7 @@ struct wait_info {
 	s32 status;
 };
 
-#define P_PGID_ 2
+#define P_PGID_	    2
 #define CLD_DUMPED_ 3
 
 long client_waitid(struct task *t, long a[6])
@@ -681,11 +690,12 @@ long client_waitid(struct task *t, long a[6])
 	union {
 		struct wait_info w;
 		u8 room[128];
-	} info = {0};
+	} info = { 0 };
 	struct usage ru;
 	long id = a[1], r;
 
-	if (a[0] == P_PGID_ && (u32)id == t->proc->pgid && t->proc->pgid != t->proc->host_pgid)
+	if (a[0] == P_PGID_ && (u32)id == t->proc->pgid &&
+	    t->proc->pgid != t->proc->host_pgid)
 		id = 0;
 	r = host_block(__NR_waitid, a[0], id, (long)&info, a[3], (long)&ru, 0);
 	if (r < 0)

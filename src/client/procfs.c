@@ -20,10 +20,10 @@
 #include "client/process.h"
 #include "client/procfs.h"
 
-#define TABLE_NS 20000000
-#define TABLE_MAX 1024
-#define TEXT_MAX 8192
-#define PROC_MAGIC 0x9fa0
+#define TABLE_NS    20000000
+#define TABLE_MAX   1024
+#define TEXT_MAX    8192
+#define PROC_MAGIC  0x9fa0
 #define DIRENT_HEAD 19 /* bytes before d_name in struct linux_dirent64 */
 
 static struct {
@@ -35,7 +35,7 @@ static struct {
 
 static void table_ask(struct task *t, u32 core)
 {
-	struct req_PROCS q = {0};
+	struct req_PROCS q = { 0 };
 	struct rep_PROCS p;
 
 	do {
@@ -163,7 +163,8 @@ static u32 seen_ppid(const struct proc_numbers *row, u32 host_ppid)
 {
 	bool from_afar = row && row->pid != row->host_pid;
 
-	return row && (from_afar || host_ppid == row->host_ppid) ? row->ppid : seen_pid(host_ppid);
+	return row && (from_afar || host_ppid == row->host_ppid) ? row->ppid
+								 : seen_pid(host_ppid);
 }
 
 /* "pid (comm) state ppid pgrp session ...": fields 1, 4, 5 and 6. */
@@ -255,7 +256,7 @@ static int which_file(const char *path)
 long procfs_open(struct task *t, const char *user_path, u32 flags, bool *dir)
 {
 	char path[64];
-	struct text out = {(char *)t->bounce, 0, TEXT_MAX};
+	struct text out = { (char *)t->bounce, 0, TEXT_MAX };
 	char *in = (char *)t->bounce + TEXT_MAX;
 	int which;
 	long fd, n;
@@ -299,7 +300,9 @@ void procfs_mark(struct task *t, int fd)
 static bool is_proc_root(int fd)
 {
 	struct statx stx;
-	struct { long type, rest[15]; } fs;
+	struct {
+		long type, rest[15];
+	} fs;
 
 	return !SYS(fstatfs, fd, &fs) && fs.type == PROC_MAGIC &&
 	       !SYS(statx, fd, "", AT_EMPTY_PATH, STATX_INO, &stx) && stx.stx_ino == 1;

@@ -20,12 +20,12 @@
 #include "client/process.h"
 #include "proto/hio.h"
 
-#define NAP_NS 1000000
+#define NAP_NS	 1000000
 #define SIG_PIPE 13
 #define SIG_TTIN 21
 #define SIG_TTOU 22
 #define IOVS_MAX 1024
-#define O_PATH_ 010000000
+#define O_PATH_	 010000000
 
 /* One operation. in, out: our own memory, at most HIO_DATA_MAX bytes each way. */
 struct request {
@@ -40,7 +40,7 @@ struct request {
 
 static void nap(void)
 {
-	struct __kernel_timespec t = {.tv_nsec = NAP_NS};
+	struct __kernel_timespec t = { .tv_nsec = NAP_NS };
 
 	SYS(nanosleep, &t, 0);
 }
@@ -57,12 +57,12 @@ static long call(struct task *t, struct request *r, u32 op, u64 a, u32 seq, s64 
 		.owner = task_owner(t),
 		.wait_seq = seq,
 	};
-	struct rep_HOST_IO p = {.data = {r->out, 0, r->out_cap}};
+	struct rep_HOST_IO p = { .data = { r->out, 0, r->out_cap } };
 	bool first = op == r->op;
 	long ret;
 
 	if (first)
-		q.data = (struct rpc_bytes){(void *)r->in, r->in_len, r->in_len};
+		q.data = (struct rpc_bytes){ (void *)r->in, r->in_len, r->in_len };
 	ret = rpc_host_io(&t->ctx, r->core, &q, &p);
 	*result = p.result;
 	r->out_len = p.data.len;
@@ -110,8 +110,9 @@ static long request(struct task *t, struct request *r)
 
 static struct request of_ofd(struct ofd *o, u32 op)
 {
-	return (struct request){.core = o->relay_core, .pid = o->relay_pid, .fd = o->relay_fd,
-				.op = op};
+	return (struct request){
+		.core = o->relay_core, .pid = o->relay_pid, .fd = o->relay_fd, .op = op
+	};
 }
 
 long relay_request(struct task *t, struct ofd *o, u32 op, u64 a, u64 b)
@@ -125,8 +126,11 @@ long relay_request(struct task *t, struct ofd *o, u32 op, u64 a, u64 b)
 
 long relay_own(struct task *t, u32 op, u64 a, u64 b)
 {
-	struct request r = {.core = t->proc->proxy_core, .pid = t->proc->proxy_pid, .op = op,
-			    .a = a, .b = b};
+	struct request r = { .core = t->proc->proxy_core,
+			     .pid = t->proc->proxy_pid,
+			     .op = op,
+			     .a = a,
+			     .b = b };
 
 	return request(t, &r);
 }
@@ -137,11 +141,14 @@ long relay_own(struct task *t, u32 op, u64 a, u64 b)
  * is on its way, and the call begins anew after it. */
 static long terminal_refused(u32 sig)
 {
-	struct { u64 handler, flags, restorer, mask; } act;
+	struct {
+		u64 handler, flags, restorer, mask;
+	} act;
 	u64 mask;
 
 	SYS(rt_sigprocmask, 0, 0, &mask, 8);
-	if (SYS(rt_sigaction, sig, 0, &act, 8) || act.handler == 1 || (mask & (1ULL << (sig - 1))))
+	if (SYS(rt_sigaction, sig, 0, &act, 8) || act.handler == 1 ||
+	    (mask & (1ULL << (sig - 1))))
 		return -EIO;
 	nap();
 	return host_signal_pending() ? -HARE_ERESTARTSYS : -EAGAIN;
@@ -175,7 +182,8 @@ static long transfer(struct task *t, struct ofd *o, u32 op, size_t len, u64 off)
 	} while (true);
 }
 
-static long do_read(struct task *t, struct ofd *o, u32 op, char *user, size_t len, u64 off)
+static long do_read(struct task *t, struct ofd *o, u32 op, char *user, size_t len,
+		    u64 off)
 {
 	size_t done = 0;
 
@@ -202,7 +210,8 @@ static void broken_pipe(struct task *t)
 }
 
 /* All of it, as a blocking write does; a descriptor that does not block ends it with EAGAIN. */
-static long do_write(struct task *t, struct ofd *o, u32 op, const char *user, size_t len, u64 off)
+static long do_write(struct task *t, struct ofd *o, u32 op, const char *user, size_t len,
+		     u64 off)
 {
 	size_t done = 0;
 
@@ -223,8 +232,8 @@ static long do_write(struct task *t, struct ofd *o, u32 op, const char *user, si
 }
 
 /* readv, writev and their relatives: buffer by buffer; not atomic, as no pipe is beyond 4 KiB. */
-static long vectors(struct task *t, struct ofd *o, u32 op, const struct iovec *user, u64 count,
-		    u64 off)
+static long vectors(struct task *t, struct ofd *o, u32 op, const struct iovec *user,
+		    u64 count, u64 off)
 {
 	bool in = op == HIO_READ || op == HIO_PREAD;
 	u64 done = 0, i;
@@ -239,8 +248,8 @@ static long vectors(struct task *t, struct ofd *o, u32 op, const struct iovec *u
 			return done ? (long)done : -EFAULT;
 		if (!v.iov_len)
 			continue;
-		r = in ? do_read(t, o, op, v.iov_base, v.iov_len, off + done) :
-			 do_write(t, o, op, v.iov_base, v.iov_len, off + done);
+		r = in ? do_read(t, o, op, v.iov_base, v.iov_len, off + done)
+		       : do_write(t, o, op, v.iov_base, v.iov_len, off + done);
 		if (r <= 0)
 			return done ? (long)done : r;
 		done += (u64)r;
@@ -372,7 +381,7 @@ static long do_ioctl(struct task *t, struct ofd *o, u64 nr, void *user)
 {
 	struct request r = of_ofd(o, HIO_IOCTL);
 	long size = ioctl_size(nr), ret;
-	u8 data[64] = {0};
+	u8 data[64] = { 0 };
 
 	if (size < 0)
 		return size;
@@ -405,7 +414,8 @@ static long do_fcntl(struct task *t, struct ofd *o, u64 cmd, u64 arg)
 		r = relay_request(t, o, HIO_FCNTL, cmd, arg);
 		if (!r && cmd == F_SETFL) {
 			ck_lock(&t->ctx, ck);
-			TX_SET(ck, o->flags, (o->flags & O_ACCMODE) | ((u32)arg & ~(u32)O_ACCMODE));
+			TX_SET(ck, o->flags,
+			       (o->flags & O_ACCMODE) | ((u32)arg & ~(u32)O_ACCMODE));
 			ck_unlock(ck);
 		}
 		return r;
@@ -438,7 +448,8 @@ long relay_op(struct task *t, struct ofd *o, long nr, long a[6])
 	case __NR_pread64:
 		return do_read(t, o, HIO_PREAD, (char *)a[1], (size_t)a[2], (u64)a[3]);
 	case __NR_pwrite64:
-		return do_write(t, o, HIO_PWRITE, (const char *)a[1], (size_t)a[2], (u64)a[3]);
+		return do_write(t, o, HIO_PWRITE, (const char *)a[1], (size_t)a[2],
+				(u64)a[3]);
 	case __NR_readv:
 		return vectors(t, o, HIO_READ, (void *)a[1], (u64)a[2], 0);
 	case __NR_writev:
@@ -505,7 +516,8 @@ bool relay_is_tty(const char *user_path)
 {
 	char path[12];
 
-	return user_read_str(path, user_path, sizeof(path)) > 0 && !strcmp(path, "/dev/tty");
+	return user_read_str(path, user_path, sizeof(path)) > 0 &&
+	       !strcmp(path, "/dev/tty");
 }
 
 /* A path that means something else here than where the program came from: its terminal. */
@@ -527,7 +539,8 @@ long relay_open(struct task *t, const char *path, u32 flags, u32 mode)
 
 	fd = request(t, &r);
 	if (fd < 0)
-		return fd == -EIO ? -ENXIO : fd; /* without the proxy there is no terminal */
+		return fd == -EIO ? -ENXIO
+				  : fd; /* without the proxy there is no terminal */
 	o = ofd_new(t, OFD_RELAY, 0, flags & ~(u32)O_CLOEXEC);
 	if (!o)
 		return -ENFILE;
@@ -542,7 +555,7 @@ long relay_open(struct task *t, const char *path, u32 flags, u32 mode)
 
 void relay_close(struct task *t, u32 pid, u32 core, u32 fd)
 {
-	struct request r = {.core = core, .pid = pid, .fd = fd, .op = HIO_CLOSE};
+	struct request r = { .core = core, .pid = pid, .fd = fd, .op = HIO_CLOSE };
 	s64 tag;
 
 	/* Nobody waits for it: the proxy forgets it when it is done. */

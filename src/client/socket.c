@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sockets: they are the host's. Two things of theirs are Hare's: the names of AF_UNIX sockets in
- * Hare's directories, and descriptors that arrive in messages, which have to be adopted.
+ * Sockets: they are the host's. Two things of theirs are Hare's: the names of AF_UNIX
+ * sockets in Hare's directories, and descriptors that arrive in messages, which have to
+ * be adopted.
  *
- * A socket's name in Hare is an inode of type socket; the host's socket is bound to an abstract
- * address made of this instance's id and the inode's number. The path that the program gave is
- * kept as an attribute of the inode, for getsockname and its like.
+ * A socket's name in Hare is an inode of type socket; the host's socket is bound to an
+ * abstract address made of this instance's id and the inode's number. The path that the
+ * program gave is kept as an attribute of the inode, for getsockname and its like.
  *
  *   bind "/hare/s"     CREATE s (socket, inode 17), host: bind "\0hare-ID-17"
  *   connect "/hare/s"  look up: inode 17; may the caller write it? host: connect "\0hare-ID-17"
@@ -19,14 +20,14 @@
 #include "client/file.h"
 #include "client/path.h"
 
-#define MY_AF_UNIX 1
-#define SOL_SOCKET_ 1
-#define SCM_RIGHTS_ 1
-#define SCM_PIDFD_ 4
+#define MY_AF_UNIX	  1
+#define SOL_SOCKET_	  1
+#define SCM_RIGHTS_	  1
+#define SCM_PIDFD_	  4
 #define MSG_CMSG_CLOEXEC_ 0x40000000
-#define FDS_MAX 253 /* in one message, as the kernel has it */
-#define BOUND_XATTR "trusted.hare.bound"
-#define ABSTRACT_LEN 37 /* "hare-" and twice 16 digits, with a '-' */
+#define FDS_MAX		  253 /* in one message, as the kernel has it */
+#define BOUND_XATTR	  "trusted.hare.bound"
+#define ABSTRACT_LEN	  37 /* "hare-" and twice 16 digits, with a '-' */
 
 struct unix_addr {
 	u16 family;
@@ -65,7 +66,7 @@ static long not_a_socket(struct task *t, long fd)
 	return r;
 }
 
-/* --- addresses ------------------------------------------------------------------------------------ */
+/* --- addresses -------------------------------------------------------------------- */
 
 static bool is_path(const struct unix_addr *ua, long len)
 {
@@ -93,12 +94,14 @@ static long abstract_of(struct task *t, u64 ino, struct unix_addr *ua)
 	return FAMILY_LEN + 1 + ABSTRACT_LEN + 1;
 }
 
-/* The path that abstract address ua of `len` bytes stands for; its length as an address, or 0. */
+/* The path that abstract address ua of `len` bytes stands for; its length as an address,
+ * or 0. */
 static long path_of(struct task *t, struct unix_addr *ua, long len)
 {
 	struct unix_addr mine;
 	struct cred root = { 0 };
-	struct req_XATTR q = { .name = { BOUND_XATTR, sizeof(BOUND_XATTR) - 1, 0 }, .cred = &root };
+	struct req_XATTR q = { .name = { BOUND_XATTR, sizeof(BOUND_XATTR) - 1, 0 },
+			       .cred = &root };
 	struct rep_XATTR p = { .data = { .p = ua->path, .cap = UNIX_PATH_MAX } };
 	u64 ino = 0;
 
@@ -118,7 +121,8 @@ static long path_of(struct task *t, struct unix_addr *ua, long len)
 }
 
 /* A path in our memory. host: what to give to the host instead, in ua; *len is set. */
-static long walk_addr(struct task *t, struct unix_addr *ua, u32 flags, struct place *pl, long *len)
+static long walk_addr(struct task *t, struct unix_addr *ua, u32 flags, struct place *pl,
+		      long *len)
 {
 	bool rewritten = false;
 	long r;
@@ -159,7 +163,7 @@ static long resolve(struct task *t, struct unix_addr *ua, long *len)
 	return 0;
 }
 
-/* --- bind, connect ---------------------------------------------------------------------------------- */
+/* --- bind, connect ---------------------------------------------------------------- */
 
 static void remember_path(struct task *t, u64 ino, const char *path)
 {
@@ -186,7 +190,8 @@ static bool is_bound(int fd)
 
 static long bind_in_hare(struct task *t, int fd, const char *path, const struct place *pl)
 {
-	struct creation cr = { .mode = HS_IFSOCK | (0777 & ~t->proc->umask), .excl = true };
+	struct creation cr = { .mode = HS_IFSOCK | (0777 & ~t->proc->umask),
+			       .excl = true };
 	long args[6] = { (long)path };
 	struct unix_addr ua;
 	long r, len;
@@ -241,10 +246,11 @@ long client_connect(struct task *t, long a[6])
 	if (r <= 0)
 		return r ? r : CLIENT_HOST;
 	r = resolve(t, &ua, &len);
-	return r ? r : restartable(host_block(__NR_connect, a[0], (long)&ua, len, 0, 0, 0));
+	return r ? r
+		 : restartable(host_block(__NR_connect, a[0], (long)&ua, len, 0, 0, 0));
 }
 
-/* --- addresses that the host reports ------------------------------------------------------------------ */
+/* --- addresses that the host reports ---------------------------------------------- */
 
 /* A name that the host has put at user, of *user_len bytes; `room` is what there was. */
 static long name_back(struct task *t, void *user, u32 *user_len, u32 room)
@@ -263,7 +269,8 @@ static long name_back(struct task *t, void *user, u32 *user_len, u32 room)
 	if (!n)
 		return 0;
 	len = (u32)n;
-	if (user_write(user, &ua, MIN(room, len)) || user_write(user_len, &len, sizeof(len)))
+	if (user_write(user, &ua, MIN(room, len)) ||
+	    user_write(user_len, &len, sizeof(len)))
 		return -EFAULT;
 	return 0;
 }
@@ -279,7 +286,8 @@ static long report(struct task *t, long nr, long a[6], int name, int len)
 		return CLIENT_HOST;
 	if (user_read(&room, (const void *)a[len], sizeof(room)))
 		return -EFAULT;
-	/* An abstract name may be longer than the room, and the path shorter: ask with room. */
+	/* An abstract name may be longer than the room, and the path shorter: ask with
+	 * room. */
 	r = restartable(host_block(nr, a[0], a[1], a[2], a[3], a[4], a[5]));
 	if (r >= 0 && name_back(t, (void *)a[name], (u32 *)a[len], room))
 		return -EFAULT;
@@ -320,7 +328,7 @@ long client_accept4(struct task *t, long a[6])
 	return do_accept(t, __NR_accept4, a, a[3] & O_CLOEXEC);
 }
 
-/* --- sending ---------------------------------------------------------------------------------------------- */
+/* --- sending ---------------------------------------------------------------------- */
 
 long client_sendto(struct task *t, long a[6])
 {
@@ -334,13 +342,15 @@ long client_sendto(struct task *t, long a[6])
 	r = resolve(t, &ua, &len);
 	if (r)
 		return r;
-	return restartable(host_block(__NR_sendto, a[0], a[1], a[2], a[3], (long)&ua, len));
+	return restartable(
+		host_block(__NR_sendto, a[0], a[1], a[2], a[3], (long)&ua, len));
 }
 
 /* The fds of one control message: -EINVAL when one is Hare's. */
 static long check_fds(struct task *t, const char *user, u64 len)
 {
-	for (u64 at = 0; at + sizeof(s32) <= len && at < FDS_MAX * sizeof(s32); at += sizeof(s32)) {
+	for (u64 at = 0; at + sizeof(s32) <= len && at < FDS_MAX * sizeof(s32);
+	     at += sizeof(s32)) {
 		s32 fd;
 
 		if (user_read(&fd, user + at, sizeof(fd)))
@@ -366,7 +376,8 @@ static long each_rights(struct task *t, const struct user_msg *m, u32 flags,
 			return -EFAULT;
 		if (c.len < sizeof(c) || c.len > left)
 			return 0;
-		if (c.level == SOL_SOCKET_ && (c.type == SCM_RIGHTS_ || c.type == SCM_PIDFD_)) {
+		if (c.level == SOL_SOCKET_ &&
+		    (c.type == SCM_RIGHTS_ || c.type == SCM_PIDFD_)) {
 			r = fn(t, at + sizeof(c), c.len - sizeof(c), flags);
 			if (r)
 				return r;
@@ -385,7 +396,8 @@ static long check_right(struct task *t, char *user, u64 len, u32 flags)
 	return check_fds(t, user, len);
 }
 
-/* Checks a message that is to be sent; *named: its address was a path, and *m, *ua are changed. */
+/* Checks a message that is to be sent; *named: its address was a path, and *m, *ua are
+ * changed. */
 static long check_message(struct task *t, struct user_msg *m, const void *user,
 			  struct unix_addr *ua, bool *named)
 {
@@ -462,7 +474,7 @@ long client_sendmmsg(struct task *t, long a[6])
 	return r;
 }
 
-/* --- receiving -------------------------------------------------------------------------------------------- */
+/* --- receiving -------------------------------------------------------------------- */
 
 static long adopt_right(struct task *t, char *user, u64 len, u32 flags)
 {
@@ -489,8 +501,10 @@ static void received(struct task *t, void *user, u32 room, u32 flags)
 	if (m.control && m.control_len)
 		(void)each_rights(t, &m, flags, adopt_right);
 	if (m.name && m.name_len)
-		(void)name_back(t, m.name, (u32 *)((char *)user + offsetof(struct user_msg, name_len)),
-				room);
+		(void)name_back(
+			t, m.name,
+			(u32 *)((char *)user + offsetof(struct user_msg, name_len)),
+			room);
 }
 
 long client_recvmsg(struct task *t, long a[6])
@@ -535,14 +549,14 @@ long client_recvmmsg(struct task *t, long a[6])
 	return r;
 }
 
-/* --- the others -------------------------------------------------------------------------------------------- */
+/* --- the others ------------------------------------------------------------------- */
 
-#define SOCKET_ONLY(name)                                                              \
-	long client_##name(struct task *t, long a[6])                                  \
-	{                                                                              \
-		long r = not_a_socket(t, a[0]);                                        \
-                                                                                       \
-		return r ? r : CLIENT_HOST;                                            \
+#define SOCKET_ONLY(name)                                                                \
+	long client_##name(struct task *t, long a[6])                                    \
+	{                                                                                \
+		long r = not_a_socket(t, a[0]);                                          \
+                                                                                         \
+		return r ? r : CLIENT_HOST;                                              \
 	}
 
 SOCKET_ONLY(shutdown)

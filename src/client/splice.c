@@ -1,35 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Data from one descriptor to another: sendfile, copy_file_range, splice, vmsplice, tee. Between
- * the host's descriptors alone they are the host's calls; otherwise the data goes through memory
- * here, piece by piece, for Hare's and the host's ends alike.
+ * Data from one descriptor to another: sendfile, copy_file_range, splice, vmsplice, tee.
+ * Between the host's descriptors alone they are the host's calls; otherwise the data goes
+ * through memory here, piece by piece, for Hare's and the host's ends alike.
  *
- * From a file or a pipe of Hare only what went out is taken. What was taken from a pipe or socket
- * of the host is put into the other end whatever happens, waiting if need be, since it cannot be
- * put back.
+ * From a file or a pipe of Hare only what went out is taken. What was taken from a pipe
+ * or socket of the host is put into the other end whatever happens, waiting if need be,
+ * since it cannot be put back.
  */
 #include <linux/fs.h>
 #include <linux/poll.h>
 
 #include "client/file.h"
 
-#define PIECE 16384u
-#define SPLICE_KNOWN 15u
+#define PIECE		16384u
+#define SPLICE_KNOWN	15u
 #define SPLICE_NONBLOCK 2u
 
 /* One end of a copy. */
 struct end {
 	int fd;
-	struct ofd *o;  /* NULL: the host's */
+	struct ofd *o; /* NULL: the host's */
 	bool seekable;
-	bool given;     /* the offset is the call's own: the description's does not move */
-	u32 type;       /* HS_IF* */
-	u32 flags;      /* O_* */
+	bool given; /* the offset is the call's own: the description's does not move */
+	u32 type; /* HS_IF* */
+	u32 flags; /* O_* */
 	u64 off;
 	void *user_off; /* where the new offset goes, or NULL */
 };
 
-/* --- the ends ------------------------------------------------------------------------------------ */
+/* --- the ends --------------------------------------------------------------------- */
 
 struct host_stat { /* the part of struct stat that is looked at */
 	u64 dev, ino, nlink;
@@ -56,7 +56,9 @@ static long host_end(struct end *e)
 
 static long hare_end(struct task *t, struct end *e)
 {
-	struct req_LSEEK q = { .ino = e->o->ino, .ofd = e->o->shared, .whence = SEEK_CUR };
+	struct req_LSEEK q = { .ino = e->o->ino,
+			       .ofd = e->o->shared,
+			       .whence = SEEK_CUR };
 	struct rep_LSEEK p;
 	long r = 0;
 
@@ -79,7 +81,9 @@ static long end_open(struct task *t, struct end *e, long fd, void *user_off)
 	bool host;
 	s64 off;
 
-	*e = (struct end){ .fd = (int)fd, .given = user_off != NULL, .user_off = user_off };
+	*e = (struct end){ .fd = (int)fd,
+			   .given = user_off != NULL,
+			   .user_off = user_off };
 	if (user_off) {
 		if (user_read(&off, user_off, sizeof(off)))
 			return -EFAULT;
@@ -104,9 +108,9 @@ static long end_close(struct task *t, struct end *e, long done)
 	} else if (done > 0 && e->seekable && e->o && !e->o->shared) {
 		__atomic_store_n(&e->o->off, e->off, __ATOMIC_RELAXED);
 	} else if (done > 0 && e->seekable && e->o) {
-		struct req_LSEEK q = {
-			.ino = e->o->ino, .ofd = e->o->shared, .off = (s64)e->off
-		};
+		struct req_LSEEK q = { .ino = e->o->ino,
+				       .ofd = e->o->shared,
+				       .off = (s64)e->off };
 		struct rep_LSEEK p;
 
 		r = rpc_lseek(&t->ctx, ofd_server(e->o), &q, &p);
@@ -128,7 +132,7 @@ static bool can_write(const struct end *e)
 	return (((e->flags & O_ACCMODE) + 1) & 2) && !(e->flags & O_PATH);
 }
 
-/* --- one piece -------------------------------------------------------------------------------------- */
+/* --- one piece -------------------------------------------------------------------- */
 
 /* A descriptor of another core's host. */
 static long by_proxy(struct task *t, struct end *e, long nr, void *buf, size_t len)
@@ -147,11 +151,13 @@ static long take(struct task *t, struct end *e, void *buf, size_t len, bool nonb
 	if (e->o && e->seekable)
 		return file_readv(t, e->o, &u, &off);
 	if (e->o && ofd_is_pipe(e->o))
-		return pipe_peek(t, e->o, buf, (u32)len, 0, nonblock || e->flags & O_NONBLOCK);
+		return pipe_peek(t, e->o, buf, (u32)len, 0,
+				 nonblock || e->flags & O_NONBLOCK);
 	if (e->o)
 		return by_proxy(t, e, __NR_read, buf, len);
 	if (e->seekable)
-		return host_block(__NR_pread64, e->fd, (long)buf, (long)len, (long)off, 0, 0);
+		return host_block(__NR_pread64, e->fd, (long)buf, (long)len, (long)off, 0,
+				  0);
 	if (nonblock) {
 		struct pollfd p = { .fd = e->fd, .events = POLLIN };
 
@@ -161,7 +167,8 @@ static long take(struct task *t, struct end *e, void *buf, size_t len, bool nonb
 	return host_block(__NR_read, e->fd, (long)buf, (long)len, 0, 0, 0);
 }
 
-/* Until an end that does not block takes more. False: a signal came, or the end is broken. */
+/* Until an end that does not block takes more. False: a signal came, or the end is
+ * broken. */
 static bool wait_room(struct task *t, struct end *e)
 {
 	struct until u = until_in(-1);
@@ -180,7 +187,8 @@ static bool wait_room(struct task *t, struct end *e)
 }
 
 /* A pipe takes what it has room for; it is waited for only when it has none. */
-static long put_pipe(struct task *t, struct end *e, const void *buf, size_t len, bool nonblock)
+static long put_pipe(struct task *t, struct end *e, const void *buf, size_t len,
+		     bool nonblock)
 {
 	for (;;) {
 		struct uio u;
@@ -202,13 +210,15 @@ static long put(struct task *t, struct end *e, const void *buf, size_t len, bool
 
 	uio_buf(&u, (void *)buf, len);
 	if (e->o && e->seekable)
-		return file_writev(t, e->o, &u, &off, e->flags & O_APPEND ? IO_APPEND : 0);
+		return file_writev(t, e->o, &u, &off,
+				   e->flags & O_APPEND ? IO_APPEND : 0);
 	if (e->o && ofd_is_pipe(e->o))
 		return put_pipe(t, e, buf, len, nonblock);
 	if (e->o)
 		return by_proxy(t, e, __NR_write, (void *)buf, len);
 	if (e->seekable)
-		return host_block(__NR_pwrite64, e->fd, (long)buf, (long)len, (long)off, 0, 0);
+		return host_block(__NR_pwrite64, e->fd, (long)buf, (long)len, (long)off,
+				  0, 0);
 	return host_block(__NR_write, e->fd, (long)buf, (long)len, 0, 0, 0);
 }
 
@@ -242,7 +252,8 @@ static long copy(struct task *t, struct end *in, struct end *out, u64 len, bool 
 	if (nonblock && !out->seekable) {
 		struct pollfd p = { .fd = out->fd, .events = POLLOUT };
 
-		if (out->o ? !ofd_poll(t, out->o, POLLOUT, 0, NULL) : !SYS(poll, &p, 1, 0))
+		if (out->o ? !ofd_poll(t, out->o, POLLOUT, 0, NULL)
+			   : !SYS(poll, &p, 1, 0))
 			return -EAGAIN;
 	}
 	while (done < len) {
@@ -273,7 +284,7 @@ static long copy(struct task *t, struct end *in, struct end *out, u64 len, bool 
 	return done ? (long)done : r;
 }
 
-/* --- the calls ------------------------------------------------------------------------------------------ */
+/* --- the calls -------------------------------------------------------------------- */
 
 static bool both_host(struct task *t, long x, long y)
 {
@@ -311,7 +322,8 @@ long client_sendfile(struct task *t, long a[6])
 	if (!r)
 		r = check_sendfile(&in, &out, (s64)in.off);
 	if (!r)
-		r = a[3] < 0 ? -EINVAL : copy(t, &in, &out, MIN((u64)a[3], RW_MAX), false);
+		r = a[3] < 0 ? -EINVAL
+			     : copy(t, &in, &out, MIN((u64)a[3], RW_MAX), false);
 	return finish(t, &in, &out, r);
 }
 
@@ -390,7 +402,8 @@ long client_splice(struct task *t, long a[6])
 	if (!r)
 		r = check_splice(&in, &out, (u32)a[5]);
 	if (!r)
-		r = copy(t, &in, &out, MIN((u64)a[4], RW_MAX), (u32)a[5] & SPLICE_NONBLOCK);
+		r = copy(t, &in, &out, MIN((u64)a[4], RW_MAX),
+			 (u32)a[5] & SPLICE_NONBLOCK);
 	return finish(t, &in, &out, r);
 }
 
@@ -407,7 +420,8 @@ static long check_tee(const struct end *in, const struct end *out, u32 flags)
 }
 
 /* What is in one pipe also into another; waits for the first bytes only. */
-static long copy_tee(struct task *t, struct end *in, struct end *out, u64 len, bool nonblock)
+static long copy_tee(struct task *t, struct end *in, struct end *out, u64 len,
+		     bool nonblock)
 {
 	u8 buf[PIECE];
 	u64 done = 0;
@@ -443,7 +457,8 @@ long client_tee(struct task *t, long a[6])
 	if (!r)
 		r = check_tee(&in, &out, (u32)a[3]);
 	if (!r)
-		r = copy_tee(t, &in, &out, MIN((u64)a[2], RW_MAX), a[3] & SPLICE_NONBLOCK);
+		r = copy_tee(t, &in, &out, MIN((u64)a[2], RW_MAX),
+			     a[3] & SPLICE_NONBLOCK);
 	return finish(t, &in, &out, r);
 }
 
@@ -461,9 +476,11 @@ long client_vmsplice(struct task *t, long a[6])
 	else if (!ofd_is_pipe(o))
 		r = -EBADF;
 	else if (!r && ofd_can_write(o))
-		r = pipe_writev(t, o, &u, (a[3] & SPLICE_NONBLOCK) || o->flags & O_NONBLOCK);
+		r = pipe_writev(t, o, &u,
+				(a[3] & SPLICE_NONBLOCK) || o->flags & O_NONBLOCK);
 	else if (!r)
-		r = pipe_readv(t, o, &u, (a[3] & SPLICE_NONBLOCK) || o->flags & O_NONBLOCK);
+		r = pipe_readv(t, o, &u,
+			       (a[3] & SPLICE_NONBLOCK) || o->flags & O_NONBLOCK);
 	ofd_put(t, o);
 	return r;
 }

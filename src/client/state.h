@@ -38,7 +38,7 @@ struct fdtable {
 	u64 fsize;        /* RLIMIT_FSIZE, bytes */
 	u32 held;         /* descriptions that its threads have in client_root.holds */
 	u32 posix_locks;  /* its process has set some: each close has to release */
-	struct list maps; /* struct mapping: files of Hare that the process has mapped, mmap.c */
+	struct list maps; /* struct mapping: files of Hare that the process has mapped */
 };
 #define FD_MAX 65535u /* entries of a table; numbers from there on can be the host's alone */
 
@@ -233,7 +233,7 @@ long file_sync(struct task *t, struct ofd *o); /* write back (fsync, close) */
 
 /* st_dev of everything in Hare: makedev(0, 0x4861) as stat(2) reports it. */
 #define HARE_DEV 0x04800061ULL
-/* How a working directory is pinned: flags of its OPEN and CLOSE (proc.cwd_open = 1). */
+/* How a working directory is pinned: flags of its OPEN and CLOSE. */
 #define OPEN_CWD (010000000u | 0200000u | OPEN_NOCHECK) /* O_PATH | O_DIRECTORY */
 
 /* Attributes of any inode: FSTAT; distributed directories with all their parts; files of far
@@ -256,6 +256,8 @@ long xattr_list(struct task *t, u64 ino, char *user_list, size_t size);
 long xattr_remove(struct task *t, u64 ino, const char *user_name);
 /* Changes the working directory (ino 0: the host's) of p, pinning the new and unpinning the old. */
 long cwd_set(struct task *t, struct proc *p, u64 ino, u32 dflags);
+/* A new process has its maker's; the lock is held. */
+void cwd_inherit(struct ck *ck, const struct proc *p, struct proc *child);
 /* Opens what execve shall load: walks `path` (in task memory; at_flags: AT_EMPTY_PATH,
  * AT_SYMLINK_NOFOLLOW), wants a regular file with execute permission. On 0 *o is a description
  * with one reference, or out->host is set (host_path as walk's) and *o is NULL. */
@@ -298,6 +300,9 @@ struct intent_node {
 struct intent_node *intent_begin(struct task *t, const struct intent *it);
 void intent_step(struct task *t, struct intent_node *n, u32 step);
 void intent_end(struct task *t, struct intent_node *n);
+
+/* The process of an INTENT_FAR_OPEN is dead: takes the open back if it was made. Not twice. */
+void far_open_recover(struct ctx *c, const struct intent *it);
 
 /* --- waiting: wait.c ---------------------------------------------------------------------------- */
 

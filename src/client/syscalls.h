@@ -194,9 +194,11 @@ CLIENT_CALL(close_range)
 CLIENT_CALL(dup)
 CLIENT_CALL(dup2)
 CLIENT_CALL(dup3)
-CLIENT_CALL(flock)
 CLIENT_CALL(fcntl)
 CLIENT_CALL(ioctl)
+
+/* --- locks: lock.c --- */
+CLIENT_CALL(flock)
 
 /* --- pipes: pipe.c --- */
 CLIENT_CALL(pipe)

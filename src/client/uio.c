@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program's buffers, of read and of readv alike, walked once from begin to end. The array of
- * readv is read as it is needed, eight segments at a time; its lengths are added up before, and a
- * program that changes them meanwhile gets no more than that sum.
+ * A program's buffers, of read and of readv alike, walked once from begin to end. The
+ * array of readv is read as it is needed, eight segments at a time; its lengths are added
+ * up before, and a program that changes them meanwhile gets no more than that sum.
  */
 #include "client/file.h"
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Files of far servers: what this core knows about them, and reading and writing their blocks
- * directly in DRAM (thesis 3.3 and 3.3.1). Called by file.c; asks servers by BLOCKS and FLUSH.
+ * Files of far servers: what this core knows about them, and reading and writing their
+ * blocks directly in DRAM (thesis 3.3 and 3.3.1). Called by file.c; asks servers by
+ * BLOCKS and FLUSH.
  *
- * Close-to-open: an OPEN's version that is not the one known makes the block map forgotten; it is
- * learned again as it is used, and each block's old cache lines are dropped before its first use
- * (VBLK_STALE). Close and fsync write back what was written, then tell it (FLUSH).
+ * Close-to-open: an OPEN's version that is not the one known makes the block map
+ * forgotten; it is learned again as it is used, and each block's old cache lines are
+ * dropped before its first use (VBLK_STALE). Close and fsync write back what was written,
+ * then tell it (FLUSH).
  *
  *   step  core A (cache)                  DRAM       server         core B (cache)
  *   1     write: block 7 = "new" (dirty)  "old"      version 5      "old", version 5
@@ -14,26 +16,27 @@
  *   4                                                               open: OPEN says 6: map dropped
  *   5                                                               read: invalidate, "new"
  *
- * A write that makes the file longer is written back before its FLUSH, so that nobody ever sees
- * blocks that hold what another file left there. Bytes beyond the end that others may expect to
- * be zero (a write behind the end, an appending one) are the server's business: such writes go
- * there by message.
+ * A write that makes the file longer is written back before its FLUSH, so that nobody
+ * ever sees blocks that hold what another file left there. Bytes beyond the end that
+ * others may expect to be zero (a write behind the end, an appending one) are the
+ * server's business: such writes go there by message.
  *
- * Kill safety: data is copied outside transactions; what a killed writer copied is as if the write
- * had been partial. Dirty ranges are entered after the copy, so that a close in another process
- * that runs meanwhile cannot take a range out of the books before the data is there.
+ * Kill safety: data is copied outside transactions; what a killed writer copied is as if
+ * the write had been partial. Dirty ranges are entered after the copy, so that a close in
+ * another process that runs meanwhile cannot take a range out of the books before the
+ * data is there.
  */
 #include "base/hash.h"
 #include "client/file.h"
 
-#define VNODES_KEPT 512  /* closed files whose blocks and version are remembered */
-#define TX_STEP 256      /* map entries changed in one transaction */
-#define BATCH 64         /* blocks dealt with in one step of a read or write */
+#define VNODES_KEPT  512 /* closed files whose blocks and version are remembered */
+#define TX_STEP	     256 /* map entries changed in one transaction */
+#define BATCH	     64 /* blocks dealt with in one step of a read or write */
 #define FETCH_BLOCKS 256 /* asked for at a time */
-#define AHEAD_MAX 64     /* blocks allocated ahead of a growing file */
-#define INFO_SIZE (RUNS_MAX * sizeof(struct run))
+#define AHEAD_MAX    64 /* blocks allocated ahead of a growing file */
+#define INFO_SIZE    (RUNS_MAX * sizeof(struct run))
 
-/* --- the table of vnodes --------------------------------------------------------------------- */
+/* --- the table of vnodes ---------------------------------------------------------- */
 
 static struct list *vnode_head(struct client_root *r, u64 ino)
 {
@@ -104,7 +107,8 @@ struct vnode *vnode_get(struct task *t, u64 ino)
 	return v;
 }
 
-/* Takes map entries [from, to) out, a step; true when nothing is left of them. Lock held. */
+/* Takes map entries [from, to) out, a step; true when nothing is left of them. Lock
+ * held. */
 static bool forget_step(struct ck *ck, struct vnode *v, u64 from, u64 to)
 {
 	u64 index, value;
@@ -139,7 +143,8 @@ void vnode_filled(struct task *t, u64 ino, u64 from, u64 to)
 	if (!v)
 		return;
 	ck_lock(&t->ctx, ck);
-	for (u32 n = 1; radix_next(&v->map, from, &index, &value) && index < to; from = index + 1) {
+	for (u32 n = 1; radix_next(&v->map, from, &index, &value) && index < to;
+	     from = index + 1) {
 		if (!(value & VBLK_HOLE))
 			continue;
 		(void)tx_radix_set(ck, &v->map, index, 0);
@@ -194,11 +199,12 @@ void vnode_put(struct task *t, struct vnode *v)
 	trim(t);
 }
 
-/* --- what the server says -------------------------------------------------------------------- */
+/* --- what the server says --------------------------------------------------------- */
 
-/* Enters runs; blocks that are known as they are stay as they are. Up to `max` blocks. False:
- * the core kernel is full. */
-static bool learn(struct task *t, struct vnode *v, const struct run *run, u32 runs, u64 max)
+/* Enters runs; blocks that are known as they are stay as they are. Up to `max` blocks.
+ * False: the core kernel is full. */
+static bool learn(struct task *t, struct vnode *v, const struct run *run, u32 runs,
+		  u64 max)
 {
 	struct ck *ck = t->ctx.ck;
 	bool ok = true;
@@ -212,7 +218,8 @@ static bool learn(struct task *t, struct vnode *v, const struct run *run, u32 ru
 			u64 value = run->blk ? (run->blk + k) | flags : VBLK_HOLE;
 			u64 old = radix_get(&v->map, run->index + k);
 
-			if (old && !(old & (VBLK_HOLE | VBLK_NEW)) && VBLK(old) == VBLK(value))
+			if (old && !(old & (VBLK_HOLE | VBLK_NEW)) &&
+			    VBLK(old) == VBLK(value))
 				continue;
 			ok = tx_radix_set(ck, &v->map, run->index + k, value) == 0;
 			if (++n % TX_STEP == 0)
@@ -249,19 +256,23 @@ void vnode_refresh(struct task *t, struct vnode *v, const struct attr *a,
 	ck_lock(&t->ctx, ck);
 	TX_SET(ck, v->version, again.version);
 	TX_SET(ck, v->size, again.size);
-	TX_SET(ck, v->flags, again.atime <= again.mtime || again.atime <= again.ctime ?
-				     VNODE_ATIME : 0);
+	TX_SET(ck, v->flags,
+	       again.atime <= again.mtime || again.atime <= again.ctime ? VNODE_ATIME
+									: 0);
 	ck_unlock(ck);
 	if (runs && runs->p)
-		(void)learn(t, v, runs->p, runs->len / (u32)sizeof(struct run), FETCH_BLOCKS);
+		(void)learn(t, v, runs->p, runs->len / (u32)sizeof(struct run),
+			    FETCH_BLOCKS);
 }
 
-/* Asks for blocks [first, first + count); with BLOCKS_ALLOC they are there afterwards. -ENOMEM:
- * this core's kernel has no room to remember them. */
+/* Asks for blocks [first, first + count); with BLOCKS_ALLOC they are there afterwards.
+ * -ENOMEM: this core's kernel has no room to remember them. */
 static long fetch(struct task *t, struct vnode *v, u64 first, u32 count, u32 flags)
 {
 	u8 runs[INFO_SIZE];
-	struct req_BLOCKS q = { .ino = v->ino, .first = first, .count = count, .flags = flags };
+	struct req_BLOCKS q = {
+		.ino = v->ino, .first = first, .count = count, .flags = flags
+	};
 	struct rep_BLOCKS p = { .runs = { .p = runs, .cap = sizeof(runs) } };
 	long r = rpc_blocks(&t->ctx, ino_server(v->ino), &q, &p);
 
@@ -269,10 +280,12 @@ static long fetch(struct task *t, struct vnode *v, u64 first, u32 count, u32 fla
 		return r;
 	if (!p.runs.len)
 		return -EIO;
-	return learn(t, v, p.runs.p, p.runs.len / (u32)sizeof(struct run), count) ? 0 : -ENOMEM;
+	return learn(t, v, p.runs.p, p.runs.len / (u32)sizeof(struct run), count)
+		       ? 0
+		       : -ENOMEM;
 }
 
-/* --- telling the server ---------------------------------------------------------------------- */
+/* --- telling the server ----------------------------------------------------------- */
 
 static void flush(struct task *t, struct vnode *v, u32 flags, u64 off, u64 end, u64 now)
 {
@@ -315,7 +328,9 @@ static void writeback(struct task *t, struct vnode *v, u64 from, u64 to)
 			u64 lo = MAX(from, start), hi = MIN(to, start + PAGE_SIZE);
 
 			if (VBLK(value[i]) && !(value[i] & VBLK_HOLE))
-				mem_writeback(isl, mem_block(isl, VBLK(value[i])) + (lo - start),
+				mem_writeback(isl,
+					      mem_block(isl, VBLK(value[i])) +
+						      (lo - start),
 					      hi - lo);
 		}
 		from = (index + count) * PAGE_SIZE;
@@ -338,7 +353,8 @@ void vnode_sync(struct task *t, struct vnode *v)
 	flags = (to ? FLUSH_WROTE | FLUSH_INSIDE : 0) |
 		(v->flags & VNODE_READ ? FLUSH_ATIME : 0);
 	ck_unlock(ck);
-	/* Written back before it leaves the books: who is killed in between does it twice. */
+	/* Written back before it leaves the books: who is killed in between does it
+	 * twice. */
 	writeback(t, v, from, to);
 	ck_lock(&t->ctx, ck);
 	if (v->writes == writes) {
@@ -350,14 +366,15 @@ void vnode_sync(struct task *t, struct vnode *v)
 	flush(t, v, flags, from, to, to ? time : host_realtime_ns());
 }
 
-/* --- blocks ready for use -------------------------------------------------------------------- */
+/* --- blocks ready for use --------------------------------------------------------- */
 
 static char *block_of(struct task *t, u64 value)
 {
 	return mem_block(t->ctx.isl, VBLK(value));
 }
 
-/* Sets the entries of blocks that were made fit for use, unless they have changed meanwhile. */
+/* Sets the entries of blocks that were made fit for use, unless they have changed
+ * meanwhile. */
 static void settle(struct task *t, struct vnode *v, u64 index, u32 count, const u64 *was,
 		   u64 keep)
 {
@@ -374,7 +391,8 @@ static void settle(struct task *t, struct vnode *v, u64 index, u32 count, const 
 }
 
 /* Drops old cache lines of blocks that need it. */
-static void freshen(struct task *t, struct vnode *v, u64 index, u32 count, const u64 *value)
+static void freshen(struct task *t, struct vnode *v, u64 index, u32 count,
+		    const u64 *value)
 {
 	bool any = false;
 
@@ -388,10 +406,10 @@ static void freshen(struct task *t, struct vnode *v, u64 index, u32 count, const
 		settle(t, v, index, count, value, ~VBLK_STALE);
 }
 
-/* --- reading --------------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------- */
 
-/* How many of the entries can be read: those known, and not new (someone else made the file
- * longer over blocks that this core had asked for). */
+/* How many of the entries can be read: those known, and not new (someone else made the
+ * file longer over blocks that this core had asked for). */
 static u32 readable(const u64 *value, u32 count)
 {
 	u32 i = 0;
@@ -401,12 +419,13 @@ static u32 readable(const u64 *value, u32 count)
 	return i;
 }
 
-static long read_blocks(struct task *t, struct uio *u, u64 off, size_t len, const u64 *value)
+static long read_blocks(struct task *t, struct uio *u, u64 off, size_t len,
+			const u64 *value)
 {
 	while (len) {
 		size_t in = off % PAGE_SIZE, n = MIN(len, PAGE_SIZE - in);
-		long r = *value & VBLK_HOLE ? uio_zero(u, n) :
-					      uio_put(u, block_of(t, *value) + in, n);
+		long r = *value & VBLK_HOLE ? uio_zero(u, n)
+					    : uio_put(u, block_of(t, *value) + in, n);
 
 		if (r)
 			return r;
@@ -476,7 +495,7 @@ long vnode_read(struct task *t, struct vnode *v, struct uio *u, u64 *off)
 	return want != u->total ? (long)(want - u->total) : r;
 }
 
-/* --- writing --------------------------------------------------------------------------------- */
+/* --- writing ---------------------------------------------------------------------- */
 
 static bool all_allocated(const u64 *value, u32 count, u64 index, u64 size)
 {
@@ -491,7 +510,8 @@ static bool all_allocated(const u64 *value, u32 count, u64 index, u64 size)
 }
 
 /* The blocks of [off, off + len), allocated. */
-static long blocks_for_write(struct task *t, struct vnode *v, u64 off, u64 len, u64 *value)
+static long blocks_for_write(struct task *t, struct vnode *v, u64 off, u64 len,
+			     u64 *value)
 {
 	u64 index = off / PAGE_SIZE, blocks = v->size / PAGE_SIZE;
 	u32 count = (u32)((off + len - 1) / PAGE_SIZE - index + 1), ahead = count;
@@ -509,13 +529,14 @@ static long blocks_for_write(struct task *t, struct vnode *v, u64 off, u64 len, 
 	return all_allocated(value, count, index, v->size) ? 0 : -EAGAIN;
 }
 
-/* Makes a block fit for a write of its bytes [in, in + n). New ones are zeroed elsewhere. */
+/* Makes a block fit for a write of its bytes [in, in + n). New ones are zeroed
+ * elsewhere. */
 static void prepare_block(struct task *t, u64 value, u32 in, u32 n)
 {
 	char *p = block_of(t, value);
 
-	/* The emulated cache knows a dirty line by its content: a store of what an old line happens
-	 * to hold already would be lost. A real one does not need this. */
+	/* The emulated cache knows a dirty line by its content: a store of what an old
+	 * line happens to hold already would be lost. A real one does not need this. */
 	if (value & VBLK_STALE && t->ctx.isl->model == MEM_EMULATED)
 		mem_invalidate(t->ctx.isl, p, PAGE_SIZE);
 	if (n == PAGE_SIZE)
@@ -587,10 +608,13 @@ static long write_step(struct task *t, struct vnode *v, struct uio *u, u64 *off)
 	if (r)
 		return r;
 	r = copy_in(t, u, start, len, value);
-	/* After a fault the rest of its block is in an unknown state: as if it were new. */
+	/* After a fault the rest of its block is in an unknown state: as if it were
+	 * new. */
 	if (r)
-		len = ALIGN_DOWN(start + (before - u->total), (u64)PAGE_SIZE) > start ?
-			      ALIGN_DOWN(start + (before - u->total), (u64)PAGE_SIZE) - start : 0;
+		len = ALIGN_DOWN(start + (before - u->total), (u64)PAGE_SIZE) > start
+			      ? ALIGN_DOWN(start + (before - u->total), (u64)PAGE_SIZE) -
+					start
+			      : 0;
 	if (!len)
 		return r;
 	count = (u32)((start + len - 1) / PAGE_SIZE - index + 1);
@@ -603,8 +627,8 @@ static long write_step(struct task *t, struct vnode *v, struct uio *u, u64 *off)
 	return r;
 }
 
-/* Writes that make the file longer are one at a time on this core: the first one into a new
- * block zeroes the rest of it. */
+/* Writes that make the file longer are one at a time on this core: the first one into a
+ * new block zeroes the rest of it. */
 long vnode_write(struct task *t, struct vnode *v, struct uio *u, u64 *off)
 {
 	bool locked = *off + u->total > v->size;

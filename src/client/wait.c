@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Waiting for Hare's events and for the host's descriptors at once: poll, select and epoll over
- * both kinds.
+ * Waiting for Hare's events and for the host's descriptors at once: poll, select and
+ * epoll over both kinds.
  *
- * Servers wake a waiter by its event (msg.h), a futex; the host wakes it inside a host call. No
- * host call waits for both, so the thread sleeps in ppoll and asks to be poked: whoever sets its
- * event sends it a SIGSYS, which is this library's own signal in any case and never blocked.
+ * Servers wake a waiter by its event (msg.h), a futex; the host wakes it inside a host
+ * call. No host call waits for both, so the thread sleeps in ppoll and asks to be poked:
+ * whoever sets its event sends it a SIGSYS, which is this library's own signal in any
+ * case and never blocked.
  *
  *   waiter                                   waker
  *   1  event_prepare: seq                    a  marks the event
@@ -15,11 +16,12 @@
  *   4  ppoll
  *   5  msg_poll_end, from 1 again
  *
- * A mark before 3 is seen in 3. A poke between 3 and the kernel's wait interrupts nothing, but
- * its handler (client_poked) zeroes the time that ppoll is about to read; a poke later ends ppoll
- * with EINTR. So no order loses it. No descriptor, thread or helper process is needed, and a set
- * of Hare's descriptors alone sleeps on the futex. The wait ends twice a second to look again,
- * for the one case that a poke cannot cover: the waker is another user's, or was killed.
+ * A mark before 3 is seen in 3. A poke between 3 and the kernel's wait interrupts
+ * nothing, but its handler (client_poked) zeroes the time that ppoll is about to read; a
+ * poke later ends ppoll with EINTR. So no order loses it. No descriptor, thread or helper
+ * process is needed, and a set of Hare's descriptors alone sleeps on the futex. The wait
+ * ends twice a second to look again, for the one case that a poke cannot cover: the waker
+ * is another user's, or was killed.
  */
 #include <linux/poll.h>
 #include <linux/time_types.h>
@@ -54,18 +56,20 @@ bool client_poked(struct task *t, u64 value)
 	return true;
 }
 
-long wait_mixed(struct task *t, u32 seq, struct pollfd *host, u32 n, const struct until *u,
-		const void *mask, size_t mask_size)
+long wait_mixed(struct task *t, u32 seq, struct pollfd *host, u32 n,
+		const struct until *u, const void *mask, size_t mask_size)
 {
 	s64 left = until_left(u), ns = left < 0 || left > SLICE_NS ? SLICE_NS : left;
-	struct __kernel_timespec ts = { .tv_sec = ns / NS_PER_S, .tv_nsec = ns % NS_PER_S };
+	struct __kernel_timespec ts = { .tv_sec = ns / NS_PER_S,
+					.tv_nsec = ns % NS_PER_S };
 	long r;
 
 	t->poll_time = (s64 *)&ts;
 	compiler_barrier();
 	if (msg_poll_begin(&t->ctx, seq))
 		ts = (struct __kernel_timespec){ 0 };
-	r = host_block(__NR_ppoll, (long)host, n, (long)&ts, (long)mask, (long)mask_size, 0);
+	r = host_block(__NR_ppoll, (long)host, n, (long)&ts, (long)mask, (long)mask_size,
+		       0);
 	compiler_barrier();
 	t->poll_time = NULL;
 	msg_poll_end(&t->ctx);

@@ -325,12 +325,24 @@ static bool handle_sent_own(struct thread *t, int sig, siginfo_t *info,
 	return false;
 }
 
+/* An access behind the end that a mapped file of Hare had; when the file is longer now the access
+ * goes on. Only where no core lock can be held: in the program, or in a checked copy. */
+static bool grown_mapping(struct thread *t, const siginfo_t *info, const struct sigcontext *r)
+{
+	if (!in(r->rip, icpt_copy_begin, icpt_copy_end) &&
+	    (in(r->rip, __executable_start, etext) || thread_on_c_stack(t, r->rsp)))
+		return false;
+	return client_fault(&t->task, (u64)info->si_addr);
+}
+
 void signal_wrapper(int sig, siginfo_t *info, struct ucontext *uc)
 {
 	struct thread *t = thread_self();
 	u64 rip = uc->uc_mcontext.rip, host_mask = uc->uc_sigmask;
 	struct kact act;
 
+	if (sig == SIGBUS && is_fault(info) && grown_mapping(t, info, &uc->uc_mcontext))
+		return;
 	if (is_own(sig) && is_fault(info) && in(rip, icpt_copy_begin, icpt_copy_end)) {
 		uc->uc_mcontext.rip = (u64)icpt_copy_fault;
 		return;

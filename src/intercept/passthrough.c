@@ -359,3 +359,11 @@ void client_siginfo(struct task *t, void *siginfo)
 	(void)t;
 	(void)siginfo;
 }
+
+/* No file of Hare is mapped here. */
+bool client_fault(struct task *t, u64 addr)
+{
+	(void)t;
+	(void)addr;
+	return false;
+}

@@ -107,6 +107,23 @@ u32 msg_call_prepare(struct ctx *c)
 	return ++s->call_seq;
 }
 
+u32 msg_call_next(struct ctx *c)
+{
+	return slot_of_ctx(c)->call_seq + 1;
+}
+
+bool msg_slot_reply(struct ck *ck, u32 slot, u32 seq, s32 *status, const u8 **data, u32 *len)
+{
+	struct msg_slot *s = slot < MSG_SLOTS ? msg_root(ck)->slot[slot] : NULL;
+
+	if (!s || s->call_seq != seq || s->done_seq != seq)
+		return false;
+	*status = s->status;
+	*data = s->data;
+	*len = s->len;
+	return true;
+}
+
 u8 *msg_call_buffer(struct ctx *c)
 {
 	struct msg_slot *s = slot_of_ctx(c);

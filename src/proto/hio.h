@@ -27,29 +27,29 @@
 
 enum hio_op {
 	/* on the RPC alone */
-	HIO_FETCH,  /* a: tag */
+	HIO_FETCH, /* a: tag */
 	HIO_CANCEL, /* a: tag; -ECANCELED when it was not done */
 	HIO_FORGET, /* a: owner, as hio.owner */
 	/* on descriptor fd; these may wait, unless the descriptor is O_NONBLOCK. -HARE_ERESTARTSYS:
 	 * the terminal sent SIGTTIN or SIGTTOU instead */
-	HIO_READ,   /* a: bytes */
-	HIO_WRITE,  /* data; result may be less */
-	HIO_PREAD,  /* a: bytes, b: offset */
+	HIO_READ, /* a: bytes */
+	HIO_WRITE, /* data; result may be less */
+	HIO_PREAD, /* a: bytes, b: offset */
 	HIO_PWRITE, /* data, b: offset */
-	HIO_POLL,   /* a: events; result: revents, now */
-	HIO_WATCH,  /* a: events; no result: the caller's event is set when there are some. One per
+	HIO_POLL, /* a: events; result: revents, now */
+	HIO_WATCH, /* a: events; no result: the caller's event is set when there are some. One per
 		     * thread and descriptor: a new one takes the old one's place */
 	/* never wait */
-	HIO_LSEEK,  /* a: offset, b: whence */
-	HIO_FSTAT,  /* data: struct stat */
-	HIO_IOCTL,  /* a: request, b: argument as a number; data: what it points to, in and out */
-	HIO_FCNTL,  /* a: command, b: argument */
-	HIO_FSYNC,  /* a: 1 data only */
+	HIO_LSEEK, /* a: offset, b: whence */
+	HIO_FSTAT, /* data: struct stat */
+	HIO_IOCTL, /* a: request, b: argument as a number; data: what it points to, in and out */
+	HIO_FCNTL, /* a: command, b: argument */
+	HIO_FSYNC, /* a: 1 data only */
 	HIO_FTRUNCATE, /* a: size */
 	HIO_FALLOCATE, /* a: mode, b: offset, c: length */
 	HIO_CLOSE,
-	HIO_DUP,    /* result: another descriptor of the proxy for the same */
-	HIO_OPEN,   /* data: path; a: flags, b: mode. /dev/tty and the like */
+	HIO_DUP, /* result: another descriptor of the proxy for the same */
+	HIO_OPEN, /* data: path; a: flags, b: mode. /dev/tty and the like */
 	/* the proxy itself; no fd */
 	HIO_GETPPID,
 	HIO_SETPGID, /* a: group, 0: its own */
@@ -57,7 +57,7 @@ enum hio_op {
 	HIO_FCHMOD, /* a: mode */
 	HIO_FCHOWN, /* a: uid, b: gid */
 	HIO_FUTIMENS, /* data: two timespecs, or none: now */
-	HIO_PATH,   /* data: what /proc/self/fd/N says */
+	HIO_PATH, /* data: what /proc/self/fd/N says */
 };
 
 enum hio_state { HIO_QUEUED, HIO_WAITING, HIO_BUSY, HIO_DONE };
@@ -68,12 +68,12 @@ struct hio {
 	u32 tag, state;
 	u32 core, slot, seq; /* who waits */
 	u32 fd, op;
-	u32 len;             /* of data */
-	u32 round, pad;      /* the proxy tried it in this round */
-	u64 owner;           /* requesting core << 32 | its host pid */
+	u32 len; /* of data */
+	u32 round, pad; /* the proxy tried it in this round */
+	u64 owner; /* requesting core << 32 | its host pid */
 	u64 a, b, c;
 	s64 result;
-	u8 data[];           /* room: len, or what a READ asks for */
+	u8 data[]; /* room: len, or what a READ asks for */
 };
 
 /* The bytes that an operation may return. */

@@ -26,7 +26,7 @@ enum proc_state { PROC_NEW, PROC_RUNNING, PROC_PROXY, PROC_EXITING };
 /* What a several-message operation is in the middle of, recorded before its first message; the
  * agent finishes it or takes it back when the process died (`owner` of RMDIR, RENAME_LOCK). */
 enum intent_op { INTENT_NONE, INTENT_CREATE, INTENT_UNLINK, INTENT_LINK, INTENT_RENAME,
-		 INTENT_RMDIR, INTENT_RENAME_LOCK };
+		 INTENT_RMDIR, INTENT_RENAME_LOCK, INTENT_FAR_OPEN };
 struct intent {
 	u32 op;
 	u32 step;
@@ -37,6 +37,7 @@ struct intent {
 };
 
 struct fdtable; /* src/client's */
+struct ofd;
 
 struct proc {
 	struct list all;  /* proc_root.all */
@@ -56,7 +57,7 @@ struct proc {
 	u64 cwd;          /* inode; 0: the host's cwd counts */
 	u32 cwd_dflags;
 	u32 umask;
-	u64 cwd_open;     /* counts as an OPEN of cwd, so that a removed cwd lives on */
+	struct ofd *cwd_ofd; /* keeps cwd open, so that a removed one lives on; shared by forks */
 	struct fdtable *fds;
 	struct cred cred; /* fsuid, fsgid, groups */
 	/* placement state, inherited */
@@ -72,8 +73,7 @@ struct proc {
 	u32 flags;        /* PROC_* */
 	u32 tty_core, tty_pid; /* the proxy that can open its terminal, as host pid there;
 				* MAX_CORES: it is this core's, or there is none */
-	u32 maker;        /* NEW: host pid of the process that forks it */
-	u32 maker_tid;    /* NEW: and of its thread */
+	u32 maker;        /* NEW: host id of the thread that forks it */
 	u32 reaper;       /* thread that closes what a dead process left */
 	u32 host_ppid;    /* host pid of the parent at birth */
 	u32 host_pgid;    /* the host's number of group pgid: another one after a remote start */

@@ -303,6 +303,25 @@ static __attribute__((noinline)) long call_far(struct ctx *c, u32 srv, u32 id,
 	return status;
 }
 
+long rpc_late_reply(struct ctx *c, u32 srv, u32 slot, u32 seq, u32 id, void *p)
+{
+	struct req_PING pq = { 0 };
+	struct rep_PING pp;
+	const u8 *data;
+	s32 status;
+	u32 len;
+	long r = rpc_ping(c, srv, &pq, &pp);
+
+	if (r || !msg_slot_reply(c->ck, slot, seq, &status, &data, &len))
+		return -ENOMSG;
+	if (!len) {
+		rpc_clear_rep(id, p);
+		return status;
+	}
+	r = rpc_decode_rep(id, p, data, len);
+	return r < 0 ? -ENOMSG : status;
+}
+
 static __attribute__((always_inline)) inline long rpc_call(struct ctx *c, u32 srv, u32 id,
 							   const void *q, void *p)
 {

@@ -70,10 +70,6 @@ struct rpc_env {
 	u32 slot;
 	bool far;      /* it came by message: the asking core caches what we answer */
 	bool unlocked; /* ends with msg_unlock, which then wakes whom rpc_wake names */
-	u32 wakes;     /* unused */
-	struct {
-		u32 core, slot, seq;
-	} wake[1];
 };
 
 #define RPC(layer, NAME, name, kind, server, cost, doc, req, rep)                      \
@@ -100,6 +96,12 @@ long rpc_core_init(struct ck *ck);
 /* Once per process: messages that arrive are decoded and dispatched from now on. */
 void rpc_init(void);
 const char *rpc_name(u32 id);
+
+/* For recovery: what a thread that is dead was answered to its call number seq (msg_call_next
+ * before the call) of RPC id to a far server: p as the stub would have filled it, and its result;
+ * -ENOMSG when that call was never made, or nobody knows. Makes a call itself, behind which
+ * nothing of the dead one can still be under way. */
+long rpc_late_reply(struct ctx *c, u32 srv, u32 slot, u32 seq, u32 id, void *p);
 
 /* True when calls to that core are local calls. */
 bool rpc_is_near(const struct ctx *c, u32 core);

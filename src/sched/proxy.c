@@ -32,14 +32,14 @@
 #include "proto/rpc.h"
 #include "sched/sched.h"
 
-#define RETRY_NS 20000000
-#define SIGNALS 64
-#define QUEUE 256 /* signals that came and are not relayed yet */
-#define ALIASES 64
-#define O_ASYNC_ 020000
+#define RETRY_NS  20000000
+#define SIGNALS	  64
+#define QUEUE	  256 /* signals that came and are not relayed yet */
+#define ALIASES	  64
+#define O_ASYNC_  020000
 #define F_SETOWN_ 8
 #define EXIT_LOST 127
-#define BIT(sig) (1ULL << ((sig)-1))
+#define BIT(sig)  (1ULL << ((sig)-1))
 
 struct kaction {
 	u64 handler, flags, restorer, mask;
@@ -56,16 +56,16 @@ static struct proxy {
 	struct island isl;
 	struct ctx ctx;
 	struct proc *proc;
-	u32 target;      /* core */
-	u32 seq;         /* of the event that wakes us */
-	u32 changes;     /* of proc.changes, dealt with */
-	u32 foreground;  /* a group of the program's core that stands for ours at the terminal */
-	u32 round;       /* of trying operations */
-	bool waiting;    /* operations wait for a descriptor without O_ASYNC */
-	u32 head, tail;  /* of queue */
+	u32 target; /* core */
+	u32 seq; /* of the event that wakes us */
+	u32 changes; /* of proc.changes, dealt with */
+	u32 foreground; /* a group of the program's core that stands for ours at the terminal */
+	u32 round; /* of trying operations */
+	bool waiting; /* operations wait for a descriptor without O_ASYNC */
+	u32 head, tail; /* of queue */
 	struct arrived queue[QUEUE];
 	struct alias {
-		u32 fd;  /* the descriptor, plus 1 */
+		u32 fd; /* the descriptor, plus 1 */
 		s32 alias;
 	} alias[ALIASES];
 	/* the operation in hand */
@@ -167,12 +167,12 @@ static void relay_signal(struct arrived *a)
 {
 	bool job = a->terminal || a->sig == SIGCONT;
 	struct signal_info *info = (struct signal_info *)a->info;
-	struct cred root = {0};
+	struct cred root = { 0 };
 	struct req_SIGNAL q = {
 		.pid = g.proc->pid,
 		.sig = a->sig,
 		.group = job ? 2 : 0,
-		.info = {a->info, SIGNAL_INFO_SIZE, 0},
+		.info = { a->info, SIGNAL_INFO_SIZE, 0 },
 		.cred = &root,
 	};
 	struct rep_SIGNAL p;
@@ -214,7 +214,9 @@ static void raise_default(int sig)
 
 static _Noreturn void end_as(u32 status)
 {
-	struct { u64 cur, max; } no_core = {0, 0};
+	struct {
+		u64 cur, max;
+	} no_core = { 0, 0 };
 	u32 sig = status & 0x7f;
 
 	msg_slot_give(&g.ctx);
@@ -253,7 +255,8 @@ static bool can_alias(const struct stat *st)
 	if ((st->st_mode & 0170000) == 0010000)
 		return true;
 	/* terminals; a pty's master would be another one */
-	return (st->st_mode & 0170000) == 0020000 && (major == 4 || (major >= 136 && major <= 143));
+	return (st->st_mode & 0170000) == 0020000 &&
+	       (major == 4 || (major >= 136 && major <= 143));
 }
 
 static s32 alias_open(u32 fd)
@@ -317,7 +320,7 @@ static void alias_close(u32 fd)
 
 static u32 ready(u32 fd, u32 events)
 {
-	struct pollfd p = {.fd = (int)fd, .events = (short)events};
+	struct pollfd p = { .fd = (int)fd, .events = (short)events };
 	long r = SYS(poll, &p, 1, 0);
 
 	return sys_failed(r) ? POLLNVAL : (u32)(u16)p.revents;
@@ -341,7 +344,8 @@ static long transfer(u32 fd, bool out)
 	r = out ? SYS(write, use, g.data, len) : SYS(read, use, g.data, len);
 	if (r == -EAGAIN && blocks)
 		return NOT_YET;
-	if (r == -EINTR) /* a terminal's answer to a background job, or a signal to relay first */
+	if (r ==
+	    -EINTR) /* a terminal's answer to a background job, or a signal to relay first */
 		return g.head != g.tail ? -HARE_ERESTARTSYS : NOT_YET;
 	return r;
 }
@@ -431,7 +435,8 @@ static long do_set_foreground(u32 fd)
 	host = host_group(pgid);
 	if (!host)
 		host = (u32)SYS(getpgid, 0);
-	SYS(rt_sigprocmask, SIG_SETMASK, &all, 0, 8); /* no SIGTTOU for a shell's own change */
+	SYS(rt_sigprocmask, SIG_SETMASK, &all, 0,
+	    8); /* no SIGTTOU for a shell's own change */
 	r = SYS(ioctl, fd, TIOCSPGRP, &host);
 	set_mask(0);
 	if (!r)
@@ -574,7 +579,8 @@ static bool take(void)
 	for (l = g.proc->hio.next; l != &g.proc->hio && !got; l = l->next) {
 		struct hio *h = LIST_ENTRY(l, struct hio, link);
 
-		if (h->state != HIO_QUEUED && (h->state != HIO_WAITING || h->round == g.round))
+		if (h->state != HIO_QUEUED &&
+		    (h->state != HIO_WAITING || h->round == g.round))
 			continue;
 		TX_SET(ck, h->state, HIO_BUSY);
 		TX_SET(ck, h->round, g.round);
@@ -620,7 +626,9 @@ static void store_data(struct hio *h, long r)
 static void finish(long r)
 {
 	struct ck *ck = g.ctx.ck;
-	struct rpc_env e = {.c = &g.ctx, .ck = ck, .srv = ck->core, .core = ck->core, .far = true};
+	struct rpc_env e = {
+		.c = &g.ctx, .ck = ck, .srv = ck->core, .core = ck->core, .far = true
+	};
 	struct hio *h;
 
 	ck_lock(&g.ctx, ck);
@@ -685,7 +693,8 @@ static u64 argument(const char *args, const char *key)
 
 static long attach(const char *args)
 {
-	struct mem_fds fds = {(s32)argument(args, "dram="), (s32)argument(args, "copy=")};
+	struct mem_fds fds = { (s32)argument(args, "dram="),
+			       (s32)argument(args, "copy=") };
 	u32 core = (u32)argument(args, "core=");
 	struct super head;
 	long r = SYS(pread64, fds.dram, &head, offsetof(struct super, model), 0);
@@ -728,7 +737,11 @@ static void listen(void)
 
 _Noreturn void sched_proxy_main(const char *args)
 {
-	struct { struct { s64 s, us; } interval, value; } no_timer = {0};
+	struct {
+		struct {
+			s64 s, us;
+		} interval, value;
+	} no_timer = { 0 };
 
 	set_mask(~0ULL);
 	SYS(setitimer, 0, &no_timer, 0); /* the program took it along */

@@ -14,8 +14,8 @@
 #include "proto/rpc.h"
 #include "sched/sched.h"
 
-#define SIG_MAX 64
-#define SIG_CONT 18
+#define SIG_MAX		  64
+#define SIG_CONT	  18
 #define EXEC_THREADS_ROOM 8 /* below PROC_THREADS_MAX */
 
 static bool stopped(u32 status)
@@ -139,7 +139,8 @@ static bool may_signal(const struct cred *cred, const struct proc *p, u32 sig)
 
 static bool is_member(const struct proc *p, u32 pgid)
 {
-	return p->state == PROC_RUNNING && !(p->flags & PROC_TOOL) && (!pgid || p->pgid == pgid);
+	return p->state == PROC_RUNNING && !(p->flags & PROC_TOOL) &&
+	       (!pgid || p->pgid == pgid);
 }
 
 static long check_group(struct ck *ck, const struct req_SIGNAL *q)
@@ -160,7 +161,8 @@ static long check_group(struct ck *ck, const struct req_SIGNAL *q)
 	return ret;
 }
 
-static long queue_signal(struct rpc_env *e, u32 pid, u32 sig, u32 group, const void *info, u32 len)
+static long queue_signal(struct rpc_env *e, u32 pid, u32 sig, u32 group, const void *info,
+			 u32 len)
 {
 	struct sched_job *j = job_new(e, JOB_SIGNAL, info, len);
 
@@ -186,7 +188,8 @@ long sched_signal(struct rpc_env *e, const struct req_SIGNAL *q, struct rep_SIGN
 		p = proc_by_pid(e->ck, q->pid);
 		if (p && !may_signal(q->cred, p, q->sig))
 			return -EPERM;
-		if (is_starting(e->ck, q->pid)) /* after the start, in the order of the queue */
+		if (is_starting(e->ck,
+				q->pid)) /* after the start, in the order of the queue */
 			p = NULL;
 		else if (!p || p->state == PROC_EXITING)
 			return -ESRCH;
@@ -246,7 +249,8 @@ void sched_job_signal(struct ctx *c, const struct sched_job *job)
 		return;
 	}
 	ck_lock(c, ck);
-	p = job->group == JOB_HOST ? proc_by_host_pid(ck, job->pid) : proc_by_pid(ck, job->pid);
+	p = job->group == JOB_HOST ? proc_by_host_pid(ck, job->pid)
+				   : proc_by_pid(ck, job->pid);
 	if (p && (job->group == JOB_HOST || p->state == PROC_RUNNING))
 		host_pid = p->host_pid;
 	ck_unlock(ck);
@@ -360,7 +364,8 @@ static long hio_forget(struct rpc_env *e, struct proc *p, u64 owner)
 	return 0;
 }
 
-static void hio_replace_watch(struct rpc_env *e, struct proc *p, const struct req_HOST_IO *q)
+static void hio_replace_watch(struct rpc_env *e, struct proc *p,
+			      const struct req_HOST_IO *q)
 {
 	struct list *l = p->hio.next;
 
@@ -404,7 +409,8 @@ static long hio_queue(struct rpc_env *e, struct proc *p, const struct req_HOST_I
 	return 0;
 }
 
-long sched_host_io(struct rpc_env *e, const struct req_HOST_IO *q, struct rep_HOST_IO *rep)
+long sched_host_io(struct rpc_env *e, const struct req_HOST_IO *q,
+		   struct rep_HOST_IO *rep)
 {
 	struct proc *p = proc_by_host_pid(e->ck, q->pid);
 
@@ -428,7 +434,8 @@ long sched_host_io(struct rpc_env *e, const struct req_HOST_IO *q, struct rep_HO
 static bool has_other_numbers(const struct proc *p)
 {
 	return p->state == PROC_RUNNING && p->host_pid &&
-	       (p->pid != p->host_pid || p->ppid != p->host_ppid || p->pgid != p->host_pgid);
+	       (p->pid != p->host_pid || p->ppid != p->host_ppid ||
+		p->pgid != p->host_pgid);
 }
 
 long sched_procs(struct rpc_env *e, const struct req_PROCS *q, struct rep_PROCS *rep)
@@ -449,9 +456,13 @@ long sched_procs(struct rpc_env *e, const struct req_PROCS *q, struct rep_PROCS 
 			break;
 		}
 		out[n++] = (struct proc_numbers){
-			.host_pid = p->host_pid, .host_ppid = p->host_ppid,
-			.host_pgid = p->host_pgid, .pid = p->pid, .ppid = p->ppid,
-			.pgid = p->pgid, .sid = p->sid,
+			.host_pid = p->host_pid,
+			.host_ppid = p->host_ppid,
+			.host_pgid = p->host_pgid,
+			.pid = p->pid,
+			.ppid = p->ppid,
+			.pgid = p->pgid,
+			.sid = p->sid,
 		};
 	}
 	rep->data.len = n * (u32)sizeof(*out);

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Locks of files: flock, fcntl's POSIX locks and its open-file-description locks. All are
+ * kept by the inode's server (fileserver/lock.c); this is their way there, and waiting.
+ *
+ * Owners: a POSIX lock belongs to the process (posix_owner), and goes when it closes any
+ * descriptor of the file (fd_close_entry); the others belong to the description
+ * (ofd_lock_owner), and go with it (ofd.c), or with its last sharer (fileserver/open.c).
+ */
+#include <linux/fs.h>
+
+#include "client/file.h"
+
+#define LOCK_MAND_ 32
+#define FL_END	   0x7fffffffffffffffLL
+
+/* A LOCK; with `wait` until it is granted. */
+static long lock_call(struct task *t, struct ofd *o, struct req_LOCK *q,
+		      struct rep_LOCK *p, bool wait)
+{
+	for (;;) {
+		long r;
+
+		q->wait_seq = wait ? msg_event_prepare(&t->ctx) : 0;
+		r = rpc_lock(&t->ctx, ofd_server(o), q, p);
+		if (r != -EAGAIN || !wait)
+			return r;
+		r = msg_event_wait(&t->ctx, q->wait_seq, -1);
+		if (r == -HARE_ERESTARTSYS) {
+			/* Whatever this thread asks for next takes the registration away:
+			 * an unlock where no lock can be. */
+			struct req_LOCK none = {
+				.ino = o->ino,
+				.kind = LOCK_OFD,
+				.op = LOCK_SET,
+				.type = F_UNLCK,
+				.start = ~0ULL,
+				.end = ~0ULL,
+			};
+
+			rpc_lock(&t->ctx, ofd_server(o), &none, p);
+			return r;
+		}
+	}
+}
+
+long client_flock(struct task *t, long a[6])
+{
+	struct req_LOCK q = { .kind = LOCK_FLOCK, .op = LOCK_SET };
+	struct rep_LOCK p;
+	u32 op = (u32)a[1] & ~(u32)LOCK_NB;
+	long r;
+	struct ofd *o;
+
+	o = fd_use(t, a[0], &r);
+	if (!o)
+		return r;
+	if (op != LOCK_SH && op != LOCK_EX && op != LOCK_UN) {
+		r = a[1] & LOCK_MAND_ ? 0 : -EINVAL;
+	} else if (o->flags & O_PATH) {
+		r = -EBADF;
+	} else if (o->kind == OFD_RELAY) {
+		r = relay_op(t, o, __NR_flock, a);
+	} else {
+		q.ino = o->ino;
+		q.owner = ofd_lock_owner(t, o);
+		q.pid = t->proc->pid;
+		q.type = op == LOCK_SH ? F_RDLCK : op == LOCK_EX ? F_WRLCK : F_UNLCK;
+		r = lock_call(t, o, &q, &p, !(a[1] & LOCK_NB) && op != LOCK_UN);
+	}
+	ofd_put(t, o);
+	return r;
+}
+
+/* The file's offset or size, as struct flock's l_whence needs it. */
+long ofd_base(struct task *t, struct ofd *o, short whence, s64 *base)
+{
+	struct req_LSEEK q = { .ino = o->ino, .ofd = o->shared, .whence = SEEK_CUR };
+	struct rep_LSEEK p;
+	struct attr a;
+	long r = 0;
+
+	*base = 0;
+	if (whence == SEEK_SET)
+		return 0;
+	if (whence == SEEK_END) {
+		r = attr_get(t, o->ino, &a);
+		*base = (s64)a.size;
+	} else if (whence == SEEK_CUR && o->shared) {
+		r = rpc_lseek(&t->ctx, ofd_server(o), &q, &p);
+		*base = p.off;
+	} else if (whence == SEEK_CUR) {
+		*base = (s64)o->off;
+	} else {
+		r = -EINVAL;
+	}
+	return r;
+}
+
+/* As flock64_to_posix_lock of Linux. */
+static long lock_range(struct task *t, struct ofd *o, const struct flock *fl,
+		       struct req_LOCK *q)
+{
+	s64 base, start, end;
+	long r = ofd_base(t, o, fl->l_whence, &base);
+
+	if (r)
+		return r;
+	if (__builtin_add_overflow(base, fl->l_start, &start))
+		return -EOVERFLOW;
+	if (start < 0)
+		return -EINVAL;
+	end = FL_END;
+	if (fl->l_len > 0) {
+		if (__builtin_add_overflow(start, fl->l_len - 1, &end))
+			return -EOVERFLOW;
+	} else if (fl->l_len < 0) {
+		if (start + fl->l_len < 0)
+			return -EINVAL;
+		end = start - 1;
+		start += fl->l_len;
+	}
+	q->start = (u64)start;
+	q->end = (u64)end;
+	return 0;
+}
+
+static void lock_result(struct flock *fl, const struct rep_LOCK *p, bool ofd_lock)
+{
+	fl->l_type = (short)p->type;
+	if (p->type == F_UNLCK)
+		return;
+	fl->l_whence = SEEK_SET;
+	fl->l_start = (s64)p->start;
+	fl->l_len = p->end >= FL_END ? 0 : (s64)(p->end - p->start + 1);
+	fl->l_pid = ofd_lock || !p->pid ? -1 : (s32)p->pid;
+}
+
+static long check_lock_mode(const struct ofd *o, const struct flock *fl, bool get)
+{
+	if (fl->l_type != F_RDLCK && fl->l_type != F_WRLCK && fl->l_type != F_UNLCK)
+		return -EINVAL;
+	if (get)
+		return fl->l_type == F_UNLCK ? -EINVAL : 0;
+	if ((fl->l_type == F_RDLCK && !ofd_can_read(o)) ||
+	    (fl->l_type == F_WRLCK && !ofd_can_write(o)))
+		return -EBADF;
+	return 0;
+}
+
+static void note_posix(struct task *t)
+{
+	struct ck *ck = t->ctx.ck;
+
+	if (t->proc->fds->posix_locks)
+		return;
+	ck_lock(&t->ctx, ck);
+	TX_SET(ck, t->proc->fds->posix_locks, 1);
+	ck_unlock(ck);
+}
+
+/* F_GETLK, F_SETLK, F_SETLKW and their F_OFD_ variants. */
+long lock_fcntl(struct task *t, struct ofd *o, int cmd, void *user)
+{
+	bool ofd_lock = cmd == F_OFD_GETLK || cmd == F_OFD_SETLK || cmd == F_OFD_SETLKW;
+	bool get = cmd == F_GETLK || cmd == F_OFD_GETLK;
+	bool wait = cmd == F_SETLKW || cmd == F_OFD_SETLKW;
+	struct req_LOCK q = {
+		.ino = o->ino,
+		.kind = ofd_lock ? LOCK_OFD : LOCK_POSIX,
+		.op = get ? LOCK_GET : LOCK_SET,
+		.pid = ofd_lock ? 0 : t->proc->pid,
+	};
+	struct rep_LOCK p;
+	struct flock fl;
+	long r;
+
+	if (user_read(&fl, user, sizeof(fl)))
+		return -EFAULT;
+	if (ofd_lock && fl.l_pid)
+		return -EINVAL;
+	r = check_lock_mode(o, &fl, get);
+	if (!r)
+		r = lock_range(t, o, &fl, &q);
+	if (r)
+		return r;
+	q.type = (u32)fl.l_type;
+	q.owner = ofd_lock ? ofd_lock_owner(t, o) : posix_owner(t);
+	if (!ofd_lock && !get)
+		note_posix(t);
+	r = lock_call(t, o, &q, &p, wait);
+	if (r || !get)
+		return r;
+	lock_result(&fl, &p, ofd_lock);
+	return user_write(user, &fl, sizeof(fl));
+}

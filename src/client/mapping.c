@@ -1,0 +1,528 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Mappings of Hare's files: how they are shown, kept, written back. The calls are in
+ * mmap.c.
+ *
+ * A mapping shows the file's blocks themselves, by mappings of the DRAM object, one for
+ * each run of blocks that are neighbours there:
+ *
+ *   file      | run 0: blocks 7-9 | hole        | run 1: block 3 |  end  |
+ *   shared    | DRAM 7-9          | allocated   | DRAM 3         | faults with SIGBUS
+ *   private   | DRAM 7-9, copied  | zeros       | DRAM 3, copied | faults with SIGBUS
+ *             |   when written    |
+ *
+ * The part behind the end maps DRAM behind its own end, where the host raises SIGBUS as
+ * Linux does for files. When the file has grown the blocks are mapped there: after a call
+ * of this process that made it longer, or at the fault (client_fault).
+ *
+ * The file's blocks stay while a mapping shows them: an OPEN with OPEN_PIN is counted,
+ * and stands as a description (`pin`) in core-kernel memory; mappings that a process and
+ * its children have of one file share it. So unmapping, exec, exit and being killed give
+ * it back as any description.
+ *
+ * Memory models without coherence: what the island's cache holds of a far file's blocks
+ * is dropped when they are mapped, and what was stored is written back, and told to the
+ * server, by msync, munmap, fsync, close and exit: close-to-open, as for read and write.
+ */
+#include <asm/mman.h>
+
+#include "client/mapping.h"
+#include "client/path.h"
+
+#define BLOCKS_MAX 0x40000000U
+
+/* --- showing blocks --------------------------------------------------------------- */
+
+static long map_at(u64 addr, u64 len, u32 prot, u32 flags, int fd, u64 off)
+{
+	long r = SYS(mmap, addr, len, prot, flags | MAP_FIXED, fd, off);
+
+	return sys_failed(r) ? r : 0;
+}
+
+static long map_run(struct task *t, const struct mapping *m, u64 addr,
+		    const struct run *run, u32 flags)
+{
+	struct island *isl = t->ctx.isl;
+	u64 len = (u64)RUN_COUNT(run) * PAGE_SIZE;
+
+	if (m->pin->far && isl->model != MEM_COHERENT)
+		mem_invalidate(isl, mem_block(isl, run->blk), len);
+	return map_at(addr, len, m->prot, flags | (m->shared ? MAP_SHARED : MAP_PRIVATE),
+		      mem_block_fd(isl), mem_block_off(isl, run->blk));
+}
+
+static long ask_blocks(struct task *t, const struct mapping *m, u64 first, u64 count,
+		       u32 flags, struct run *runs, u32 *n)
+{
+	struct req_BLOCKS q = {
+		.ino = m->pin->ino,
+		.first = first,
+		.count = (u32)MIN(count, (u64)BLOCKS_MAX),
+		.flags = flags,
+	};
+	struct rep_BLOCKS p = { .runs = { .p = runs, .cap = RUNS_MAX * sizeof(*runs) } };
+	long r = rpc_blocks(&t->ctx, ofd_server(m->pin), &q, &p);
+
+	*n = p.runs.len / (u32)sizeof(*runs);
+	return r < 0 ? r : *n ? 0 : -EIO;
+}
+
+/* Shows the runs that were answered, from block *at on, at most to `end`. Stops at a hole
+ * of a shared mapping, which has to be filled first. */
+static long map_runs(struct task *t, const struct mapping *m, struct run *runs, u32 n,
+		     u64 *at, u64 end, u32 flags, bool *hole)
+{
+	u64 base = m->off / PAGE_SIZE;
+
+	*hole = false;
+	for (u32 i = 0; i < n && *at < end; i++) {
+		struct run *run = &runs[i];
+		u64 addr = m->start + (*at - base) * PAGE_SIZE;
+		long r;
+
+		run->count = (u32)MIN((u64)RUN_COUNT(run), end - *at);
+		if (!run->blk && m->shared) {
+			*hole = true;
+			return 0;
+		}
+		if (run->blk)
+			r = map_run(t, m, addr, run, flags);
+		else
+			r = map_at(addr, (u64)run->count * PAGE_SIZE, m->prot,
+				   flags | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (r)
+			return r;
+		*at += run->count;
+	}
+	return 0;
+}
+
+/* Shows the file's blocks from address m->there up to its end or the mapping's. */
+static long map_file(struct task *t, struct mapping *m, u64 size, u32 flags)
+{
+	u64 base = m->off / PAGE_SIZE, pages = (m->end - m->start) / PAGE_SIZE;
+	u64 end = MIN((size + PAGE_SIZE - 1) / PAGE_SIZE, base + pages);
+	u64 at = base + (m->there - m->start) / PAGE_SIZE;
+	struct run runs[RUNS_MAX];
+	u64 first = at;
+	u32 alloc = 0;
+	long r = 0;
+
+	while (!r && at < end) {
+		bool hole;
+		u32 n;
+
+		r = ask_blocks(t, m, at, end - at, alloc, runs, &n);
+		if (!r)
+			r = map_runs(t, m, runs, n, &at, end, flags, &hole);
+		alloc = !r && hole ? BLOCKS_ALLOC : 0;
+	}
+	m->there = MAX(m->there, m->start + (at - base) * PAGE_SIZE);
+	if (m->shared && m->pin->far)
+		vnode_filled(t, m->pin->ino, first, at);
+	return r;
+}
+
+/* What lies behind the file's end: DRAM behind its own. */
+static long map_beyond(struct task *t, const struct mapping *m)
+{
+	struct island *isl = t->ctx.isl;
+	u64 off = ALIGN_UP(isl->super->dram_size, (u64)PAGE_SIZE) + PAGE_SIZE;
+
+	if (m->there >= m->end)
+		return 0;
+	return map_at(m->there, m->end - m->there, m->prot,
+		      m->shared ? MAP_SHARED : MAP_PRIVATE, isl->fds.dram, off);
+}
+
+static long pin_size(struct task *t, struct ofd *pin, u64 *size)
+{
+	struct req_FSTAT q = { .ino = pin->ino };
+	struct rep_FSTAT p;
+	long r = rpc_fstat(&t->ctx, ofd_server(pin), &q, &p);
+
+	*size = p.attr.size;
+	return r;
+}
+
+long mapping_show(struct task *t, struct mapping *m, u32 flags)
+{
+	u64 size;
+	long r = pin_size(t, m->pin, &size);
+
+	if (!r)
+		r = map_file(t, m, size, flags & MAPPING_FLAGS);
+	if (!r)
+		r = map_beyond(t, m);
+	return r;
+}
+
+bool mapping_show_once(struct task *t, struct mapping *m, u64 hint, u32 flags)
+{
+	u64 len = m->end, pages = len / PAGE_SIZE, size;
+	struct island *isl = t->ctx.isl;
+	struct run runs[RUNS_MAX];
+	u32 n;
+	long at;
+
+	if (pin_size(t, m->pin, &size) || size <= m->off ||
+	    size - m->off + PAGE_SIZE <= len)
+		return false;
+	if (ask_blocks(t, m, m->off / PAGE_SIZE, pages, 0, runs, &n))
+		return false;
+	if (!runs[0].blk || RUN_COUNT(&runs[0]) < pages)
+		return false;
+	if (m->pin->far && isl->model != MEM_COHERENT)
+		mem_invalidate(isl, mem_block(isl, runs[0].blk), len);
+	at = SYS(mmap, hint, len, m->prot,
+		 (flags & MAPPING_FLAGS) | (m->shared ? MAP_SHARED : MAP_PRIVATE),
+		 mem_block_fd(isl), mem_block_off(isl, runs[0].blk));
+	if (sys_failed(at))
+		return false;
+	m->start = (u64)at;
+	m->end = m->there = m->start + len;
+	return true;
+}
+
+/* --- records ---------------------------------------------------------------------- */
+
+/* Another mapping's pin is used again when there is one. */
+struct ofd *mapping_pin(struct task *t, struct ofd *of, bool writable, long *err)
+{
+	u32 acc = (writable ? O_RDWR : O_RDONLY) | OPEN_PIN;
+	struct req_OPEN q = { .ino = of->ino, .flags = acc, .cred = &t->proc->cred };
+	struct rep_OPEN p = { .runs = { .p = NULL } };
+	struct ck *ck = t->ctx.ck;
+	struct intent_node *n;
+	struct ofd *pin = NULL;
+	struct list *l;
+	u32 i;
+
+	ck_lock(&t->ctx, ck);
+	for (l = t->proc->fds->maps.next; l != &t->proc->fds->maps && !pin; l = l->next) {
+		struct mapping *m = LIST_ENTRY(l, struct mapping, link);
+
+		if (m->pin->ino == of->ino && m->pin->flags == acc)
+			pin = m->pin;
+	}
+	if (pin) {
+		TX_ADD(ck, pin->refs, 1);
+		if (hold_push(t, pin, true, &i))
+			hold_note(t, ck, i, pin);
+	}
+	ck_unlock(ck);
+	if (pin)
+		return pin;
+	/* It gets the inode, and owes a CLOSE, in the transaction that counts the
+	 * OPEN. */
+	*err = -ENOMEM;
+	pin = ofd_new(t, OFD_FILE, 0, acc);
+	if (!pin)
+		return NULL;
+	pin->far = of->far;
+	n = far_open_begin(t, ofd_server(of), RPC_OPEN, q.ino, q.flags);
+	*err = STEP_CALL(t, ofd_server(of), OPEN, open, &q, &p,
+			 TX_SET(ck_, pin->ino, of->ino);
+			 far_open_noted(ck_, n));
+	if (!*err)
+		return pin;
+	far_open_failed(t, n);
+	ofd_put(t, pin);
+	return NULL;
+}
+
+long mapping_add(struct task *t, const struct mapping *from)
+{
+	struct ck *ck = t->ctx.ck;
+	struct mapping *m;
+
+	ck_lock(&t->ctx, ck);
+	m = ck_alloc(ck, sizeof(*m));
+	if (m) {
+		*m = *from;
+		list_init_fresh(&m->link);
+		tx_list_add_tail(ck, &t->proc->fds->maps, &m->link);
+		hold_pass(t, ck, m->pin);
+	}
+	ck_unlock(ck);
+	return m ? 0 : -ENOMEM;
+}
+
+struct mapping *mapping_find(struct fdtable *ft, u64 from, u64 to)
+{
+	struct list *l;
+
+	for (l = ft->maps.next; l != &ft->maps; l = l->next) {
+		struct mapping *m = LIST_ENTRY(l, struct mapping, link);
+
+		if (mapping_overlaps(m, from, to))
+			return m;
+	}
+	return NULL;
+}
+
+static void cut_front(struct ck *ck, struct mapping *m, u64 to)
+{
+	TX_SET(ck, m->off, m->off + (to - m->start));
+	TX_SET(ck, m->start, to);
+	if (m->there < to)
+		TX_SET(ck, m->there, to);
+}
+
+static void cut_back(struct ck *ck, struct mapping *m, u64 from)
+{
+	TX_SET(ck, m->end, from);
+	if (m->there > from)
+		TX_SET(ck, m->there, from);
+}
+
+/* Takes [from, to) out of one record; the pin to drop, or NULL. Lock held. */
+static struct ofd *record_cut(struct ck *ck, struct fdtable *ft, struct mapping *m,
+			      u64 from, u64 to)
+{
+	struct ofd *pin = m->pin;
+	struct mapping *rest;
+
+	if (from <= m->start && to >= m->end) {
+		tx_list_del(ck, &m->link);
+		ck_free(ck, m);
+		return pin;
+	}
+	if (from <= m->start) {
+		cut_front(ck, m, to);
+	} else if (to >= m->end) {
+		cut_back(ck, m, from);
+	} else {
+		rest = ck_alloc(ck, sizeof(*rest));
+		if (rest) {
+			*rest = *m;
+			list_init_fresh(&rest->link);
+			rest->off += to - m->start;
+			rest->start = to;
+			rest->there = MAX(rest->there, to);
+			tx_list_add_tail(ck, &ft->maps, &rest->link);
+			TX_ADD(ck, pin->refs, 1);
+			cut_back(ck, m, from);
+		} else {
+			cut_front(ck, m,
+				  m->end); /* no memory: the pin stays, which is safe */
+		}
+	}
+	return NULL;
+}
+
+void mappings_cut(struct task *t, u64 from, u64 to)
+{
+	struct ck *ck = t->ctx.ck;
+	struct fdtable *ft = t->proc->fds;
+	struct mapping *m;
+
+	do {
+		struct ofd *pin = NULL;
+
+		ck_lock(&t->ctx, ck);
+		m = mapping_find(ft, from, to);
+		if (m)
+			pin = record_cut(ck, ft, m, from, to);
+		if (pin)
+			ofd_drop_unlock(t, pin);
+		else
+			ck_unlock(ck);
+	} while (m);
+}
+
+/* --- writing back ----------------------------------------------------------------- */
+
+static void writeback_blocks(struct task *t, const struct mapping *m, u64 first, u64 end)
+{
+	struct island *isl = t->ctx.isl;
+	struct run runs[RUNS_MAX];
+
+	while (first < end) {
+		u64 at = first;
+		u32 n;
+
+		if (ask_blocks(t, m, first, end - first, 0, runs, &n))
+			return;
+		for (u32 i = 0; i < n && at < end; i++) {
+			u64 count = MIN((u64)RUN_COUNT(&runs[i]), end - at);
+
+			if (runs[i].blk)
+				mem_writeback(isl, mem_block(isl, runs[i].blk),
+					      count * PAGE_SIZE);
+			at += count;
+		}
+		first = at;
+	}
+}
+
+void mapping_flush(struct task *t, const struct mapping *m, u64 from, u64 to)
+{
+	struct req_FLUSH q = { .ino = m->pin->ino,
+			       .flags = FLUSH_WROTE | FLUSH_INSIDE,
+			       .uid = t->proc->cred.uid };
+	struct rep_FLUSH p;
+
+	from = MAX(from, m->start);
+	to = MIN(MIN(to, m->end), m->there);
+	if (!m->stored || from >= to)
+		return;
+	q.off = m->off + (from - m->start);
+	q.end = m->off + (to - m->start);
+	if (t->ctx.isl->model != MEM_COHERENT)
+		writeback_blocks(t, m, q.off / PAGE_SIZE,
+				 (q.end + PAGE_SIZE - 1) / PAGE_SIZE);
+	q.time = host_realtime_ns();
+	rpc_flush(&t->ctx, ofd_server(m->pin), &q, &p);
+}
+
+bool mapping_copy(struct task *t, struct fdtable *ft, u32 n, struct mapping *out)
+{
+	struct ck *ck = t->ctx.ck;
+	struct list *l;
+	u32 i;
+
+	ck_lock(&t->ctx, ck);
+	for (l = ft->maps.next; l != &ft->maps && n; l = l->next)
+		n--;
+	if (l != &ft->maps) {
+		*out = *LIST_ENTRY(l, struct mapping, link);
+		TX_ADD(ck, out->pin->refs, 1);
+		if (hold_push(t, out->pin, true, &i))
+			hold_note(t, ck, i, out->pin);
+	}
+	ck_unlock(ck);
+	return l != &ft->maps;
+}
+
+void mappings_flush(struct task *t, u64 from, u64 to)
+{
+	struct mapping m;
+
+	for (u32 n = 0; mapping_copy(t, t->proc->fds, n, &m); n++) {
+		if (mapping_overlaps(&m, from, to))
+			mapping_flush(t, &m, from, to);
+		ofd_put(t, m.pin);
+	}
+}
+
+void maps_sync(struct task *t, u64 ino)
+{
+	struct mapping m;
+
+	if (!maps_any(t))
+		return;
+	for (u32 n = 0; mapping_copy(t, t->proc->fds, n, &m); n++) {
+		if (m.pin->ino == ino)
+			mapping_flush(t, &m, m.start, m.end);
+		ofd_put(t, m.pin);
+	}
+}
+
+/* --- files that grow -------------------------------------------------------------- */
+
+/* Shows what has become of the part behind the end; true when there is more now. */
+static bool grow(struct task *t, struct mapping *m)
+{
+	struct ck *ck = t->ctx.ck;
+	u64 was = m->there, size;
+	struct list *l;
+
+	if (was >= m->end || pin_size(t, m->pin, &size))
+		return false;
+	if (map_file(t, m, size, 0) || m->there == was)
+		return false;
+	ck_lock(&t->ctx, ck);
+	for (l = t->proc->fds->maps.next; l != &t->proc->fds->maps; l = l->next) {
+		struct mapping *r = LIST_ENTRY(l, struct mapping, link);
+
+		if (r->start == m->start && r->end == m->end && r->pin == m->pin)
+			TX_SET(ck, r->there, m->there);
+	}
+	ck_unlock(ck);
+	return true;
+}
+
+void maps_grown(struct task *t, u64 ino)
+{
+	struct mapping m;
+
+	if (!maps_any(t))
+		return;
+	for (u32 n = 0; mapping_copy(t, t->proc->fds, n, &m); n++) {
+		if (m.pin->ino == ino && m.there < m.end)
+			(void)grow(t, &m);
+		ofd_put(t, m.pin);
+	}
+}
+
+bool client_fault(struct task *t, u64 addr)
+{
+	bool grown = false;
+	struct mapping m;
+
+	if (!t->proc || !maps_any(t))
+		return false;
+	for (u32 n = 0; !grown && mapping_copy(t, t->proc->fds, n, &m); n++) {
+		if (addr >= m.there && addr < m.end)
+			grown = grow(t, &m) && addr < m.there;
+		ofd_put(t, m.pin);
+	}
+	return grown;
+}
+
+/* --- fork, exec, exit ------------------------------------------------------------- */
+
+long maps_copy(struct task *t, struct fdtable *from, struct fdtable *to)
+{
+	struct ck *ck = t->ctx.ck;
+	struct list *l;
+	long r = 0;
+
+	if (list_empty(&from->maps))
+		return 0;
+	ck_lock(&t->ctx, ck);
+	for (l = from->maps.next; l != &from->maps && !r; l = l->next) {
+		struct mapping *m = LIST_ENTRY(l, struct mapping, link);
+		struct mapping *copy = ck_alloc(ck, sizeof(*copy));
+
+		if (!copy) {
+			r = -ENOMEM;
+			break;
+		}
+		*copy = *m;
+		list_init_fresh(&copy->link);
+		TX_ADD(ck, copy->pin->refs, 1);
+		tx_list_add_tail(ck, &to->maps, &copy->link);
+		ck_commit(ck);
+	}
+	if (r)
+		ck_abort(ck);
+	ck_unlock(ck);
+	return r;
+}
+
+void maps_drop(struct task *t, struct fdtable *ft)
+{
+	struct ck *ck = t->ctx.ck;
+
+	while (!list_empty(&ft->maps)) {
+		struct mapping m;
+		struct mapping *first;
+
+		if (!mapping_copy(t, ft, 0, &m))
+			return;
+		mapping_flush(t, &m, m.start, m.end);
+		ck_lock(&t->ctx, ck);
+		first = LIST_ENTRY(ft->maps.next, struct mapping, link);
+		if (!list_empty(&ft->maps) && first->pin == m.pin) {
+			tx_list_del(ck, &first->link);
+			ck_free(ck, first);
+			ofd_drop_unlock(t, m.pin);
+		} else {
+			ck_unlock(ck);
+		}
+		ofd_put(t, m.pin);
+	}
+}

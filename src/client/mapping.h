@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* Mappings of Hare's files: what mapping.c, which keeps them, offers mmap.c, which has
+ * the calls. */
+#ifndef HARE_CLIENT_MAPPING_H
+#define HARE_CLIENT_MAPPING_H
+
+#include <linux/mman.h>
+
+#include "client/file.h"
+
+/* What a host mapping takes over from the program's flags. */
+#define MAPPING_FLAGS (MAP_POPULATE | MAP_LOCKED | MAP_NORESERVE)
+
+struct mapping {
+	struct list link; /* fdtable.maps */
+	struct ofd *pin;
+	u64 start, end; /* addresses, whole pages */
+	u64 off; /* of start in the file */
+	u64 there; /* address up to which the file's pages are mapped */
+	u32 prot;
+	u32 shared;
+	u32 stored; /* it may have been written through */
+	u32 readonly; /* the descriptor was not writable */
+};
+
+static inline bool mapping_overlaps(const struct mapping *m, u64 from, u64 to)
+{
+	return m->start < to && from < m->end;
+}
+
+/* A description that keeps the file's blocks, with a reference noted as this thread's;
+ * `of` is open in this process. NULL and *err. */
+struct ofd *mapping_pin(struct task *t, struct ofd *of, bool writable, long *err);
+/* Shows the file in the addresses of m, which are reserved, from m->there on; flags: of
+ * mmap. */
+long mapping_show(struct task *t, struct mapping *m, u32 flags);
+/* The same where the host likes (hint: address or 0), if one host mapping can do it:
+ * fills start, end, there and returns true. m->end is the length. */
+bool mapping_show_once(struct task *t, struct mapping *m, u64 hint, u32 flags);
+/* Enters a mapping; its pin's reference moves there. -ENOMEM. */
+long mapping_add(struct task *t, const struct mapping *from);
+/* The first that overlaps; NULL: none. */
+struct mapping *mapping_find(struct fdtable *ft, u64 from, u64 to);
+/* Mapping number n, as a copy; its pin is this thread's until ofd_put. False: there are
+ * fewer. */
+bool mapping_copy(struct task *t, struct fdtable *ft, u32 n, struct mapping *out);
+/* The program has unmapped [from, to). */
+void mappings_cut(struct task *t, u64 from, u64 to);
+/* Writes back what was stored in [from, to), of a copy or of all, and tells the
+ * servers. */
+void mapping_flush(struct task *t, const struct mapping *m, u64 from, u64 to);
+void mappings_flush(struct task *t, u64 from, u64 to);
+
+#endif
