@@ -10,8 +10,10 @@
 #include "base/types.h"
 
 /* Internal results, never seen by a program. The first two are the kernel's own numbers. */
-#define HARE_ERESTARTSYS 512 /* interrupted: restart if the handler has SA_RESTART, else EINTR */
-#define HARE_ERESTARTNOHAND 514 /* interrupted: EINTR whenever a handler ran, else restart */
+#define HARE_ERESTARTSYS                                                                 \
+	512 /* interrupted: restart if the handler has SA_RESTART, else EINTR */
+#define HARE_ERESTARTNOHAND                                                              \
+	514 /* interrupted: EINTR whenever a handler ran, else restart */
 
 /* Copies len bytes from or to the program's memory. 0, or -EFAULT when any byte of it is not
  * accessible (some bytes may have been copied). Never called with a core lock held: the

@@ -24,7 +24,8 @@ char *strrchr(const char *s, int c);
 size_t str_copy(char *dst, const char *src, size_t size);
 /* printf of %s %.*s %c %d %u %x %ld %lu %lx %zu %% with width and 0, into dst of size bytes,
  * always terminated. The length that the whole text has. */
-int str_format(char *dst, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+int str_format(char *dst, size_t size, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 int str_vformat(char *dst, size_t size, const char *fmt, va_list ap);
 /* Decimal digits; false when s is empty, not a number, or over 64 bits. */
 bool str_to_u64(const char *s, u64 *out);

@@ -31,7 +31,7 @@
 #include "base/types.h"
 #include "mem/mem.h"
 
-#define CLIENT_HOST (-100000L)
+#define CLIENT_HOST	   (-100000L)
 #define CLIENT_BOUNCE_SIZE 65536
 
 #define TASK_HOLDS 6
@@ -40,19 +40,20 @@ struct proc;
 struct ofd;
 
 struct task {
-	struct ctx ctx;    /* who runs and where, see mem.h; fixed after client_attach */
+	struct ctx ctx; /* who runs and where, see mem.h; fixed after client_attach */
 	struct proc *proc; /* its process's entry in the core kernel */
-	u32 flags;         /* TASK_* */
+	u32 flags; /* TASK_* */
 	/* descriptions that the running call uses; a bit each: in use, counted in ofd.refs */
 	u32 hold_used, hold_counted;
 	struct ofd *hold[TASK_HOLDS];
 	s64 *poll_time; /* timespec of the host call that a poke has to end, see client_poked */
 	/* scratch of the running call */
-	char path[PATH_LEN_MAX];      /* a path copied in */
-	char path2[PATH_LEN_MAX];     /* the second one of rename, link, symlink */
+	char path[PATH_LEN_MAX]; /* a path copied in */
+	char path2[PATH_LEN_MAX]; /* the second one of rename, link, symlink */
 	char host_path[PATH_LEN_MAX]; /* what CLIENT_HOST calls point to */
 	char host_path2[PATH_LEN_MAX];
-	u8 bounce[CLIENT_BOUNCE_SIZE]; /* data on its way between user memory and a core kernel */
+	u8 bounce
+		[CLIENT_BOUNCE_SIZE]; /* data on its way between user memory and a core kernel */
 };
 
 /* --- boot and recovery -------------------------------------------------------------------- */
@@ -125,7 +126,7 @@ struct hare_info {
 	u32 core, cores, islands, pid;
 };
 enum {
-	HARE_INFO,  /* a[1]: struct hare_info to fill */
+	HARE_INFO, /* a[1]: struct hare_info to fill */
 	HARE_MKDIR, /* a[1]: path, a[2]: mode; see client_mkdir_distributed */
 };
 long client_hare(struct task *t, long a[6]);
@@ -143,20 +144,21 @@ void client_siginfo(struct task *t, void *siginfo);
 /* --- exec --------------------------------------------------------------------------------- */
 
 struct exec_plan {
-	bool remote;                /* started on another core: become its proxy */
-	u32 argc;                   /* of the final argv, `#!` resolved */
+	bool remote; /* started on another core: become its proxy */
+	u32 argc; /* of the final argv, `#!` resolved */
 	u32 envc;
-	char **argv;                /* strings and arrays in memory of the plan */
+	char **argv; /* strings and arrays in memory of the plan */
 	char **envp;
-	char path[PATH_LEN_MAX];    /* the program to load, as the program named it, absolute */
-	char exe[PATH_LEN_MAX];     /* what /proc/self/exe shall say */
-	void *mem;                  /* the plan's memory, host mmap; exec_drop frees it */
+	char path
+		[PATH_LEN_MAX]; /* the program to load, as the program named it, absolute */
+	char exe[PATH_LEN_MAX]; /* what /proc/self/exe shall say */
+	void *mem; /* the plan's memory, host mmap; exec_drop frees it */
 	size_t mem_size;
 	/* arguments for the loader's own command line, see loader.c: core, memory descriptors;
 	 * close=FD: path is /proc/self/fd/FD, to be closed when it is loaded */
 	char loader_args[512];
-	char name[PATH_LEN_MAX];    /* as the program gave it */
-	u32 target;                 /* core */
+	char name[PATH_LEN_MAX]; /* as the program gave it */
+	u32 target; /* core */
 	u32 placement, next_core, distribute; /* of the process from now on */
 	s32 keep_fd;
 };
@@ -166,8 +168,9 @@ struct exec_plan {
  * caller executes the loader; before that exec_commit applies close-on-exec. For a remote start
  * the program is already running there when this returns 0, and the caller executes the loader
  * in proxy mode, which never fails visibly. On an error nothing has changed. */
-long client_exec_prepare(struct task *t, int dirfd, const char *user_path, char **user_argv,
-			 char **user_envp, int flags, struct exec_plan *plan);
+long client_exec_prepare(struct task *t, int dirfd, const char *user_path,
+			 char **user_argv, char **user_envp, int flags,
+			 struct exec_plan *plan);
 void client_exec_commit(struct task *t, struct exec_plan *plan);
 void client_exec_drop(struct exec_plan *plan);
 
@@ -184,7 +187,8 @@ struct exec_start {
 	char **argv, **envp;
 	bool entered; /* by start: the entry knows its process, and is no longer the agent's own */
 };
-void client_exec_agent(void); /* once, before the first start: what its children inherit */
+void client_exec_agent(
+	void); /* once, before the first start: what its children inherit */
 long client_exec_receive(struct task *t, char *data, u32 len, char **pointers, u32 max,
 			 struct exec_start *st);
 void client_exec_start(struct task *t, struct exec_start *st);

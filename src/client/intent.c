@@ -266,9 +266,9 @@ long client_intent_recover(struct ctx *c, struct ck *ck, const struct intent *it
 		return it->step == 1 ? link_drop(c, it->ino) : 0;
 	case INTENT_LINK:
 		return (it->step == 1 || !far_call_result(c, it, RPC_LINK, &link)) &&
-				       !entry_there(c, it) ?
-			       link_drop(c, it->ino) :
-			       0;
+				       !entry_there(c, it)
+			       ? link_drop(c, it->ino)
+			       : 0;
 	case INTENT_RENAME:
 		rename_recover(c, it);
 		return 0;

@@ -11,7 +11,8 @@
 #include "client/path.h"
 
 /* A description that keeps the directory open; children share it. */
-static long cwd_open(struct task *t, struct proc *p, u64 ino, u32 dflags, struct ofd **out)
+static long cwd_open(struct task *t, struct proc *p, u64 ino, u32 dflags,
+		     struct ofd **out)
 {
 	struct req_OPEN q = { .ino = ino, .flags = OPEN_CWD, .cred = &p->cred };
 	struct rep_OPEN rep = { .runs = { .p = NULL } };

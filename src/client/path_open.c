@@ -146,7 +146,8 @@ static long may_read_removed(struct task *t, u64 ino)
 	return r ? r : perm_check(&t->proc->cred, a.mode, a.uid, a.gid, MAY_READ);
 }
 
-static long call_open(struct task *t, struct opening *op, struct req_OPEN *q, struct rep_OPEN *p)
+static long call_open(struct task *t, struct opening *op, struct req_OPEN *q,
+		      struct rep_OPEN *p)
 {
 	u32 srv = ino_server(q->ino);
 	struct intent_node *n = far_open_begin(t, srv, RPC_OPEN, q->ino, q->flags);

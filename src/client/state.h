@@ -20,10 +20,11 @@
 enum fd_kind { FD_NONE, FD_HOST, FD_HARE, FD_HIDDEN };
 
 struct fdent {
-	struct ofd *ofd; /* FD_HARE; FD_HOST: Hare's members of an epoll instance, or NULL */
-	u8 kind;         /* enum fd_kind */
+	struct ofd
+		*ofd; /* FD_HARE; FD_HOST: Hare's members of an epoll instance, or NULL */
+	u8 kind; /* enum fd_kind */
 	u8 cloexec;
-	u8 proc_dir;     /* FD_HOST: perhaps /proc, see procfs.c */
+	u8 proc_dir; /* FD_HOST: perhaps /proc, see procfs.c */
 	u8 pad;
 	u32 pad2;
 };
@@ -31,57 +32,66 @@ struct fdent {
 /* One per process, or shared by processes cloned with CLONE_FILES. */
 struct fdtable {
 	u32 refs;
-	u32 cap;          /* entries; grows by doubling up to the limit on open files */
-	u32 lowest;       /* no free number below it */
-	u32 limit;        /* RLIMIT_NOFILE, at most FD_MAX */
+	u32 cap; /* entries; grows by doubling up to the limit on open files */
+	u32 lowest; /* no free number below it */
+	u32 limit; /* RLIMIT_NOFILE, at most FD_MAX */
 	struct fdent *ent; /* in a struct fdents; read without the lock, see fdtable.c */
-	u64 fsize;        /* RLIMIT_FSIZE, bytes */
-	u32 held;         /* descriptions that its threads have in client_root.holds */
-	u32 posix_locks;  /* its process has set some: each close has to release */
+	u64 fsize; /* RLIMIT_FSIZE, bytes */
+	u32 held; /* descriptions that its threads have in client_root.holds */
+	u32 posix_locks; /* its process has set some: each close has to release */
 	struct list maps; /* struct mapping: files of Hare that the process has mapped */
 };
-#define FD_MAX 65535u /* entries of a table; numbers from there on can be the host's alone */
+#define FD_MAX                                                                           \
+	65535u /* entries of a table; numbers from there on can be the host's alone */
 
-enum ofd_kind { OFD_FILE, OFD_DIR, OFD_PIPE, OFD_FIFO, OFD_PATH, OFD_RELAY, OFD_EPOLL_SHADOW };
+enum ofd_kind {
+	OFD_FILE,
+	OFD_DIR,
+	OFD_PIPE,
+	OFD_FIFO,
+	OFD_PATH,
+	OFD_RELAY,
+	OFD_EPOLL_SHADOW
+};
 
 struct ofd {
-	u32 refs;      /* descriptors and calls in progress */
-	u32 kind;      /* enum ofd_kind */
-	u32 flags;     /* O_ACCMODE, O_APPEND, O_NONBLOCK, O_PATH, ... */
-	u32 dflags;    /* directories */
+	u32 refs; /* descriptors and calls in progress */
+	u32 kind; /* enum ofd_kind */
+	u32 flags; /* O_ACCMODE, O_APPEND, O_NONBLOCK, O_PATH, ... */
+	u32 dflags; /* directories */
 	u64 ino;
-	u64 off;       /* LOCAL: file offset; directories: cookie */
-	u64 shared;    /* SHARED: id at the inode's server; 0 is LOCAL */
+	u64 off; /* LOCAL: file offset; directories: cookie */
+	u64 shared; /* SHARED: id at the inode's server; 0 is LOCAL */
 	struct vnode *vnode; /* far files; NULL for near ones */
 	u64 dir_state; /* directories: server being read, for distributed ones */
 	u32 relay_pid, relay_core, relay_fd; /* OFD_RELAY: a host descriptor of a proxy */
 	u32 lock_owner;
-	u32 mode;      /* type and permissions at open */
+	u32 mode; /* type and permissions at open */
 	u32 pad;
-	u64 parent;    /* the directory that it was opened in, for /proc/self/fd; 0: unknown */
+	u64 parent; /* the directory that it was opened in, for /proc/self/fd; 0: unknown */
 	u32 parent_dflags;
-	u32 far;       /* the inode's server is reached by messages */
-	struct list link;  /* client_root.closing, once refs is 0 */
+	u32 far; /* the inode's server is reached by messages */
+	struct list link; /* client_root.closing, once refs is 0 */
 	struct list watch; /* struct epoll_item: the epoll sets that it is in */
-	u32 busy;      /* futex: tid of the thread that moves `off`, for descriptions with sharers */
-	u32 closer;    /* thread that closes it */
+	u32 busy; /* futex: tid of the thread that moves `off`, for descriptions with sharers */
+	u32 closer; /* thread that closes it */
 	u32 close_sent; /* its CLOSE left by a local call on another core */
-	u32 untold;    /* no OPEN of it is counted: no CLOSE is owed */
+	u32 untold; /* no OPEN of it is counted: no CLOSE is owed */
 };
 
 struct vnode {
 	struct list hash;
 	u64 ino;
 	u32 refs;
-	u32 flags;   /* VNODE_* */
-	u64 size;    /* as last known; own writes included */
+	u32 flags; /* VNODE_* */
+	u64 size; /* as last known; own writes included */
 	u64 version; /* of the data that this island's cache holds */
 	u64 dirty_from, dirty_to; /* bytes written and not yet written back */
 	struct radix map; /* block index -> DRAM block and VBLK_*, as far as known */
-	struct list lru;  /* client_root.vnode_lru, while refs is 0 */
-	u64 mtime;        /* of the last write that the server was not told of */
-	u32 writes;       /* counts writes inside the file */
-	u32 busy;         /* futex: tid of the thread that makes the file longer */
+	struct list lru; /* client_root.vnode_lru, while refs is 0 */
+	u64 mtime; /* of the last write that the server was not told of */
+	u32 writes; /* counts writes inside the file */
+	u32 busy; /* futex: tid of the thread that makes the file longer */
 };
 
 /* Descriptions that a thread uses in its running call, by its reply slot: if it is killed there,
@@ -98,7 +108,7 @@ struct hold {
 struct dentry {
 	struct list hash, lru;
 	u64 dir, ino; /* ino 0: known not to be there */
-	u64 epoch;    /* of its dir_perm when it was entered */
+	u64 epoch; /* of its dir_perm when it was entered */
 	u32 type, dflags;
 	u32 used; /* hit since it was last at the head of the lru list; outside the log */
 	u32 len;
@@ -122,23 +132,23 @@ struct inval {
 #define CACHE_BUCKETS 4096
 #define VNODE_BUCKETS 1024
 struct client_root {
-	struct list *dentries;  /* CACHE_BUCKETS heads */
-	struct list *perms;     /* CACHE_BUCKETS heads */
-	struct list *vnodes;    /* VNODE_BUCKETS heads */
+	struct list *dentries; /* CACHE_BUCKETS heads */
+	struct list *perms; /* CACHE_BUCKETS heads */
+	struct list *vnodes; /* VNODE_BUCKETS heads */
 	struct list lru;
 	u64 cached, cache_max;
 	u64 inval_count; /* grows with every invalidation: a lookup in flight is not cached if it grew */
 	struct list perm_lru;
 	u64 perms_cached;
-	u64 epoch;     /* the last one given to a dir_perm */
+	u64 epoch; /* the last one given to a dir_perm */
 	u64 all_epoch; /* grows with INVAL_ALL */
 	struct inval inval_ring[INVAL_RING]; /* at inval_count % INVAL_RING */
 	/* descriptors; made at the first use */
-	struct hold *holds;     /* MSG_SLOTS of them */
-	struct list closing;    /* descriptions without references: ofd.link */
-	struct list vnode_lru;  /* closed vnodes, oldest first */
+	struct hold *holds; /* MSG_SLOTS of them */
+	struct list closing; /* descriptions without references: ofd.link */
+	struct list vnode_lru; /* closed vnodes, oldest first */
 	u64 vnodes_closed;
-	u64 lock_owners;        /* lock owners given out, see ofd.lock_owner */
+	u64 lock_owners; /* lock owners given out, see ofd.lock_owner */
 };
 static inline struct client_root *client_root(struct ck *ck)
 {
@@ -150,32 +160,33 @@ static inline struct client_root *client_root(struct ck *ck)
 /* Where a path leads. host: not in Hare; host_path holds what to give to the host's call. */
 struct place {
 	bool host;
-	u64 dir;         /* directory that holds (or would hold) the last name; 0: it is the root */
+	u64 dir; /* directory that holds (or would hold) the last name; 0: it is the root */
 	u32 dir_dflags;
-	u32 type;        /* HS_IF* of ino, 0 when the name is not there */
-	u64 ino;         /* 0: not there */
+	u32 type; /* HS_IF* of ino, 0 when the name is not there */
+	u64 ino; /* 0: not there */
 	u32 dflags;
 	u32 name_len;
-	bool must_dir;   /* the path ended in a slash (or /. ) */
-	bool last_dot;   /* the last component was "." (rmdir: EINVAL, rename: EBUSY) */
+	bool must_dir; /* the path ended in a slash (or /. ) */
+	bool last_dot; /* the last component was "." (rmdir: EINVAL, rename: EBUSY) */
 	bool last_dotdot;
-	bool has_attr;   /* attr is valid: it came with the lookup */
-	bool magic;      /* /proc/self/fd/N, /dev/fd/N of Hare's description number magic_fd: it, or
+	bool has_attr; /* attr is valid: it came with the lookup */
+	bool magic; /* /proc/self/fd/N, /dev/fd/N of Hare's description number magic_fd: it, or
 			  * with `host` the link, which the host does not have */
 	s32 magic_fd;
 	struct attr attr;
 	char name[NAME_LEN_MAX + 1];
 };
-#define WALK_FOLLOW 1u  /* follow a symlink at the end */
-#define WALK_PARENT 2u  /* the last name need not exist (create, rename target): no -ENOENT */
-#define WALK_ATTR 4u    /* attr is wanted if it costs no more */
-#define WALK_EMPTY 8u   /* an empty path means dirfd itself (AT_EMPTY_PATH) */
-#define WALK_NOLAST 16u /* with WALK_PARENT: the last name is not looked up at all */
+#define WALK_FOLLOW 1u /* follow a symlink at the end */
+#define WALK_PARENT                                                                      \
+	2u /* the last name need not exist (create, rename target): no -ENOENT */
+#define WALK_ATTR	 4u /* attr is wanted if it costs no more */
+#define WALK_EMPTY	 8u /* an empty path means dirfd itself (AT_EMPTY_PATH) */
+#define WALK_NOLAST	 16u /* with WALK_PARENT: the last name is not looked up at all */
 #define WALK_NO_SYMLINKS 32u /* openat2's RESOLVE_*: -ELOOP at any symlink */
-#define WALK_NO_MAGIC 64u
-#define WALK_BENEATH 128u    /* -EXDEV for what leaves dirfd's tree */
-#define WALK_IN_ROOT 256u    /* dirfd is the root */
-#define WALK_NO_XDEV 512u    /* -EXDEV for what leads from Hare to the host */
+#define WALK_NO_MAGIC	 64u
+#define WALK_BENEATH	 128u /* -EXDEV for what leaves dirfd's tree */
+#define WALK_IN_ROOT	 256u /* dirfd is the root */
+#define WALK_NO_XDEV	 512u /* -EXDEV for what leads from Hare to the host */
 
 /* Resolves path (already in task memory) relative to dirfd. 0 also when place->host; then
  * host_path is in `host_buf` (PATH_LEN_MAX) when it differs from what the program gave, and
@@ -184,7 +195,8 @@ struct place {
 long walk(struct task *t, int dirfd, const char *path, u32 flags, struct place *out,
 	  char *host_buf, bool *rewritten);
 /* One lookup through the cache. */
-long walk_lookup(struct task *t, u64 dir, u32 dflags, const char *name, size_t len, struct place *out);
+long walk_lookup(struct task *t, u64 dir, u32 dflags, const char *name, size_t len,
+		 struct place *out);
 /* The path of a directory from Hare's root, with the --at prefix; length without NUL; -ENOENT
  * when removed, -ERANGE when size is too small. */
 long walk_path_of(struct task *t, u64 dir, char *buf, size_t size);
@@ -196,17 +208,21 @@ long perm_check(const struct cred *cred, u32 mode, u32 uid, u32 gid, u32 want);
 /* A description by number; takes a reference so that close in another thread does no harm.
  * NULL and *host = true for a host descriptor; NULL and false: EBADF. */
 struct ofd *fd_get(struct task *t, int fd, bool *host);
-void ofd_put(struct task *t, struct ofd *o); /* closes at the server when the last one goes */
-struct ofd *ofd_new(struct task *t, u32 kind, u64 ino, u32 flags); /* refs 1; NULL: ENFILE */
+void ofd_put(struct task *t,
+	     struct ofd *o); /* closes at the server when the last one goes */
+struct ofd *ofd_new(struct task *t, u32 kind, u64 ino,
+		    u32 flags); /* refs 1; NULL: ENFILE */
 /* Gives the lowest free number >= min, over both kinds, to the description (its reference
  * moves). -EMFILE (the reference is dropped). */
 long fd_install(struct task *t, struct ofd *o, bool cloexec, int min);
 /* A descriptor that a host call just made: enters it, moving it to the lowest free number of
  * both kinds when the host's choice differs. Returns the number. */
 long fd_adopt(struct task *t, long host_fd, bool cloexec, int min);
-long fd_enter_host(struct task *t, int fd); /* number fd is to be FD_HOST (exec); -EMFILE */
+long fd_enter_host(struct task *t,
+		   int fd); /* number fd is to be FD_HOST (exec); -EMFILE */
 bool fd_is_host(struct task *t, int fd); /* cheap test, lock-free */
-void fdtable_exec_close(struct task *t, struct proc *p); /* close-on-exec of Hare's and the table's */
+void fdtable_exec_close(struct task *t,
+			struct proc *p); /* close-on-exec of Hare's and the table's */
 long fdtable_copy(struct task *t, struct fdtable *from, struct fdtable **to);
 /* Closes all at the last reference; *ft (in core-kernel memory) becomes NULL in the transaction
  * that frees the table. Who is killed inside has it called again by the agent. */
@@ -225,8 +241,10 @@ long ofd_share(struct task *t, struct ofd *o, u32 add_refs);
 /* Reads or writes at *off (moved), user memory; count or -errno. flags: IO_APPEND. Near
  * servers: local calls through the bounce buffer; far ones: blocks directly. */
 long file_read(struct task *t, struct ofd *o, char *user, size_t len, u64 *off);
-long file_write(struct task *t, struct ofd *o, const char *user, size_t len, u64 *off, u32 flags);
-void file_opened(struct task *t, struct ofd *o, const struct attr *a, const struct rpc_bytes *runs);
+long file_write(struct task *t, struct ofd *o, const char *user, size_t len, u64 *off,
+		u32 flags);
+void file_opened(struct task *t, struct ofd *o, const struct attr *a,
+		 const struct rpc_bytes *runs);
 long file_sync(struct task *t, struct ofd *o); /* write back (fsync, close) */
 
 /* --- metadata, for calls on paths and on descriptors alike: path_attr.c, path_stat.c ----------- */
@@ -242,16 +260,19 @@ long attr_get(struct task *t, u64 ino, struct attr *a);
 /* In the program's memory: struct stat, struct statx, struct statfs. 0 or -EFAULT. */
 long attr_put_stat(const struct attr *a, void *user);
 long attr_put_statx(const struct attr *a, void *user);
-long attr_put_statfs(struct task *t, void *user); /* of the whole file system; 1 call per server */
+long attr_put_statfs(struct task *t,
+		     void *user); /* of the whole file system; 1 call per server */
 /* chmod, chown, utimensat, truncate of an inode, with the process's rights. */
 long attr_chmod(struct task *t, u64 ino, u32 mode);
 long attr_chown(struct task *t, u64 ino, u32 uid, u32 gid);
-long attr_utimens(struct task *t, u64 ino, const void *user_timespecs); /* two, or NULL: now */
+long attr_utimens(struct task *t, u64 ino,
+		  const void *user_timespecs); /* two, or NULL: now */
 /* xattrs; name, value and list in the program's memory; t->path2 and t->bounce are overwritten.
  * get and list return a length, which with size 0 is all that they do. */
 long xattr_set(struct task *t, u64 ino, const char *user_name, const void *user_value,
 	       size_t size, int flags);
-long xattr_get(struct task *t, u64 ino, const char *user_name, void *user_value, size_t size);
+long xattr_get(struct task *t, u64 ino, const char *user_name, void *user_value,
+	       size_t size);
 long xattr_list(struct task *t, u64 ino, char *user_list, size_t size);
 long xattr_remove(struct task *t, u64 ino, const char *user_name);
 /* Changes the working directory (ino 0: the host's) of p, pinning the new and unpinning the old. */
@@ -261,14 +282,16 @@ void cwd_inherit(struct ck *ck, const struct proc *p, struct proc *child);
 /* Opens what execve shall load: walks `path` (in task memory; at_flags: AT_EMPTY_PATH,
  * AT_SYMLINK_NOFOLLOW), wants a regular file with execute permission. On 0 *o is a description
  * with one reference, or out->host is set (host_path as walk's) and *o is NULL. */
-long path_open_exec(struct task *t, int dirfd, const char *path, int at_flags, struct place *out,
-		    char *host_buf, bool *rewritten, struct ofd **o);
+long path_open_exec(struct task *t, int dirfd, const char *path, int at_flags,
+		    struct place *out, char *host_buf, bool *rewritten, struct ofd **o);
 /* The path that /proc/self/fd shows for a description; length without NUL. */
 long ofd_path(struct task *t, struct ofd *o, char *buf, size_t size);
 
 /* From file.c, for these: what this core knows of a far file that is open here. */
-void file_attr(struct task *t, struct attr *a); /* size (and blocks, times) brought up to date */
-void file_truncated(struct task *t, u64 ino, const struct attr *a); /* after TRUNC by path */
+void file_attr(struct task *t,
+	       struct attr *a); /* size (and blocks, times) brought up to date */
+void file_truncated(struct task *t, u64 ino,
+		    const struct attr *a); /* after TRUNC by path */
 
 /* --- host descriptors of another core: relay.c -------------------------------------------------- */
 

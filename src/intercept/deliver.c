@@ -327,7 +327,8 @@ static bool handle_sent_own(struct thread *t, int sig, siginfo_t *info,
 
 /* An access behind the end that a mapped file of Hare had; when the file is longer now the access
  * goes on. Only where no core lock can be held: in the program, or in a checked copy. */
-static bool grown_mapping(struct thread *t, const siginfo_t *info, const struct sigcontext *r)
+static bool grown_mapping(struct thread *t, const siginfo_t *info,
+			  const struct sigcontext *r)
 {
 	if (!in(r->rip, icpt_copy_begin, icpt_copy_end) &&
 	    (in(r->rip, __executable_start, etext) || thread_on_c_stack(t, r->rsp)))

@@ -46,32 +46,32 @@ enum {
 enum placement { PLACE_ROUND_ROBIN, PLACE_RANDOM, PLACE_LOCAL };
 
 #define SUPER_MAGIC 0x3145524148ULL /* "HARE1" */
-#define AT_DIR_MAX 256
+#define AT_DIR_MAX  256
 
 struct super {
 	u64 magic;
-	u64 dram_size;    /* bytes of the whole object */
-	u32 cores;        /* 1..MAX_CORES */
-	u32 islands;      /* 1..cores; core c belongs to island c * islands / cores */
-	u32 model;        /* enum mem_model */
-	u32 without;      /* WITHOUT_* */
-	u64 chaos_seed;   /* 0: no evictions */
+	u64 dram_size; /* bytes of the whole object */
+	u32 cores; /* 1..MAX_CORES */
+	u32 islands; /* 1..cores; core c belongs to island c * islands / cores */
+	u32 model; /* enum mem_model */
+	u32 without; /* WITHOUT_* */
+	u64 chaos_seed; /* 0: no evictions */
 	u64 doorbell_off; /* offsets into DRAM and sizes, bytes */
 	u64 ring_off, ring_size;
 	u64 ck_off, ck_size; /* core c's core kernel at ck_off + c * ck_size */
 	u64 block_off;
 	u32 blocks_per_core; /* core c owns blocks [1 + c * blocks_per_core, ...) at boot */
-	u32 cpus;            /* host CPUs; core c is pinned to cpu[c % cpus] */
+	u32 cpus; /* host CPUs; core c is pinned to cpu[c % cpus] */
 	u16 cpu[MAX_CORES];
 	u32 placement; /* enum placement, the default */
 	u32 pad;
 	u64 boot_id;
 	u32 uid, gid; /* owner of the root directory */
-	s32 fd_base;  /* the hidden descriptors: fd_base is DRAM, fd_base + 1 the island's copy */
+	s32 fd_base; /* the hidden descriptors: fd_base is DRAM, fd_base + 1 the island's copy */
 	u32 at_len;
-	char at[AT_DIR_MAX];         /* where Hare appears, absolute, no trailing slash */
-	char loader[PATH_LEN_MAX];   /* host path of the program loader */
-	char hare[PATH_LEN_MAX];     /* host path of the hare command */
+	char at[AT_DIR_MAX]; /* where Hare appears, absolute, no trailing slash */
+	char loader[PATH_LEN_MAX]; /* host path of the program loader */
+	char hare[PATH_LEN_MAX]; /* host path of the hare command */
 };
 
 /* --- a process's view ---------------------------------------------------------------------- */
@@ -85,10 +85,10 @@ struct island {
 	u32 id;
 	u32 model;
 	struct super *super;
-	char *base;      /* what programs and handlers access: the copy, or DRAM itself */
-	char *dram;      /* emulated: DRAM itself, for src/mem alone; else equal to base */
-	char *shadow;    /* emulated: lines as last synchronised; a line that differs is dirty */
-	char *locks;     /* emulated: of lines being synchronised */
+	char *base; /* what programs and handlers access: the copy, or DRAM itself */
+	char *dram; /* emulated: DRAM itself, for src/mem alone; else equal to base */
+	char *shadow; /* emulated: lines as last synchronised; a line that differs is dirty */
+	char *locks; /* emulated: of lines being synchronised */
 	struct mem_fds fds;
 	char *doorbells; /* always DRAM itself */
 	u32 first_core, core_count; /* the cores of this island */
@@ -173,13 +173,20 @@ struct ctx {
 	struct ck *ck; /* the core kernel of `core` */
 	u32 core;
 	u32 slot; /* its reply slot there, see msg.h; 0 while it has none */
-	u32 tid;  /* host thread id: the lock's owner mark */
+	u32 tid; /* host thread id: the lock's owner mark */
 	u32 pad;
 };
 
-enum ck_root { CK_ROOT_MSG, CK_ROOT_FS, CK_ROOT_SCHED, CK_ROOT_CLIENT, CK_ROOT_TRACE, CK_ROOTS };
-#define CK_LOG_MAX 8192
-#define CK_CLASSES 28
+enum ck_root {
+	CK_ROOT_MSG,
+	CK_ROOT_FS,
+	CK_ROOT_SCHED,
+	CK_ROOT_CLIENT,
+	CK_ROOT_TRACE,
+	CK_ROOTS
+};
+#define CK_LOG_MAX  8192
+#define CK_CLASSES  28
 #define CK_COUNTERS 512
 
 struct ck_undo {
@@ -197,14 +204,15 @@ struct ck_class { /* objects of one size, see heap.c */
 
 struct ck {
 	/* the lock, and what every section touches: one cache line */
-	u32 lock;      /* 0, or the holder's tid; see lock.c */
-	u32 waiters;   /* somebody may sleep on wake_seq */
-	u32 wake_seq;  /* futex: grows before a sleeper is woken */
+	u32 lock; /* 0, or the holder's tid; see lock.c */
+	u32 waiters; /* somebody may sleep on wake_seq */
+	u32 wake_seq; /* futex: grows before a sleeper is woken */
 	u32 log_count; /* this and all that follows: protected by the lock */
 	void *garbage; /* freed in this transaction, to be put on free lists after commit */
 	void *root[CK_ROOTS]; /* each layer's own root structure */
-	u64 heap_used;        /* bytes handed out, for statistics and fsck */
-	u64 heap_base, heap_next, heap_end; /* chunks in use, and never used memory: addresses */
+	u64 heap_used; /* bytes handed out, for statistics and fsck */
+	u64 heap_base, heap_next,
+		heap_end; /* chunks in use, and never used memory: addresses */
 	u32 recovered; /* times a dead holder's transaction was rolled back */
 	/* fixed after init */
 	u32 core, island;
@@ -218,7 +226,8 @@ _Static_assert(offsetof(struct ck, heap_used) == CACHE_LINE, "the lock's line");
 
 static inline struct ck *mem_ck(const struct island *isl, u32 core)
 {
-	return (struct ck *)(isl->base + isl->super->ck_off + (u64)core * isl->super->ck_size);
+	return (struct ck *)(isl->base + isl->super->ck_off +
+			     (u64)core * isl->super->ck_size);
 }
 /* The core kernel is in this island, so its handlers can run right here. */
 static inline bool mem_is_near(const struct island *isl, u32 core)
@@ -307,18 +316,19 @@ static inline void ck_log(struct ck *ck, void *addr, u64 old, u32 size)
 }
 
 /* Sets a field of core-kernel memory inside the running transaction. */
-#define TX_SET(ck, lvalue, value)                                                      \
-	do {                                                                           \
-		__typeof__(lvalue) *tx_p_ = &(lvalue);                                 \
-		__typeof__(lvalue) tx_v_ = (value);                                    \
-		_Static_assert(sizeof(*tx_p_) <= 8, "TX_SET sets one field");          \
-		u64 tx_o_ = 0;                                                         \
-		__builtin_memcpy(&tx_o_, tx_p_, sizeof(*tx_p_));                       \
-		ck_log((ck), tx_p_, tx_o_, (u32)sizeof(*tx_p_));                       \
-		*tx_p_ = tx_v_;                                                        \
-		ck_crash_point();                                                      \
+#define TX_SET(ck, lvalue, value)                                                        \
+	do {                                                                             \
+		__typeof__(lvalue) *tx_p_ = &(lvalue);                                   \
+		__typeof__(lvalue) tx_v_ = (value);                                      \
+		_Static_assert(sizeof(*tx_p_) <= 8, "TX_SET sets one field");            \
+		u64 tx_o_ = 0;                                                           \
+		__builtin_memcpy(&tx_o_, tx_p_, sizeof(*tx_p_));                         \
+		ck_log((ck), tx_p_, tx_o_, (u32)sizeof(*tx_p_));                         \
+		*tx_p_ = tx_v_;                                                          \
+		ck_crash_point();                                                        \
 	} while (0)
-#define TX_ADD(ck, lvalue, delta) TX_SET(ck, lvalue, (__typeof__(lvalue))((lvalue) + (delta)))
+#define TX_ADD(ck, lvalue, delta)                                                        \
+	TX_SET(ck, lvalue, (__typeof__(lvalue))((lvalue) + (delta)))
 
 /* Logs a range of up to 512 bytes (8-byte aligned, whole words) before it is overwritten. */
 void tx_save(struct ck *ck, void *p, size_t len);
@@ -352,10 +362,10 @@ void tx_list_del(struct ck *ck, struct list *node); /* node then points to itsel
 /* --- radix: u64 index -> u64 value, 0 is absent; block maps and directory cookies ------------ */
 /* 64 slots a node (512 bytes + header); a map of index 0 alone needs no node. */
 struct radix {
-	u64 root;   /* height 0: the value of index 0; else a struct radix_node * */
+	u64 root; /* height 0: the value of index 0; else a struct radix_node * */
 	u32 height; /* levels of nodes */
 	u32 pad;
-	u64 count;  /* values present */
+	u64 count; /* values present */
 };
 u64 radix_get(const struct radix *r, u64 index);
 /* -ENOSPC when the core kernel is full. value 0 removes; empty nodes are freed. */

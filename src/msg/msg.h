@@ -96,7 +96,8 @@ u32 msg_call_prepare(struct ctx *c);
 u32 msg_call_next(struct ctx *c); /* the number that the next call will have */
 /* The reply to call seq of a slot whose thread died meanwhile, wherever that was; data and len as
  * msg_call_wait. False: there is none. */
-bool msg_slot_reply(struct ck *ck, u32 slot, u32 seq, s32 *status, const u8 **data, u32 *len);
+bool msg_slot_reply(struct ck *ck, u32 slot, u32 seq, s32 *status, const u8 **data,
+		    u32 *len);
 u8 *msg_call_buffer(struct ctx *c);
 s32 msg_call_wait(struct ctx *c, u32 seq, u32 dst, const u8 **data, u32 *len);
 

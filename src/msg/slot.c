@@ -112,7 +112,8 @@ u32 msg_call_next(struct ctx *c)
 	return slot_of_ctx(c)->call_seq + 1;
 }
 
-bool msg_slot_reply(struct ck *ck, u32 slot, u32 seq, s32 *status, const u8 **data, u32 *len)
+bool msg_slot_reply(struct ck *ck, u32 slot, u32 seq, s32 *status, const u8 **data,
+		    u32 *len)
 {
 	struct msg_slot *s = slot < MSG_SLOTS ? msg_root(ck)->slot[slot] : NULL;
 

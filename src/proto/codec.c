@@ -132,25 +132,25 @@ static void dec_reply_bytes(struct dec *d, struct rpc_bytes *b, u32 max)
 #define KEEP(...) __VA_ARGS__
 
 /* encode */
-#define F_U32(n) enc_u32(e, v->n);
-#define F_U64(n) enc_u64(e, v->n);
-#define F_S64(n) enc_u64(e, (u64)v->n);
-#define F_STR(n, max) enc_blob(e, v->n.p, v->n.len, max);
+#define F_U32(n)	enc_u32(e, v->n);
+#define F_U64(n)	enc_u64(e, v->n);
+#define F_S64(n)	enc_u64(e, (u64)v->n);
+#define F_STR(n, max)	enc_blob(e, v->n.p, v->n.len, max);
 #define F_BYTES(n, max) enc_blob(e, v->n.p, v->n.len, max);
-#define F_CRED(n) enc_cred(e, v->n);
-#define F_ATTR(n) enc_bytes(e, &v->n, sizeof(v->n));
-#define REQ KEEP
-#define REP KEEP
-#define RPC(layer, NAME, name, kind, server, cost, doc, req, rep)                      \
-	static void enc_req_##NAME(struct enc *e, const struct req_##NAME *v)          \
-	{                                                                              \
-		(void)e, (void)v;                                                      \
-		req                                                                    \
-	}                                                                              \
-	static void enc_rep_##NAME(struct enc *e, const struct rep_##NAME *v)          \
-	{                                                                              \
-		(void)e, (void)v;                                                      \
-		rep                                                                    \
+#define F_CRED(n)	enc_cred(e, v->n);
+#define F_ATTR(n)	enc_bytes(e, &v->n, sizeof(v->n));
+#define REQ		KEEP
+#define REP		KEEP
+#define RPC(layer, NAME, name, kind, server, cost, doc, req, rep)                        \
+	static void enc_req_##NAME(struct enc *e, const struct req_##NAME *v)            \
+	{                                                                                \
+		(void)e, (void)v;                                                        \
+		req                                                                      \
+	}                                                                                \
+	static void enc_rep_##NAME(struct enc *e, const struct rep_##NAME *v)            \
+	{                                                                                \
+		(void)e, (void)v;                                                        \
+		rep                                                                      \
 	}
 #include "proto/rpc.def"
 #undef RPC
@@ -163,30 +163,30 @@ static void dec_reply_bytes(struct dec *d, struct rpc_bytes *b, u32 max)
 #undef F_ATTR
 
 /* decode */
-#define F_U32(n) v->n = dec_u32(d);
-#define F_U64(n) v->n = dec_u64(d);
-#define F_S64(n) v->n = (s64)dec_u64(d);
+#define F_U32(n)      v->n = dec_u32(d);
+#define F_U64(n)      v->n = dec_u64(d);
+#define F_S64(n)      v->n = (s64)dec_u64(d);
 #define F_STR(n, max) v->n.p = (const char *)dec_blob(d, max, &v->n.len);
-#define F_BYTES(n, max)                                                                \
-	v->n.p = (void *)(uintptr_t)dec_blob(d, max, &v->n.len);                       \
+#define F_BYTES(n, max)                                                                  \
+	v->n.p = (void *)(uintptr_t)dec_blob(d, max, &v->n.len);                         \
 	v->n.cap = v->n.len;
 #define F_CRED(n) v->n = dec_cred(d);
 #define F_ATTR(n) dec_raw(d, &v->n, sizeof(v->n));
-#define RPC(layer, NAME, name, kind, server, cost, doc, req, rep)                      \
-	static void dec_req_##NAME(struct dec *d, struct req_##NAME *v)                \
-	{                                                                              \
-		(void)d, (void)v;                                                      \
-		req                                                                    \
+#define RPC(layer, NAME, name, kind, server, cost, doc, req, rep)                        \
+	static void dec_req_##NAME(struct dec *d, struct req_##NAME *v)                  \
+	{                                                                                \
+		(void)d, (void)v;                                                        \
+		req                                                                      \
 	}
 #include "proto/rpc.def"
 #undef RPC
 #undef F_BYTES
 #define F_BYTES(n, max) dec_reply_bytes(d, &v->n, max);
-#define RPC(layer, NAME, name, kind, server, cost, doc, req, rep)                      \
-	static void dec_rep_##NAME(struct dec *d, struct rep_##NAME *v)                \
-	{                                                                              \
-		(void)d, (void)v;                                                      \
-		rep                                                                    \
+#define RPC(layer, NAME, name, kind, server, cost, doc, req, rep)                        \
+	static void dec_rep_##NAME(struct dec *d, struct rep_##NAME *v)                  \
+	{                                                                                \
+		(void)d, (void)v;                                                        \
+		rep                                                                      \
 	}
 #include "proto/rpc.def"
 #undef RPC
@@ -199,18 +199,18 @@ static void dec_reply_bytes(struct dec *d, struct rpc_bytes *b, u32 max)
 #undef F_ATTR
 
 /* clear and place replies */
-#define F_U32(n) v->n = 0;
-#define F_U64(n) v->n = 0;
-#define F_S64(n) v->n = 0;
-#define F_STR(n, max) v->n.len = 0;
+#define F_U32(n)	v->n = 0;
+#define F_U64(n)	v->n = 0;
+#define F_S64(n)	v->n = 0;
+#define F_STR(n, max)	v->n.len = 0;
 #define F_BYTES(n, max) v->n.len = 0;
 #define F_CRED(n)
 #define F_ATTR(n) memset(&v->n, 0, sizeof(v->n));
-#define RPC(layer, NAME, name, kind, server, cost, doc, req, rep)                      \
-	static void clear_##NAME(struct rep_##NAME *v)                                 \
-	{                                                                              \
-		(void)v;                                                               \
-		rep                                                                    \
+#define RPC(layer, NAME, name, kind, server, cost, doc, req, rep)                        \
+	static void clear_##NAME(struct rep_##NAME *v)                                   \
+	{                                                                                \
+		(void)v;                                                                 \
+		rep                                                                      \
 	}
 #include "proto/rpc.def"
 #undef RPC
@@ -226,16 +226,16 @@ static void dec_reply_bytes(struct dec *d, struct rpc_bytes *b, u32 max)
 #define F_U64(n)
 #define F_S64(n)
 #define F_STR(n, max)
-#define F_BYTES(n, max)                                                                \
-	v->n.p = buf;                                                                  \
+#define F_BYTES(n, max)                                                                  \
+	v->n.p = buf;                                                                    \
 	v->n.cap = MIN(cap, (u32)(max));
 #define F_CRED(n)
 #define F_ATTR(n)
-#define RPC(layer, NAME, name, kind, server, cost, doc, req, rep)                      \
-	static void place_##NAME(struct rep_##NAME *v, void *buf, u32 cap)             \
-	{                                                                              \
-		(void)v, (void)buf, (void)cap;                                         \
-		rep                                                                    \
+#define RPC(layer, NAME, name, kind, server, cost, doc, req, rep)                        \
+	static void place_##NAME(struct rep_##NAME *v, void *buf, u32 cap)               \
+	{                                                                                \
+		(void)v, (void)buf, (void)cap;                                           \
+		rep                                                                      \
 	}
 #include "proto/rpc.def"
 #undef RPC
@@ -245,9 +245,9 @@ long rpc_encode_req(u32 id, const void *req, u8 *buf, size_t size)
 	struct enc e = { buf, buf + size, false };
 
 	switch (id) {
-#define RPC(layer, NAME, name, kind, server, cost, doc, q, p)                          \
-	case RPC_##NAME:                                                               \
-		enc_req_##NAME(&e, req);                                               \
+#define RPC(layer, NAME, name, kind, server, cost, doc, q, p)                            \
+	case RPC_##NAME:                                                                 \
+		enc_req_##NAME(&e, req);                                                 \
 		break;
 #include "proto/rpc.def"
 #undef RPC
@@ -262,9 +262,9 @@ long rpc_encode_rep(u32 id, const void *rep, u8 *buf, size_t size)
 	struct enc e = { buf, buf + size, false };
 
 	switch (id) {
-#define RPC(layer, NAME, name, kind, server, cost, doc, q, p)                          \
-	case RPC_##NAME:                                                               \
-		enc_rep_##NAME(&e, rep);                                               \
+#define RPC(layer, NAME, name, kind, server, cost, doc, q, p)                            \
+	case RPC_##NAME:                                                                 \
+		enc_rep_##NAME(&e, rep);                                                 \
 		break;
 #include "proto/rpc.def"
 #undef RPC
@@ -279,9 +279,9 @@ long rpc_decode_req(u32 id, void *req, const u8 *buf, size_t len, struct cred *c
 	struct dec d = { buf, buf + len, false, cred };
 
 	switch (id) {
-#define RPC(layer, NAME, name, kind, server, cost, doc, q, p)                          \
-	case RPC_##NAME:                                                               \
-		dec_req_##NAME(&d, req);                                               \
+#define RPC(layer, NAME, name, kind, server, cost, doc, q, p)                            \
+	case RPC_##NAME:                                                                 \
+		dec_req_##NAME(&d, req);                                                 \
 		break;
 #include "proto/rpc.def"
 #undef RPC
@@ -297,9 +297,9 @@ long rpc_decode_rep(u32 id, void *rep, const u8 *buf, size_t len)
 	struct dec d = { buf, buf + len, false, &unused };
 
 	switch (id) {
-#define RPC(layer, NAME, name, kind, server, cost, doc, q, p)                          \
-	case RPC_##NAME:                                                               \
-		dec_rep_##NAME(&d, rep);                                               \
+#define RPC(layer, NAME, name, kind, server, cost, doc, q, p)                            \
+	case RPC_##NAME:                                                                 \
+		dec_rep_##NAME(&d, rep);                                                 \
 		break;
 #include "proto/rpc.def"
 #undef RPC
@@ -312,9 +312,9 @@ long rpc_decode_rep(u32 id, void *rep, const u8 *buf, size_t len)
 void rpc_clear_rep(u32 id, void *rep)
 {
 	switch (id) {
-#define RPC(layer, NAME, name, kind, server, cost, doc, q, p)                          \
-	case RPC_##NAME:                                                               \
-		clear_##NAME(rep);                                                     \
+#define RPC(layer, NAME, name, kind, server, cost, doc, q, p)                            \
+	case RPC_##NAME:                                                                 \
+		clear_##NAME(rep);                                                       \
 		break;
 #include "proto/rpc.def"
 #undef RPC
@@ -326,9 +326,9 @@ void rpc_clear_rep(u32 id, void *rep)
 void rpc_place_rep(u32 id, void *rep, void *buf, u32 cap)
 {
 	switch (id) {
-#define RPC(layer, NAME, name, kind, server, cost, doc, q, p)                          \
-	case RPC_##NAME:                                                               \
-		place_##NAME(rep, buf, cap);                                           \
+#define RPC(layer, NAME, name, kind, server, cost, doc, q, p)                            \
+	case RPC_##NAME:                                                                 \
+		place_##NAME(rep, buf, cap);                                             \
 		break;
 #include "proto/rpc.def"
 #undef RPC
@@ -340,8 +340,8 @@ void rpc_place_rep(u32 id, void *rep, void *buf, u32 cap)
 size_t rpc_req_size(u32 id)
 {
 	switch (id) {
-#define RPC(layer, NAME, name, kind, server, cost, doc, q, p)                          \
-	case RPC_##NAME:                                                               \
+#define RPC(layer, NAME, name, kind, server, cost, doc, q, p)                            \
+	case RPC_##NAME:                                                                 \
 		return sizeof(struct req_##NAME);
 #include "proto/rpc.def"
 #undef RPC
@@ -353,8 +353,8 @@ size_t rpc_req_size(u32 id)
 size_t rpc_rep_size(u32 id)
 {
 	switch (id) {
-#define RPC(layer, NAME, name, kind, server, cost, doc, q, p)                          \
-	case RPC_##NAME:                                                               \
+#define RPC(layer, NAME, name, kind, server, cost, doc, q, p)                            \
+	case RPC_##NAME:                                                                 \
 		return sizeof(struct rep_##NAME);
 #include "proto/rpc.def"
 #undef RPC

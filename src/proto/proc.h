@@ -25,8 +25,16 @@ enum proc_state { PROC_NEW, PROC_RUNNING, PROC_PROXY, PROC_EXITING };
 
 /* What a several-message operation is in the middle of, recorded before its first message; the
  * agent finishes it or takes it back when the process died (`owner` of RMDIR, RENAME_LOCK). */
-enum intent_op { INTENT_NONE, INTENT_CREATE, INTENT_UNLINK, INTENT_LINK, INTENT_RENAME,
-		 INTENT_RMDIR, INTENT_RENAME_LOCK, INTENT_FAR_OPEN };
+enum intent_op {
+	INTENT_NONE,
+	INTENT_CREATE,
+	INTENT_UNLINK,
+	INTENT_LINK,
+	INTENT_RENAME,
+	INTENT_RMDIR,
+	INTENT_RENAME_LOCK,
+	INTENT_FAR_OPEN
+};
 struct intent {
 	u32 op;
 	u32 step;
@@ -40,50 +48,52 @@ struct fdtable; /* src/client's */
 struct ofd;
 
 struct proc {
-	struct list all;  /* proc_root.all */
+	struct list all; /* proc_root.all */
 	struct list hash; /* proc_root.hash, by host_pid; alone while that is 0 */
-	u32 state;        /* enum proc_state */
-	u32 host_pid;     /* on this core's kernel; 0 while NEW */
-	u32 pid;          /* for all who look */
-	u32 ppid;         /* pid of the parent at birth */
-	u32 pgid, sid;    /* as programs see them */
-	u32 proxy_core;   /* where its proxy is, when started by EXEC; else MAX_CORES */
-	u32 proxy_pid;    /* host pid of the proxy there */
-	u32 target_core;  /* PROC_PROXY: where the program runs */
-	u32 watched;      /* the agent has a pidfd on it */
-	u32 exit_status;  /* wait status, set by the agent for proxies */
-	u32 frozen;       /* futex: other threads wait while one executes a new program */
+	u32 state; /* enum proc_state */
+	u32 host_pid; /* on this core's kernel; 0 while NEW */
+	u32 pid; /* for all who look */
+	u32 ppid; /* pid of the parent at birth */
+	u32 pgid, sid; /* as programs see them */
+	u32 proxy_core; /* where its proxy is, when started by EXEC; else MAX_CORES */
+	u32 proxy_pid; /* host pid of the proxy there */
+	u32 target_core; /* PROC_PROXY: where the program runs */
+	u32 watched; /* the agent has a pidfd on it */
+	u32 exit_status; /* wait status, set by the agent for proxies */
+	u32 frozen; /* futex: other threads wait while one executes a new program */
 	/* file system context */
-	u64 cwd;          /* inode; 0: the host's cwd counts */
+	u64 cwd; /* inode; 0: the host's cwd counts */
 	u32 cwd_dflags;
 	u32 umask;
-	struct ofd *cwd_ofd; /* keeps cwd open, so that a removed one lives on; shared by forks */
+	struct ofd *
+		cwd_ofd; /* keeps cwd open, so that a removed one lives on; shared by forks */
 	struct fdtable *fds;
 	struct cred cred; /* fsuid, fsgid, groups */
 	/* placement state, inherited */
-	u32 placement;    /* enum placement */
-	u32 next_core;    /* round robin */
-	u64 affinity;     /* cores that sched_setaffinity allows, a bit each */
-	u32 distribute;   /* directories made are distributed (environment HARE_DISTRIBUTE) */
+	u32 placement; /* enum placement */
+	u32 next_core; /* round robin */
+	u64 affinity; /* cores that sched_setaffinity allows, a bit each */
+	u32 distribute; /* directories made are distributed (environment HARE_DISTRIBUTE) */
 	u32 threads;
-	struct list intents; /* of running operations of its threads: struct intent_node */
+	struct list
+		intents; /* of running operations of its threads: struct intent_node */
 	char comm[PROC_COMM];
-	char *exe;        /* ck_alloc: /proc/self/exe */
+	char *exe; /* ck_alloc: /proc/self/exe */
 	u64 start_ns;
-	u32 flags;        /* PROC_* */
+	u32 flags; /* PROC_* */
 	u32 tty_core, tty_pid; /* the proxy that can open its terminal, as host pid there;
 				* MAX_CORES: it is this core's, or there is none */
-	u32 maker;        /* NEW: host id of the thread that forks it */
-	u32 reaper;       /* thread that closes what a dead process left */
-	u32 host_ppid;    /* host pid of the parent at birth */
-	u32 host_pgid;    /* the host's number of group pgid: another one after a remote start */
+	u32 maker; /* NEW: host id of the thread that forks it */
+	u32 reaper; /* thread that closes what a dead process left */
+	u32 host_ppid; /* host pid of the parent at birth */
+	u32 host_pgid; /* the host's number of group pgid: another one after a remote start */
 	struct exec_pass *pass; /* client: an exec on another core is being prepared */
-	u64 lock_owner;   /* of its POSIX locks, when it took them on another core; else 0 */
+	u64 lock_owner; /* of its POSIX locks, when it took them on another core; else 0 */
 	/* a proxy: written by src/sched's handlers */
 	u32 proxy_slot, proxy_seq; /* the event that wakes it */
-	u32 changes;      /* grows with every EXITED: exit_status is new */
-	u32 hio_next;     /* tag of the next HOST_IO */
-	struct list hio;  /* HOST_IO requests: struct hio */
+	u32 changes; /* grows with every EXITED: exit_status is new */
+	u32 hio_next; /* tag of the next HOST_IO */
+	struct list hio; /* HOST_IO requests: struct hio */
 	u64 user_us, system_us, maxrss; /* of the program that ended */
 	/* of children that were waited for and ran on other cores: the host does not know */
 	u64 child_user_us, child_system_us, child_maxrss;
@@ -91,10 +101,10 @@ struct proc {
 
 /* proc.flags. An exec of a process with PROC_STAY is always local: it has something that cannot
  * go along (a namespace, a root, fewer rights ...); inherited. */
-#define PROC_STAY 1u
-#define PROC_TOOL 2u    /* a hare command that looks in from outside, no program */
+#define PROC_STAY     1u
+#define PROC_TOOL     2u /* a hare command that looks in from outside, no program */
 #define PROC_REPORTED 4u /* remote start: its end was told to the proxy */
-#define PROC_KILLED 8u  /* a proxy that died; its program was told to end */
+#define PROC_KILLED   8u /* a proxy that died; its program was told to end */
 
 /* --- what EXEC carries --------------------------------------------------------------------- */
 /*
@@ -103,8 +113,8 @@ struct proc {
  * Made by the core that the process leaves, read by the agent of the core where it goes on.
  */
 #define EXEC_IMAGE_MAGIC 0x45455845u
-#define EXEC_IMAGE_MAX (16u << 20)
-#define EXEC_RLIMITS 16
+#define EXEC_IMAGE_MAX	 (16u << 20)
+#define EXEC_RLIMITS	 16
 struct exec_image {
 	u32 magic, size; /* of all, bytes */
 	u32 argc, envc, fds, flags;
@@ -114,9 +124,9 @@ struct exec_image {
 	u32 umask, persona; /* personality(2) */
 	u32 placement, next_core, distribute, cwd_dflags;
 	u64 affinity;
-	u64 cwd;            /* inode of Hare; 0: the host's */
-	u64 lock_owner;     /* of its POSIX locks; 0: it has none */
-	u64 ignored, mask;  /* signals: a bit each */
+	u64 cwd; /* inode of Hare; 0: the host's */
+	u64 lock_owner; /* of its POSIX locks; 0: it has none */
+	u64 ignored, mask; /* signals: a bit each */
 	struct cred cred;
 	u32 ruid, euid, suid, rgid, egid, sgid;
 	s32 nice;
@@ -128,12 +138,13 @@ struct exec_image {
 enum image_fd_how { IMAGE_HARE, IMAGE_RELAY, IMAGE_DEVICE };
 struct image_fd {
 	s32 fd;
-	u32 how;    /* enum image_fd_how */
-	u32 kind;   /* HARE: enum ofd_kind */
-	u32 flags;  /* O_* */
+	u32 how; /* enum image_fd_how */
+	u32 kind; /* HARE: enum ofd_kind */
+	u32 flags; /* O_* */
 	u32 dflags, mode;
-	u64 ino, shared, dir_state; /* HARE: shared is the description's id at its server */
-	u64 rdev;                   /* DEVICE: opened anew there */
+	u64 ino, shared,
+		dir_state; /* HARE: shared is the description's id at its server */
+	u64 rdev; /* DEVICE: opened anew there */
 	u32 relay_pid, relay_core, relay_fd, pad; /* RELAY */
 };
 
@@ -150,8 +161,8 @@ struct proc_root {
 	struct list jobs; /* for the agent: struct sched_job, src/sched's */
 	struct list *hash; /* PROC_BUCKETS heads, by host_pid */
 	u32 job_slot, job_seq; /* the event that wakes the agent for jobs */
-	u32 halting;      /* the instance ends: no new processes */
-	u32 agent_pid;    /* host pid of the agent */
+	u32 halting; /* the instance ends: no new processes */
+	u32 agent_pid; /* host pid of the agent */
 };
 
 static inline struct proc_root *proc_root(struct ck *ck)
@@ -164,11 +175,11 @@ enum sched_job_kind { JOB_EXEC, JOB_SIGNAL };
 struct sched_job {
 	struct list link;
 	u32 kind;
-	u32 pid;          /* SIGNAL: as RPC SIGNAL; JOB_HOST in group: a host pid */
+	u32 pid; /* SIGNAL: as RPC SIGNAL; JOB_HOST in group: a host pid */
 	u32 core, proxy_pid; /* EXEC: whom to tell about its end */
 	u32 sig, group;
-	u64 ino;          /* EXEC: the image's file, else it is in data */
-	u32 len;          /* of the image, or of a SIGNAL's siginfo */
+	u64 ino; /* EXEC: the image's file, else it is in data */
+	u32 len; /* of the image, or of a SIGNAL's siginfo */
 	u32 pad;
 	u8 data[];
 };
@@ -177,7 +188,7 @@ struct sched_job {
 /* What PROCS tells of a process. */
 struct proc_numbers {
 	u32 host_pid, host_ppid, host_pgid; /* as the host says */
-	u32 pid, ppid, pgid, sid;           /* as programs see them */
+	u32 pid, ppid, pgid, sid; /* as programs see them */
 	u32 pad;
 };
 
@@ -192,8 +203,9 @@ struct signal_info {
 #define SIGNAL_INFO_MARK 0x45524148 /* in error, code being SI_QUEUE */
 
 /* All of these with the lock of ck held, inside its transaction. */
-long proc_init(struct ck *ck);       /* boot: the root. -ENOSPC */
-struct proc *proc_new(struct ck *ck); /* NEW, all else zero; NULL: the core kernel is full */
+long proc_init(struct ck *ck); /* boot: the root. -ENOSPC */
+struct proc *
+proc_new(struct ck *ck); /* NEW, all else zero; NULL: the core kernel is full */
 void proc_set_host_pid(struct ck *ck, struct proc *p, u32 host_pid);
 /* Of what hangs from it frees exe alone. */
 void proc_free(struct ck *ck, struct proc *p);

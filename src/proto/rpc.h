@@ -35,21 +35,21 @@ struct rpc_bytes {
 	u32 cap; /* replies: room at p */
 };
 
-#define REQ(...) __VA_ARGS__
-#define REP(...) __VA_ARGS__
-#define F_U32(n) u32 n;
-#define F_U64(n) u64 n;
-#define F_S64(n) s64 n;
-#define F_STR(n, max) struct rpc_str n;
+#define REQ(...)	__VA_ARGS__
+#define REP(...)	__VA_ARGS__
+#define F_U32(n)	u32 n;
+#define F_U64(n)	u64 n;
+#define F_S64(n)	s64 n;
+#define F_STR(n, max)	struct rpc_str n;
 #define F_BYTES(n, max) struct rpc_bytes n;
-#define F_CRED(n) const struct cred *n;
-#define F_ATTR(n) struct attr n;
-#define RPC(layer, NAME, name, kind, server, cost, doc, req, rep)                      \
-	struct req_##NAME {                                                            \
-		req char end_[0];                                                      \
-	};                                                                             \
-	struct rep_##NAME {                                                            \
-		rep char end_[0];                                                      \
+#define F_CRED(n)	const struct cred *n;
+#define F_ATTR(n)	struct attr n;
+#define RPC(layer, NAME, name, kind, server, cost, doc, req, rep)                        \
+	struct req_##NAME {                                                              \
+		req char end_[0];                                                        \
+	};                                                                               \
+	struct rep_##NAME {                                                              \
+		rep char end_[0];                                                        \
 	};
 #include "proto/rpc.def"
 #undef RPC
@@ -65,18 +65,18 @@ enum rpc_id {
 struct rpc_env {
 	struct ctx *c; /* the thread that runs the handler */
 	struct ck *ck; /* the server's core kernel, locked */
-	u32 srv;       /* the server's core */
-	u32 core;      /* who asks: core and reply slot, for callbacks and events */
+	u32 srv; /* the server's core */
+	u32 core; /* who asks: core and reply slot, for callbacks and events */
 	u32 slot;
-	bool far;      /* it came by message: the asking core caches what we answer */
+	bool far; /* it came by message: the asking core caches what we answer */
 	bool unlocked; /* ends with msg_unlock, which then wakes whom rpc_wake names */
 };
 
-#define RPC(layer, NAME, name, kind, server, cost, doc, req, rep)                      \
-	long layer##_##name(struct rpc_env *e, const struct req_##NAME *q,             \
-			    struct rep_##NAME *p);                                     \
-	long rpc_##name(struct ctx *c, u32 srv, const struct req_##NAME *q,            \
-			struct rep_##NAME *p);                                         \
+#define RPC(layer, NAME, name, kind, server, cost, doc, req, rep)                        \
+	long layer##_##name(struct rpc_env *e, const struct req_##NAME *q,               \
+			    struct rep_##NAME *p);                                       \
+	long rpc_##name(struct ctx *c, u32 srv, const struct req_##NAME *q,              \
+			struct rep_##NAME *p);                                           \
 	long rpc_post_##name(struct rpc_env *e, u32 core, const struct req_##NAME *q);
 #include "proto/rpc.def"
 #undef RPC
@@ -111,16 +111,17 @@ bool rpc_is_near(const struct ctx *c, u32 core);
 void rpc_wake(struct rpc_env *e, u32 core, u32 slot, u32 seq);
 
 /* Placement of directory entries (thesis, equation 3.1). */
-u32 rpc_entry_server(const struct ctx *c, u64 dir, u32 dflags, const char *name, size_t len);
+u32 rpc_entry_server(const struct ctx *c, u64 dir, u32 dflags, const char *name,
+		     size_t len);
 
 /* Statistics: counters of a core kernel, indices into ck->counter. */
-#define COUNT_LOCAL(id) ((u32)(id))         /* local calls made to this core's server */
-#define COUNT_SENT(id) (128u + (u32)(id))   /* requests sent from this core */
+#define COUNT_LOCAL(id)	 ((u32)(id)) /* local calls made to this core's server */
+#define COUNT_SENT(id)	 (128u + (u32)(id)) /* requests sent from this core */
 #define COUNT_SERVED(id) (256u + (u32)(id)) /* requests of other cores served */
 enum {
 	COUNT_SYSCALLS = 384, /* of programs on this core */
-	COUNT_HOST_CALLS,     /* of these, passed to the host */
-	COUNT_PROCS,          /* programs started here */
+	COUNT_HOST_CALLS, /* of these, passed to the host */
+	COUNT_PROCS, /* programs started here */
 	COUNT_FORKS,
 	COUNT_EXEC_LOCAL,
 	COUNT_EXEC_REMOTE,
@@ -136,11 +137,11 @@ struct trace_rec {
 	u64 time_ns;
 	u32 tid;
 	u16 kind;
-	u16 id;   /* enum rpc_id, or the system call's number */
+	u16 id; /* enum rpc_id, or the system call's number */
 	s64 result;
 	u32 cost_ns;
 	u8 where; /* RPC: 0 local call, 1 message, 2 served; system call: 0 Hare, 1 host */
-	u8 peer;  /* RPC: the server's core, or who asked */
+	u8 peer; /* RPC: the server's core, or who asked */
 	u16 pad;
 	u64 arg; /* RPC: 0; system call: first argument */
 };

@@ -10,29 +10,29 @@
 /* Inode number: the server that owns it and a number that this server never reuses. It is what
  * programs see as st_ino. 0 is no inode. The root directory is number 1 of server 0. */
 #define INO_SERVER_SHIFT 40
-#define INO_ROOT 1ULL
+#define INO_ROOT	 1ULL
 static inline u32 ino_server(u64 ino)
 {
 	return (u32)(ino >> INO_SERVER_SHIFT);
 }
 
 /* File types and modes are Linux's (S_IFMT, ...), freestanding copies of <sys/stat.h>. */
-#define HS_IFMT 0170000u
+#define HS_IFMT	  0170000u
 #define HS_IFSOCK 0140000u
-#define HS_IFLNK 0120000u
-#define HS_IFREG 0100000u
-#define HS_IFBLK 0060000u
-#define HS_IFDIR 0040000u
-#define HS_IFCHR 0020000u
-#define HS_IFIFO 0010000u
-#define HS_ISUID 04000u
-#define HS_ISGID 02000u
-#define HS_ISVTX 01000u
+#define HS_IFLNK  0120000u
+#define HS_IFREG  0100000u
+#define HS_IFBLK  0060000u
+#define HS_IFDIR  0040000u
+#define HS_IFCHR  0020000u
+#define HS_IFIFO  0010000u
+#define HS_ISUID  04000u
+#define HS_ISGID  02000u
+#define HS_ISVTX  01000u
 
 /* Permission bits as access(2) has them. */
-#define MAY_EXEC 1u
+#define MAY_EXEC  1u
 #define MAY_WRITE 2u
-#define MAY_READ 4u
+#define MAY_READ  4u
 
 /* Whose rights an operation uses: the program's fsuid, fsgid and supplementary groups (the
  * first 32). uid 0 has every right that CAP_DAC_OVERRIDE, CAP_FOWNER and CAP_CHOWN give. */
@@ -49,12 +49,12 @@ struct attr {
 	u32 mode; /* type and permissions */
 	u32 nlink;
 	u32 uid, gid;
-	u64 size;   /* bytes; of a directory: its entries here */
+	u64 size; /* bytes; of a directory: its entries here */
 	u64 blocks; /* of 4096 bytes, allocated */
-	u64 rdev;   /* as the kernel's new_encode_dev: minor | major << 8 ... in st_rdev's format */
+	u64 rdev; /* as the kernel's new_encode_dev: minor | major << 8 ... in st_rdev's format */
 	u64 atime, mtime, ctime, btime;
 	u64 version; /* grows with every change of the data by any island */
-	u32 dflags;  /* directories: DIR_* */
+	u32 dflags; /* directories: DIR_* */
 	u32 pad;
 };
 
@@ -63,46 +63,53 @@ struct attr {
 /* A stretch of a file whose blocks are contiguous in DRAM. */
 struct run {
 	u64 index; /* first block of the stretch in the file, in blocks */
-	u32 blk;   /* its DRAM block; 0 is a hole */
+	u32 blk; /* its DRAM block; 0 is a hole */
 	u32 count; /* blocks; high bit: see RUN_NEW */
 };
-#define RUN_NEW 0x80000000u /* not used: blocks handed out beyond the end are zero in DRAM */
+#define RUN_NEW                                                                          \
+	0x80000000u /* not used: blocks handed out beyond the end are zero in DRAM */
 #define RUN_COUNT(r) ((r)->count & ~RUN_NEW)
-#define RUNS_MAX 64
+#define RUNS_MAX     64
 
 /* CREATE flags */
-#define CREATE_EXCL 1u        /* -EEXIST when the name is taken */
-#define CREATE_OPEN 2u        /* also open it, with open_flags */
+#define CREATE_EXCL	   1u /* -EEXIST when the name is taken */
+#define CREATE_OPEN	   2u /* also open it, with open_flags */
 #define CREATE_DISTRIBUTED 4u /* a directory whose entries are spread */
 /* ADD_MAP flags */
-#define MAP_REPLACE 1u /* rename: replaces an entry that is there (checks types, see rpc.def) */
+#define MAP_REPLACE                                                                      \
+	1u /* rename: replaces an entry that is there (checks types, see rpc.def) */
 /* RM_MAP flags */
-#define RM_FILE 1u   /* -EISDIR for a directory */
-#define RM_DIR 2u    /* -ENOTDIR for anything else */
+#define RM_FILE	  1u /* -EISDIR for a directory */
+#define RM_DIR	  2u /* -ENOTDIR for anything else */
 #define RM_UNLINK 4u /* also drop the link (coalescing), see rpc.def */
-#define RM_MOVED 8u  /* second half of a rename: no permission check, entry must be `ino` */
+#define RM_MOVED                                                                         \
+	8u /* second half of a rename: no permission check, entry must be `ino` */
 /* RENAME flags are Linux's: RENAME_NOREPLACE 1, RENAME_EXCHANGE 2 */
 /* READ, WRITE flags */
-#define IO_APPEND 1u   /* at the end, atomically; req.off is ignored, rep.off says where */
-#define IO_WAIT 2u     /* on -EAGAIN register (from core, slot, wait_seq) for an EVENT */
-#define IO_SHARED 4u   /* offset is the shared description's (req.ofd) and moves */
-#define IO_NOATIME 8u  /* READ does not set atime (O_NOATIME) */
-#define IO_PEEK 16u    /* READ of a pipe, from byte `off` of what is in it: nothing is taken */
+#define IO_APPEND  1u /* at the end, atomically; req.off is ignored, rep.off says where */
+#define IO_WAIT	   2u /* on -EAGAIN register (from core, slot, wait_seq) for an EVENT */
+#define IO_SHARED  4u /* offset is the shared description's (req.ofd) and moves */
+#define IO_NOATIME 8u /* READ does not set atime (O_NOATIME) */
+#define IO_PEEK                                                                          \
+	16u /* READ of a pipe, from byte `off` of what is in it: nothing is taken */
 /* BLOCKS flags */
 #define BLOCKS_ALLOC 1u
 /* OPEN flags: the program's O_ flags, and: */
-#define OPEN_PIN 0x10000000u /* for a mapping: blocks stay allocated; no permission check */
-#define OPEN_NOCHECK 0x20000000u /* reopening what was open already (exec, descriptor passing) */
+#define OPEN_PIN                                                                         \
+	0x10000000u /* for a mapping: blocks stay allocated; no permission check */
+#define OPEN_NOCHECK                                                                     \
+	0x20000000u /* reopening what was open already (exec, descriptor passing) */
 /* FLUSH flags */
-#define FLUSH_WROTE 1u  /* bytes up to `end` were written directly; mtime and ctime are set */
-#define FLUSH_ATIME 2u
+#define FLUSH_WROTE                                                                      \
+	1u /* bytes up to `end` were written directly; mtime and ctime are set */
+#define FLUSH_ATIME  2u
 #define FLUSH_INSIDE 4u /* with WROTE: [off, end) lay inside the file: it does not grow */
 /* UTIMENS flags */
-#define UTIMENS_ATIME 1u     /* set atime to the value given */
-#define UTIMENS_MTIME 2u
+#define UTIMENS_ATIME	  1u /* set atime to the value given */
+#define UTIMENS_MTIME	  2u
 #define UTIMENS_ATIME_NOW 4u
 #define UTIMENS_MTIME_NOW 8u
-#define UTIMENS_OWNER 16u /* explicit times: owner only; else write permission suffices */
+#define UTIMENS_OWNER	  16u /* explicit times: owner only; else write permission suffices */
 /* RMDIR phases (thesis 3.4.1); RMDIR_ALL: all in one at a server that holds everything */
 enum { RMDIR_ALL, RMDIR_SERIALIZE, RMDIR_MARK, RMDIR_COMMIT, RMDIR_ABORT };
 /* SHARD operations on a distributed directory's part at one server */
@@ -115,11 +122,11 @@ enum { LOCK_FLOCK, LOCK_POSIX, LOCK_OFD };
 #define LOCK_OWNER_SHARED (3ULL << 62)
 enum { LOCK_GET, LOCK_SET, LOCK_RELEASE_OWNER };
 /* events for POLL, as poll(2)'s bits */
-#define HP_IN 0x1u
-#define HP_PRI 0x2u
-#define HP_OUT 0x4u
-#define HP_ERR 0x8u
-#define HP_HUP 0x10u
+#define HP_IN	 0x1u
+#define HP_PRI	 0x2u
+#define HP_OUT	 0x4u
+#define HP_ERR	 0x8u
+#define HP_HUP	 0x10u
 #define HP_RDHUP 0x2000u
 
 #endif
