@@ -57,49 +57,30 @@ void stats_sub(struct core_stats *s, const struct core_stats *before)
 		s->counter[i] -= before->counter[i];
 }
 
-bool rpc_is_two_way(u32 id)
+/* A counter that stands for each RPC, over all of them; `first` is that of RPC 0. */
+static u64 sum(const struct core_stats *s, u32 first)
 {
-	enum { CALL, ONEWAY };
+	u64 n = 0;
+	u32 id;
 
-	switch (id) {
-#define RPC(layer, NAME, name, kind, server, cost, doc, q, p)                            \
-	case RPC_##NAME:                                                                 \
-		return kind == CALL;
-#include "proto/rpc.def"
-#undef RPC
-	default:
-		return false;
-	}
+	for (id = 1; id < RPC_COUNT; id++)
+		n += s->counter[first + id];
+	return n;
 }
 
 u64 stats_local(const struct core_stats *s)
 {
-	u64 n = 0;
-	u32 id;
-
-	for (id = 1; id < RPC_COUNT; id++)
-		n += s->counter[COUNT_LOCAL(id)];
-	return n;
+	return sum(s, COUNT_LOCAL(0));
 }
 
 u64 stats_sent(const struct core_stats *s)
 {
-	u64 n = 0;
-	u32 id;
-
-	for (id = 1; id < RPC_COUNT; id++)
-		n += s->counter[COUNT_SENT(id)];
-	return n;
+	return sum(s, COUNT_SENT(0));
 }
 
 u64 stats_served(const struct core_stats *s)
 {
-	u64 n = 0;
-	u32 id;
-
-	for (id = 1; id < RPC_COUNT; id++)
-		n += s->counter[COUNT_SERVED(id)];
-	return n;
+	return sum(s, COUNT_SERVED(0));
 }
 
 u64 stats_messages(const struct core_stats *s)

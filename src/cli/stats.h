@@ -27,6 +27,5 @@ u64 stats_sent(const struct core_stats *s);
 u64 stats_served(const struct core_stats *s);
 /* Messages that travelled, counted where they arrived; a call's reply is one of its own. */
 u64 stats_messages(const struct core_stats *s);
-bool rpc_is_two_way(u32 id);
 
 #endif

@@ -229,17 +229,23 @@ static long walk_at(struct task *t, long a[6], struct place *pl)
 			 pl);
 }
 
+/* For the two that carry more arguments in a struct. */
+static long walk_with_args(struct task *t, long a[6], struct place *pl,
+			   struct xattr_args *x)
+{
+	long r = walk_at(t, a, pl);
+
+	if (r)
+		return r;
+	return a[5] < (long)sizeof(*x) ? -EINVAL : user_read(x, (void *)a[4], sizeof(*x));
+}
+
 long client_setxattrat(struct task *t, long a[6])
 {
 	struct xattr_args x;
 	struct place pl;
-	long r = walk_at(t, a, &pl);
+	long r = walk_with_args(t, a, &pl, &x);
 
-	if (r)
-		return r;
-	if (a[5] < (long)sizeof(x))
-		return -EINVAL;
-	r = user_read(&x, (void *)a[4], sizeof(x));
 	return r ? r
 		 : xattr_set(t, pl.ino, (char *)a[3], (void *)x.value, x.size,
 			     (int)x.flags);
@@ -249,13 +255,8 @@ long client_getxattrat(struct task *t, long a[6])
 {
 	struct xattr_args x;
 	struct place pl;
-	long r = walk_at(t, a, &pl);
+	long r = walk_with_args(t, a, &pl, &x);
 
-	if (r)
-		return r;
-	if (a[5] < (long)sizeof(x))
-		return -EINVAL;
-	r = user_read(&x, (void *)a[4], sizeof(x));
 	if (!r && x.flags)
 		r = -EINVAL;
 	return r ? r : xattr_get(t, pl.ino, (char *)a[3], (void *)x.value, x.size);

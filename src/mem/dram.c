@@ -233,11 +233,17 @@ static long read_super(int fd, struct super *s)
 	return 0;
 }
 
-static void describe(struct island *isl, const struct super *s, const struct mem_fds *fds,
+/* Reads the super and says where all is in island id. */
+static long describe(struct island *isl, struct super *s, const struct mem_fds *fds,
 		     u32 id)
 {
 	u64 base = ISLAND_BASE + id * ISLAND_STRIDE;
+	long r = read_super(fds->dram, s);
 
+	if (r < 0)
+		return r;
+	if (s->magic != SUPER_MAGIC || id >= s->islands)
+		return -EINVAL;
 	memset(isl, 0, sizeof(*isl));
 	isl->id = id;
 	isl->model = s->model;
@@ -252,32 +258,24 @@ static void describe(struct island *isl, const struct super *s, const struct mem
 		isl->shadow = (char *)base + SHADOW_AT;
 		isl->locks = (char *)base + LOCKS_AT;
 	}
+	return 0;
 }
 
 long mem_describe(struct island *isl, const struct mem_fds *fds, u32 id)
 {
 	struct super s;
-	long r = read_super(fds->dram, &s);
 
-	if (r < 0)
-		return r;
-	if (s.magic != SUPER_MAGIC || id >= s.islands)
-		return -EINVAL;
-	describe(isl, &s, fds, id);
-	return 0;
+	return describe(isl, &s, fds, id);
 }
 
 long mem_map(struct island *isl, const struct mem_fds *fds, u32 id)
 {
 	struct super s;
 	struct view v;
-	long r = read_super(fds->dram, &s);
+	long r = describe(isl, &s, fds, id);
 
 	if (r < 0)
 		return r;
-	if (s.magic != SUPER_MAGIC || id >= s.islands)
-		return -EINVAL;
-	describe(isl, &s, fds, id);
 	if (s.model == MEM_EMULATED) {
 		r = SYS(ftruncate, fds->copy, 2 * s.dram_size + MEM_LOCKS_SIZE);
 		if (sys_failed(r))

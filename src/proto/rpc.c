@@ -118,7 +118,7 @@ static __attribute__((always_inline)) inline long run_handler(struct rpc_env *e,
 	}
 }
 
-static bool rpc_is_call(u32 id)
+bool rpc_is_two_way(u32 id)
 {
 	enum { CALL, ONEWAY };
 
@@ -276,7 +276,7 @@ static __attribute__((noinline)) long call_far(struct ctx *c, u32 srv, u32 id,
 {
 	struct msg_hdr h = { .type = (u16)id, .src = (u8)c->core, .slot = c->slot };
 	u8 *buf = msg_call_buffer(c);
-	bool call = rpc_is_call(id);
+	bool call = rpc_is_two_way(id);
 	long len = rpc_encode_req(id, q, buf, MSG_DATA_MAX);
 	const u8 *reply;
 	s32 status;

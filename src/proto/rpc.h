@@ -96,6 +96,7 @@ long rpc_core_init(struct ck *ck);
 /* Once per process: messages that arrive are decoded and dispatched from now on. */
 void rpc_init(void);
 const char *rpc_name(u32 id);
+bool rpc_is_two_way(u32 id); /* it has a reply */
 
 /* For recovery: what a thread that is dead was answered to its call number seq (msg_call_next
  * before the call) of RPC id to a far server: p as the stub would have filled it, and its result;
