@@ -74,6 +74,17 @@ static void add_fact(void *arg, const struct fs_fact *fact)
 	f->count++;
 }
 
+static void check_owners(struct view *v, struct findings *out)
+{
+	struct ck *ck[MAX_CORES];
+	u32 core;
+
+	for (core = 0; core < v->cores; core++)
+		ck[core] = view_ck(v, core);
+	out->layer = NULL;
+	fs_check_owners(ck, v->cores, found, out);
+}
+
 static void check_core(struct ctx *c, struct findings *out)
 {
 	out->core = c->core;
@@ -103,6 +114,7 @@ static void look(struct view *v, struct facts *facts, struct findings *out)
 			check_core(&v->ctx[core], out);
 			fs_facts(view_ck(v, core), add_fact, facts);
 		}
+		check_owners(v, out);
 		for (core = v->cores; core-- > 0;)
 			view_unlock(v, core);
 	} while (facts->count > facts->cap);

@@ -433,7 +433,7 @@ static long send_as_file(struct task *t, u32 core, const char *data, u32 len, u6
 				       .data = { (void *)(data + off), n, n } };
 		struct rep_WRITE p;
 
-		r = rpc_write(&t->ctx, core, &q, &p);
+		r = room_write(t, core, &q, &p);
 		if (r || p.count != n)
 			return r ? r : -ENOSPC;
 	}

@@ -88,7 +88,7 @@ static long write_piece(struct task *t, struct ofd *o, u64 off, u32 len, u32 fla
 		.uid = t->proc->cred.uid,
 		.data = { .p = t->bounce, .len = len },
 	};
-	long r = rpc_write(&t->ctx, ofd_server(o), &q, p);
+	long r = room_write(t, ofd_server(o), &q, p);
 
 	if (r >= 0 && unlikely(o->vnode != NULL))
 		written_there(t, o, p);

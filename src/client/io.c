@@ -559,7 +559,7 @@ static long fallocate_ofd(struct task *t, struct ofd *o, u32 mode, u64 off, u64 
 		vnode_sync(t, o->vnode);
 	while (q.len) {
 		p.done = 0;
-		r = rpc_fallocate(&t->ctx, ofd_server(o), &q, &p);
+		r = room_fallocate(t, ofd_server(o), &q, &p);
 		if (r || !p.done)
 			break;
 		q.off += p.done;

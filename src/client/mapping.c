@@ -62,7 +62,7 @@ static long ask_blocks(struct task *t, const struct mapping *m, u64 first, u64 c
 		.flags = flags,
 	};
 	struct rep_BLOCKS p = { .runs = { .p = runs, .cap = RUNS_MAX * sizeof(*runs) } };
-	long r = rpc_blocks(&t->ctx, ofd_server(m->pin), &q, &p);
+	long r = room_blocks(t, ofd_server(m->pin), &q, &p);
 
 	*n = p.runs.len / (u32)sizeof(*runs);
 	return r < 0 ? r : *n ? 0 : -EIO;

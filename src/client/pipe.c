@@ -125,7 +125,7 @@ static long write_some(struct task *t, struct ofd *o, const void *data, u32 len,
 		.data = { .p = (void *)data, .len = len },
 	};
 	struct rep_WRITE p;
-	long r = rpc_write(&t->ctx, ofd_server(o), &q, &p);
+	long r = room_write(t, ofd_server(o), &q, &p);
 
 	return r < 0 ? r : (long)p.count;
 }

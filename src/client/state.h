@@ -247,6 +247,17 @@ void file_opened(struct task *t, struct ofd *o, const struct attr *a,
 		 const struct rpc_bytes *runs);
 long file_sync(struct task *t, struct ofd *o); /* write back (fsync, close) */
 
+/* --- blocks for a server that has none left: room.c -------------------------------------------- */
+
+/* Other servers give blocks to srv, which said -HARE_ESTEAL: true, ask it again; false: there
+ * are not enough anywhere. */
+bool room_steal(struct task *t, u32 srv, u64 want);
+/* The calls that may need blocks, with stealing. */
+long room_write(struct task *t, u32 srv, struct req_WRITE *q, struct rep_WRITE *p);
+long room_blocks(struct task *t, u32 srv, struct req_BLOCKS *q, struct rep_BLOCKS *p);
+long room_fallocate(struct task *t, u32 srv, struct req_FALLOCATE *q,
+		    struct rep_FALLOCATE *p);
+
 /* --- metadata, for calls on paths and on descriptors alike: path_attr.c, path_stat.c ----------- */
 
 /* st_dev of everything in Hare: makedev(0, 0x4861) as stat(2) reports it. */

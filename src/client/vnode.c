@@ -274,7 +274,7 @@ static long fetch(struct task *t, struct vnode *v, u64 first, u32 count, u32 fla
 		.ino = v->ino, .first = first, .count = count, .flags = flags
 	};
 	struct rep_BLOCKS p = { .runs = { .p = runs, .cap = sizeof(runs) } };
-	long r = rpc_blocks(&t->ctx, ino_server(v->ino), &q, &p);
+	long r = room_blocks(t, ino_server(v->ino), &q, &p);
 
 	if (r < 0)
 		return r;
@@ -497,19 +497,22 @@ long vnode_read(struct task *t, struct vnode *v, struct uio *u, u64 *off)
 
 /* --- writing ---------------------------------------------------------------------- */
 
-static bool all_allocated(const u64 *value, u32 count, u64 index, u64 size)
+/* How many of the entries can be written. */
+static u32 writable(const u64 *value, u32 count, u64 index, u64 size)
 {
-	for (u32 i = 0; i < count; i++) {
+	u32 i = 0;
+
+	for (; i < count; i++) {
 		if (!value[i] || value[i] & VBLK_HOLE)
-			return false;
+			break;
 		/* New blocks inside the file: another core's growth defined them. */
 		if (value[i] & VBLK_NEW && (index + i) * PAGE_SIZE < size)
-			return false;
+			break;
 	}
-	return true;
+	return i;
 }
 
-/* The blocks of [off, off + len), allocated. */
+/* The blocks of [off, off + len): how many of them, from the first on, are there. */
 static long blocks_for_write(struct task *t, struct vnode *v, u64 off, u64 len,
 			     u64 *value)
 {
@@ -518,15 +521,16 @@ static long blocks_for_write(struct task *t, struct vnode *v, u64 off, u64 len,
 	long r;
 
 	look(t, v, index, count, value);
-	if (likely(all_allocated(value, count, index, v->size)))
-		return 0;
+	if (likely(writable(value, count, index, v->size) == count))
+		return count;
 	if (off + len > v->size)
 		ahead = MAX(count, (u32)MIN(blocks, (u64)AHEAD_MAX));
 	r = fetch(t, v, index, ahead, BLOCKS_ALLOC);
 	if (r < 0)
 		return r;
 	look(t, v, index, count, value);
-	return all_allocated(value, count, index, v->size) ? 0 : -EAGAIN;
+	count = writable(value, count, index, v->size);
+	return count ? (long)count : -EAGAIN;
 }
 
 /* Makes a block fit for a write of its bytes [in, in + n). New ones are zeroed
@@ -605,8 +609,10 @@ static long write_step(struct task *t, struct vnode *v, struct uio *u, u64 *off)
 	u32 count = (u32)((start + len - 1) / PAGE_SIZE - index + 1);
 	long r = blocks_for_write(t, v, start, len, value);
 
-	if (r)
+	if (r < 0)
 		return r;
+	len = MIN(len,
+		  (u64)r * PAGE_SIZE - in); /* fewer when the memory is nearly full */
 	r = copy_in(t, u, start, len, value);
 	/* After a fault the rest of its block is in an unknown state: as if it were
 	 * new. */

@@ -32,28 +32,15 @@ __attribute__((format(printf, 2, 3))) static void report(struct check *k, const 
 
 /* --- blocks ------------------------------------------------------------------------------------- */
 
-static u64 first_blk(const struct fs *f)
-{
-	return 1 + (u64)f->srv * f->blk_total;
-}
-
-static bool bit_used(const struct fs *f, u64 n)
-{
-	u64 w = n / 64;
-
-	return f->blk_map[w / FS_BITMAP_WORDS]->used[w % FS_BITMAP_WORDS] &
-	       (1ULL << (n % 64));
-}
-
 static void block(struct check *k, u64 blk, u64 ino)
 {
-	u64 n = blk - first_blk(k->f);
+	u64 n = blk - 1;
 
 	k->blocks++;
 	k->block_sum += hash_u64(blk);
-	if (n >= k->f->blk_total)
+	if (n >= k->f->blk_all || !fs_blk_own(k->f, n))
 		report(k, "inode %lx: block %lu is not of this server", ino, blk);
-	else if (!bit_used(k->f, n))
+	else if (!fs_blk_used(k->f, n))
 		report(k, "inode %lx: block %lu is free", ino, blk);
 }
 
@@ -71,24 +58,31 @@ static void map(struct check *k, const struct radix *r, u64 ino)
 static void bitmap(struct check *k)
 {
 	const struct fs *f = k->f;
-	u64 used = 0, sum = 0;
+	u64 used = 0, own = 0, sum = 0;
 
-	for (u64 n = 0; n < f->blk_total; n++) {
-		if (!bit_used(f, n))
+	for (u64 n = 0; n < f->blk_all; n++) {
+		own += fs_blk_own(f, n);
+		if (!fs_blk_used(f, n)) {
+			if (!fs_blk_own(f, n))
+				report(k, "block %lu: free, but not of this server",
+				       n + 1);
+			continue;
+		}
+		if (!fs_blk_own(f, n))
 			continue;
 		used++;
-		sum += hash_u64(first_blk(f) + n);
+		sum += hash_u64(1 + n);
 	}
-	for (u64 w = 0; w < (f->blk_total + 63) / 64; w++) {
+	for (u64 w = 0; w < (f->blk_all + 63) / 64; w++) {
 		const struct fs_bitmap *m = f->blk_map[w / FS_BITMAP_WORDS];
 		u64 i = w % FS_BITMAP_WORDS;
 
 		if (!!(m->full[i / 64] & (1ULL << (i % 64))) != (m->used[i] == ~0ULL))
 			report(k, "block bitmap: summary of word %lu is wrong", w);
 	}
-	if (used + f->blk_free != f->blk_total)
-		report(k, "%lu blocks are used and %lu free, of %lu", used, f->blk_free,
-		       f->blk_total);
+	if (own != f->blk_own || used + f->blk_free != own)
+		report(k, "%lu blocks are used and %lu free, of %lu, counted as %lu",
+		       used, f->blk_free, own, f->blk_own);
 	if (used != k->blocks)
 		report(k, "%lu blocks are used but %lu referenced", used, k->blocks);
 	else if (sum != k->block_sum)
@@ -380,6 +374,40 @@ u32 fs_check(struct ctx *c, struct ck *ck, void (*bad)(void *arg, const char *te
 }
 
 /* --- between servers ------------------------------------------------------------------------------ */
+
+u32 fs_check_owners(struct ck *const *ck, u32 servers,
+		    void (*bad)(void *arg, const char *text), void *arg)
+{
+	struct check k = { .bad = bad, .arg = arg, .f = fs_of(ck[0]) };
+	u64 own = 0, sum = 0, all = 0;
+
+	for (u64 n = 0; n < k.f->blk_all; n++)
+		all += hash_u64(1 + n);
+	for (u32 i = 0; i < servers; i++) {
+		const struct fs *f = fs_of(ck[i]);
+
+		for (u64 n = 0; n < f->blk_all; n++)
+			if (fs_blk_own(f, n))
+				sum += hash_u64(1 + n);
+		own += f->blk_own;
+		for (u32 to = 0; to < servers; to++) {
+			const struct fs_passed *gave = &f->gave[to];
+			const struct fs_passed *got = &fs_of(ck[to])->got[i];
+
+			if (got->count > gave->count)
+				report(&k, "server %u gave %u %lu blocks, which got %lu",
+				       i, to, gave->count, got->count);
+			own += gave->count - got->count;
+			sum += gave->sum - got->sum;
+		}
+	}
+	if (own != k.f->blk_all)
+		report(&k, "%lu blocks belong to servers or are in flight, of %lu", own,
+		       k.f->blk_all);
+	else if (sum != all)
+		report(&k, "a block belongs to two servers and another to none");
+	return k.errors;
+}
 
 static void part_fact(struct ck *ck, const struct fs_part *p, u32 dflags,
 		      void (*fn)(void *arg, const struct fs_fact *f), void *arg)

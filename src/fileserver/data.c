@@ -243,6 +243,27 @@ long fs_data_write(struct rpc_env *e, struct fs_inode *i, u64 off, const void *b
 	return done;
 }
 
+u64 fs_map_holes(const struct radix *map, u64 first, u64 count)
+{
+	u64 index, v, at = first, holes = count;
+
+	for (; radix_next(map, at, &index, &v) && index - first < count; at = index + 1)
+		holes--;
+	return holes;
+}
+
+/* Whether there are blocks for all of it. Nothing was changed yet. */
+static bool has_room(struct ck *ck, const struct fs_inode *i, u64 off, u32 len)
+{
+	u64 first = off / PAGE_SIZE, count;
+
+	if (!len || off >= FS_SIZE_MAX)
+		return true;
+	count = (off + len - 1) / PAGE_SIZE - first + 1;
+	return likely(fs_blk_room(fs_of(ck)) >= count) || fs_blk_enough(ck, count) ||
+	       fs_blk_enough(ck, fs_map_holes(&i->map, first, count));
+}
+
 /* --- READ, WRITE ------------------------------------------------------------------------------------- */
 
 /* The shared description that a request names. NULL when it names none; *r: -EBADF. */
@@ -320,6 +341,8 @@ long fs_write(struct rpc_env *e, const struct req_WRITE *q, struct rep_WRITE *p)
 		off = i->size;
 	if (off > FS_SIZE_MAX)
 		return -EINVAL;
+	if ((q->flags & IO_STEAL) && !has_room(e->ck, i, off, q->data.len))
+		return -HARE_ESTEAL;
 	r = fs_data_write(e, i, off, q->data.p, q->data.len);
 	if (r < 0)
 		return r;

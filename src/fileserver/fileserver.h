@@ -43,6 +43,11 @@ void fs_stats(struct ck *ck, struct fs_stats *s);
 u32 fs_check(struct ctx *c, struct ck *ck, void (*bad)(void *arg, const char *text),
 	     void *arg);
 
+/* Whose blocks are: each one is of one server, or on its way from one to another. The locks of all
+ * servers are held. */
+u32 fs_check_owners(struct ck *const *ck, u32 servers,
+		    void (*bad)(void *arg, const char *text), void *arg);
+
 /* What servers say of each other's state: an inode, an entry, a part of a directory. */
 enum fs_fact_kind { FS_FACT_INODE, FS_FACT_ENTRY, FS_FACT_PART };
 struct fs_fact {

@@ -4,7 +4,7 @@
  * other. Not for other folders; they include fileserver.h.
  *
  *   table.c  hash tables           entry.c  names: (dir, name) -> inode    dir.c   parts, RESOLVE
- *   inode.c  inodes, attributes    block.c  block allocator                data.c  READ, WRITE
+ *   inode.c  inodes, attributes    block.c  block allocator, STEAL, GIVE   data.c  READ, WRITE
  *   map.c    BLOCKS, TRUNC, FLUSH  open.c   OPEN, CLOSE, shared offsets    pipe.c  pipes, FIFOs
  *   create.c CREATE, ADD_MAP...    rename.c RENAME, its lock               rmdir.c RMDIR, SHARD
  *   lock.c   LOCK                  xattr.c  XATTR                          wait.c  waiters
@@ -15,7 +15,8 @@
  *
  * Invariants (checked by check.c):
  * - An inode is in the table while it has links or opens.
- * - A block is referenced exactly once: by a file's map, a pipe, or a carrier (see block.c).
+ * - A block belongs to one server, or is in flight from one to another (see block.c). There it is
+ *   free, or referenced exactly once: by a file's map, a pipe, or a carrier.
  * - Bytes beyond a file's end in its blocks are zero, or were written directly by a core that has
  *   not told its FLUSH yet; so a file grows without zeroing. The exception is marked FS_I_TRIM.
  */
@@ -222,11 +223,18 @@ struct fs_lock_waiter {
 	u32 core, slot, seq, pad;
 };
 
-/* A piece of the block bitmap: 0 is free. */
+/* A piece of the bitmaps, which have a bit for each block of DRAM. */
 #define FS_BITMAP_WORDS 960u
 struct fs_bitmap {
 	u64 full[FS_BITMAP_WORDS / 64]; /* a bit per word of used: all ones */
-	u64 used[FS_BITMAP_WORDS];
+	u64 used[FS_BITMAP_WORDS]; /* 0: free, and this server's */
+	u64 own[FS_BITMAP_WORDS]; /* 1: this server's */
+};
+
+/* Blocks that this server gave to another one or got from it, ever: how many, and the sum of
+ * hash_u64 of their numbers. What one gave and the other did not get yet is in flight. */
+struct fs_passed {
+	u64 count, sum;
 };
 
 struct fs {
@@ -237,12 +245,17 @@ struct fs {
 	u64 next_ofd;
 	u64 reserve; /* bytes of heap that only removals may use */
 	/* blocks: block.c */
-	u64 blk_free, blk_total;
+	u64 blk_free;
+	u64 blk_own; /* blocks of this server; at boot blk_share of them, from blk_home on */
+	u64 blk_all, blk_share, blk_home;
+	u64 blk_kept; /* of the free ones, for pipes alone */
+	u64 freed_hint; /* grows whenever a block becomes free */
 	u64 blk_hint; /* about the lowest free block: warm memory is used again first */
 	u64 blk_room_hint; /* where 64 free blocks together may be */
 	u64 dead_blocks;
 	struct fs_inode *dead; /* carriers to be trimmed, linked by node.next */
 	struct fs_bitmap **blk_map;
+	struct fs_passed gave[MAX_CORES], got[MAX_CORES];
 	/* the file whose last block was written beyond its end last, and ck->recovered then;
 	 * outside the log, see fs_tail_guard */
 	u64 tail_hint;
@@ -420,8 +433,31 @@ long fs_invalidate(struct rpc_env *e, u64 mask, u32 kind, u64 dir, const char *n
 #define FS_BLK_DIRTY (1ULL << 32) /* this island wrote it and did not write it back */
 #define FS_TRIM_STEP 384u /* blocks freed in one transaction at most */
 
+/* `blocks` for each server. -ENOSPC. */
 long fs_blk_init(struct ck *ck, struct fs *f, u32 blocks);
+/* Block n, counted from 0: whose it is, and whether it is taken. */
+static inline bool fs_blk_own(const struct fs *f, u64 n)
+{
+	const struct fs_bitmap *m = f->blk_map[n / 64 / FS_BITMAP_WORDS];
+
+	return m->own[n / 64 % FS_BITMAP_WORDS] >> (n % 64) & 1;
+}
+static inline bool fs_blk_used(const struct fs *f, u64 n)
+{
+	const struct fs_bitmap *m = f->blk_map[n / 64 / FS_BITMAP_WORDS];
+
+	return m->used[n / 64 % FS_BITMAP_WORDS] >> (n % 64) & 1;
+}
+/* Blocks that files may have. */
+static inline u64 fs_blk_room(const struct fs *f)
+{
+	return f->blk_free - MIN(f->blk_free, f->blk_kept);
+}
+/* True when files may have that many blocks now. What was removed before counts: it is freed, and
+ * committed, if need be, so nothing may have been changed in the transaction. */
+bool fs_blk_enough(struct ck *ck, u64 count);
 #define FS_BLK_ROOM 1u /* elsewhere than at goal, look for a place with room to grow */
+#define FS_BLK_PIPE 2u /* also of those kept for pipes */
 /* 1 to want contiguous blocks, at goal when that is free; returns the first, 0: none left. Their
  * content is undefined. */
 blk_t fs_blk_alloc(struct rpc_env *e, blk_t goal, u32 flags, u32 want, u32 *got);
@@ -450,6 +486,8 @@ void fs_data_read(struct rpc_env *e, struct fs_inode *i, u64 off, void *buf, u32
 /* Writes and grows; bytes written (fewer when blocks run out) or -ENOSPC, -EFBIG. */
 long fs_data_write(struct rpc_env *e, struct fs_inode *i, u64 off, const void *buf,
 		   u32 len);
+/* How many of the blocks [first, first+count) are holes. */
+u64 fs_map_holes(const struct radix *map, u64 first, u64 count);
 long fs_data_truncate(struct rpc_env *e, struct fs_inode *i, u64 size);
 /* Before a far core accesses blocks [first, first+count) directly: writes back what this island
  * wrote, `max` blocks at most. Index up to which it is done. */

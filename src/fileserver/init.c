@@ -72,8 +72,8 @@ void fs_stats(struct ck *ck, struct fs_stats *s)
 	s->inodes = f->inodes.count;
 	s->entries = f->entries.count;
 	s->negative = f->negs.count;
-	s->blocks = f->blk_total;
-	s->blocks_free = f->blk_free + f->dead_blocks;
+	s->blocks = f->blk_own - f->blk_kept;
+	s->blocks_free = fs_blk_room(f) + f->dead_blocks;
 	s->heap = ck->heap_end - ck->heap_base;
 	s->heap_used = ck->heap_used;
 }

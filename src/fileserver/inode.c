@@ -328,11 +328,13 @@ long fs_readlink(struct rpc_env *e, const struct req_READLINK *q, struct rep_REA
 
 long fs_statfs(struct rpc_env *e, const struct req_STATFS *q, struct rep_STATFS *p)
 {
+	const struct fs *f = fs_of(e->ck);
 	struct fs_stats s;
 
 	(void)q;
 	fs_stats(e->ck, &s);
-	p->blocks = s.blocks;
+	p->blocks = f->blk_share -
+		    f->blk_kept; /* so that the sum over servers stays as it is */
 	p->blocks_free = s.blocks_free;
 	p->inodes_free = s.heap > s.heap_used ? (s.heap - s.heap_used) / INODE_COST : 0;
 	p->inodes = s.inodes + p->inodes_free;

@@ -142,6 +142,9 @@ long fs_blocks(struct rpc_env *e, const struct req_BLOCKS *q, struct rep_BLOCKS 
 	if (!count)
 		return 0;
 	if (q->flags & BLOCKS_ALLOC) {
+		if ((q->flags & BLOCKS_STEAL) && !radix_get(&i->map, q->first) &&
+		    !fs_blk_enough(e->ck, 1))
+			return -HARE_ESTEAL;
 		fs_tail_guard(e);
 		r = i->flags & FS_I_TRIM ? fs_trim_finish(e, i) : 0;
 		if (!r)
@@ -359,16 +362,31 @@ static void fallocate_done(struct rpc_env *e, const struct req_FALLOCATE *q,
 		TX_SET(e->ck, i->size, q->off + q->len);
 }
 
+/* How many blocks there are too few to fill the holes of [first, first+count). */
+static u64 lacking(const struct fs *f, const struct fs_inode *i, u64 first, u64 count)
+{
+	u64 have = fs_blk_room(f) + f->dead_blocks;
+
+	if (count <= have)
+		return 0;
+	/* Looked at in full only when it matters. */
+	if (count - MIN(count, i->map.count) <= have)
+		count = fs_map_holes(&i->map, first, count);
+	else
+		count -= i->map.count;
+	return count - MIN(count, have);
+}
+
 static long allocate(struct rpc_env *e, const struct req_FALLOCATE *q, struct fs_inode *i,
 		     struct rep_FALLOCATE *p)
 {
-	struct fs *f = fs_of(e->ck);
 	u64 first = q->off / PAGE_SIZE, count = blocks_of(q->off + q->len) - first, end,
 	    zero;
 	long r;
 
-	if (count > i->map.count + f->blk_free + f->dead_blocks)
-		return -ENOSPC;
+	p->lack = lacking(fs_of(e->ck), i, first, count);
+	if (p->lack)
+		return q->steal ? -HARE_ESTEAL : -ENOSPC;
 	/* Zero what is there before anything is added: old content goes, new blocks are zero. */
 	end = MIN(q->off + q->len, (first + ALLOC_STEP) * PAGE_SIZE);
 	zero = q->mode & FALLOC_FL_ZERO_RANGE ? end - q->off : 0;
@@ -414,7 +432,7 @@ long fs_fallocate(struct rpc_env *e, const struct req_FALLOCATE *q,
 	struct fs_inode *i = fs_inode_find(fs_of(e->ck), q->ino);
 	long r;
 
-	p->done = 0;
+	p->done = p->lack = 0;
 	if (!i)
 		return -ENOENT;
 	if (fs_type(i) == HS_IFIFO)

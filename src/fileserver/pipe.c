@@ -161,7 +161,7 @@ long fs_pipe_read(struct rpc_env *e, struct fs_inode *i, const struct req_READ *
 }
 
 /* The block under a position; 0: none left. */
-static blk_t page_at(struct rpc_env *e, struct fs_pipe *p, u64 pos)
+static blk_t page_at(struct rpc_env *e, struct fs_pipe *p, u64 pos, u32 flags)
 {
 	blk_t *slot = &p->slot[pos / PAGE_SIZE % p->pages];
 	u32 got;
@@ -169,7 +169,7 @@ static blk_t page_at(struct rpc_env *e, struct fs_pipe *p, u64 pos)
 
 	if (likely(blk))
 		return blk;
-	blk = fs_blk_alloc(e, 0, 0, 1, &got);
+	blk = fs_blk_alloc(e, 0, flags, 1, &got);
 	if (blk)
 		TX_SET(e->ck, *slot, blk);
 	return blk;
@@ -182,7 +182,7 @@ static u32 put(struct rpc_env *e, struct fs_pipe *p, const char *from, u32 len)
 
 	while (at < len) {
 		u32 in = (u32)(tail % PAGE_SIZE), n = MIN(len - at, PAGE_SIZE - in);
-		blk_t blk = page_at(e, p, tail);
+		blk_t blk = page_at(e, p, tail, 0);
 
 		if (!blk)
 			break;
@@ -191,6 +191,16 @@ static u32 put(struct rpc_env *e, struct fs_pipe *p, const char *from, u32 len)
 		at += n;
 	}
 	return at;
+}
+
+/* Whether there are blocks for n more bytes. Nothing was changed yet. */
+static bool has_pages(struct ck *ck, const struct fs_pipe *p, u32 n)
+{
+	u32 lack = 0;
+
+	for (u64 at = p->tail / PAGE_SIZE; at <= (p->tail + n - 1) / PAGE_SIZE; at++)
+		lack += !p->slot[at % p->pages];
+	return fs_blk_enough(ck, lack);
 }
 
 long fs_pipe_write(struct rpc_env *e, struct fs_inode *i, const struct req_WRITE *q,
@@ -210,9 +220,19 @@ long fs_pipe_write(struct rpc_env *e, struct fs_inode *i, const struct req_WRITE
 	if (!n || (n < len && len <= PAGE_SIZE))
 		return fs_wait(e, &pipe->waiters, q->flags & IO_WAIT ? q->wait_seq : 0,
 			       POLL_OUT | HP_ERR);
+	if ((q->flags & IO_STEAL) && !has_pages(e->ck, pipe, n))
+		return -HARE_ESTEAL;
+	if (!pipe->tail) /* empty: one page is enough to go on, and is kept for it */
+		(void)page_at(e, pipe, 0, FS_BLK_PIPE);
 	n = put(e, pipe, q->data.p, n);
-	if (!n || (n < len && len <= PAGE_SIZE))
-		return -ENOSPC;
+	if (!n || (n < len && len <= PAGE_SIZE)) {
+		/* No memory for more pages: those that it has are to be read first. */
+		if (!used(pipe))
+			return -ENOMEM;
+		ck_abort(e->ck);
+		return fs_wait(e, &pipe->waiters, q->flags & IO_WAIT ? q->wait_seq : 0,
+			       POLL_OUT | HP_ERR);
+	}
 	TX_SET(e->ck, pipe->tail, pipe->tail + n);
 	p->count = n;
 	if (!list_empty(&pipe->waiters))
@@ -351,7 +371,7 @@ long fs_pipe_size(struct rpc_env *e, const struct req_PIPE_SIZE *q,
 		return 0;
 	slot = fs_alloc(ck, pages * sizeof(*slot));
 	if (!slot || refill(e, pipe, slot) < 0)
-		return -ENOSPC;
+		return -ENOMEM;
 	slots_free(ck, pipe);
 	TX_SET(ck, pipe->slot, slot);
 	TX_SET(ck, pipe->pages, pages);

@@ -71,6 +71,15 @@ struct run {
 #define RUN_COUNT(r) ((r)->count & ~RUN_NEW)
 #define RUNS_MAX     64
 
+/* Blocks that pass from server to server: [blk, blk + count). */
+struct extent {
+	u32 blk, count;
+};
+#define EXTENTS_MAX 512
+/* Instead of ENOSPC, when the request says *_STEAL: this server's blocks are used up, but others may
+ * have some. The caller asks them (STEAL), and then again; never seen by programs. */
+#define HARE_ESTEAL 54 /* EXFULL, which Linux gives for nothing that Hare does */
+
 /* CREATE flags */
 #define CREATE_EXCL	   1u /* -EEXIST when the name is taken */
 #define CREATE_OPEN	   2u /* also open it, with open_flags */
@@ -92,8 +101,11 @@ struct run {
 #define IO_NOATIME 8u /* READ does not set atime (O_NOATIME) */
 #define IO_PEEK                                                                          \
 	16u /* READ of a pipe, from byte `off` of what is in it: nothing is taken */
+#define IO_STEAL                                                                         \
+	32u /* WRITE: -HARE_ESTEAL when there are too few blocks here to write it all */
 /* BLOCKS flags */
 #define BLOCKS_ALLOC 1u
+#define BLOCKS_STEAL 2u /* as IO_STEAL */
 /* OPEN flags: the program's O_ flags, and: */
 #define OPEN_PIN                                                                         \
 	0x10000000u /* for a mapping: blocks stay allocated; no permission check */

@@ -129,6 +129,7 @@ static inline u32 fsw_check_all(struct fsw *f)
 	for (u32 c = 0; c < f->w.cores; c++)
 		fs_facts(f->w.ck[c], fsw_fact, &l);
 	n += fs_check_between(l.fact, l.count, f->w.cores, world_bad, NULL);
+	n += fs_check_owners(f->w.ck, f->w.cores, world_bad, NULL);
 	free(l.fact);
 	return n;
 }
