@@ -99,7 +99,10 @@ bool ring_publish(struct ctx *c, struct ck *ck, u32 dst)
 	struct ring *r = ring_at(c->isl, ck->core, dst);
 	u64 tail = msg_root(ck)->tail[dst];
 
-	if (__atomic_load_n(&r->tail, __ATOMIC_RELAXED) == tail)
+	/* After a recovery (all vectors) it is written back in any case: whoever was killed may have
+	 * stored it and no more. */
+	if (__atomic_load_n(&r->tail, __ATOMIC_RELAXED) == tail &&
+	    msg_root(ck)->wakes[dst] != ~0ULL)
 		return false;
 	__atomic_store_n(&r->tail, tail, __ATOMIC_RELEASE);
 	ck_crash_point();
