@@ -275,7 +275,8 @@ long client_dup3(struct task *t, long a[6])
 static long set_flags(struct task *t, struct ofd *o, u32 flags)
 {
 	struct ck *ck = t->ctx.ck;
-	u32 now = (o->flags & ~SET_FLAGS) | (flags & SET_FLAGS);
+	bool locked = false;
+	u32 now;
 
 	if (flags & ~o->flags & O_NOATIME && t->proc->cred.uid) {
 		struct attr a;
@@ -284,9 +285,9 @@ static long set_flags(struct task *t, struct ofd *o, u32 flags)
 		if (r || a.uid != t->proc->cred.uid)
 			return r ? r : -EPERM;
 	}
-	if (o->shared) {
+	if (!pos_lock_local(t, o, &locked)) {
 		struct req_OFD_FLAGS q = {
-			.ino = o->ino, .ofd = o->shared, .set = 1, .flags = now
+			.ino = o->ino, .ofd = o->shared, .set = 1, .flags = flags
 		};
 		struct rep_OFD_FLAGS p;
 		long r = rpc_ofd_flags(&t->ctx, ofd_server(o), &q, &p);
@@ -294,9 +295,11 @@ static long set_flags(struct task *t, struct ofd *o, u32 flags)
 		if (r)
 			return r;
 	}
+	now = (o->flags & ~SET_FLAGS) | (flags & SET_FLAGS);
 	ck_lock(&t->ctx, ck);
 	TX_SET(ck, o->flags, now);
 	ck_unlock(ck);
+	pos_unlock(o, locked);
 	return 0;
 }
 

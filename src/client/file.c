@@ -192,10 +192,14 @@ long file_writev(struct task *t, struct ofd *o, struct uio *u, u64 *off, u32 fla
 			return -EFBIG;
 		u->total = room;
 	}
-	if (likely(!o->vnode) || o->shared)
+	if (likely(!o->vnode) || o->shared) {
 		r = write_by_call(t, o, u, off, flags);
-	else
+	} else {
 		r = write_far(t, o, u, off, flags);
+		/* It became SHARED meanwhile: its other holders read at the server. */
+		if (unlikely(__atomic_load_n(&o->shared, __ATOMIC_RELAXED)))
+			vnode_sync(t, o->vnode);
+	}
 	if (unlikely(o->flags & O_DSYNC) && r > 0)
 		(void)file_sync(t, o);
 	if (maps_any(t))
@@ -240,14 +244,12 @@ long file_read_here(struct task *t, struct ofd *o, struct uio *u)
 	u64 off = 0;
 	long r;
 
-	if (unlikely(o->shared))
+	if (unlikely(!pos_lock_local(t, o, &locked)))
 		return read_by_call(t, o, u, &off, IO_SHARED);
-	locked = pos_lock(t, o);
 	off = get_off(o);
 	r = file_readv(t, o, u, &off);
 	set_off(o, off);
-	if (unlikely(locked))
-		pos_unlock(o);
+	pos_unlock(o, locked);
 	return r;
 }
 
@@ -257,14 +259,12 @@ long file_write_here(struct task *t, struct ofd *o, struct uio *u)
 	u64 off = 0;
 	long r;
 
-	if (unlikely(o->shared))
+	if (unlikely(!pos_lock_local(t, o, &locked)))
 		return write_by_call(t, o, u, &off, IO_SHARED);
-	locked = pos_lock(t, o);
 	off = get_off(o);
 	r = file_writev(t, o, u, &off, o->flags & O_APPEND ? IO_APPEND : 0);
 	set_off(o, off);
-	if (unlikely(locked))
-		pos_unlock(o);
+	pos_unlock(o, locked);
 	return r;
 }
 

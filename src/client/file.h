@@ -2,7 +2,7 @@
 /*
  * What the files about descriptors and data (fdtable.c, ofd.c, uio.c, file.c, vnode.c,
  * io.c, fcntl.c, lock.c, pipe.c, wait.c, poll.c, epoll.c, mapping.c, mmap.c, socket.c,
- * adopt.c, splice.c) share among themselves. Everything else of the client includes
+ * adopt.c, splice.c, path_dirent.c) share among themselves. Everything else of the client includes
  * state.h only.
  */
 #ifndef HARE_CLIENT_FILE_H
@@ -124,12 +124,26 @@ void closing_finish(struct task *t);
  * copied, not while waiting for anything. */
 void busy_lock(struct task *t, u32 *word);
 void busy_unlock(u32 *word);
-/* Offsets that others may move too: locked against them. True when it has to be
- * unlocked. */
+/* Offset and status flags of a description that others may change too: locked against
+ * them. True when it has to be unlocked. */
 bool pos_lock(struct task *t, struct ofd *o);
-static inline void pos_unlock(struct ofd *o)
+static inline void pos_unlock(struct ofd *o, bool locked)
 {
-	busy_unlock(&o->busy);
+	if (unlikely(locked))
+		busy_unlock(&o->busy);
+}
+/* The same for what is here only while the description is LOCAL. False, and nothing is
+ * locked: it is SHARED. A description becomes SHARED under this lock, so whoever looked
+ * before it looks again. */
+static inline bool pos_lock_local(struct task *t, struct ofd *o, bool *locked)
+{
+	if (unlikely(o->shared))
+		return false;
+	*locked = pos_lock(t, o);
+	if (likely(!__atomic_load_n(&o->shared, __ATOMIC_RELAXED)))
+		return true;
+	pos_unlock(o, *locked);
+	return false;
 }
 /* Whose locks flock and F_OFD_SETLK set; makes one. */
 u64 ofd_lock_owner(struct task *t, struct ofd *o);
@@ -192,8 +206,7 @@ long file_write_here(struct task *t, struct ofd *o, struct uio *u);
 #define VNODE_ATIME 2u /* the first read has to set atime */
 #define VNODE_READ  4u /* was read, and atime is to be told */
 #define VBLK_HOLE   (1ULL << 32) /* known to be a hole */
-#define VBLK_NEW    (1ULL << 33) /* allocated beyond the end: content undefined */
-#define VBLK_STALE  (1ULL << 34) /* this island's cache may hold old lines of it */
+#define VBLK_STALE  (1ULL << 33) /* this island's cache may hold old lines of it */
 #define VBLK(v)	    ((blk_t)(v))
 
 struct vnode *vnode_get(struct task *t, u64 ino); /* a reference; NULL: full */

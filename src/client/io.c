@@ -266,9 +266,8 @@ static long seek_file(struct task *t, struct ofd *o, s64 off, u32 whence)
 	bool locked;
 	long r = off;
 
-	if (o->shared)
+	if (!pos_lock_local(t, o, &locked))
 		return seek_there(t, o, off, whence);
-	locked = pos_lock(t, o);
 	if (whence == SEEK_CUR)
 		r = __builtin_add_overflow((s64)o->off, off, &r) ? -EINVAL : r;
 	else if (whence != SEEK_SET)
@@ -277,8 +276,7 @@ static long seek_file(struct task *t, struct ofd *o, s64 off, u32 whence)
 		__atomic_store_n(&o->off, (u64)r, __ATOMIC_RELAXED);
 	else if (r != -ENXIO)
 		r = -EINVAL;
-	if (locked)
-		pos_unlock(o);
+	pos_unlock(o, locked);
 	return r;
 }
 

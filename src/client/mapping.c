@@ -44,7 +44,7 @@ static long map_run(struct task *t, const struct mapping *m, u64 addr,
 		    const struct run *run, u32 flags)
 {
 	struct island *isl = t->ctx.isl;
-	u64 len = (u64)RUN_COUNT(run) * PAGE_SIZE;
+	u64 len = (u64)run->count * PAGE_SIZE;
 
 	if (m->pin->far && isl->model != MEM_COHERENT)
 		mem_invalidate(isl, mem_block(isl, run->blk), len);
@@ -81,7 +81,7 @@ static long map_runs(struct task *t, const struct mapping *m, struct run *runs, 
 		u64 addr = m->start + (*at - base) * PAGE_SIZE;
 		long r;
 
-		run->count = (u32)MIN((u64)RUN_COUNT(run), end - *at);
+		run->count = (u32)MIN((u64)run->count, end - *at);
 		if (!run->blk && m->shared) {
 			*hole = true;
 			return 0;
@@ -171,7 +171,7 @@ bool mapping_show_once(struct task *t, struct mapping *m, u64 hint, u32 flags)
 		return false;
 	if (ask_blocks(t, m, m->off / PAGE_SIZE, pages, 0, runs, &n))
 		return false;
-	if (!runs[0].blk || RUN_COUNT(&runs[0]) < pages)
+	if (!runs[0].blk || runs[0].count < pages)
 		return false;
 	if (m->pin->far && isl->model != MEM_COHERENT)
 		mem_invalidate(isl, mem_block(isl, runs[0].blk), len);
@@ -346,7 +346,7 @@ static void writeback_blocks(struct task *t, const struct mapping *m, u64 first,
 		if (ask_blocks(t, m, first, end - first, 0, runs, &n))
 			return;
 		for (u32 i = 0; i < n && at < end; i++) {
-			u64 count = MIN((u64)RUN_COUNT(&runs[i]), end - at);
+			u64 count = MIN((u64)runs[i].count, end - at);
 
 			if (runs[i].blk)
 				mem_writeback(isl, mem_block(isl, runs[i].blk),

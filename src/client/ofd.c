@@ -22,7 +22,14 @@
  *
  * Local to shared: ofd_share moves offset and flags to the inode's server by DUP; from
  * then on `shared` is not 0 and reads, writes and seeks at the offset go there. What this
- * core wrote is written back before.
+ * core wrote is written back before. Another process here may be about to use the offset,
+ * which the lock `busy` settles:
+ *
+ *   step  a child: write              another child: exec elsewhere   offset here / there
+ *   1     not shared: local then                                      7 / -
+ *   2                                 busy; DUP; shared; unlocked     7 / 7
+ *   3     busy; looks again: shared                                   7 / 7
+ *   4     WRITE IO_SHARED                                             7 / 14
  */
 #include <linux/futex.h>
 
@@ -418,10 +425,8 @@ long ofd_share(struct task *t, struct ofd *o, u32 add_refs)
 
 	if (o->kind == OFD_RELAY)
 		return 0;
-	r = file_sync(t, o);
-	if (r)
-		return r;
 	locked = pos_lock(t, o);
+	(void)file_sync(t, o);
 	q.ofd = o->shared;
 	q.refs = o->shared ? add_refs : add_refs + 1;
 	q.off = o->off;
@@ -434,8 +439,7 @@ long ofd_share(struct task *t, struct ofd *o, u32 add_refs)
 		TX_SET(ck, o->lock_owner, 0);
 		ck_unlock(ck);
 	}
-	if (locked)
-		pos_unlock(o);
+	pos_unlock(o, locked);
 	return r;
 }
 

@@ -11,6 +11,7 @@
  * position 0. A server's cookies keep their meaning while entries come and go, and so do these:
  * a name that is there all the time is seen exactly once.
  */
+#include "client/file.h"
 #include "client/path.h"
 #include "client/procfs.h"
 
@@ -229,7 +230,7 @@ static long read_dir(struct task *t, struct ofd *o, void *user, size_t size, boo
 
 static long do_getdents(struct task *t, long a[6], bool old)
 {
-	bool host;
+	bool host, locked = false;
 	struct ofd *o = fd_get(t, (int)a[0], &host);
 	long r;
 
@@ -237,7 +238,9 @@ static long do_getdents(struct task *t, long a[6], bool old)
 		return old ? CLIENT_HOST : procfs_getdents(t, a);
 	if (!o)
 		return -EBADF;
+	(void)pos_lock_local(t, o, &locked);
 	r = read_dir(t, o, (void *)a[1], (u32)a[2], old);
+	pos_unlock(o, locked);
 	ofd_put(t, o);
 	return r;
 }

@@ -212,14 +212,11 @@ static bool learn(struct task *t, struct vnode *v, const struct run *run, u32 ru
 
 	ck_lock(&t->ctx, ck);
 	for (u32 i = 0; ok && i < runs; i++, run++) {
-		u64 flags = run->count & RUN_NEW ? VBLK_NEW | VBLK_STALE : VBLK_STALE;
-
-		for (u32 k = 0; ok && k < RUN_COUNT(run) && max; k++, max--) {
-			u64 value = run->blk ? (run->blk + k) | flags : VBLK_HOLE;
+		for (u32 k = 0; ok && k < run->count && max; k++, max--) {
+			u64 value = run->blk ? (run->blk + k) | VBLK_STALE : VBLK_HOLE;
 			u64 old = radix_get(&v->map, run->index + k);
 
-			if (old && !(old & (VBLK_HOLE | VBLK_NEW)) &&
-			    VBLK(old) == VBLK(value))
+			if (old && !(old & VBLK_HOLE) && VBLK(old) == VBLK(value))
 				continue;
 			ok = tx_radix_set(ck, &v->map, run->index + k, value) == 0;
 			if (++n % TX_STEP == 0)
@@ -408,13 +405,12 @@ static void freshen(struct task *t, struct vnode *v, u64 index, u32 count,
 
 /* --- reading ---------------------------------------------------------------------- */
 
-/* How many of the entries can be read: those known, and not new (someone else made the
- * file longer over blocks that this core had asked for). */
-static u32 readable(const u64 *value, u32 count)
+/* How many of the entries are known, from the first on. */
+static u32 known(const u64 *value, u32 count)
 {
 	u32 i = 0;
 
-	while (i < count && value[i] && !(value[i] & VBLK_NEW))
+	while (i < count && value[i])
 		i++;
 	return i;
 }
@@ -476,7 +472,7 @@ long vnode_read(struct task *t, struct vnode *v, struct uio *u, u64 *off)
 		len = MIN(u->total, size - *off);
 		count = (u32)MIN((*off + len - 1) / PAGE_SIZE - index + 1, (u64)BATCH);
 		look(t, v, index, count, value);
-		count = readable(value, count);
+		count = known(value, count);
 		if (!count) {
 			r = fetch(t, v, index, FETCH_BLOCKS, 0);
 			if (r < 0)
@@ -497,22 +493,19 @@ long vnode_read(struct task *t, struct vnode *v, struct uio *u, u64 *off)
 
 /* --- writing ---------------------------------------------------------------------- */
 
-/* How many of the entries can be written. */
-static u32 writable(const u64 *value, u32 count, u64 index, u64 size)
+/* How many of the entries have a block, from the first on. */
+static u32 allocated(const u64 *value, u32 count)
 {
 	u32 i = 0;
 
-	for (; i < count; i++) {
-		if (!value[i] || value[i] & VBLK_HOLE)
-			break;
-		/* New blocks inside the file: another core's growth defined them. */
-		if (value[i] & VBLK_NEW && (index + i) * PAGE_SIZE < size)
-			break;
-	}
+	while (i < count && value[i] && !(value[i] & VBLK_HOLE))
+		i++;
 	return i;
 }
 
-/* The blocks of [off, off + len): how many of them, from the first on, are there. */
+/* The blocks of [off, off + len), allocated; how many. It can be fewer than wanted: a
+ * server that is short of blocks gives what it has. 0: what it gave is already another's
+ * again (the file was truncated); to be asked for anew. */
 static long blocks_for_write(struct task *t, struct vnode *v, u64 off, u64 len,
 			     u64 *value)
 {
@@ -521,7 +514,7 @@ static long blocks_for_write(struct task *t, struct vnode *v, u64 off, u64 len,
 	long r;
 
 	look(t, v, index, count, value);
-	if (likely(writable(value, count, index, v->size) == count))
+	if (likely(allocated(value, count) == count))
 		return count;
 	if (off + len > v->size)
 		ahead = MAX(count, (u32)MIN(blocks, (u64)AHEAD_MAX));
@@ -529,28 +522,21 @@ static long blocks_for_write(struct task *t, struct vnode *v, u64 off, u64 len,
 	if (r < 0)
 		return r;
 	look(t, v, index, count, value);
-	count = writable(value, count, index, v->size);
-	return count ? (long)count : -EAGAIN;
+	return allocated(value, count);
 }
 
-/* Makes a block fit for a write of its bytes [in, in + n). New ones are zeroed
- * elsewhere. */
-static void prepare_block(struct task *t, u64 value, u32 in, u32 n)
+/* Makes a block fit for a write of n bytes of it: lines that hold other bytes too have to
+ * be up to date. */
+static void prepare_block(struct task *t, u64 value, u32 n)
 {
 	char *p = block_of(t, value);
 
-	/* The emulated cache knows a dirty line by its content: a store of what an old
-	 * line happens to hold already would be lost. A real one does not need this. */
-	if (value & VBLK_STALE && t->ctx.isl->model == MEM_EMULATED)
-		mem_invalidate(t->ctx.isl, p, PAGE_SIZE);
-	if (n == PAGE_SIZE)
+	if (!(value & VBLK_STALE))
 		return;
-	if (value & VBLK_NEW) {
-		memset(p, 0, in);
-		memset(p + in + n, 0, PAGE_SIZE - in - n);
-	} else if (value & VBLK_STALE) {
+	if (n == PAGE_SIZE)
+		mem_overwrite(t->ctx.isl, p, PAGE_SIZE);
+	else
 		mem_invalidate(t->ctx.isl, p, PAGE_SIZE);
-	}
 }
 
 static long copy_in(struct task *t, struct uio *u, u64 off, u64 len, const u64 *value)
@@ -559,7 +545,7 @@ static long copy_in(struct task *t, struct uio *u, u64 off, u64 len, const u64 *
 		u32 in = (u32)(off % PAGE_SIZE), n = (u32)MIN(len, PAGE_SIZE - in);
 		long r;
 
-		prepare_block(t, *value, in, n);
+		prepare_block(t, *value, n);
 		r = uio_get(u, block_of(t, *value) + in, n);
 		if (r)
 			return r;
@@ -606,13 +592,12 @@ static long write_step(struct task *t, struct vnode *v, struct uio *u, u64 *off)
 	u64 start = *off, in = start % PAGE_SIZE, value[BATCH];
 	u64 len = MIN((u64)u->total, BATCH * PAGE_SIZE - in), index = start / PAGE_SIZE;
 	size_t before = u->total;
-	u32 count = (u32)((start + len - 1) / PAGE_SIZE - index + 1);
 	long r = blocks_for_write(t, v, start, len, value);
+	u32 count;
 
-	if (r < 0)
+	if (r <= 0)
 		return r;
-	len = MIN(len,
-		  (u64)r * PAGE_SIZE - in); /* fewer when the memory is nearly full */
+	len = MIN(len, (u64)r * PAGE_SIZE - in);
 	r = copy_in(t, u, start, len, value);
 	/* After a fault the rest of its block is in an unknown state: as if it were
 	 * new. */
@@ -625,7 +610,7 @@ static long write_step(struct task *t, struct vnode *v, struct uio *u, u64 *off)
 		return r;
 	count = (u32)((start + len - 1) / PAGE_SIZE - index + 1);
 	*off = start + len;
-	settle(t, v, index, count, value, ~(VBLK_STALE | VBLK_NEW));
+	settle(t, v, index, count, value, ~VBLK_STALE);
 	if (start + len > v->size)
 		note_longer(t, v, start, start + len, (index + count) * PAGE_SIZE);
 	else
@@ -643,11 +628,8 @@ long vnode_write(struct task *t, struct vnode *v, struct uio *u, u64 *off)
 
 	if (locked)
 		busy_lock(t, &v->busy);
-	while (u->total && !r && *off <= v->size) {
+	while (u->total && !r && *off <= v->size)
 		r = write_step(t, v, u, off);
-		if (r == -EAGAIN)
-			r = 0; /* the blocks that the server gave are already others */
-	}
 	if (locked)
 		busy_unlock(&v->busy);
 	return *off != start ? (long)(*off - start) : r;

@@ -64,12 +64,9 @@ struct attr {
 struct run {
 	u64 index; /* first block of the stretch in the file, in blocks */
 	u32 blk; /* its DRAM block; 0 is a hole */
-	u32 count; /* blocks; high bit: see RUN_NEW */
+	u32 count; /* blocks; beyond the end they are zero in DRAM */
 };
-#define RUN_NEW                                                                          \
-	0x80000000u /* not used: blocks handed out beyond the end are zero in DRAM */
-#define RUN_COUNT(r) ((r)->count & ~RUN_NEW)
-#define RUNS_MAX     64
+#define RUNS_MAX 64
 
 /* Blocks that pass from server to server: [blk, blk + count). */
 struct extent {

@@ -96,7 +96,7 @@ split -b 1000 -d n num.; ls num.*; split -n 3 n third.; wc -c third.*
 split -l 100 --filter='gzip >$FILE.gz' n z.; zcat z.*.gz | cmp - n && echo filtered
 csplit -s n /^250$/ /^500$/; wc -l xx*; fold -w 10 <<<"a long line of text here"
 fmt -w 20 <<<"a b c d e f g h i j k l m n"
-(for i in 1 2 3; do echo "$i"; sleep 0.03; done >grow) & tail -f --pid=$! -n +1 grow 2>/dev/null | head -3
+: >grow; (for i in 1 2 3; do echo "$i"; sleep 0.03; done >>grow) & tail -f --pid=$! -n +1 grow 2>/dev/null | head -3
 wait
 expand -t4 <<<"a	b"; pr -t -2 -l 3 <<<"$(seq 6)"; head -n 1 none; echo $?
 END

@@ -139,6 +139,32 @@ static void t_oneoffset(void)
 	concurrent("records", "one description", T_EXEC);
 }
 
+/* A description becomes one of several cores while it is written here. */
+static void t_becomes(void)
+{
+	char name[16];
+
+	for (int k = 0; k < 12; k++) {
+		pid_t pid[3];
+		int fd, bad = 0;
+
+		snprintf(name, sizeof(name), "becomes%d", k);
+		fd = must(open(name, O_WRONLY | O_CREAT, 0644));
+		pid[0] = (pid_t)must(
+			t_start(T_FORK, "records", t_num(fd), "a", "300", NULL));
+		pid[1] = (pid_t)must(
+			t_start(T_EXEC, "records", t_num(fd), "b", "300", NULL));
+		pid[2] = (pid_t)must(
+			t_start(T_FORK, "records", t_num(fd), "c", "300", NULL));
+		for (int i = 0; i < 3; i++)
+			bad += t_end(pid[i]) != 0;
+		is_long(bad, 0, "all writers end, file %d", k);
+		is_long(bad_records(name, 3, 300), 0, "no record is lost, file %d", k);
+		is_long(lseek(fd, 0, SEEK_CUR), 3 * 300 * 7, "the offset, file %d", k);
+		must(close(fd));
+	}
+}
+
 /* Readers that share one description share out the records between them. */
 static int s_take(int argc, char **argv)
 {
@@ -278,6 +304,7 @@ T_SECTIONS = {
 	{ "offsets", t_offsets },
 	{ "append", t_append },
 	{ "oneoffset", t_oneoffset },
+	{ "becomes", t_becomes },
 	{ "readers", t_readers },
 	{ "back", t_back },
 	{ "passing", t_passing },
