@@ -6,7 +6,8 @@
  *   main thread   its children's ends and stops, pidfds of all other processes of the core, the
  *                 socket to who booted it; when that ends, so do all programs and the agent
  *   server thread sleeps on the core's doorbell and drains its rings; trims, evicts (chaos)
- *   job thread    what the scheduling server queued: execs and signals
+ *   job thread    what the scheduling server queued: execs and signals; looks after descriptors
+ *                 on their way through sockets
  *
  * New processes ring the doorbell once for many; WATCH_DELAY_MS later those that still live get a
  * pidfd, so that a short life costs no wake-up at all. Whoever waits for a killed child
@@ -469,7 +470,7 @@ static void *job_thread(void *arg)
 				sched_job_signal(&t->ctx, job);
 			sched_job_done(&t->ctx);
 		}
-		(void)msg_event_wait(&t->ctx, seq, -1);
+		(void)msg_event_wait(&t->ctx, seq, client_passing(t));
 	}
 	return NULL;
 }

@@ -118,6 +118,10 @@ void client_reap(struct task *t, u32 host_pid);
 /* For agents: an entry whose maker died before the child was there. */
 void client_reap_new(struct task *t, struct proc *p);
 
+/* For the agent: gives back descriptors that were sent over sockets and will not arrive. When to
+ * call it again, in ns from now; -1: nothing is on its way (the jobs' event says when that changes). */
+s64 client_passing(struct task *t);
+
 /* System call number HARE_CALL, known only inside: how the hare command, when it runs in an
  * instance, finds that out. a[0] is the operation. */
 #define HARE_CALL 0x48415245L

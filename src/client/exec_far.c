@@ -31,6 +31,7 @@
 #include "base/str.h"
 #include "base/sys.h"
 #include "client/exec.h"
+#include "client/file.h"
 #include "proto/hio.h"
 
 #define INLINE_MAX	      16384
@@ -297,13 +298,7 @@ static bool relayed_fd(struct task *t, struct ofd *o, struct image_fd *d)
 
 static bool hare_fd(struct task *t, struct ofd *o, struct image_fd *d)
 {
-	d->how = IMAGE_HARE;
-	d->kind = o->kind;
-	d->flags = o->flags;
-	d->dflags = o->dflags;
-	d->mode = o->mode;
-	d->ino = o->ino;
-	d->dir_state = o->dir_state;
+	ofd_image(o, d);
 	switch (o->kind) {
 	case OFD_FILE:
 	case OFD_DIR:
@@ -604,27 +599,13 @@ static struct ofd *ofd_from(struct task *t, const struct image_fd *d)
 {
 	struct req_OPEN q = { .ino = d->ino, .flags = d->flags | OPEN_NOCHECK };
 	struct rep_OPEN rep = { 0 };
-	struct ck *ck = t->ctx.ck;
-	struct ofd *o;
 
 	if (d->how == IMAGE_HARE && d->kind == OFD_PATH) {
 		q.cred = &t->proc->cred;
 		if (rpc_open(&t->ctx, ino_server(d->ino), &q, &rep))
 			return NULL;
 	}
-	o = ofd_new(t, d->how == IMAGE_RELAY ? OFD_RELAY : d->kind, d->ino, d->flags);
-	if (!o)
-		return NULL;
-	ck_lock(&t->ctx, ck);
-	TX_SET(ck, o->dflags, d->dflags);
-	TX_SET(ck, o->mode, d->mode);
-	TX_SET(ck, o->shared, d->shared);
-	TX_SET(ck, o->dir_state, d->dir_state);
-	TX_SET(ck, o->relay_pid, d->relay_pid);
-	TX_SET(ck, o->relay_core, d->relay_core);
-	TX_SET(ck, o->relay_fd, d->relay_fd);
-	ck_unlock(ck);
-	return o;
+	return ofd_of_image(t, d, d->ino);
 }
 
 /* Descriptors of Hare and of proxies; the child opens devices itself, see enter_devices. */

@@ -9,6 +9,8 @@
  * replies come in order, so the dead one's, if there is any, lies in its slot by then, whoever
  * drained it; and an open that it tells of is closed.
  *
+ * A reference more of a shared description (DUP) is as exact: old_ino is its id.
+ *
  *   intent: step the RPC's id, ino (0: in CREATE's reply), ino_dflags the open's flags,
  *           new_dflags the server, new_dir slot << 32 | call (far_call_note)
  */
@@ -42,6 +44,18 @@ struct intent_node *far_open_begin(struct task *t, u32 srv, u32 id, u64 ino, u32
 	return intent_begin(t, &it);
 }
 
+struct intent_node *far_dup_begin(struct task *t, u32 srv, u64 ino, u64 shared)
+{
+	struct intent it = {
+		.op = INTENT_FAR_OPEN, .step = RPC_DUP, .ino = ino, .old_ino = shared
+	};
+
+	if (likely(rpc_is_near(&t->ctx, srv)))
+		return NULL;
+	far_call_note(t, &it, srv);
+	return intent_begin(t, &it);
+}
+
 void far_open_noted(struct ck *ck, struct intent_node *n)
 {
 	if (likely(!n))
@@ -61,8 +75,12 @@ void far_open_recover(struct ctx *c, const struct intent *it)
 	union {
 		struct rep_OPEN open;
 		struct rep_CREATE create;
+		struct rep_DUP dup;
 	} p = { 0 };
-	struct req_CLOSE q = { .ino = it->ino, .flags = it->ino_dflags, .core = c->core };
+	struct req_CLOSE q = { .ino = it->ino,
+			       .flags = it->ino_dflags,
+			       .core = c->core,
+			       .ofd = it->old_ino };
 	struct rep_CLOSE rep;
 
 	if (far_call_result(c, it, it->step, &p))

@@ -26,6 +26,18 @@ static void forget_host(struct task *t, struct fdtable *ft, u32 fd)
 	fd_close_entry(t, ft, fd);
 }
 
+/* With the last descriptor of a socket goes what was sent over it and not received. */
+static long close_host(struct task *t, int fd)
+{
+	long r;
+
+	if (likely(!pass_any(t)))
+		return CLIENT_HOST;
+	r = SYS(close, fd);
+	pass_settle(t);
+	return r;
+}
+
 long client_close(struct task *t, long a[6])
 {
 	struct fdtable *ft = table(t);
@@ -38,7 +50,7 @@ long client_close(struct task *t, long a[6])
 		return CLIENT_HOST;
 	if (e->kind == FD_HOST) {
 		forget_host(t, ft, (u32)fd);
-		return CLIENT_HOST;
+		return close_host(t, fd);
 	}
 	fd_close_entry(t, ft, (u32)fd);
 	return 0;

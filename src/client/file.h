@@ -2,8 +2,8 @@
 /*
  * What the files about descriptors and data (fdtable.c, ofd.c, uio.c, file.c, vnode.c,
  * io.c, fcntl.c, lock.c, pipe.c, wait.c, poll.c, epoll.c, mapping.c, mmap.c, socket.c,
- * adopt.c, splice.c, path_dirent.c) share among themselves. Everything else of the client includes
- * state.h only.
+ * adopt.c, splice.c, path_dirent.c, pass.c) share among themselves. Everything else of the
+ * client includes state.h only.
  */
 #ifndef HARE_CLIENT_FILE_H
 #define HARE_CLIENT_FILE_H
@@ -171,6 +171,37 @@ static inline bool ofd_is_pipe(const struct ofd *o)
  * once also when the thread is killed. Between begin and end the core lock is held. */
 void own_begin(struct task *t, struct rpc_env *e);
 void own_end(struct rpc_env *e);
+
+/* What TAKE and EXEC tell of a description; and a description as they tell (NULL: ENFILE),
+ * with inode `ino`, which it owes a close: 0 when that is counted later. */
+void ofd_image(const struct ofd *o, struct image_fd *d);
+struct ofd *ofd_of_image(struct task *t, const struct image_fd *d, u64 ino);
+
+/* --- pass.c ----------------------------------------------------------------------- */
+
+/* Tokens that a call has received and closed. */
+struct landing {
+	u64 cores; /* a bit for each that sent some */
+	u32 count; /* of this core; the first of them are in id */
+	u32 id[16];
+};
+/* A host descriptor, close-on-exec, that takes a description's place in a message. The
+ * caller closes it once it is sent, or is not. -EOPNOTSUPP, -EMFILE, -ENOMEM, ... */
+long pass_out(struct task *t, struct ofd *o);
+/* A host descriptor that came in a message: its number, or that of the description that it
+ * stands for; on an error (-EMFILE; -EBADF: lost) it is closed. After a message's last one
+ * pass_landed. */
+long pass_in(struct task *t, int fd, bool cloexec, struct landing *l);
+void pass_landed(struct task *t, const struct landing *l);
+/* Gives back what was sent from this core and will never arrive. Cheap when nothing is on
+ * its way. */
+void pass_settle(struct task *t);
+static inline bool pass_any(const struct task *t)
+{
+	const struct client_root *r = client_root(t->ctx.ck);
+
+	return r->holds && !list_empty(&r->flights);
+}
 
 /* --- uio.c ------------------------------------------------------------------------ */
 

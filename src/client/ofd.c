@@ -55,6 +55,8 @@ struct client_root *files_root(struct ck *ck)
 	TX_SET(ck, r->closing.prev, &r->closing);
 	TX_SET(ck, r->vnode_lru.next, &r->vnode_lru);
 	TX_SET(ck, r->vnode_lru.prev, &r->vnode_lru);
+	TX_SET(ck, r->flights.next, &r->flights);
+	TX_SET(ck, r->flights.prev, &r->flights);
 	TX_SET(ck, r->holds, h);
 	return r;
 }
@@ -441,6 +443,41 @@ long ofd_share(struct task *t, struct ofd *o, u32 add_refs)
 	}
 	pos_unlock(o, locked);
 	return r;
+}
+
+void ofd_image(const struct ofd *o, struct image_fd *d)
+{
+	d->how = o->kind == OFD_RELAY ? IMAGE_RELAY : IMAGE_HARE;
+	d->kind = o->kind;
+	d->flags = o->flags;
+	d->dflags = o->dflags;
+	d->mode = o->mode;
+	d->ino = o->ino;
+	d->shared = o->shared;
+	d->dir_state = o->dir_state;
+	d->relay_pid = o->relay_pid;
+	d->relay_core = o->relay_core;
+	d->relay_fd = o->relay_fd;
+}
+
+struct ofd *ofd_of_image(struct task *t, const struct image_fd *d, u64 ino)
+{
+	struct ofd *o =
+		ofd_new(t, d->how == IMAGE_RELAY ? OFD_RELAY : d->kind, ino, d->flags);
+	struct ck *ck = t->ctx.ck;
+
+	if (!o)
+		return NULL;
+	ck_lock(&t->ctx, ck);
+	TX_SET(ck, o->dflags, d->dflags);
+	TX_SET(ck, o->mode, d->mode);
+	TX_SET(ck, o->shared, ino ? d->shared : 0);
+	TX_SET(ck, o->dir_state, d->dir_state);
+	TX_SET(ck, o->relay_pid, d->relay_pid);
+	TX_SET(ck, o->relay_core, d->relay_core);
+	TX_SET(ck, o->relay_fd, d->relay_fd);
+	ck_unlock(ck);
+	return o;
 }
 
 /* --- locks ------------------------------------------------------------------------ */

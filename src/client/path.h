@@ -120,6 +120,8 @@ void step_lock(struct task *t, u32 srv, struct rpc_env *e);
 void far_call_note(struct task *t, struct intent *it, u32 srv);
 long far_call_result(struct ctx *c, const struct intent *it, u32 id, void *rep);
 struct intent_node *far_open_begin(struct task *t, u32 srv, u32 id, u64 ino, u32 flags);
+/* The same for one more reference, DUP, of a shared description. */
+struct intent_node *far_dup_begin(struct task *t, u32 srv, u64 ino, u64 shared);
 void far_open_noted(struct ck *ck, struct intent_node *n);
 void far_open_failed(struct task *t, struct intent_node *n);
 /* The last steps of an operation: a link of `ino` is dropped, exactly once, and the intent ends. */

@@ -20,6 +20,7 @@
 
 #include "base/str.h"
 #include "base/sys.h"
+#include "client/file.h"
 #include "client/process.h"
 
 #define NAP_NS		 100000
@@ -540,6 +541,7 @@ static void reap(struct task *t, struct proc *p)
 	kill_program(t, p);
 	relay_forget(t, p);
 	proc_release(t, p);
+	pass_settle(t);
 	if (p->proxy_core == MAX_CORES)
 		proc_drop(t, p); /* else the agent tells the proxy and drops it */
 }

@@ -97,6 +97,13 @@ u32 procfs_host_pid(struct task *t, u32 pid)
 	return row ? row->host_pid : pid;
 }
 
+u32 procfs_seen_pid(struct task *t, u32 host_pid)
+{
+	const struct proc_numbers *row = table_ready(t) ? by_host(host_pid) : NULL;
+
+	return row ? row->pid : host_pid;
+}
+
 /* --- paths ------------------------------------------------------------------------------------------ */
 
 static const char *number(const char *s, u32 *out)

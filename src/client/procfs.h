@@ -18,5 +18,7 @@ long procfs_getdents(struct task *t, long a[6]);
 /* The number by which this core's host knows the program of a pid; the pid itself when that is
  * so, or nobody knows. */
 u32 procfs_host_pid(struct task *t, u32 pid);
+/* The other way: the pid that programs know. */
+u32 procfs_seen_pid(struct task *t, u32 host_pid);
 
 #endif

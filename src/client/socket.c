@@ -12,19 +12,26 @@
  *   connect "/hare/s"  look up: inode 17; may the caller write it? host: connect "\0hare-ID-17"
  *   getpeername        host: "\0hare-ID-17" -> attribute of inode 17: "/hare/s"
  *
- * A descriptor of Hare's cannot be sent in a message: EINVAL.
+ * Descriptors of Hare's travel as tokens (pass.c): control data that names some is sent from
+ * a copy of ours. Credentials name processes by the numbers that programs see.
  */
 #include <linux/socket.h>
 #include <linux/un.h>
 
 #include "client/file.h"
 #include "client/path.h"
+#include "client/procfs.h"
 
 #define MY_AF_UNIX	  1
 #define SOL_SOCKET_	  1
 #define SCM_RIGHTS_	  1
+#define SCM_CREDENTIALS_  2
 #define SCM_PIDFD_	  4
+#define SO_PEERCRED_	  17
+#define MSG_CTRUNC_	  8
 #define MSG_CMSG_CLOEXEC_ 0x40000000
+#define CONTROL_MAX	  4096u /* of control data that is sent from a copy */
+#define MMSG_PIECE	  16u /* messages of one host call */
 #define FDS_MAX		  253 /* in one message, as the kernel has it */
 #define BOUND_XATTR	  "trusted.hare.bound"
 #define ABSTRACT_LEN	  37 /* "hare-" and twice 16 digits, with a '-' */
@@ -34,6 +41,13 @@ struct unix_addr {
 	char path[UNIX_PATH_MAX + 1];
 };
 #define FAMILY_LEN 2u
+/* Where the host puts an address, of any family. */
+struct host_addr {
+	union {
+		struct unix_addr ua;
+		u8 room[128]; /* struct sockaddr_storage */
+	};
+};
 
 /* As the kernel has them. */
 struct user_msg {
@@ -94,8 +108,8 @@ static long abstract_of(struct task *t, u64 ino, struct unix_addr *ua)
 	return FAMILY_LEN + 1 + ABSTRACT_LEN + 1;
 }
 
-/* The path that abstract address ua of `len` bytes stands for; its length as an address,
- * or 0. */
+/* The path that abstract address ua of `len` bytes stands for; its length as an address.
+ * Others stay as they are. */
 static long path_of(struct task *t, struct unix_addr *ua, long len)
 {
 	struct unix_addr mine;
@@ -106,7 +120,7 @@ static long path_of(struct task *t, struct unix_addr *ua, long len)
 	u64 ino = 0;
 
 	if (len != abstract_of(t, 0, &mine) || memcmp(ua, &mine, (size_t)len - 17))
-		return 0;
+		return len;
 	for (u32 i = 0; i < 16; i++) {
 		char c = ua->path[1 + 22 + i];
 
@@ -252,44 +266,46 @@ long client_connect(struct task *t, long a[6])
 
 /* --- addresses that the host reports ---------------------------------------------- */
 
-/* A name that the host has put at user, of *user_len bytes; `room` is what there was. */
-static long name_back(struct task *t, void *user, u32 *user_len, u32 room)
+/* An address of `len` bytes as the program is to see it; its length. */
+static u32 name_seen(struct task *t, struct host_addr *h, u32 len)
 {
-	struct unix_addr ua;
-	u32 len;
-	long n;
+	if (len < FAMILY_LEN || h->ua.family != MY_AF_UNIX)
+		return len;
+	return (u32)path_of(t, &h->ua, (long)len);
+}
 
-	if (!user || user_read(&len, user_len, sizeof(len)))
-		return 0;
-	if (len != FAMILY_LEN + 1 + ABSTRACT_LEN + 1 || room < len)
-		return 0;
-	if (user_read(&ua, user, len) || ua.family != MY_AF_UNIX)
-		return 0;
-	n = path_of(t, &ua, (long)len);
-	if (!n)
-		return 0;
-	len = (u32)n;
-	if (user_write(user, &ua, MIN(room, len)) ||
+/* It goes to the program, which has room for `room` bytes of it. */
+static long name_back(struct task *t, struct host_addr *h, u32 len, void *user,
+		      void *user_len, u32 room)
+{
+	len = name_seen(t, h, len);
+	if (user_write(user, h, MIN(MIN(room, len), (u32)sizeof(*h))) ||
 	    user_write(user_len, &len, sizeof(len)))
 		return -EFAULT;
 	return 0;
 }
 
+/* A call that reports an address in arguments name and len: made with room for any, since a name
+ * of ours may be longer at the host. CLIENT_HOST: it wants none. */
 static long report(struct task *t, long nr, long a[6], int name, int len)
 {
-	u32 room = 0;
-	long r = not_a_socket(t, a[0]);
+	long r = not_a_socket(t, a[0]), b[6];
+	u32 room = 0, got = sizeof(struct host_addr);
+	struct host_addr h;
 
 	if (r)
 		return r;
-	if (!a[name])
+	if (!a[name] || !a[len])
 		return CLIENT_HOST;
 	if (user_read(&room, (const void *)a[len], sizeof(room)))
 		return -EFAULT;
-	/* An abstract name may be longer than the room, and the path shorter: ask with
-	 * room. */
-	r = restartable(host_block(nr, a[0], a[1], a[2], a[3], a[4], a[5]));
-	if (r >= 0 && name_back(t, (void *)a[name], (u32 *)a[len], room))
+	if ((s32)room < 0)
+		return CLIENT_HOST; /* the host refuses it */
+	memcpy(b, a, sizeof(b));
+	b[name] = (long)&h;
+	b[len] = (long)&got;
+	r = restartable(host_block(nr, b[0], b[1], b[2], b[3], b[4], b[5]));
+	if (r >= 0 && name_back(t, &h, got, (void *)a[name], (void *)a[len], room))
 		return -EFAULT;
 	return r;
 }
@@ -346,207 +362,382 @@ long client_sendto(struct task *t, long a[6])
 		host_block(__NR_sendto, a[0], a[1], a[2], a[3], (long)&ua, len));
 }
 
-/* The fds of one control message: -EINVAL when one is Hare's. */
-static long check_fds(struct task *t, const char *user, u64 len)
-{
-	for (u64 at = 0; at + sizeof(s32) <= len && at < FDS_MAX * sizeof(s32);
-	     at += sizeof(s32)) {
-		s32 fd;
+/* A message on its way out. */
+struct sending {
+	struct user_msg m; /* name and control point here when they had to be changed */
+	struct unix_addr ua;
+	bool changed;
+	u32 tokens;
+	s32 token[FDS_MAX]; /* to be closed afterwards */
+	u8 control[CONTROL_MAX];
+};
 
-		if (user_read(&fd, user + at, sizeof(fd)))
-			return -EFAULT;
-		if (!fd_is_host(t, fd))
-			return fd < 0 || fd_is_hidden(t, fd) ? -EBADF : -EINVAL;
-	}
-	return 0;
+/* The control message at `at`, of `left` bytes; NULL: that was the last one, or is none. */
+static struct cmsg *cmsg_at(u8 *at, u64 left)
+{
+	struct cmsg *c = (struct cmsg *)at;
+
+	return left < sizeof(*c) || c->len < sizeof(*c) || c->len > left ? NULL : c;
 }
 
-/* Calls fn for the descriptors of each control message that carries some. */
-static long each_rights(struct task *t, const struct user_msg *m, u32 flags,
-			long (*fn)(struct task *t, char *user, u64 len, u32 flags))
+/* Is the other end of a socket held by a process that is none of Hare's? Who made it counts; when
+ * nobody knows it any more, the answer is no. */
+static bool peer_is_outside(struct task *t, int fd)
 {
-	char *at = m->control;
-	u64 left = m->control_len;
+	struct {
+		s32 pid;
+		u32 uid, gid;
+	} peer;
+	u32 len = sizeof(peer);
+	char link[64];
+	char *exe = t->host_path, *own = t->host_path2;
+	long n, m;
 
-	while (at && left >= sizeof(struct cmsg)) {
-		struct cmsg c;
+	if (SYS(getsockopt, fd, SOL_SOCKET_, SO_PEERCRED_, &peer, &len) || peer.pid <= 0)
+		return false;
+	if ((u32)peer.pid == t->proc->host_pid)
+		return false;
+	str_format(link, sizeof(link), "/proc/%d/exe", peer.pid);
+	n = SYS(readlink, link, exe, PATH_LEN_MAX);
+	m = SYS(readlink, "/proc/self/exe", own, PATH_LEN_MAX);
+	return n > 0 && m > 0 && (n != m || memcmp(exe, own, (size_t)n));
+}
+
+/* Puts tokens in the place of Hare's descriptors. -EXDEV: they would leave Hare. */
+static long send_rights(struct task *t, int sock, struct sending *s, s32 *fds, u64 count)
+{
+	for (u64 i = 0; i < count; i++) {
+		bool host;
+		struct ofd *o = fd_get(t, fds[i], &host);
 		long r;
 
-		if (user_read(&c, at, sizeof(c)))
-			return -EFAULT;
-		if (c.len < sizeof(c) || c.len > left)
-			return 0;
-		if (c.level == SOL_SOCKET_ &&
-		    (c.type == SCM_RIGHTS_ || c.type == SCM_PIDFD_)) {
-			r = fn(t, at + sizeof(c), c.len - sizeof(c), flags);
-			if (r)
-				return r;
-		}
-		if (CMSG_ALIGN_(c.len) >= left)
-			return 0;
-		at += CMSG_ALIGN_(c.len);
-		left -= CMSG_ALIGN_(c.len);
+		if (!o && !host)
+			return -EBADF;
+		if (!o)
+			continue;
+		if (s->tokens == FDS_MAX)
+			r = -EINVAL;
+		else if (!s->tokens && peer_is_outside(t, sock))
+			r = -EXDEV;
+		else
+			r = pass_out(t, o);
+		ofd_put(t, o);
+		if (r < 0)
+			return r;
+		s->token[s->tokens++] = fds[i] = (s32)r;
+		s->changed = true;
 	}
 	return 0;
 }
 
-static long check_right(struct task *t, char *user, u64 len, u32 flags)
+static void send_pid(struct task *t, struct sending *s, u32 *pid)
 {
-	(void)flags;
-	return check_fds(t, user, len);
+	u32 host = procfs_host_pid(t, *pid);
+
+	s->changed |= host != *pid;
+	*pid = host;
 }
 
-/* Checks a message that is to be sent; *named: its address was a path, and *m, *ua are
- * changed. */
-static long check_message(struct task *t, struct user_msg *m, const void *user,
-			  struct unix_addr *ua, bool *named)
+static long send_control(struct task *t, int sock, struct sending *s)
 {
-	long r, len;
+	u64 left = s->m.control_len;
+	u8 *at = s->control;
+	struct cmsg *c;
+	long r = 0;
 
-	*named = false;
-	if (user_read(m, user, sizeof(*m)))
+	if (!s->m.control || left < sizeof(struct cmsg))
+		return 0;
+	if (left > CONTROL_MAX)
+		return 0; /* more than any message of this kind has: the host says so */
+	if (user_read(at, s->m.control, left))
 		return -EFAULT;
-	r = each_rights(t, m, 0, check_right);
-	if (r)
-		return r;
-	len = m->name_len;
-	r = read_addr(ua, m->name, len);
+	while (!r && (c = cmsg_at(at, left))) {
+		u64 step = CMSG_ALIGN_(c->len), data = c->len - sizeof(*c);
+
+		if (c->level == SOL_SOCKET_ && c->type == SCM_RIGHTS_)
+			r = send_rights(t, sock, s, (s32 *)(c + 1), data / sizeof(s32));
+		else if (c->level == SOL_SOCKET_ && c->type == SCM_CREDENTIALS_ &&
+			 data >= sizeof(u32))
+			send_pid(t, s, (u32 *)(c + 1));
+		if (step >= left)
+			break;
+		at += step;
+		left -= step;
+	}
+	if (s->changed)
+		s->m.control = s->control;
+	return r;
+}
+
+static long send_name(struct task *t, struct sending *s)
+{
+	long len = s->m.name_len, r = read_addr(&s->ua, s->m.name, len);
+
 	if (r <= 0)
 		return r;
-	r = resolve(t, ua, &len);
+	r = resolve(t, &s->ua, &len);
 	if (r)
 		return r;
-	m->name = ua;
-	m->name_len = (s32)len;
-	*named = true;
+	s->m.name = &s->ua;
+	s->m.name_len = (s32)len;
+	s->changed = true;
 	return 0;
+}
+
+/* Sends one message. CLIENT_HOST: there is nothing in it that the host would not know. */
+static long send_one(struct task *t, int sock, const void *user, u32 flags)
+{
+	struct sending s;
+	long r;
+
+	s.changed = false;
+	s.tokens = 0;
+	if (user_read(&s.m, user, sizeof(s.m)))
+		return -EFAULT;
+	r = send_name(t, &s);
+	if (!r)
+		r = send_control(t, sock, &s);
+	if (!r && !s.changed)
+		return CLIENT_HOST;
+	if (!r)
+		r = restartable(
+			host_block(__NR_sendmsg, sock, (long)&s.m, flags, 0, 0, 0));
+	for (u32 i = 0; i < s.tokens; i++)
+		SYS(close, s.token[i]);
+	if (r < 0 && s.tokens)
+		pass_settle(t);
+	return r;
 }
 
 long client_sendmsg(struct task *t, long a[6])
 {
-	struct unix_addr ua;
-	struct user_msg m;
-	bool named;
 	long r = not_a_socket(t, a[0]);
 
-	if (!r)
-		r = check_message(t, &m, (const void *)a[1], &ua, &named);
-	if (r || !named)
-		return r ? r : CLIENT_HOST;
-	return restartable(host_block(__NR_sendmsg, a[0], (long)&m, a[2], 0, 0, 0));
+	return r ? r : send_one(t, (int)a[0], (const void *)a[1], (u32)a[2]);
 }
 
 /* struct mmsghdr is a struct msghdr and a length. */
-#define MMSG_SIZE (sizeof(struct user_msg) + 8)
+struct user_mmsg {
+	struct user_msg m;
+	u32 len, pad;
+};
+
+/* Is a message data alone? */
+static bool only_data(const struct user_mmsg *user)
+{
+	struct user_msg m;
+
+	return !user_read(&m, user, sizeof(m)) && !m.name && !m.control_len;
+}
 
 long client_sendmmsg(struct task *t, long a[6])
 {
-	const char *user = (const char *)a[1];
-	struct unix_addr ua;
-	struct user_msg m;
-	bool named = false;
+	struct user_mmsg *user = (struct user_mmsg *)a[1];
+	u32 count = MIN((u32)a[2], 1024u), i;
 	long r = not_a_socket(t, a[0]);
-	u32 i;
 
-	if (r)
-		return r;
-	for (i = 0; i < (u32)a[2] && i < 1024; i++) {
-		r = check_message(t, &m, user + i * MMSG_SIZE, &ua, &named);
-		if (r || named)
-			break;
-	}
-	if (!r && !named)
+	for (i = 0; i < count && only_data(&user[i]);)
+		i++;
+	if (!r && i == count)
 		return CLIENT_HOST;
-	if (i) { /* those before it; it will be the first of the program's next call */
-		a[2] = i;
-		return CLIENT_HOST;
-	}
-	if (r)
-		return r;
-	r = restartable(host_block(__NR_sendmsg, a[0], (long)&m, a[3], 0, 0, 0));
-	if (r >= 0) {
-		u32 len = (u32)r;
+	for (i = 0; !r && i < count; i++) {
+		r = send_one(t, (int)a[0], &user[i].m, (u32)a[3]);
+		if (r == CLIENT_HOST)
+			r = restartable(host_block(__NR_sendmsg, a[0], (long)&user[i].m,
+						   a[3], 0, 0, 0));
+		if (r >= 0) {
+			u32 len = (u32)r;
 
-		if (user_write((char *)a[1] + sizeof(m), &len, sizeof(len)))
-			return -EFAULT;
-		r = 1;
+			r = user_write(&user[i].len, &len, sizeof(len));
+		}
 	}
-	return r;
+	if (r && i)
+		i--; /* the one that failed */
+	return i ? (long)i : r;
 }
 
 /* --- receiving -------------------------------------------------------------------- */
 
-static long adopt_right(struct task *t, char *user, u64 len, u32 flags)
+/* A control message of the program's shrinks to `len` bytes; what is behind it moves up. */
+static long control_cut(struct user_msg *m, u8 *at, struct cmsg *c, u64 len)
 {
-	for (u64 at = 0; at + sizeof(s32) <= len; at += sizeof(s32)) {
-		s32 fd;
+	u8 *end = (u8 *)m->control + m->control_len, *from = at + CMSG_ALIGN_(c->len);
+	u8 *to = at + (len > sizeof(*c) ? CMSG_ALIGN_(len) : 0), buf[256];
 
-		if (user_read(&fd, user + at, sizeof(fd)))
-			return 0;
-		if (fd < 0)
-			continue;
-		fd = (s32)fd_adopt(t, fd, flags & MSG_CMSG_CLOEXEC_, 0);
-		(void)user_write(user + at, &fd, sizeof(fd));
+	m->flags |= MSG_CTRUNC_;
+	c->len = len;
+	if (to != at && user_write(at, c, sizeof(*c)))
+		return -EFAULT;
+	while (from < end) {
+		size_t n = MIN((size_t)(end - from), sizeof(buf));
+
+		if (user_read(buf, from, n) || user_write(to, buf, n))
+			return -EFAULT;
+		from += n;
+		to += n;
 	}
+	m->control_len = (u64)(to - (u8 *)m->control);
 	return 0;
 }
 
-/* What the host has filled in of a message at `user`. */
-static void received(struct task *t, void *user, u32 room, u32 flags)
+/* Descriptors that arrived get numbers. How many there was room for. */
+static u64 receive_rights(struct task *t, u8 *user, u64 count, bool cloexec,
+			  struct landing *l)
 {
-	struct user_msg m;
+	bool full = false;
+	u64 done = 0;
 
-	if (user_read(&m, user, sizeof(m)))
+	for (u64 i = 0; i < count; i++) {
+		s32 fd;
+
+		if (user_read(&fd, user + i * sizeof(fd), sizeof(fd)) || fd < 0)
+			continue;
+		if (full) {
+			SYS(close, fd);
+			continue;
+		}
+		fd = (s32)pass_in(t, fd, cloexec, l);
+		full = fd < 0;
+		if (!full && !user_write(user + done * sizeof(fd), &fd, sizeof(fd)))
+			done++;
+	}
+	return done;
+}
+
+static void receive_pid(struct task *t, u8 *user)
+{
+	u32 pid, seen;
+
+	if (user_read(&pid, user, sizeof(pid)) || !pid)
 		return;
-	if (m.control && m.control_len)
-		(void)each_rights(t, &m, flags, adopt_right);
-	if (m.name && m.name_len)
-		(void)name_back(
-			t, m.name,
-			(u32 *)((char *)user + offsetof(struct user_msg, name_len)),
-			room);
+	seen = procfs_seen_pid(t, pid);
+	if (seen != pid)
+		(void)user_write(user, &seen, sizeof(seen));
+}
+
+static void receive_control(struct task *t, struct user_msg *m, bool cloexec)
+{
+	struct landing l = { 0 };
+	u8 *at = m->control;
+	struct cmsg c;
+
+	while (at + sizeof(c) <= (u8 *)m->control + m->control_len) {
+		u64 left = (u64)((u8 *)m->control + m->control_len - at), n, got;
+
+		if (user_read(&c, at, sizeof(c)) || c.len < sizeof(c) || c.len > left)
+			break;
+		n = (c.len - sizeof(c)) / sizeof(s32);
+		if (c.level == SOL_SOCKET_ && c.type == SCM_CREDENTIALS_ && n)
+			receive_pid(t, at + sizeof(c));
+		if (c.level == SOL_SOCKET_ &&
+		    (c.type == SCM_RIGHTS_ || c.type == SCM_PIDFD_)) {
+			got = receive_rights(t, at + sizeof(c), n, cloexec, &l);
+			if (got < n && control_cut(m, at, &c, sizeof(c) + 4 * got))
+				break;
+			if (!got && n)
+				continue; /* the next one is here now */
+		}
+		at += CMSG_ALIGN_(c.len);
+	}
+	if (l.cores)
+		pass_landed(t, &l);
+}
+
+/* A message that the host has filled in, m, goes to the program's; its name is in h. */
+static long received(struct task *t, struct user_msg *m, struct host_addr *h,
+		     struct user_msg *user, u32 flags)
+{
+	struct user_msg was;
+	u32 len;
+
+	if (user_read(&was, user, sizeof(was)))
+		return -EFAULT;
+	if (m->control && m->control_len)
+		receive_control(t, m, flags & MSG_CMSG_CLOEXEC_);
+	if (user_write(&user->control_len, &m->control_len, sizeof(m->control_len)) ||
+	    user_write(&user->flags, &m->flags, sizeof(m->flags)))
+		return -EFAULT;
+	if (!was.name)
+		return 0;
+	len = (u32)m->name_len;
+	return name_back(t, h, len, was.name, &user->name_len, (u32)was.name_len);
+}
+
+/* The program's message with room for any name; false: only its data can come. */
+static bool receiving(struct user_msg *m, struct host_addr *h)
+{
+	bool plain = !m->name && (!m->control || m->control_len < sizeof(struct cmsg));
+
+	if (m->name && m->name_len >= 0) {
+		m->name = h;
+		m->name_len = sizeof(*h);
+	}
+	return !plain;
 }
 
 long client_recvmsg(struct task *t, long a[6])
 {
-	struct user_msg m;
+	struct user_msg *user = (struct user_msg *)a[1], m;
+	struct host_addr h;
 	long r = not_a_socket(t, a[0]);
 
 	if (r)
 		return r;
-	if (user_read(&m, (const void *)a[1], sizeof(m)))
+	if (user_read(&m, user, sizeof(m)))
 		return -EFAULT;
-	if ((!m.control || m.control_len < sizeof(struct cmsg)) && !m.name)
+	if (!receiving(&m, &h) || (m.name && m.name != &h))
 		return CLIENT_HOST;
-	r = restartable(host_block(__NR_recvmsg, a[0], a[1], a[2], 0, 0, 0));
-	if (r >= 0)
-		received(t, (void *)a[1], (u32)m.name_len, (u32)a[2]);
+	r = restartable(host_block(__NR_recvmsg, a[0], (long)&m, a[2], 0, 0, 0));
+	if (r >= 0 && received(t, &m, &h, user, (u32)a[2]))
+		return -EFAULT;
 	return r;
 }
 
+/* Up to MMSG_PIECE messages; time: what is left of the program's, updated, or NULL. */
+static long receive_some(struct task *t, int sock, struct user_mmsg *user, u32 count,
+			 u32 flags, void *time)
+{
+	struct user_mmsg mm[MMSG_PIECE];
+	struct host_addr h[MMSG_PIECE];
+	long r;
+
+	for (u32 i = 0; i < count; i++) {
+		if (user_read(&mm[i], &user[i], sizeof(mm[i])))
+			return -EFAULT;
+		(void)receiving(&mm[i].m, &h[i]);
+	}
+	r = restartable(
+		host_block(__NR_recvmmsg, sock, (long)mm, count, flags, (long)time, 0));
+	for (long i = 0; i < r; i++)
+		if (user_write(&user[i].len, &mm[i].len, sizeof(mm[i].len)) ||
+		    received(t, &mm[i].m, &h[i], &user[i].m, flags))
+			return -EFAULT;
+	return r;
+}
+
+#define MSG_WAITFORONE_ 0x10000
+#define MSG_DONTWAIT_	0x40
+
 long client_recvmmsg(struct task *t, long a[6])
 {
-	char *user = (char *)a[1];
-	u32 room[64], n = MIN((u32)a[2], (u32)ARRAY_SIZE(room));
+	struct user_mmsg *user = (struct user_mmsg *)a[1];
+	u32 count = MIN((u32)a[2], 1024u), done = 0, flags = (u32)a[3];
 	long r = not_a_socket(t, a[0]);
-	bool plain = true;
 
-	if (r)
-		return r;
-	for (u32 i = 0; i < n; i++) {
-		struct user_msg m;
+	if (r || !count)
+		return r ? r : CLIENT_HOST;
+	while (done < count) {
+		u32 n = MIN(count - done, MMSG_PIECE);
 
-		if (user_read(&m, user + i * MMSG_SIZE, sizeof(m)))
-			break; /* the host finds the same */
-		room[i] = (u32)m.name_len;
-		plain &= !m.control && !m.name;
+		r = receive_some(t, (int)a[0], user + done, n, flags, (void *)a[4]);
+		if (r > 0)
+			done += (u32)r;
+		if (r < (long)n)
+			break;
+		if (flags & MSG_WAITFORONE_)
+			flags |= MSG_DONTWAIT_;
 	}
-	if (plain && n == (u32)a[2])
-		return CLIENT_HOST;
-	r = restartable(host_block(__NR_recvmmsg, a[0], a[1], n, a[3], a[4], 0));
-	for (long i = 0; i < r; i++)
-		received(t, user + (u64)i * MMSG_SIZE, room[i], (u32)a[3]);
-	return r;
+	return done ? (long)done : r;
 }
 
 /* --- the others ------------------------------------------------------------------- */
@@ -562,4 +753,17 @@ long client_recvmmsg(struct task *t, long a[6])
 SOCKET_ONLY(shutdown)
 SOCKET_ONLY(listen)
 SOCKET_ONLY(setsockopt)
-SOCKET_ONLY(getsockopt)
+
+/* SO_PEERCRED names a process. */
+long client_getsockopt(struct task *t, long a[6])
+{
+	long r = not_a_socket(t, a[0]);
+	u32 len;
+
+	if (r || (s32)a[1] != SOL_SOCKET_ || (s32)a[2] != SO_PEERCRED_)
+		return r ? r : CLIENT_HOST;
+	r = SYS(getsockopt, a[0], a[1], a[2], a[3], a[4]);
+	if (!r && !user_read(&len, (const void *)a[4], sizeof(len)) && len >= sizeof(u32))
+		receive_pid(t, (u8 *)a[3]);
+	return r;
+}

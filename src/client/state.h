@@ -149,6 +149,8 @@ struct client_root {
 	struct list vnode_lru; /* closed vnodes, oldest first */
 	u64 vnodes_closed;
 	u64 lock_owners; /* lock owners given out, see ofd.lock_owner */
+	struct list flights; /* descriptions on their way through sockets: pass.c */
+	u32 flight_last, pad; /* the last number given */
 };
 static inline struct client_root *client_root(struct ck *ck)
 {
@@ -342,7 +344,7 @@ void far_open_recover(struct ctx *c, const struct intent *it);
 
 static inline u64 task_owner(const struct task *t)
 {
-	return ((u64)t->ctx.core << 32) | t->proc->host_pid;
+	return ((u64)t->ctx.core << 32) | (t->proc ? t->proc->host_pid : 0);
 }
 static inline u64 posix_owner(const struct task *t)
 {
