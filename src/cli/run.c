@@ -14,6 +14,7 @@
 #include "cli/cmd.h"
 #include "cli/transfer.h"
 #include "cli/view.h"
+#include "cli/watch.h"
 #include "client/syscalls.h"
 
 /* Options up to `--` or the first word. The index of what follows, or -1 after a complaint. */
@@ -66,23 +67,29 @@ static const char *split(const char *item, char *src, size_t size)
 static int import_all(struct instance *in, const struct settings *s)
 {
 	char src[PATH_LEN_MAX];
+	struct watch w;
+	int ret = 0;
 	u32 i;
 
-	for (i = 0; i < s->import.count; i++) {
+	watch_begin(&w, in, "import");
+	for (i = 0; !ret && i < s->import.count; i++) {
 		const char *dst = split(s->import.item[i], src, sizeof(src));
 
 		if (transfer_import(in->task, src, dst))
-			return EXIT_OWN;
+			ret = EXIT_OWN;
 	}
-	return 0;
+	watch_end(&w);
+	return ret;
 }
 
 static int export_all(struct instance *in, const struct settings *s)
 {
 	char src[PATH_LEN_MAX];
+	struct watch w;
 	int ret = 0;
 	u32 i;
 
+	watch_begin(&w, in, "export");
 	for (i = 0; i < s->export.count; i++) {
 		const char *dst = split(s->export.item[i], src, sizeof(src));
 
@@ -92,6 +99,7 @@ static int export_all(struct instance *in, const struct settings *s)
 		else if (transfer_export(in->task, src, dst))
 			ret = EXIT_OWN;
 	}
+	watch_end(&w);
 	return ret;
 }
 

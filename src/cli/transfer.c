@@ -148,6 +148,7 @@ int transfer_import(struct task *t, const char *src, const char *dst)
 			  .verb = "import",
 			  .from_name = src,
 			  .no_space = "; give Hare more memory with --memory" };
+	int r;
 
 	side_host(&host);
 	side_hare(&hare, t);
@@ -157,7 +158,10 @@ int transfer_import(struct task *t, const char *src, const char *dst)
 	}
 	if (!host_path(src, from, sizeof(from)) || !hare_path(t, dst, to, sizeof(to)))
 		return too_long("import", src);
-	return transfer(&c, from, to, sizeof(from));
+	t->spread = 1;
+	r = transfer(&c, from, to, sizeof(from));
+	t->spread = 0;
+	return r;
 }
 
 int transfer_export(struct task *t, const char *src, const char *dst)

@@ -46,6 +46,8 @@ struct task {
 	/* descriptions that the running call uses; a bit each: in use, counted in ofd.refs */
 	u32 hold_used, hold_counted;
 	struct ofd *hold[TASK_HOLDS];
+	u32 spread; /* an import: what it makes goes to all servers, see create() */
+	u32 pad;
 	s64 *poll_time; /* timespec of the host call that a poke has to end, see client_poked */
 	/* scratch of the running call */
 	char path[PATH_LEN_MAX]; /* a path copied in */

@@ -278,6 +278,16 @@ static long create_apart(struct task *t, const struct place *pl, u32 entry_srv, 
 	return r;
 }
 
+/* Where this task's inodes go when their entries are elsewhere. An import makes what programs on
+ * all cores will use: directories go to all servers in turn, and files where their directories are,
+ * as if a program on that core had made both. */
+static u32 home_of(struct task *t, u32 entry_srv, bool is_dir)
+{
+	if (likely(!t->spread))
+		return t->ctx.core;
+	return is_dir ? t->spread++ % t->ctx.isl->super->cores : entry_srv;
+}
+
 long create(struct task *t, const struct place *pl, struct creation *cr)
 {
 	struct req_CREATE q = { .dir = pl->dir,
@@ -286,10 +296,10 @@ long create(struct task *t, const struct place *pl, struct creation *cr)
 				.cred = &t->proc->cred,
 				.name = { .p = pl->name, .len = pl->name_len } };
 	u32 without = t->ctx.isl->super->without;
-	u32 own = t->ctx.core;
+	bool is_dir = (cr->mode & HS_IFMT) == HS_IFDIR;
 	u32 srv = rpc_entry_server(&t->ctx, pl->dir, pl->dir_dflags, pl->name,
 				   pl->name_len);
-	bool is_dir = (cr->mode & HS_IFMT) == HS_IFDIR;
+	u32 own = home_of(t, srv, is_dir);
 	bool affine = !(without & WITHOUT_CREATION_AFFINITY);
 	u64 mark;
 	long r;
