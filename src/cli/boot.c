@@ -140,6 +140,15 @@ static int hide(int fd, int number)
 	return dup3(fd, number, 0) < 0 ? -errno : number;
 }
 
+int hide_loader(const char *path, int fd_base)
+{
+	int fd = open(path, O_PATH | O_CLOEXEC);
+
+	if (fd < 0 || hide(fd, fd_base + FD_LOADER) < 0)
+		return fail("open the program loader", path, errno);
+	return close(fd);
+}
+
 static int open_memory(struct instance *in, const char *path)
 {
 	int fd;
@@ -190,7 +199,7 @@ static int make_memory(struct instance *in, const struct settings *s)
 	if (hide(dram, in->own.dram) < 0 ||
 	    (in->own.copy >= 0 && hide(in->fds[0].copy, in->own.copy) < 0))
 		return fail("place the memory's descriptors", NULL, errno);
-	return 0;
+	return hide_loader(in->loader, in->cfg.fd_base);
 }
 
 /* --- agents ------------------------------------------------------------------------------------- */
@@ -453,18 +462,14 @@ static _Noreturn void become_program(struct task *t, char **argv)
 	for (i = 1; i < 64; i++)
 		if (sigismember(&g_caller_mask, (int)i) == 1)
 			mask |= 1UL << (i - 1);
-	snprintf(args, sizeof(args), "%s,mask=%lx,name=%.15s", plan.loader_args, mask,
-		 strrchr(plan.name, '/') ? strrchr(plan.name, '/') + 1 : plan.name);
-	words = calloc(plan.argc + 5, sizeof(*words));
-	if (!words)
-		cannot_run(argv[0], -ENOMEM);
+	snprintf(args, sizeof(args), "%s,mask=%lx,name=%s", plan.loader_args, mask,
+		 plan.comm);
+	words = plan.argv - EXEC_WORDS;
 	words[0] = (char *)"hare-ld";
 	words[1] = (char *)"run";
 	words[2] = args;
 	words[3] = plan.argv[0];
 	words[4] = plan.path;
-	for (i = 1; i < plan.argc; i++)
-		words[4 + i] = plan.argv[i];
 	CPU_ZERO(&cpu);
 	CPU_SET(s->cpu[t->ctx.core], &cpu);
 	sched_setaffinity(0, sizeof(cpu), &cpu);

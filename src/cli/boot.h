@@ -83,6 +83,8 @@ int boot_exit_status(int wait_status);
 
 /* The lowest of the hidden descriptors: just below what most programs may use. */
 int boot_fd_base(void);
+/* Opens the program loader where programs inherit it. 0, or an exit status after a message. */
+int hide_loader(const char *path, int fd_base);
 
 /* hared.c: the agent of one core, in a process of its own; ends with the process. fresh: the core
  * kernel is still to be made. */

@@ -275,7 +275,7 @@ static int take_memory(const struct control *c, u32 core, struct mem_fds *own)
 		return -errno;
 	if (own->copy >= 0 && dup3(fds->copy, own->copy, 0) < 0)
 		return -errno;
-	return 0;
+	return hide_loader(s.loader, s.fd_base) ? -ENOENT : 0;
 }
 
 static struct task *join(struct control *c)

@@ -149,21 +149,25 @@ void client_siginfo(struct task *t, void *siginfo);
 
 /* --- exec --------------------------------------------------------------------------------- */
 
+/* The loader's command line has these before the program's: hare-ld MODE ARGS ARGV0 PATH ARG...,
+ * PATH in the place of argv[0]. */
+#define EXEC_WORDS 4
+
 struct exec_plan {
 	bool remote; /* started on another core: become its proxy */
 	u32 argc; /* of the final argv, `#!` resolved */
 	u32 envc;
-	char **argv; /* strings and arrays in memory of the plan */
+	char **argv; /* strings and arrays in memory of the plan; EXEC_WORDS are free before it */
 	char **envp;
 	char path
 		[PATH_LEN_MAX]; /* the program to load, as the program named it, absolute */
-	char exe[PATH_LEN_MAX]; /* what /proc/self/exe shall say */
+	char comm[16]; /* the last part of the name that the program gave, cut short */
 	void *mem; /* the plan's memory, host mmap; exec_drop frees it */
 	size_t mem_size;
 	/* arguments for the loader's own command line, see loader.c: core, memory descriptors;
-	 * close=FD: path is /proc/self/fd/FD, to be closed when it is loaded */
+	 * loader=FD: the loader itself; close=FD: path is /proc/self/fd/FD, to be closed when it
+	 * is loaded */
 	char loader_args[512];
-	char name[PATH_LEN_MAX]; /* as the program gave it */
 	u32 target; /* core */
 	u32 placement, next_core, distribute; /* of the process from now on */
 	s32 keep_fd;
@@ -189,7 +193,7 @@ struct exec_start {
 	struct exec_image *image;
 	struct image_fd *fds;
 	struct proc *proc;
-	char *path, *exe, *name, *cwd, *argv0;
+	char *path, *name, *cwd, *argv0;
 	char **argv, **envp;
 	bool entered; /* by start: the entry knows its process, and is no longer the agent's own */
 };

@@ -18,22 +18,24 @@
 #include "base/sys.h"
 #include "client/exec.h"
 
-#define HEAD_SIZE     256 /* what Linux looks at for `#!` */
-#define SCRIPTS_MAX   5 /* nested */
-#define STRING_MAX    131072
-#define ARGS_MIN      131072
-#define ARGS_MAX      (6u << 20)
-#define LOADER_ROOM   8192 /* of the host's limit on arguments, for the loader's own */
-#define ARENA_STRINGS (8u << 20)
-#define ARENA_SIZE    (2 * ARENA_STRINGS) /* the upper half holds pointers */
+#define HEAD_SIZE   256 /* what Linux looks at for `#!` */
+#define SCRIPTS_MAX 5 /* nested */
+#define STRING_MAX  131072
+#define ARGS_MIN    131072
+#define ARGS_MAX    (6u << 20)
+#define LOADER_ROOM 8192 /* of the host's limit on arguments, for the loader's own */
+#define ARENA_SIZE  (16u << 20)
 
 /* --- memory of a plan ----------------------------------------------------------------------------- */
 
+/* Strings, pointers, more strings: close together, as each page of it costs a fault. */
 struct arena {
 	char *base;
-	size_t used; /* of strings */
+	size_t used;
+	size_t strings; /* bytes of them */
 	size_t limit; /* strings and pointers, as the host counts them */
-	u32 pointers;
+	char **pointer; /* `room` of them */
+	u32 pointers, room;
 };
 
 static long arena_map(struct exec_plan *plan, struct arena *a)
@@ -55,7 +57,7 @@ static bool arena_fits(struct arena *a, size_t more)
 	struct {
 		u64 cur, max;
 	} rl;
-	size_t want = a->used + more + a->pointers * sizeof(char *);
+	size_t want = a->strings + more + a->pointers * sizeof(char *);
 
 	if (likely(want <= a->limit))
 		return true;
@@ -76,21 +78,41 @@ static char *arena_add(struct arena *a, const char *s)
 		return NULL;
 	memcpy(at, s, len);
 	a->used += len;
+	a->strings += len;
 	return at;
 }
 
-static char **arena_pointers(struct arena *a)
+static long arena_reserve(struct arena *a, size_t pointers)
 {
-	return (char **)(a->base + ARENA_STRINGS) + a->pointers;
+	if (!arena_fits(a, pointers * sizeof(char *)))
+		return -E2BIG;
+	a->used = ALIGN_UP(a->used, sizeof(char *));
+	a->pointer = (char **)(a->base + a->used);
+	a->room = (u32)pointers;
+	a->used += pointers * sizeof(char *);
+	return 0;
 }
 
 static bool arena_point(struct arena *a, char *s)
 {
-	if (!arena_fits(a, sizeof(char *)))
+	if (a->pointers == a->room) /* the array grew while we read it */
 		return false;
-	*arena_pointers(a) = s;
-	a->pointers++;
+	a->pointer[a->pointers++] = s;
 	return true;
+}
+
+/* Of a NULL-terminated array of the program's memory. */
+static long count_strings(char **user)
+{
+	char *p;
+
+	for (u32 n = 0; user && n < ARGS_MAX / sizeof(char *); n++) {
+		if (user_read(&p, user + n, sizeof(p)))
+			return -EFAULT;
+		if (!p)
+			return n;
+	}
+	return user ? -E2BIG : 0;
 }
 
 /* A NULL-terminated array of strings of the program's memory, from its `skip`th on. Count. */
@@ -108,27 +130,38 @@ static long copy_strings(struct arena *a, char **user, u32 skip)
 			break;
 		if (n < skip)
 			continue;
-		if (!arena_fits(a, sizeof(char *)))
-			return -E2BIG;
-		len = user_read_str(at, p,
-				    MIN((size_t)STRING_MAX, ARENA_STRINGS - a->used));
+		len = user_read_str(at, p, MIN((size_t)STRING_MAX, ARENA_SIZE - a->used));
 		if (len < 0)
 			return len == -ENAMETOOLONG ? -E2BIG : len;
-		if (!arena_fits(a, (size_t)len + 1))
+		if (!arena_fits(a, (size_t)len + 1) || !arena_point(a, at))
 			return -E2BIG;
 		a->used += (size_t)len + 1;
-		arena_point(a, at);
+		a->strings += (size_t)len + 1;
 	}
 	return n > skip ? (long)(n - skip) : 0;
+}
+
+/* Room for what copy_arguments enters. */
+static long reserve_arguments(struct arena *a, char **argv, char **envp, u32 heads)
+{
+	long args = count_strings(argv), envs = count_strings(envp);
+
+	if (args < 0 || envs < 0)
+		return args < 0 ? args : envs;
+	/* an empty name, a NULL each */
+	return arena_reserve(a, EXEC_WORDS + heads + (size_t)args + (size_t)envs + 3);
 }
 
 static long copy_arguments(struct exec_plan *plan, struct arena *a, char **argv,
 			   char **envp, char **head, u32 heads)
 {
-	long n;
+	long n = reserve_arguments(a, argv, envp, heads);
 	u32 i;
 
-	plan->argv = arena_pointers(a);
+	if (n)
+		return n;
+	a->pointers = EXEC_WORDS;
+	plan->argv = a->pointer + a->pointers;
 	for (i = 0; i < heads; i++)
 		if (!arena_point(a, head[i]))
 			return -E2BIG;
@@ -140,8 +173,9 @@ static long copy_arguments(struct exec_plan *plan, struct arena *a, char **argv,
 		arena_point(a, arena_add(a, ""));
 		plan->argc = 1;
 	}
-	arena_point(a, NULL);
-	plan->envp = arena_pointers(a);
+	if (!arena_point(a, NULL))
+		return -E2BIG;
+	plan->envp = a->pointer + a->pointers;
 	n = copy_strings(a, envp, 0);
 	if (n < 0)
 		return n;
@@ -441,13 +475,20 @@ static void loader_args(struct task *t, struct exec_plan *plan)
 	const struct mem_fds *fds = &t->ctx.isl->fds;
 	char *s = plan->loader_args;
 	size_t size = sizeof(plan->loader_args);
-	int n = str_format(s, size, "core=%u,dram=%d,copy=%d", t->ctx.core, fds->dram,
-			   fds->copy);
+	int n = str_format(s, size, "core=%u,dram=%d,copy=%d,loader=%d", t->ctx.core,
+			   fds->dram, fds->copy, t->ctx.isl->super->fd_base + FD_LOADER);
 
 	if (plan->remote)
 		str_format(s + n, size - (size_t)n, ",target=%u", plan->target);
 	else if (plan->keep_fd >= 0)
 		str_format(s + n, size - (size_t)n, ",close=%d", plan->keep_fd);
+}
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
 }
 
 static long plan_program(struct task *t, int dirfd, char **argv, char **envp, int flags,
@@ -465,7 +506,8 @@ static long plan_program(struct task *t, int dirfd, char **argv, char **envp, in
 	if (r)
 		return r;
 	str_copy(plan->path, g->path, sizeof(plan->path));
-	str_copy(plan->exe, g->path, sizeof(plan->exe));
+	if (!plan->comm[0])
+		str_copy(plan->comm, base_name(plan->path), sizeof(plan->comm));
 	return 0;
 }
 
@@ -494,7 +536,7 @@ long client_exec_prepare(struct task *t, int dirfd, const char *user_path,
 		return r;
 	if (!r && !(flags & AT_EMPTY_PATH))
 		return -ENOENT;
-	str_copy(plan->name, t->path, sizeof(plan->name));
+	str_copy(plan->comm, base_name(t->path), sizeof(plan->comm));
 	r = plan_program(t, dirfd, user_argv, user_envp, flags, plan, &g);
 	plan->keep_fd = g.keep_fd;
 	if (r) {
@@ -508,13 +550,6 @@ long client_exec_prepare(struct task *t, int dirfd, const char *user_path,
 		plan->remote = exec_far(t, plan);
 	loader_args(t, plan);
 	return 0;
-}
-
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
 }
 
 /* A table shared by CLONE_FILES is the program's own from here on. */
@@ -538,19 +573,17 @@ static void commit_entry(struct task *t, const struct exec_plan *plan)
 {
 	struct ck *ck = t->ctx.ck;
 	struct proc *p = t->proc;
-	char comm[PROC_COMM];
 
-	str_copy(comm, base_name(plan->name[0] ? plan->name : plan->path), sizeof(comm));
 	ck_lock(&t->ctx, ck);
 	tx_save(ck, p->comm, sizeof(p->comm));
-	memcpy(p->comm, comm, sizeof(comm));
+	memcpy(p->comm, plan->comm, sizeof(p->comm));
 	TX_SET(ck, p->placement, plan->placement);
 	TX_SET(ck, p->next_core, plan->next_core);
 	TX_SET(ck, p->distribute, plan->distribute);
 	TX_ADD(ck, proc_root(ck)->threads, -(u64)(p->threads - 1));
 	TX_SET(ck, p->threads, 1);
 	if (!plan->remote)
-		(void)proc_set_exe(ck, p, plan->exe);
+		(void)proc_set_exe(ck, p, plan->path);
 	ck->counter[plan->remote ? COUNT_EXEC_REMOTE : COUNT_EXEC_LOCAL]++;
 	ck_unlock(ck);
 }

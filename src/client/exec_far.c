@@ -390,14 +390,12 @@ static bool put(struct writer *w, const char *s)
 
 static bool put_strings(struct writer *w, const struct exec_plan *plan)
 {
-	const char *slash = strrchr(plan->name, '/');
 	char cwd[PATH_LEN_MAX];
 	u32 i;
 
 	if (SYS(getcwd, cwd, sizeof(cwd)) <= 0)
 		str_copy(cwd, "/", sizeof(cwd));
-	if (!put(w, plan->path) || !put(w, plan->exe) ||
-	    !put(w, slash ? slash + 1 : plan->name) || !put(w, cwd))
+	if (!put(w, plan->path) || !put(w, plan->comm) || !put(w, cwd))
 		return false;
 	for (i = 0; i < plan->argc; i++)
 		if (!put(w, plan->argv[i]))
@@ -532,15 +530,15 @@ static bool parse(struct exec_start *st, char *data, u32 len, char **pointers, u
 	if (len < sizeof(*im) || im->magic != EXEC_IMAGE_MAGIC || im->size != len ||
 	    im->fds > PASS_MAX || im->cred.ngroups > CRED_GROUPS_MAX ||
 	    len < sizeof(*im) + im->fds * sizeof(struct image_fd) ||
-	    (u64)im->argc + im->envc + 6 > max)
+	    (u64)im->argc + im->envc + EXEC_WORDS + 2 > max)
 		return false;
 	st->image = im;
 	st->fds = (struct image_fd *)(im + 1);
 	at = (char *)(st->fds + im->fds);
-	if (!(st->path = get(&at, end)) || !(st->exe = get(&at, end)) ||
-	    !(st->name = get(&at, end)) || !(st->cwd = get(&at, end)))
+	if (!(st->path = get(&at, end)) || !(st->name = get(&at, end)) ||
+	    !(st->cwd = get(&at, end)))
 		return false;
-	st->argv = pointers += 4; /* room for the loader's own words */
+	st->argv = pointers += EXEC_WORDS;
 	for (i = 0; i < im->argc + im->envc; i++) {
 		if (i == im->argc)
 			pointers[n++] = NULL;
@@ -586,7 +584,7 @@ static struct proc *entry_from(struct task *t, const struct exec_start *st)
 		p->start_ns = host_monotonic_ns();
 		str_copy(p->comm, st->name, sizeof(p->comm));
 		ck->counter[COUNT_PROCS]++;
-		if (proc_set_exe(ck, p, st->exe)) {
+		if (proc_set_exe(ck, p, st->path)) {
 			ck_abort(ck);
 			p = NULL;
 		}
@@ -697,7 +695,7 @@ static long enter_devices(const struct exec_start *st, s32 fd_base)
 	u32 i;
 
 	SYS(close_range, 0, fd_base - 1, 0);
-	SYS(close_range, fd_base + 2, ~0U, 0);
+	SYS(close_range, fd_base + FD_LOADER + 1, ~0U, 0);
 	for (i = 0; i < st->image->fds; i++) {
 		const struct image_fd *d = &st->fds[i];
 		long fd;
@@ -803,13 +801,17 @@ void client_exec_start(struct task *t, struct exec_start *st)
 		return;
 	enter_table(t, st);
 	SYS(prctl, PR_SET_PDEATHSIG, 0, 0, 0, 0);
-	str_format(args, sizeof(args), "core=%u,dram=%d,copy=%d,mask=%lx,name=%.15s",
-		   t->ctx.core, fds->dram, fds->copy, (unsigned long)im->mask, st->name);
-	/* hare-ld run ARGS ARGV0 PATH ARG...: four words before argv[1], see intercept/loader.c */
-	st->argv[0] = st->path; /* parse left room in front of it */
+	str_format(args, sizeof(args),
+		   "core=%u,dram=%d,copy=%d,loader=%d,mask=%lx,ignore=%lx,name=%.15s",
+		   t->ctx.core, fds->dram, fds->copy, s->fd_base + FD_LOADER,
+		   (unsigned long)im->mask, (unsigned long)im->ignored, st->name);
+	/* hare-ld run ARGS ARGV0 PATH ARG..., see intercept/loader.c */
+	st->argv[0] = st->path;
 	st->argv[-1] = st->argv0;
 	st->argv[-2] = args;
 	st->argv[-3] = (char *)"run";
 	st->argv[-4] = (char *)"hare-ld";
-	SYS(execve, s->loader, st->argv - 4, st->envp);
+	SYS(execveat, s->fd_base + FD_LOADER, "", st->argv - EXEC_WORDS, st->envp,
+	    AT_EMPTY_PATH);
+	SYS(execve, s->loader, st->argv - EXEC_WORDS, st->envp);
 }

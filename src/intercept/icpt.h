@@ -58,6 +58,7 @@ struct lock {
 struct sighand {
 	struct lock lock;
 	u32 shared; /* by more than the thread in whose block it lies */
+	u64 known; /* signals whose action the host need not be asked for */
 	struct kact act[SIG_MAX + 1];
 };
 
@@ -90,6 +91,7 @@ struct thread {
 	s32 tid;
 	bool vm_process; /* made by CLONE_VM without CLONE_THREAD */
 	bool parent_frees; /* made by vfork: its block is the parent's to free */
+	bool clear_handlers; /* CLONE_CLEAR_SIGHAND */
 	struct proc *child_proc; /* what client_fork_prepare made for this child */
 	u64 start_mask; /* the host's mask to begin with */
 	u64 saved_mask; /* the host's mask when `deferred` was caught */
@@ -120,9 +122,9 @@ struct program {
 	u64 vdso; /* address of the vdso's ELF header, 0: none */
 	u64 hwcap2;
 	s32 trace_fd; /* -1: off */
+	s32 loader_fd; /* this loader, hidden from the program; -1: /proc/self/exe is it */
 	u32 patch_after; /* traps at one site before it is patched; 0: never */
 	char exe[PATH_LEN_MAX]; /* what /proc/self/exe shall say */
-	char loader[PATH_LEN_MAX]; /* host path of this loader */
 };
 extern struct program g_program;
 
@@ -190,8 +192,8 @@ u64 patch_stub_return(u64 rip, u64 rcx);
 /* --- signal.c, deliver.c ------------------------------------------------------------ */
 
 /* Installs the handlers of OWN_SIGNALS; `ignored` are those that exec inherited as
- * ignored. */
-void signal_init(struct thread *t, u64 ignored);
+ * ignored: `known`, all of them, else of OWN_SIGNALS only. */
+void signal_init(struct thread *t, bool known, u64 ignored);
 void signal_wrapper(int sig, siginfo_t *info, struct ucontext *uc);
 void signal_get_action(struct thread *t, int sig, struct kact *act);
 void signal_reset_action(struct thread *t, int sig);
@@ -214,7 +216,9 @@ bool signal_on_vstack(const struct thread *t, u64 sp);
 long signal_set_vstack(struct thread *t, const stack_t *ss, u64 sp);
 /* The child of a fork does not inherit a pending signal. */
 void signal_fork_child(struct thread *t);
-u64 signal_ignored_own(struct thread *t);
+/* What CLONE_CLEAR_SIGHAND asks for: no handlers, what is ignored stays so. */
+void signal_clear_handlers(struct thread *t);
+u64 signal_ignored(struct thread *t);
 
 /* --- thread.c ----------------------------------------------------------------------- */
 

@@ -50,7 +50,7 @@ struct options {
 	struct mem_fds fds;
 	u32 core;
 	u64 mask, ignored;
-	bool has_mask;
+	bool has_mask, has_ignored;
 	s32 close_fd; /* -1: none */
 	const char *name; /* comm; NULL: of the path */
 };
@@ -155,9 +155,10 @@ static const char *option(const char *s, const char *key)
 }
 
 /*
- * ARGS is KEY=VALUE,... From src/client: core=N, dram=FD, copy=FD, close=FD (to be closed
- * when the program is mapped). From exec.c: mask=HEX (the signal mask to start with;
- * absent: the one that we have), ignore=HEX (own signals), trace=FD, patch=N (traps
+ * ARGS is KEY=VALUE,... From src/client: core=N, dram=FD, copy=FD, loader=FD (this file),
+ * close=FD (to be closed when the program is mapped). From exec.c: mask=HEX (the signal mask to start with;
+ * absent: the one that we have), ignore=HEX (ignored signals; absent: the host is
+ * asked), trace=FD, patch=N (traps
  * before a site is patched, 0: never), name=COMM, which takes the rest. Keys that are not
  * known are other layers'.
  */
@@ -172,12 +173,14 @@ static void parse_options(const char *args, struct options *o)
 			o->fds.dram = (s32)parse_number(v, 10);
 		else if ((v = option(s, "copy=")))
 			o->fds.copy = *v == '-' ? -1 : (s32)parse_number(v, 10);
+		else if ((v = option(s, "loader=")))
+			g_program.loader_fd = (s32)parse_number(v, 10);
 		else if ((v = option(s, "close=")))
 			o->close_fd = (s32)parse_number(v, 10);
 		else if ((v = option(s, "mask=")))
 			o->mask = parse_number(v, 16), o->has_mask = true;
 		else if ((v = option(s, "ignore=")))
-			o->ignored = parse_number(v, 16);
+			o->ignored = parse_number(v, 16), o->has_ignored = true;
 		else if ((v = option(s, "trace=")))
 			g_program.trace_fd = (s32)parse_number(v, 10);
 		else if ((v = option(s, "patch=")))
@@ -333,7 +336,7 @@ static void run(const struct start *s, struct options *o, u64 out[2])
 	const char *path;
 	u64 mask = inherited_mask(o);
 
-	signal_init(t, o->ignored);
+	signal_init(t, o->has_ignored, o->ignored);
 	signal_set_mask(~OWN_SIGNALS);
 	attach(t, o, s->argv[4]);
 	swap_strings(s->argv);
@@ -359,6 +362,7 @@ u64 loader_main(u64 *sp, u64 out[2])
 
 	relocate();
 	g_program.trace_fd = -1;
+	g_program.loader_fd = -1;
 	g_program.patch_after = PATCH_AFTER;
 	parse_start(sp, &s);
 	if (s.argc >= 5 && !strcmp(s.argv[1], "run")) {

@@ -250,17 +250,17 @@ static long plan_memory(struct exec_plan *plan, char **argv, char **envp)
 {
 	long argc = count_pointers(argv), envc = count_pointers(envp), mem;
 	size_t lines = SCRIPT_DEPTH * (SCRIPT_LINE + PATH_LEN_MAX);
+	size_t front = EXEC_WORDS + 2 * SCRIPT_DEPTH;
 
 	if (argc < 0 || envc < 0)
 		return -EFAULT;
-	plan->mem_size =
-		lines + (size_t)(argc + envc + 2 * SCRIPT_DEPTH + 4) * sizeof(char *);
+	plan->mem_size = lines + (front + (size_t)(argc + envc) + 4) * sizeof(char *);
 	mem = SYS(mmap, NULL, plan->mem_size, PROT_READ | PROT_WRITE,
 		  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (sys_failed(mem))
 		return mem;
 	plan->mem = (void *)mem;
-	plan->argv = (char **)(mem + (long)lines) + 2 * SCRIPT_DEPTH;
+	plan->argv = (char **)(mem + (long)lines) + front;
 	plan->argc = (u32)argc;
 	plan->envp = plan->argv + argc + 2;
 	if (user_read(plan->argv, argv, (size_t)argc * sizeof(char *)) ||
@@ -316,6 +316,7 @@ long client_exec_prepare(struct task *t, int dirfd, const char *user_path,
 			 struct exec_plan *plan)
 {
 	long ret = user_read_str(t->path, user_path, PATH_LEN_MAX);
+	const char *slash;
 
 	plan->mem = NULL;
 	plan->remote = false;
@@ -325,8 +326,8 @@ long client_exec_prepare(struct task *t, int dirfd, const char *user_path,
 		ret = plan_memory(plan, user_argv, user_envp);
 	if (!ret)
 		ret = resolve_scripts(plan, flags);
-	str_copy(plan->exe, plan->path, sizeof(plan->exe));
-	str_copy(plan->name, t->path, sizeof(plan->name));
+	slash = strrchr(*t->path ? t->path : plan->path, '/');
+	str_copy(plan->comm, slash ? slash + 1 : t->path, sizeof(plan->comm));
 	str_format(plan->loader_args, sizeof(plan->loader_args), "core=%u", t->ctx.core);
 	if (ret)
 		client_exec_drop(plan);

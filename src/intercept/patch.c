@@ -28,21 +28,16 @@
 #include "base/hash.h"
 #include "intercept/icpt.h"
 
-#define HOT_SLOTS   1024 /* sites being counted; a collision starts over */
+#define HOT_SLOTS   512 /* sites being counted; a collision starts over. One page */
 #define AREA_SIZE   (2UL << 20)
 #define AREA_SLOTS  4096 /* areas; a power of two */
 #define AREAS_MAX   (AREA_SLOTS / 2)
 #define STUB_SIZE   12
 #define HUB_SIZE    16
-#define HOT_REFUSED 0x80000000u /* count of a site that cannot be patched */
+#define HOT_REFUSED 0x8000u /* count of a site that cannot be patched */
 
-struct hot {
-	u64 site;
-	u32 count;
-	u32 pad;
-};
-
-static struct hot g_hot[HOT_SLOTS];
+/* site << 16 | count */
+static u64 g_hot[HOT_SLOTS] __attribute__((aligned(PAGE_SIZE)));
 /* Open addressing; entries are only added. See area_key. */
 static u64 g_areas[AREA_SLOTS];
 static u32 g_areas_count;
@@ -209,24 +204,22 @@ static bool is_placed(u64 site)
 
 void patch_count(u64 site)
 {
-	struct hot *h = &g_hot[hash_u64(site) % HOT_SLOTS];
+	u64 *h = &g_hot[hash_u64(site) % HOT_SLOTS];
+	u32 count = *h >> 16 == site ? (u32)*h & 0xffff : 0;
 	long mem;
 
-	if (!g_program.patch_after || !is_placed(site))
+	if (!g_program.patch_after || !is_placed(site) || count >= HOT_REFUSED)
 		return;
-	if (h->site != site) { /* races between threads lose a count, no more */
-		h->site = site;
-		h->count = 0;
-	}
-	if (h->count >= HOT_REFUSED || ++h->count < g_program.patch_after)
+	*h = site << 16 | ++count; /* races between threads lose a count, no more */
+	if (count < MIN(g_program.patch_after, HOT_REFUSED - 1))
 		return;
-	h->count = 0;
+	*h = site << 16;
 	if (__atomic_exchange_n(&g_busy, 1, __ATOMIC_ACQUIRE))
 		return;
 	mem = SYS(open, "/proc/self/mem", O_RDWR | O_CLOEXEC, 0);
 	if (mem >= 0) {
 		if (!patch_site((int)mem, site))
-			h->count = HOT_REFUSED;
+			*h = site << 16 | HOT_REFUSED;
 		SYS(close, mem);
 	}
 	__atomic_store_n(&g_busy, 0, __ATOMIC_RELEASE);

@@ -22,10 +22,12 @@
 	 SA_NODEFER | SA_RESETHAND | SA_RESTORER | 0x00000800UL)
 #define SA_TO_HOST    (SA_NOCLDSTOP | SA_NOCLDWAIT | SA_RESTART)
 #define NEVER_BLOCKED (SIG_BIT(SIGKILL) | SIG_BIT(SIGSTOP))
-#define MIN_STACK     2048
-#define AUTODISARM    (1u << 31)
-#define ON_STACK      1
-#define STACK_OFF     2
+#define IGNORED_BY_DEFAULT                                                               \
+	(SIG_BIT(SIGCHLD) | SIG_BIT(SIGCONT) | SIG_BIT(SIGURG) | SIG_BIT(SIGWINCH))
+#define MIN_STACK  2048
+#define AUTODISARM (1u << 31)
+#define ON_STACK   1
+#define STACK_OFF  2
 
 static bool is_own(int sig)
 {
@@ -51,15 +53,18 @@ long signal_install_wrapper(int sig, u64 flags, struct kact *old)
 	return SYS(rt_sigaction, sig, &act, old, SIGSET_SIZE);
 }
 
-void signal_init(struct thread *t, u64 ignored)
+void signal_init(struct thread *t, bool known, u64 ignored)
 {
-	static const int own[] = { SIGSYS, SIGSEGV, SIGBUS };
-
-	for (size_t i = 0; i < ARRAY_SIZE(own); i++) {
-		if (ignored & SIG_BIT(own[i]))
-			t->sighand->act[own[i]].handler = (u64)SIG_IGN;
-		signal_install_wrapper(own[i], SA_RESTART, NULL);
+	for (int sig = 1; ignored >> (sig - 1); sig++) {
+		if (ignored & SIG_BIT(sig))
+			t->sighand->act[sig].handler = (u64)SIG_IGN;
+		if (sig == SIG_MAX)
+			break;
 	}
+	t->sighand->known = known ? ~0ULL : OWN_SIGNALS;
+	signal_install_wrapper(SIGSYS, SA_RESTART, NULL);
+	signal_install_wrapper(SIGSEGV, SA_RESTART, NULL);
+	signal_install_wrapper(SIGBUS, SA_RESTART, NULL);
 }
 
 void signal_get_action(struct thread *t, int sig, struct kact *act)
@@ -81,13 +86,42 @@ void signal_reset_action(struct thread *t, int sig)
 	lock_drop(&t->sighand->lock);
 }
 
-/* Own signals that exec must leave ignored. */
-u64 signal_ignored_own(struct thread *t)
+void signal_clear_handlers(struct thread *t)
+{
+	struct kact dfl = { 0 };
+
+	for (int sig = 1; sig <= SIG_MAX; sig++) {
+		struct kact *act = &t->sighand->act[sig];
+
+		if (!is_handler(act->handler))
+			continue;
+		*act = dfl;
+		if (!is_own(sig))
+			SYS(rt_sigaction, sig, &dfl, NULL, SIGSET_SIZE);
+	}
+}
+
+/* What the host has for a signal that has no handler is asked for once, with the lock. */
+static long learn_action(struct sighand *hand, int sig)
+{
+	long ret;
+
+	if (hand->known & SIG_BIT(sig))
+		return 0;
+	ret = SYS(rt_sigaction, sig, NULL, &hand->act[sig], SIGSET_SIZE);
+	if (!ret)
+		hand->known |= SIG_BIT(sig);
+	return ret;
+}
+
+/* Signals that exec must leave ignored. Only this thread of the process runs. */
+u64 signal_ignored(struct thread *t)
 {
 	u64 ignored = 0;
 
 	for (int sig = 1; sig <= SIG_MAX; sig++) {
-		if (is_own(sig) && t->sighand->act[sig].handler == (u64)SIG_IGN)
+		learn_action(t->sighand, sig);
+		if (t->sighand->act[sig].handler == (u64)SIG_IGN)
 			ignored |= SIG_BIT(sig);
 	}
 	return ignored;
@@ -99,29 +133,39 @@ static u64 own_flags(int sig, const struct kact *act)
 	return sig != SIGSYS && is_handler(act->handler) ? act->flags : SA_RESTART;
 }
 
+/* Nothing would change at the host. A signal that is ignored by default is different: setting
+ * its action drops one that is pending. */
+static bool is_no_change(int sig, const struct kact *had, const struct kact *act)
+{
+	if (is_own(sig))
+		return own_flags(sig, had) == own_flags(sig, act);
+	return had->handler == (u64)SIG_DFL && act->handler == (u64)SIG_DFL &&
+	       !(IGNORED_BY_DEFAULT & SIG_BIT(sig));
+}
+
 /* Sets what the host has for a signal; *old is what the program had. Called with the
  * lock. */
 static long set_action(struct sighand *hand, int sig, const struct kact *act,
 		       struct kact *old)
 {
-	struct kact had = hand->act[sig];
-	long ret;
+	long ret = learn_action(hand, sig);
 
-	if (!act) {
-		ret = is_own(sig) ? 0 : SYS(rt_sigaction, sig, NULL, old, SIGSET_SIZE);
-	} else if (is_own(sig)) {
-		hand->act[sig] = *act;
+	if (ret)
+		return ret;
+	*old = hand->act[sig];
+	if (!act)
+		return 0;
+	hand->act[sig] = *act; /* first: the wrapper must find it */
+	if (is_no_change(sig, old, act))
+		return 0;
+	if (is_own(sig))
 		ret = signal_install_wrapper(sig, own_flags(sig, act), NULL);
-	} else if (is_handler(act->handler)) {
-		hand->act[sig] = *act; /* first: the wrapper must find it */
-		ret = signal_install_wrapper(sig, act->flags, old);
-	} else {
-		ret = SYS(rt_sigaction, sig, act, old, SIGSET_SIZE);
-		if (!ret)
-			hand->act[sig] = *act;
-	}
-	if (!ret && (is_own(sig) || is_handler(old->handler)))
-		*old = had;
+	else if (is_handler(act->handler))
+		ret = signal_install_wrapper(sig, act->flags, NULL);
+	else
+		ret = SYS(rt_sigaction, sig, act, NULL, SIGSET_SIZE);
+	if (ret)
+		hand->act[sig] = *old;
 	return ret;
 }
 

@@ -66,11 +66,25 @@ void *thread_altstack(struct thread *t, size_t *size)
 	return block_of(t);
 }
 
-struct thread *thread_new(void)
+/* The block of the last vfork child: its pages are there already. */
+static struct thread *g_spare;
+
+static struct thread *spare_take(void)
+{
+	struct thread *t;
+
+	if (!__atomic_load_n(&g_spare, __ATOMIC_RELAXED))
+		return NULL;
+	t = __atomic_exchange_n(&g_spare, NULL, __ATOMIC_ACQUIRE);
+	if (t)
+		memset(t, 0, offsetof(struct thread, task.path)); /* scratch behind it */
+	return t;
+}
+
+static struct thread *block_new(void)
 {
 	long block = SYS(mmap, NULL, BLOCK_SIZE, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct thread *t;
 
 	if (sys_failed(block))
 		return NULL;
@@ -79,7 +93,17 @@ struct thread *thread_new(void)
 		SYS(munmap, block, BLOCK_SIZE);
 		return NULL;
 	}
-	t = (struct thread *)(block + (long)BELOW_THREAD);
+	return (struct thread *)(block + (long)BELOW_THREAD);
+}
+
+struct thread *thread_new(void)
+{
+	struct thread *t = spare_take();
+
+	if (!t)
+		t = block_new();
+	if (!t)
+		return NULL;
 	t->self = t;
 	t->stack_top = (u64)t;
 	t->vstack.ss_flags = STACK_OFF;
@@ -88,7 +112,9 @@ struct thread *thread_new(void)
 
 void thread_free(struct thread *t)
 {
-	SYS(munmap, block_of(t), BLOCK_SIZE);
+	t = __atomic_exchange_n(&g_spare, t, __ATOMIC_ACQ_REL);
+	if (t)
+		SYS(munmap, block_of(t), BLOCK_SIZE);
 }
 
 static void set_gs(struct thread *t)
@@ -165,6 +191,8 @@ static long fork_copy(struct thread *t, long nr, const long a[6], u64 flags, u64
 			thread_frame(t)->rsp = child_sp;
 		patch_fork_child();
 		signal_fork_child(t);
+		if (t->clear_handlers)
+			signal_clear_handlers(t);
 		client_fork_child(task, child, t->tid);
 	} else {
 		client_fork_parent(task, child, ret);
@@ -195,6 +223,7 @@ static void child_setup(struct thread *t, struct thread *child, u64 flags, u64 c
 		lock_take(&t->sighand->lock);
 		memcpy(child->own_sighand.act, t->sighand->act,
 		       sizeof(child->own_sighand.act));
+		child->own_sighand.known = t->sighand->known;
 		lock_drop(&t->sighand->lock);
 	}
 	if (flags & CLONE_THREAD) {
@@ -262,6 +291,8 @@ void icpt_child_start(struct thread *t)
 {
 	thread_activate(t);
 	t->tid = (s32)SYS(gettid);
+	if (t->clear_handlers)
+		signal_clear_handlers(t);
 	if (t->vm_process)
 		client_fork_child(&t->task, t->child_proc, t->tid);
 	else
@@ -307,16 +338,49 @@ long icpt_vfork(struct task *task, long a[6])
 	return clone_legacy(thread_of(task), args);
 }
 
+/* The kernel would clear our own handlers too. */
+static bool take_clear_handlers(struct clone_args *args)
+{
+	bool clear = args->flags & CLONE_CLEAR_SIGHAND;
+
+	args->flags &= ~(u64)CLONE_CLEAR_SIGHAND;
+	return clear;
+}
+
+static long clone3(struct thread *t, struct clone_args *args, u64 size)
+{
+	long a[6] = { (long)args, (long)size, 0, 0, 0, 0 };
+	bool clear = take_clear_handlers(args);
+	u64 sp = args->stack + args->stack_size;
+	struct thread *child;
+	long ret;
+
+	if (clear && (args->flags & CLONE_SIGHAND))
+		return -EINVAL;
+	args->stack = 0;
+	args->stack_size = 0;
+	if (!(args->flags & CLONE_VM)) {
+		t->clear_handlers = clear;
+		ret = fork_copy(t, __NR_clone3, a, args->flags, sp);
+		t->clear_handlers = false;
+		return ret;
+	}
+	child = thread_new();
+	if (!child)
+		return -ENOMEM;
+	child->clear_handlers = clear;
+	args->stack = child->stack_top - C_STACK_SIZE;
+	args->stack_size = (u64)thread_frame(child) - args->stack;
+	return fork_shared(t, child, __NR_clone3, a, args->flags, sp);
+}
+
 long icpt_clone3(struct task *task, long a[6])
 {
-	struct thread *child, *t = thread_of(task);
 	union {
 		struct clone_args args;
 		u8 bytes[CLONE_ARGS_MAX];
 	} u = { 0 };
 	size_t size = (size_t)a[1];
-	long args[6] = { (long)&u, a[1], 0, 0, 0, 0 };
-	u64 sp;
 
 	if (size > CLONE_ARGS_MAX)
 		return size > PAGE_SIZE ? -E2BIG : -EINVAL;
@@ -326,17 +390,7 @@ long icpt_clone3(struct task *task, long a[6])
 		return -EFAULT;
 	if (!u.args.stack != !u.args.stack_size)
 		return -EINVAL;
-	sp = u.args.stack + u.args.stack_size;
-	u.args.stack = 0;
-	u.args.stack_size = 0;
-	if (!(u.args.flags & CLONE_VM))
-		return fork_copy(t, __NR_clone3, args, u.args.flags, sp);
-	child = thread_new();
-	if (!child)
-		return -ENOMEM;
-	u.args.stack = child->stack_top - C_STACK_SIZE;
-	u.args.stack_size = (u64)thread_frame(child) - u.args.stack;
-	return fork_shared(t, child, __NR_clone3, args, u.args.flags, sp);
+	return clone3(thread_of(task), &u.args, size);
 }
 
 static void release_self(struct thread *t, bool last, int status)

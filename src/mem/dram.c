@@ -31,6 +31,7 @@
 #define SUPER_SIZE    65536u
 #define DOORBELL_SIZE 4096u
 #define RING_SIZE     65536u
+#define SUPER_HEAD    offsetof(struct super, at)
 #define CK_SIZE_MIN   (4u << 20)
 #define BLOCKS_MIN    64u
 
@@ -216,19 +217,20 @@ static long view_map(const struct view *v, char *base)
 	return 0;
 }
 
-/* A device may know mmap alone. */
+/* The numbers, without the paths at the end: every program that starts reads them. A device may
+ * know mmap alone. */
 static long read_super(int fd, struct super *s)
 {
-	long r = SYS(pread64, fd, s, sizeof(*s), 0);
+	long r = SYS(pread64, fd, s, SUPER_HEAD, 0);
 
-	if (r == (long)sizeof(*s))
+	if (r == (long)SUPER_HEAD)
 		return 0;
 	if (r != -EINVAL && r != -ENODEV)
 		return sys_failed(r) ? r : -EINVAL;
 	r = SYS(mmap, 0, HUGE, PROT_READ, MAP_SHARED, fd, 0);
 	if (sys_failed(r))
 		return r;
-	memcpy(s, (void *)r, sizeof(*s));
+	memcpy(s, (void *)r, SUPER_HEAD);
 	SYS(munmap, r, HUGE);
 	return 0;
 }

@@ -67,12 +67,16 @@ struct super {
 	u32 pad;
 	u64 boot_id;
 	u32 uid, gid; /* owner of the root directory */
-	s32 fd_base; /* the hidden descriptors: fd_base is DRAM, fd_base + 1 the island's copy */
+	s32 fd_base; /* the first hidden descriptor, see FD_LOADER */
 	u32 at_len;
 	char at[AT_DIR_MAX]; /* where Hare appears, absolute, no trailing slash */
 	char loader[PATH_LEN_MAX]; /* host path of the program loader */
 	char hare[PATH_LEN_MAX]; /* host path of the hare command */
 };
+
+/* The hidden descriptors that programs inherit: fd_base is DRAM, fd_base + 1 the island's copy when
+ * it has one, and this one the program loader, so that an exec walks no path. */
+#define FD_LOADER 2
 
 /* --- a process's view ---------------------------------------------------------------------- */
 

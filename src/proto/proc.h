@@ -109,7 +109,7 @@ struct proc {
 /* --- what EXEC carries --------------------------------------------------------------------- */
 /*
  * The anonymous file of an EXEC: struct exec_image, then `fds` times struct image_fd, then
- * strings, each with its NUL: path, exe, host cwd, argc arguments, envc environment strings.
+ * strings, each with its NUL: path, comm, host cwd, argc arguments, envc environment strings.
  * Made by the core that the process leaves, read by the agent of the core where it goes on.
  */
 #define EXEC_IMAGE_MAGIC 0x45455845u

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <sched.h>
 #include <spawn.h>
+#include <stdint.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -117,6 +118,89 @@ static void t_clone(void)
 	ok(raise(0) == 0 && getppid() > 0, "the parent is well");
 }
 
+/* What clone3 needs to know; older headers have no CLONE_CLEAR_SIGHAND. */
+struct clone3_args {
+	uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls;
+};
+#define CLEAR_SIGHAND 0x100000000ULL
+
+static int clear_child(uint64_t flags)
+{
+	struct clone3_args a = { .flags = flags | CLEAR_SIGHAND, .exit_signal = SIGCHLD };
+	struct sigaction user1, user2, segv;
+	pid_t pid = (pid_t)syscall(SYS_clone3, &a, sizeof(a));
+
+	if (pid)
+		return pid < 0 ? -errno : exit_of(pid);
+	sigaction(SIGUSR1, NULL, &user1);
+	sigaction(SIGUSR2, NULL, &user2);
+	sigaction(SIGSEGV, NULL, &segv);
+	_exit((user1.sa_handler != SIG_DFL) | (user2.sa_handler != SIG_IGN) << 1 |
+	      (segv.sa_handler != SIG_DFL) << 2);
+}
+
+static void t_clear_handlers(void)
+{
+	struct sigaction old;
+
+	handle(SIGUSR1, on_signal, 0);
+	handle(SIGSEGV, on_signal, 0);
+	signal(SIGUSR2, SIG_IGN);
+	ok(clear_child(0) == 0, "clone3 without handlers: what was ignored stays so");
+	ok(clear_child(CLONE_SIGHAND | CLONE_VM) == -EINVAL, "not with CLONE_SIGHAND");
+	sigaction(SIGUSR1, NULL, &old);
+	hits = 0;
+	raise(SIGUSR1);
+	ok(old.sa_handler == on_signal && hits == 1, "the parent has its handlers");
+	signal(SIGSEGV, SIG_DFL);
+	signal(SIGUSR2, SIG_DFL);
+}
+
+static int is_pending(int sig)
+{
+	sigset_t set;
+
+	sigpending(&set);
+	return sigismember(&set, sig);
+}
+
+static void t_actions(void)
+{
+	char *argv[] = { "sh", "-c", "kill -USR2 $$; kill -TERM $$; exit 3", NULL };
+	struct sigaction act = { .sa_handler = SIG_DFL, .sa_flags = SA_NODEFER }, old;
+	sigset_t set, before;
+	pid_t pid;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGURG);
+	sigaddset(&set, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &set, &before);
+	signal(SIGUSR1, SIG_DFL);
+	raise(SIGUSR1);
+	raise(SIGURG);
+	signal(SIGURG, SIG_DFL);
+	signal(SIGUSR1, SIG_DFL);
+	ok(!is_pending(SIGURG) && is_pending(SIGUSR1),
+	   "SIG_DFL again: drops only a signal that is ignored by default");
+	signal(SIGUSR1, SIG_IGN);
+	ok(!is_pending(SIGUSR1), "SIG_IGN drops any");
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	sigaction(SIGUSR1, &act, &old);
+	ok(old.sa_handler == SIG_IGN && !sigaction(SIGUSR1, NULL, &old) &&
+		   old.sa_handler == SIG_DFL && old.sa_flags & SA_NODEFER,
+	   "flags of the default action are kept");
+	signal(SIGUSR2, SIG_IGN);
+	for (int i = 0; i < 3; i++) {
+		pid = fork();
+		if (!pid) {
+			execv("/bin/sh", argv);
+			_exit(127);
+		}
+		ok(exit_of(pid) == 128 + SIGTERM, "an ignored signal stays so at exec");
+	}
+	signal(SIGUSR2, SIG_DFL);
+}
+
 static void t_fork_tree(void)
 {
 	volatile int bad = 0;
@@ -142,6 +226,8 @@ int main(void)
 	t_vfork();
 	t_spawn();
 	t_clone();
+	t_clear_handlers();
+	t_actions();
 	t_fork_tree();
 	return done();
 }
