@@ -26,6 +26,7 @@ COUNTER_FN(get_syscalls, COUNT_SYSCALLS)
 COUNTER_FN(get_host_calls, COUNT_HOST_CALLS)
 COUNTER_FN(get_cache_hits, COUNT_CACHE_HITS)
 COUNTER_FN(get_invalidations, COUNT_INVALIDATIONS)
+COUNTER_FN(get_broadcasts, COUNT_BROADCASTS)
 COUNTER_FN(get_read, COUNT_BYTES_READ)
 COUNTER_FN(get_written, COUNT_BYTES_WRITTEN)
 FIELD_FN(get_running, running)
@@ -58,6 +59,7 @@ static const struct stat_row {
 	{ "sent", "requests sent", stats_sent },
 	{ "served", "requests served", stats_served },
 	{ "messages", "messages, with replies", stats_messages },
+	{ "broadcasts", "broadcasts", get_broadcasts },
 	{ "cache_hits", "directory cache hits", get_cache_hits },
 	{ "invalidations", "invalidations", get_invalidations },
 	{ NULL, NULL, NULL },

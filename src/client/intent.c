@@ -155,34 +155,13 @@ static void destroy(struct ctx *c, const struct intent *it)
 {
 	struct req_DESTROY q = { .ino = it->ino };
 	struct rep_DESTROY p;
-	u32 srv;
 
 	if (it->ino_dflags & DIR_DISTRIBUTED) {
 		struct req_SHARD sq = { .dir = it->ino, .op = SHARD_DROP };
-		struct rep_SHARD sp;
 
-		for (srv = 0; srv < c->isl->super->cores; srv++)
-			rpc_shard(c, srv, &sq, &sp);
+		(void)shards_all(c, &sq);
 	}
 	rpc_destroy(c, ino_server(it->ino), &q, &p);
-}
-
-/* COMMIT or ABORT at every server with a part of a marked directory. */
-static void rmdir_phase(struct ctx *c, const struct intent *it, u64 dir, u32 dflags,
-			u32 phase)
-{
-	struct req_RMDIR q = {
-		.dir = dir, .phase = phase, .cred = &g_root_cred, .owner = it->owner
-	};
-	struct rep_RMDIR p;
-	u32 home = ino_server(dir);
-	u32 srv;
-
-	if (dflags & DIR_DISTRIBUTED)
-		for (srv = 0; srv < c->isl->super->cores; srv++)
-			if (srv != home)
-				rpc_rmdir(c, srv, &q, &p);
-	rpc_rmdir(c, home, &q, &p);
 }
 
 static void rename_finish(struct ctx *c, const struct intent *it)
@@ -209,7 +188,7 @@ static void rename_finish(struct ctx *c, const struct intent *it)
 	if (!it->old_ino)
 		return;
 	if (it->old_dflags & INTENT_OLD_DIR)
-		rmdir_phase(c, it, it->old_ino, it->old_dflags, RMDIR_COMMIT);
+		dir_phase_end(c, it->old_ino, it->old_dflags, RMDIR_COMMIT, it->owner);
 	else
 		link_drop(c, it->old_ino);
 }
@@ -231,7 +210,7 @@ static void rename_recover(struct ctx *c, const struct intent *it)
 	if (added)
 		rename_finish(c, it);
 	else if (it->old_ino && it->old_dflags & INTENT_OLD_DIR)
-		rmdir_phase(c, it, it->old_ino, it->old_dflags, RMDIR_ABORT);
+		dir_phase_end(c, it->old_ino, it->old_dflags, RMDIR_ABORT, it->owner);
 }
 
 /* Whether the entry of a CREATE, LINK or RMDIR leads to its inode, when only looking can tell. */
@@ -247,7 +226,8 @@ static void rmdir_recover(struct ctx *c, const struct intent *it)
 
 	if (it->step == 1 && !is_near(c, it->dir, it->dir_dflags, it->name))
 		gone = !entry_there(c, it);
-	rmdir_phase(c, it, it->ino, it->ino_dflags, gone ? RMDIR_COMMIT : RMDIR_ABORT);
+	dir_phase_end(c, it->ino, it->ino_dflags, gone ? RMDIR_COMMIT : RMDIR_ABORT,
+		      it->owner);
 }
 
 long client_intent_recover(struct ctx *c, struct ck *ck, const struct intent *it)

@@ -154,12 +154,18 @@ long create(struct task *t, const struct place *pl, struct creation *cr);
 long create_unnamed(struct task *t, const struct place *at, const struct perm *parent,
 		    u32 srv, struct creation *cr);
 
+/* The same for every server's part of a distributed directory, at once; parts that are gone do not
+ * matter. The first error. */
+long shards_all(struct ctx *c, const struct req_SHARD *q);
+
 /* --- path_remove.c -------------------------------------------------------------------------- */
 
-/* Phases of rmdir at all servers that hold a part of the directory. MARK undoes itself when a
- * server refuses. */
+/* Phases of rmdir at all servers that hold a part of the directory, a broadcast each. MARK undoes
+ * itself when a server refuses. */
 long dir_mark(struct task *t, u64 dir, u32 dflags);
 void dir_unmark(struct task *t, u64 dir, u32 dflags, u32 phase);
+/* COMMIT or ABORT, by whoever recovers for `owner` too. */
+void dir_phase_end(struct ctx *c, u64 dir, u32 dflags, u32 phase, u64 owner);
 /* Drops one link of a file; when that was the last and nobody has it open it is gone. */
 long link_drop(struct ctx *c, u64 ino);
 

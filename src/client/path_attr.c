@@ -22,18 +22,10 @@ static long tell_shards(struct task *t, const struct attr *a)
 			       .mode = a->mode,
 			       .uid = a->uid,
 			       .gid = a->gid };
-	struct rep_SHARD p;
-	u32 srv;
 
 	if (likely(!(a->dflags & DIR_DISTRIBUTED)))
 		return 0;
-	for (srv = 0; srv < t->ctx.isl->super->cores; srv++) {
-		long r = rpc_shard(&t->ctx, srv, &q, &p);
-
-		if (r && r != -ENOENT)
-			return r;
-	}
-	return 0;
+	return shards_all(&t->ctx, &q);
 }
 
 long attr_chmod(struct task *t, u64 ino, u32 mode)

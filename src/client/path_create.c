@@ -102,20 +102,30 @@ long create_unnamed(struct task *t, const struct place *at, const struct perm *p
 	return call_create(t, srv, &q, cr);
 }
 
+long shards_all(struct ctx *c, const struct req_SHARD *q)
+{
+	struct rep_SHARD p[MAX_CORES];
+	long r[MAX_CORES];
+	u32 srv;
+
+	rpc_all_shard(c, rpc_servers(c), q, false, p, r);
+	for (srv = 0; srv < c->isl->super->cores; srv++)
+		if (r[srv] && r[srv] != -ENOENT)
+			return r[srv];
+	return 0;
+}
+
 /* Takes an unnamed inode back. */
 static void create_undo(struct task *t, const struct creation *cr)
 {
 	struct ctx *c = &t->ctx;
 	struct req_DESTROY q = { .ino = cr->ino };
 	struct rep_DESTROY p;
-	u32 srv;
 
 	if (cr->distribute) {
 		struct req_SHARD sq = { .dir = cr->ino, .op = SHARD_DROP };
-		struct rep_SHARD sp;
 
-		for (srv = 0; srv < c->isl->super->cores; srv++)
-			rpc_shard(c, srv, &sq, &sp);
+		(void)shards_all(c, &sq);
 	}
 	rpc_destroy(c, ino_server(cr->ino), &q, &p);
 }
@@ -126,16 +136,12 @@ static long make_shards(struct task *t, const struct creation *cr)
 	struct req_FSTAT fq = { .ino = cr->ino };
 	struct rep_FSTAT fp;
 	struct req_SHARD q = { .dir = cr->ino, .op = SHARD_NEW };
-	struct rep_SHARD p;
-	u32 srv;
 	long r = rpc_fstat(&t->ctx, ino_server(cr->ino), &fq, &fp);
 
 	q.mode = fp.attr.mode;
 	q.uid = fp.attr.uid;
 	q.gid = fp.attr.gid;
-	for (srv = 0; !r && srv < t->ctx.isl->super->cores; srv++)
-		r = rpc_shard(&t->ctx, srv, &q, &p);
-	return r;
+	return r ? r : shards_all(&t->ctx, &q);
 }
 
 /* Names the inode. -EEXIST: *taken says what has the name. */

@@ -7,8 +7,8 @@
  *   63    56 55        48 47                                   0
  *   0        server       0 ".", 1 "..", else server's cookie + 2
  *
- * Entries of a distributed directory come server by server; "." and ".." come first, at server
- * position 0. A server's cookies keep their meaning while entries come and go, and so do these:
+ * Entries of a distributed directory come server by server, but all servers are asked at once for
+ * the beginning of their parts; "." and ".." come first, at server position 0. A server's cookies keep their meaning while entries come and go, and so do these:
  * a name that is there all the time is seen exactly once.
  */
 #include "client/file.h"
@@ -95,35 +95,78 @@ static u64 parent_ino(struct reading *rd)
 {
 	struct req_PARENT q = { .ino = rd->dir };
 	struct rep_PARENT p = { .name = { .p = NULL } };
+	struct place up;
 
+	if (rd->dir == INO_ROOT)
+		return rd->dir;
+	/* Often known already, but only to those who may search it. */
+	if (!cache_lookup_parent(rd->t, rd->dir, &up))
+		return up.ino;
 	return rpc_parent(&rd->t->ctx, ino_server(rd->dir), &q, &p) ? rd->dir : p.parent;
 }
 
-/* One batch of one server. 0: go on; 1: out is full; 2: this server has no more; -errno. */
-static long read_batch(struct reading *rd, u32 srv)
+/* What a server answered. 0: go on; 1: out is full; 2: this server has no more; -errno. */
+static long take(struct reading *rd, u32 srv, long r, const struct rep_DIRENT *p)
 {
-	u64 cookie = (rd->pos & POS_COOKIE_MASK) - POS_DOTS;
-	struct req_DIRENT q = { .dir = rd->dir, .cookie = cookie };
-	struct rep_DIRENT p = { .data = { .p = rd->t->bounce, .cap = BATCH } };
 	u32 at;
-	long r;
 
-	q.size = (u32)MIN(rd->size - rd->used, (size_t)BATCH);
-	r = rpc_dirent(&rd->t->ctx, srv, &q, &p);
 	if (r == -EINVAL && rd->used)
 		return 1; /* not even one more fits */
 	if (r)
 		return r;
-	for (at = 0; at < p.data.len;) {
-		struct dirent64 *d = (void *)(rd->t->bounce + at);
+	for (at = 0; at < p->data.len;) {
+		struct dirent64 *d = (void *)((char *)p->data.p + at);
 
 		if (!emit(rd, d->ino, pos_of(rd, srv, d->off), d->type, d->name))
 			return 1;
 		at += d->len;
 	}
-	if (p.eof)
+	if (p->eof)
 		return 2;
-	return p.data.len ? 0 : 1;
+	return p->data.len ? 0 : 1;
+}
+
+/* One batch of one server; results as take. */
+static long read_batch(struct reading *rd, u32 srv)
+{
+	u64 cookie = (rd->pos & POS_COOKIE_MASK) - POS_DOTS;
+	struct req_DIRENT q = { .dir = rd->dir, .cookie = cookie };
+	struct rep_DIRENT p = { .data = { .p = rd->t->bounce, .cap = BATCH } };
+
+	q.size = (u32)MIN(rd->size - rd->used, (size_t)BATCH);
+	return take(rd, srv, rpc_dirent(&rd->t->ctx, srv, &q, &p), &p);
+}
+
+/* This server's part is at its end: the position of the next one's beginning. */
+static void next_part(struct reading *rd, u32 *part)
+{
+	(*part)++;
+	rd->pos = (u64)*part << POS_SERVER_SHIFT | POS_DOTS;
+}
+
+/* The first batches of all parts from *part on, asked for at once: the whole of a directory that is
+ * not large. Stops at a part that has more, which is then read by itself. 0, 1 or -errno as take. */
+static long read_first(struct reading *rd, u32 *part)
+{
+	u32 left = rd->servers - *part;
+	size_t each = MIN(BATCH, RPC_ALL_ROOM(left) * left) / left / 8 * 8;
+	u64 servers = rpc_servers(&rd->t->ctx) >> *part << *part;
+	struct req_DIRENT q = { .dir = rd->dir, .size = (u32)each };
+	struct rep_DIRENT p[MAX_CORES];
+	long r[MAX_CORES], got = 2;
+	u32 srv;
+
+	for (srv = *part; srv < rd->servers; srv++)
+		p[srv].data =
+			(struct rpc_bytes){ .p = rd->t->bounce + (srv - *part) * each,
+					    .cap = (u32)each };
+	rpc_all_dirent(&rd->t->ctx, servers, &q, false, p, r);
+	while (*part < rd->servers && got == 2) {
+		got = take(rd, *part, r[*part], &p[*part]);
+		if (got == 2)
+			next_part(rd, part);
+	}
+	return got == 2 ? 0 : got;
 }
 
 static long read_dots(struct reading *rd)
@@ -146,11 +189,13 @@ static long read_entries(struct reading *rd)
 	while (!r && part < rd->servers) {
 		if ((rd->pos & POS_COOKIE_MASK) < POS_DOTS)
 			rd->pos = pos_of(rd, part, 0);
+		if ((rd->pos & POS_COOKIE_MASK) == POS_DOTS && part + 1 < rd->servers) {
+			r = read_first(rd, &part);
+			continue;
+		}
 		r = read_batch(rd, rd->first + part);
 		if (r == 2) {
-			part++;
-			/* Where nothing was found, the position itself moves on. */
-			rd->pos = (u64)part << POS_SERVER_SHIFT | (part ? POS_DOTS : 0);
+			next_part(rd, &part);
 			r = 0;
 		}
 	}

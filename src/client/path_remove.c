@@ -31,49 +31,73 @@ long link_drop(struct ctx *c, u64 ino)
 	return rpc_link(c, ino_server(ino), &q, &p);
 }
 
-static long rmdir_call(struct task *t, u32 srv, u64 dir, u32 phase)
+static u64 servers_of(const struct ctx *c, u64 dir, u32 dflags)
+{
+	return dflags & DIR_DISTRIBUTED ? rpc_servers(c) : 1ULL << ino_server(dir);
+}
+
+/* SERIALIZE or MARK at all of `servers` at once. Who answers that another rmdir is under way is
+ * asked again when that may be over. */
+static long rmdir_phase(struct task *t, u64 servers, u64 dir, u32 phase)
 {
 	struct req_RMDIR q = {
 		.dir = dir, .phase = phase, .cred = &t->proc->cred, .owner = task_owner(t)
 	};
-	struct rep_RMDIR p;
-	long r;
+	struct rep_RMDIR p[MAX_CORES];
+	long r[MAX_CORES], err = 0;
 
 	for (;;) {
-		r = rpc_rmdir(&t->ctx, srv, &q, &p);
-		if (r != -EAGAIN)
-			return r;
+		u64 left = servers, again = 0;
+
+		rpc_all_rmdir(&t->ctx, servers, &q, false, p, r);
+		for (; left; left &= left - 1) {
+			u32 srv = (u32)__builtin_ctzll(left);
+
+			if (r[srv] == -EAGAIN)
+				again |= 1ULL << srv;
+			else if (r[srv] && !err)
+				err = r[srv];
+		}
+		if (err || !again)
+			return err;
+		servers = again;
 		if (q.wait_seq)
 			retry_wait(t, q.wait_seq);
 		q.wait_seq = msg_event_prepare(&t->ctx);
 	}
 }
 
+/* ABORT ends at home: there another rmdir of the same process may begin as soon as the home says so,
+ * whose marks this one's ABORT must not take. */
+void dir_phase_end(struct ctx *c, u64 dir, u32 dflags, u32 phase, u64 owner)
+{
+	static const struct cred none;
+	struct req_RMDIR q = {
+		.dir = dir, .phase = phase, .cred = &none, .owner = owner
+	};
+	u64 servers = servers_of(c, dir, dflags), home = 1ULL << ino_server(dir);
+	struct rep_RMDIR p[MAX_CORES];
+	long r[MAX_CORES];
+
+	if (phase == RMDIR_ABORT && servers != home) {
+		rpc_all_rmdir(c, servers & ~home, &q, false, p, r);
+		servers = home;
+	}
+	rpc_all_rmdir(c, servers, &q, false, p, r);
+}
+
 void dir_unmark(struct task *t, u64 dir, u32 dflags, u32 phase)
 {
-	u32 home = ino_server(dir);
-	u32 srv;
-
-	if (dflags & DIR_DISTRIBUTED)
-		for (srv = 0; srv < t->ctx.isl->super->cores; srv++)
-			if (srv != home)
-				rmdir_call(t, srv, dir, phase);
-	rmdir_call(t, home, dir, phase);
+	dir_phase_end(&t->ctx, dir, dflags, phase, task_owner(t));
 }
 
 long dir_mark(struct task *t, u64 dir, u32 dflags)
 {
-	u32 home = ino_server(dir);
-	u32 srv;
-	long r = rmdir_call(t, home, dir, RMDIR_SERIALIZE);
+	long r = rmdir_phase(t, 1ULL << ino_server(dir), dir, RMDIR_SERIALIZE);
 
 	if (r)
 		return r;
-	r = rmdir_call(t, home, dir, RMDIR_MARK);
-	if (dflags & DIR_DISTRIBUTED)
-		for (srv = 0; !r && srv < t->ctx.isl->super->cores; srv++)
-			if (srv != home)
-				r = rmdir_call(t, srv, dir, RMDIR_MARK);
+	r = rmdir_phase(t, servers_of(&t->ctx, dir, dflags), dir, RMDIR_MARK);
 	if (r)
 		dir_unmark(t, dir, dflags, RMDIR_ABORT);
 	return r;

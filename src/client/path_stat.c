@@ -24,21 +24,21 @@
 static long add_shards(struct task *t, struct attr *a)
 {
 	struct req_SHARD q = { .dir = a->ino, .op = SHARD_STAT };
-	struct rep_SHARD p;
+	struct rep_SHARD p[MAX_CORES];
 	u64 entries = 0, subdirs = 0;
+	long r[MAX_CORES];
 	u32 srv;
 
+	rpc_all_shard(&t->ctx, rpc_servers(&t->ctx), &q, false, p, r);
 	for (srv = 0; srv < t->ctx.isl->super->cores; srv++) {
-		long r = rpc_shard(&t->ctx, srv, &q, &p);
-
-		if (r == -ENOENT)
+		if (r[srv] == -ENOENT)
 			continue; /* removed, still open */
-		if (r)
-			return r;
-		entries += p.entries;
-		subdirs += p.subdirs;
-		a->mtime = MAX(a->mtime, p.mtime);
-		a->ctime = MAX(a->ctime, p.mtime);
+		if (r[srv])
+			return r[srv];
+		entries += p[srv].entries;
+		subdirs += p[srv].subdirs;
+		a->mtime = MAX(a->mtime, p[srv].mtime);
+		a->ctime = MAX(a->ctime, p[srv].mtime);
 	}
 	a->size = entries;
 	if (a->nlink)
@@ -156,18 +156,18 @@ long attr_put_statfs(struct task *t, void *user)
 			     .f_namelen = NAME_LEN_MAX,
 			     .f_flags = STATFS_FLAGS };
 	struct req_STATFS q = { .unused = 0 };
-	struct rep_STATFS p;
+	struct rep_STATFS p[MAX_CORES];
+	long r[MAX_CORES];
 	u32 srv;
 
+	rpc_all_statfs(&t->ctx, rpc_servers(&t->ctx), &q, false, p, r);
 	for (srv = 0; srv < t->ctx.isl->super->cores; srv++) {
-		long r = rpc_statfs(&t->ctx, srv, &q, &p);
-
-		if (r)
-			return r;
-		st.f_blocks += (s64)p.blocks;
-		st.f_bfree += (s64)p.blocks_free;
-		st.f_files += (s64)p.inodes;
-		st.f_ffree += (s64)p.inodes_free;
+		if (r[srv])
+			return r[srv];
+		st.f_blocks += (s64)p[srv].blocks;
+		st.f_bfree += (s64)p[srv].blocks_free;
+		st.f_files += (s64)p[srv].inodes;
+		st.f_ffree += (s64)p[srv].inodes_free;
 	}
 	st.f_bavail = st.f_bfree;
 	memcpy(&st.f_fsid, &t->ctx.isl->super->boot_id, sizeof(st.f_fsid));

@@ -94,6 +94,15 @@ bool msg_drain_core(struct ctx *c, u32 core);
  * may be used to put the request together: its content is free from prepare until the send. */
 u32 msg_call_prepare(struct ctx *c);
 u32 msg_call_next(struct ctx *c); /* the number that the next call will have */
+/* Several calls under way at once: prepare_many gives the first of `count` (at most MAX_CORES)
+ * numbers in a row; wait_many returns when the first `sent` of them are answered, by the cores of
+ * `dsts`; part is the reply to the i-th. Each may have MSG_MANY_ROOM(count) bytes; what is longer
+ * becomes -EMSGSIZE. The slot's buffer holds replies from the first send on: not for requests. */
+#define MSG_PART_HEADER	     8u
+#define MSG_MANY_ROOM(count) (MSG_DATA_MAX / (count) / 8 * 8 - MSG_PART_HEADER)
+u32 msg_call_prepare_many(struct ctx *c, u32 count);
+void msg_call_wait_many(struct ctx *c, u32 sent, u64 dsts);
+s32 msg_call_part(struct ctx *c, u32 i, const u8 **data, u32 *len);
 /* The reply to call seq of a slot whose thread died meanwhile, wherever that was; data and len as
  * msg_call_wait. False: there is none. */
 bool msg_slot_reply(struct ck *ck, u32 slot, u32 seq, s32 *status, const u8 **data,

@@ -53,8 +53,20 @@ struct msg_slot {
 	u32 poll_pid; /* its thread is in a host call that an event has to end: its process */
 	u32 poke_lock; /* tid of who is about to poke it */
 	u32 room; /* bytes of data: MSG_DATA_MAX, or 0 where there are no far cores */
+	u32 many; /* calls made at once, ending with call_seq; 0: just one */
+	u32 pad;
+	u64 want,
+		done; /* many: a bit per call that is waited for, and that is answered */
 	u8 data[]; /* of the request while it is made, then of the reply */
 };
+
+/* A reply of many, in the slot's data. */
+struct msg_part {
+	s32 status;
+	u32 len;
+	u8 data[];
+};
+_Static_assert(sizeof(struct msg_part) == MSG_PART_HEADER, "as msg.h says");
 
 struct outbox_entry {
 	struct list link;

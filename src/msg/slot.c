@@ -83,17 +83,51 @@ void msg_slot_give(struct ctx *c)
 	c->slot = 0;
 }
 
+static struct msg_part *slot_part(struct msg_slot *s, u32 i)
+{
+	return (struct msg_part *)(s->data +
+				   i * (MSG_MANY_ROOM(s->many) + MSG_PART_HEADER));
+}
+
+/* The reply to one of many calls; false: none that is waited for. */
+static bool slot_reply_part(struct msg_slot *s, const struct msg_hdr *h, const void *data)
+{
+	u32 i = h->seq - (s->call_seq - s->many + 1);
+	struct msg_part *p;
+
+	if (i >= s->many || s->done & (1ULL << i) || !s->room)
+		return false;
+	p = slot_part(s, i);
+	p->status = h->status;
+	p->len = h->len;
+	if (h->len > MSG_MANY_ROOM(s->many)) {
+		p->status = -EMSGSIZE;
+		p->len = 0;
+	}
+	memcpy(p->data, data, p->len);
+	__atomic_fetch_or(&s->done, 1ULL << i, __ATOMIC_RELEASE);
+	return true;
+}
+
+static bool slot_reply_one(struct msg_slot *s, const struct msg_hdr *h, const void *data)
+{
+	if (h->seq != s->call_seq || h->seq == s->done_seq || h->len > s->room)
+		return false; /* late or repeated */
+	memcpy(s->data, data, h->len);
+	s->status = h->status;
+	s->len = h->len;
+	__atomic_store_n(&s->done_seq, h->seq, __ATOMIC_RELEASE);
+	return true;
+}
+
 void slot_reply(struct ctx *c, struct ck *ck, const struct msg_hdr *h, const void *data)
 {
 	struct msg_root *m = msg_root(ck);
 	struct msg_slot *s = h->slot < MSG_SLOTS ? m->slot[h->slot] : NULL;
 
-	if (!s || h->seq != s->call_seq || h->seq == s->done_seq || h->len > s->room)
-		return; /* late or repeated, or none of ours */
-	memcpy(s->data, data, h->len);
-	s->status = h->status;
-	s->len = h->len;
-	__atomic_store_n(&s->done_seq, h->seq, __ATOMIC_RELEASE);
+	if (!s || !(unlikely(s->many) ? slot_reply_part(s, h, data)
+				      : slot_reply_one(s, h, data)))
+		return;
 	if (h->slot == c->slot && ck == c->ck)
 		return; /* our own: we are awake */
 	m->wakes[ck->core] |= 1ULL << slot_vector(h->slot);
@@ -104,7 +138,25 @@ u32 msg_call_prepare(struct ctx *c)
 {
 	struct msg_slot *s = slot_of_ctx(c);
 
+	s->many = 0;
 	return ++s->call_seq;
+}
+
+u32 msg_call_prepare_many(struct ctx *c, u32 count)
+{
+	struct msg_slot *s = slot_of_ctx(c);
+	u32 first = s->call_seq + 1;
+
+	BUG_ON(!s->room || !count || count > MAX_CORES);
+	/* A late reply to an earlier call may come at any moment: its number fits at none. */
+	s->many = 0;
+	compiler_barrier();
+	s->call_seq += count;
+	s->done = 0;
+	s->want = ~0ULL;
+	compiler_barrier();
+	s->many = count;
+	return first;
 }
 
 u32 msg_call_next(struct ctx *c)
@@ -135,15 +187,23 @@ u8 *msg_call_buffer(struct ctx *c)
 
 static bool call_done(const struct msg_slot *s, u32 seq)
 {
+	if (unlikely(s->many))
+		return (__atomic_load_n(&s->done, __ATOMIC_ACQUIRE) & s->want) == s->want;
 	return __atomic_load_n(&s->done_seq, __ATOMIC_ACQUIRE) == seq;
 }
 
-/* Spinning helps only while the other core runs on another CPU. */
-static bool may_spin(const struct ctx *c, u32 dst)
+/* Spinning helps only while one of the other cores runs on another CPU. */
+static bool may_spin(const struct ctx *c, u64 dsts)
 {
 	const struct super *s = c->isl->super;
 
-	return s->cpu[dst % s->cpus] != s->cpu[c->core % s->cpus];
+	for (; dsts; dsts &= dsts - 1) {
+		u32 dst = (u32)__builtin_ctzll(dsts);
+
+		if (s->cpu[dst % s->cpus] != s->cpu[c->core % s->cpus])
+			return true;
+	}
+	return false;
 }
 
 static bool spin_for_reply(struct ctx *c, const struct msg_slot *s, u32 seq)
@@ -163,8 +223,14 @@ static bool spin_for_reply(struct ctx *c, const struct msg_slot *s, u32 seq)
 	return done || call_done(s, seq);
 }
 
-/* Sleeps until rung; each time anew rings the server, whose agent may have been killed. */
-static void sleep_for_reply(struct ctx *c, const struct msg_slot *s, u32 seq, u32 dst)
+static void ring_agents(struct ctx *c, u64 cores)
+{
+	for (; cores; cores &= cores - 1)
+		msg_ring(c->isl, (u32)__builtin_ctzll(cores), 0);
+}
+
+/* Sleeps until rung; each time anew rings the servers, whose agents may have been killed. */
+static void sleep_for_reply(struct ctx *c, const struct msg_slot *s, u32 seq, u64 dsts)
 {
 	u32 vector = slot_vector(c->slot);
 
@@ -173,7 +239,7 @@ static void sleep_for_reply(struct ctx *c, const struct msg_slot *s, u32 seq, u3
 		long r = 0;
 
 		if (!msg_drain(c) && !call_done(s, seq)) {
-			msg_ring(c->isl, dst, 0);
+			ring_agents(c, dsts);
 			r = vector_sleep(c, vector, word, -1, false);
 		}
 		vector_done(c, vector);
@@ -186,11 +252,29 @@ s32 msg_call_wait(struct ctx *c, u32 seq, u32 dst, const u8 **data, u32 *len)
 {
 	struct msg_slot *s = slot_of_ctx(c);
 
-	if (!may_spin(c, dst) || !spin_for_reply(c, s, seq))
-		sleep_for_reply(c, s, seq, dst);
+	if (!may_spin(c, 1ULL << dst) || !spin_for_reply(c, s, seq))
+		sleep_for_reply(c, s, seq, 1ULL << dst);
 	*data = s->data;
 	*len = s->len;
 	return s->status;
+}
+
+void msg_call_wait_many(struct ctx *c, u32 sent, u64 dsts)
+{
+	struct msg_slot *s = slot_of_ctx(c);
+
+	s->want = sent < 64 ? (1ULL << sent) - 1 : ~0ULL;
+	if (!may_spin(c, dsts) || !spin_for_reply(c, s, s->call_seq))
+		sleep_for_reply(c, s, s->call_seq, dsts);
+}
+
+s32 msg_call_part(struct ctx *c, u32 i, const u8 **data, u32 *len)
+{
+	const struct msg_part *p = slot_part(slot_of_ctx(c), i);
+
+	*data = p->data;
+	*len = p->len;
+	return p->status;
 }
 
 /* --- events ------------------------------------------------------------------------------------- */

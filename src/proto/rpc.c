@@ -271,6 +271,17 @@ static void send_request(struct ctx *c, u32 srv, const struct msg_hdr *h,
 	}
 }
 
+static long decode_reply(u32 id, void *p, s32 status, const u8 *reply, u32 len)
+{
+	long r = 0;
+
+	if (len)
+		r = rpc_decode_rep(id, p, reply, len);
+	else
+		rpc_clear_rep(id, p);
+	return r < 0 ? r : status;
+}
+
 static __attribute__((noinline)) long call_far(struct ctx *c, u32 srv, u32 id,
 					       const void *q, void *p)
 {
@@ -292,15 +303,7 @@ static __attribute__((noinline)) long call_far(struct ctx *c, u32 srv, u32 id,
 	if (!call)
 		return 0;
 	status = msg_call_wait(c, h.seq, srv, &reply, &got);
-	if (got) {
-		long r = rpc_decode_rep(id, p, reply, got);
-
-		if (r < 0)
-			return r;
-	} else {
-		rpc_clear_rep(id, p);
-	}
-	return status;
+	return decode_reply(id, p, status, reply, got);
 }
 
 long rpc_late_reply(struct ctx *c, u32 srv, u32 slot, u32 seq, u32 id, void *p)
@@ -314,12 +317,8 @@ long rpc_late_reply(struct ctx *c, u32 srv, u32 slot, u32 seq, u32 id, void *p)
 
 	if (r || !msg_slot_reply(c->ck, slot, seq, &status, &data, &len))
 		return -ENOMSG;
-	if (!len) {
-		rpc_clear_rep(id, p);
-		return status;
-	}
-	r = rpc_decode_rep(id, p, data, len);
-	return r < 0 ? -ENOMSG : status;
+	r = decode_reply(id, p, status, data, len);
+	return r == -EBADMSG ? -ENOMSG : r;
 }
 
 static __attribute__((always_inline)) inline long rpc_call(struct ctx *c, u32 srv, u32 id,
@@ -336,6 +335,96 @@ static __attribute__((always_inline)) inline long rpc_call(struct ctx *c, u32 sr
 	if (unlikely(traced))
 		trace_rpc(c, id, start, r, near ? 0 : 1, srv);
 	return r;
+}
+
+/* --- broadcast -------------------------------------------------------------------------------- */
+
+struct many {
+	struct ctx *c;
+	u32 id;
+	const char *q;
+	size_t q_step;
+	char *p;
+	size_t p_step;
+	long *result;
+};
+
+static __attribute__((noinline)) void many_one(const struct many *m, u32 srv)
+{
+	m->result[srv] = rpc_call(m->c, srv, m->id, m->q + srv * m->q_step,
+				  m->p + srv * m->p_step);
+}
+
+/* Sends to all of `far`; those that were sent, in the order of their numbers from `first` on. */
+static u64 many_send(const struct many *m, u64 far, u32 first)
+{
+	struct msg_hdr h = { .type = (u16)m->id,
+			     .kind = MSG_REQUEST,
+			     .src = (u8)m->c->core,
+			     .slot = m->c->slot,
+			     .seq = first };
+	u8 record[RPC_ALL_REQUEST_MAX];
+	u64 sent = 0;
+
+	for (; far; far &= far - 1) {
+		u32 srv = (u32)__builtin_ctzll(far);
+		long len = rpc_encode_req(m->id, m->q + srv * m->q_step, record,
+					  sizeof(record));
+
+		if (len < 0) {
+			m->result[srv] = len;
+			continue;
+		}
+		h.len = (u32)len;
+		send_request(m->c, srv, &h, record);
+		h.seq++;
+		sent |= 1ULL << srv;
+	}
+	return sent;
+}
+
+static void many_far(const struct many *m, u64 far, u64 near)
+{
+	u64 start = trace_is_on(m->c->ck) ? host_monotonic_ns() : 0;
+	u32 first = msg_call_prepare_many(m->c, (u32)__builtin_popcountll(far));
+	u64 sent = many_send(m, far, first);
+	u32 i;
+
+	m->c->ck->counter[COUNT_BROADCASTS]++;
+	for (; near; near &= near - 1)
+		many_one(m, (u32)__builtin_ctzll(near));
+	msg_call_wait_many(m->c, (u32)__builtin_popcountll(sent), sent);
+	for (i = 0; sent; i++, sent &= sent - 1) {
+		u32 srv = (u32)__builtin_ctzll(sent);
+		const u8 *reply;
+		u32 len;
+		s32 status = msg_call_part(m->c, i, &reply, &len);
+
+		m->result[srv] =
+			decode_reply(m->id, m->p + srv * m->p_step, status, reply, len);
+		if (start)
+			trace_rpc(m->c, m->id, start, m->result[srv], 1, srv);
+	}
+}
+
+void rpc_all(struct ctx *c, u32 id, u64 servers, const void *q, size_t q_step, void *p,
+	     size_t p_step, long *result)
+{
+	const struct many m = { c, id, q, q_step, p, p_step, result };
+	bool apart = c->isl->super->without & WITHOUT_BROADCAST;
+	u64 far = 0, left;
+
+	servers &= rpc_servers(c);
+	for (left = servers; left; left &= left - 1)
+		if (!rpc_is_near(c, (u32)__builtin_ctzll(left)))
+			far |= left & -left;
+	/* With one far server the near ones' handlers still run while it works. */
+	if (far && !apart && servers & (servers - 1)) {
+		many_far(&m, far, servers & ~far);
+		return;
+	}
+	for (left = servers; left; left &= left - 1)
+		many_one(&m, (u32)__builtin_ctzll(left));
 }
 
 static long post(struct rpc_env *e, u32 core, u32 id, const void *q)

@@ -98,6 +98,29 @@ void rpc_init(void);
 const char *rpc_name(u32 id);
 bool rpc_is_two_way(u32 id); /* it has a reply */
 
+/* Broadcast (thesis, section 3.7.3): one RPC to every server of the mask at once, all requests sent
+ * before any reply is awaited; near ones are served meanwhile. rpc_all_name(): q is one request
+ * for all or, with each, an array; p and result are arrays; all are indexed by server. BYTES of replies
+ * are cut to what fits: ask for RPC_ALL_ROOM(servers) bytes at most. */
+#define RPC_ALL_ROOM(count) (MSG_MANY_ROOM(count) - 24u)
+#define RPC_ALL_REQUEST_MAX 1024 /* bytes of a request; what is longer is -EMSGSIZE */
+void rpc_all(struct ctx *c, u32 id, u64 servers, const void *q, size_t q_step, void *p,
+	     size_t p_step, long *result);
+#define RPC(layer, NAME, name, kind, server, cost, doc, req, rep)                        \
+	static inline void rpc_all_##name(struct ctx *c, u64 servers,                    \
+					  const struct req_##NAME *q, bool each,         \
+					  struct rep_##NAME *p, long *result)            \
+	{                                                                                \
+		rpc_all(c, RPC_##NAME, servers, q, each ? sizeof(*q) : 0, p, sizeof(*p), \
+			result);                                                         \
+	}
+#include "proto/rpc.def"
+#undef RPC
+static inline u64 rpc_servers(const struct ctx *c) /* all of them */
+{
+	return ~0ULL >> (64 - c->isl->super->cores);
+}
+
 /* For recovery: what a thread that is dead was answered to its call number seq (msg_call_next
  * before the call) of RPC id to a far server: p as the stub would have filled it, and its result;
  * -ENOMSG when that call was never made, or nobody knows. Makes a call itself, behind which
@@ -131,6 +154,7 @@ enum {
 	COUNT_BYTES_READ,
 	COUNT_BYTES_WRITTEN,
 	COUNT_RECOVERIES,
+	COUNT_BROADCASTS, /* made by this core */
 };
 
 /* Trace: a ring per core kernel, filled while `hare trace` listens. kind 0: RPC, 1: syscall. */
