@@ -458,6 +458,8 @@ void ofd_image(const struct ofd *o, struct image_fd *d)
 	d->relay_pid = o->relay_pid;
 	d->relay_core = o->relay_core;
 	d->relay_fd = o->relay_fd;
+	d->parent = o->parent;
+	d->parent_dflags = o->parent_dflags;
 }
 
 struct ofd *ofd_of_image(struct task *t, const struct image_fd *d, u64 ino)
@@ -476,6 +478,8 @@ struct ofd *ofd_of_image(struct task *t, const struct image_fd *d, u64 ino)
 	TX_SET(ck, o->relay_pid, d->relay_pid);
 	TX_SET(ck, o->relay_core, d->relay_core);
 	TX_SET(ck, o->relay_fd, d->relay_fd);
+	TX_SET(ck, o->parent, d->parent);
+	TX_SET(ck, o->parent_dflags, d->parent_dflags);
 	ck_unlock(ck);
 	return o;
 }

@@ -130,10 +130,10 @@ static void runs_wanted(const struct task *t, struct opening *op, u64 ino)
 static long reopen_relay(struct task *t, const struct opening *op)
 {
 	bool host;
-	struct ofd *o = fd_get(t, op->pl.magic_fd, &host);
+	struct ofd *o = op->pl.magic_pid ? NULL : fd_get(t, op->pl.magic_fd, &host);
 
 	if (!o)
-		return -ENOENT;
+		return op->pl.magic_pid ? -ENXIO : -ENOENT;
 	return fd_install(t, o, (op->flags & O_CLOEXEC) != 0, 0);
 }
 

@@ -6,6 +6,7 @@
  * local call per component. Directories report sizes as tmpfs does: 20 bytes per entry.
  */
 #include "client/path.h"
+#include "client/procfs.h"
 
 #include <asm/stat.h>
 #include <asm/statfs.h>
@@ -358,6 +359,8 @@ long ofd_path(struct task *t, struct ofd *o, char *buf, size_t size)
 		len = walk_path_of(t, o->ino, buf, size);
 		if (len != -ENOENT)
 			return len;
+	} else if (o->kind == OFD_RELAY) {
+		return str_format(buf, size, "/dev/fd/%u", o->relay_fd);
 	} else if (o->kind == OFD_PIPE) {
 		return str_format(buf, size, "pipe:[%lu]", o->ino);
 	} else if (o->parent &&
@@ -370,6 +373,41 @@ long ofd_path(struct task *t, struct ofd *o, char *buf, size_t size)
 	return str_format(buf, size, "%s/#%lu (deleted)", at, o->ino);
 }
 
+/* The same of another process's. */
+static long readlink_other(struct task *t, const struct place *pl, char *buf)
+{
+	struct image_fd d;
+	struct ofd o = { 0 };
+	long r = procfs_fd(t, pl->magic_pid, FDS_ONE, (u32)pl->magic_fd, &d);
+
+	if (r)
+		return r;
+	o.kind = d.kind;
+	o.mode = d.mode;
+	o.ino = d.ino;
+	o.relay_fd = d.relay_fd;
+	o.parent = d.parent;
+	o.parent_dflags = d.parent_dflags;
+	return ofd_path(t, &o, buf, PATH_LEN_MAX);
+}
+
+/* "/proc/PID/exe" of another process of Hare's. */
+static long readlink_exe(struct task *t, const char *path, char *buf)
+{
+	char number[16];
+	size_t n = strlen(path) - 10;
+	u64 pid;
+
+	if (n >= sizeof(number))
+		return CLIENT_HOST;
+	memcpy(number, path + 6, n);
+	number[n] = '\0';
+	if (!str_to_u64(number, &pid))
+		return CLIENT_HOST;
+	n = (size_t)procfs_exe(t, (u32)pid, buf, PATH_LEN_MAX - 1);
+	return (long)n < 0 ? CLIENT_HOST : (long)n;
+}
+
 /* "/proc/self/fd/N" and "/proc/self/cwd" themselves. CLIENT_HOST when they are not Hare's. */
 static long readlink_magic(struct task *t, const char *path, char *buf)
 {
@@ -380,17 +418,19 @@ static long readlink_magic(struct task *t, const char *path, char *buf)
 
 	if (strncmp(path, "/proc/", 6) && strncmp(path, "/dev/fd/", 8))
 		return CLIENT_HOST;
+	if (path[1] == 'p' && !strcmp(strrchr(path, '/'), "/exe"))
+		return readlink_exe(t, path, buf);
 	r = walk(t, AT_FDCWD, path, WALK_FOLLOW, &pl, t->host_path, &rewritten);
 	if (r || pl.host)
 		return CLIENT_HOST;
 	if (!pl.magic)
 		return walk_path_of(t, pl.ino, buf, PATH_LEN_MAX);
+	if (pl.magic_pid)
+		return readlink_other(t, &pl, buf);
 	o = fd_get(t, pl.magic_fd, &host);
 	if (!o)
 		return -ENOENT;
-	r = o->kind == OFD_RELAY
-		    ? str_format(buf, PATH_LEN_MAX, "/dev/fd/%u", o->relay_fd)
-		    : ofd_path(t, o, buf, PATH_LEN_MAX);
+	r = ofd_path(t, o, buf, PATH_LEN_MAX);
 	ofd_put(t, o);
 	return r;
 }
@@ -403,7 +443,8 @@ static bool is_magic_link(const char *path)
 	if (!last)
 		return false;
 	last++;
-	return !strcmp(last, "cwd") || (*last >= '0' && *last <= '9');
+	return !strcmp(last, "cwd") || !strcmp(last, "exe") ||
+	       (*last >= '0' && *last <= '9');
 }
 
 static long do_readlink(struct task *t, long *dirfd, long *upath, char *ubuf, long size)

@@ -8,6 +8,8 @@
  * The table of numbers that differ is asked of all cores (RPC PROCS) and kept for TABLE_NS. On one
  * core, and while no program was started from afar, nothing of this costs more than a look.
  *
+ * Directories of descriptors are procfd.c's.
+ *
  * Not seen: descriptors of /proc directories used with relative paths; files other than stat and
  * status keep the host's numbers inside.
  */
@@ -260,6 +262,13 @@ static int which_file(const char *path)
 	return strcmp(slash, "/status") ? 0 : 2;
 }
 
+/* "/proc/self/fdinfo/N", which the host has not when N is Hare's. */
+static bool is_fdinfo(const char *path, u64 *fd)
+{
+	return !strncmp(path, "/proc/self/fdinfo/", 18) && str_to_u64(path + 18, fd) &&
+	       *fd < FD_MAX;
+}
+
 long procfs_open(struct task *t, const char *user_path, u32 flags, bool *dir)
 {
 	char path[64];
@@ -267,12 +276,23 @@ long procfs_open(struct task *t, const char *user_path, u32 flags, bool *dir)
 	char *in = (char *)t->bounce + TEXT_MAX;
 	int which;
 	long fd, n;
+	u64 number;
 
-	*dir = false;
-	if (t->ctx.isl->super->cores == 1 || user_read(path, user_path, 6) ||
-	    memcmp(path, "/proc", 5) || user_read_str(path, user_path, sizeof(path)) < 0)
+	*dir = (flags & O_DIRECTORY) != 0;
+	if (user_read(path, user_path, 5))
 		return CLIENT_HOST;
-	*dir = !strcmp(path, "/proc") || !strcmp(path, "/proc/");
+	if (memcmp(path, "/proc", 5)) {
+		*dir |= !memcmp(path, "/dev/", 5) && !user_read(path, user_path + 5, 2) &&
+			!memcmp(path, "fd", 2);
+		return CLIENT_HOST;
+	}
+	*dir = true;
+	if (user_read_str(path, user_path, sizeof(path)) < 0)
+		return CLIENT_HOST;
+	if (is_fdinfo(path, &number))
+		return procfs_fdinfo(t, (u32)number, flags & O_CLOEXEC);
+	if (t->ctx.isl->super->cores == 1)
+		return CLIENT_HOST;
 	which = which_file(path);
 	if (!which || (flags & (O_ACCMODE | O_DIRECTORY | O_PATH)) || !table_ready(t))
 		return CLIENT_HOST;
@@ -296,23 +316,29 @@ long procfs_open(struct task *t, const char *user_path, u32 flags, bool *dir)
 
 /* --- the list --------------------------------------------------------------------------------------- */
 
+static bool is_proc(int fd)
+{
+	struct {
+		long type, rest[15];
+	} fs;
+
+	return !SYS(fstatfs, fd, &fs) && fs.type == PROC_MAGIC;
+}
+
 void procfs_mark(struct task *t, int fd)
 {
 	struct fdent *e = fd_entry(t->proc->fds, fd);
 
-	if (e)
+	if (e && is_proc(fd))
 		e->proc_dir = 1; /* a hint, checked when it is used */
 }
 
 static bool is_proc_root(int fd)
 {
 	struct statx stx;
-	struct {
-		long type, rest[15];
-	} fs;
 
-	return !SYS(fstatfs, fd, &fs) && fs.type == PROC_MAGIC &&
-	       !SYS(statx, fd, "", AT_EMPTY_PATH, STATX_INO, &stx) && stx.stx_ino == 1;
+	return is_proc(fd) && !SYS(statx, fd, "", AT_EMPTY_PATH, STATX_INO, &stx) &&
+	       stx.stx_ino == 1;
 }
 
 /* Takes the numbers that only the host knows out of a page of entries. */
@@ -346,7 +372,9 @@ long procfs_getdents(struct task *t, long a[6])
 
 	if (likely(!e || !e->proc_dir))
 		return CLIENT_HOST;
-	if (!is_proc_root((int)a[0]) || !table_ready(t))
+	if (!is_proc_root((int)a[0]))
+		return procfs_fd_getdents(t, a);
+	if (!table_ready(t))
 		return CLIENT_HOST;
 	do {
 		n = SYS(getdents64, a[0], t->bounce, size);

@@ -175,6 +175,7 @@ struct place {
 	bool magic; /* /proc/self/fd/N, /dev/fd/N of Hare's description number magic_fd: it, or
 			  * with `host` the link, which the host does not have */
 	s32 magic_fd;
+	u32 magic_pid; /* it is that process's, as programs know it; 0: the caller's */
 	struct attr attr;
 	char name[NAME_LEN_MAX + 1];
 };

@@ -131,6 +131,14 @@ static const char *enters_relative(struct task *t, int dirfd, const char *path)
 
 enum magic { MAGIC_NO, MAGIC_FD, MAGIC_CWD };
 
+/* What a path means that the host's kernel would resolve by itself. */
+struct magic_at {
+	enum magic what;
+	u32 fd;
+	u32 pid; /* of another process; 0: the caller's own */
+	const char *rest; /* what follows */
+};
+
 static bool skip_prefix(const char **p, const char *prefix)
 {
 	size_t n = strlen(prefix);
@@ -155,44 +163,44 @@ static bool read_number(const char **p, u32 *out)
 	return true;
 }
 
-/* "self/", "thread-self/", "<own pid>/", "self/task/<tid>/" */
-static bool skip_own_process(const struct task *t, const char **p)
+/* "self/", "thread-self/", "<pid>/", "self/task/<tid>/" */
+static bool skip_process(const struct task *t, const char **p, u32 *pid)
 {
 	u32 n;
 
+	*pid = 0;
 	if (!skip_prefix(p, "self/") && !skip_prefix(p, "thread-self/")) {
-		if (!read_number(p, &n) ||
-		    (n != t->proc->pid && n != t->proc->host_pid) || !skip_prefix(p, "/"))
+		if (!read_number(p, &n) || !skip_prefix(p, "/"))
 			return false;
+		if (n != t->proc->pid && n != t->proc->host_pid)
+			*pid = n;
 	}
 	if (skip_prefix(p, "task/") && (!read_number(p, &n) || !skip_prefix(p, "/")))
 		return false;
 	return true;
 }
 
-/* Paths by which the host's kernel would show the process's own descriptors and working
- * directory. *rest: what follows. */
-static enum magic magic_path(const struct task *t, const char *path, u32 *fd,
-			     const char **rest)
+/* Paths by which the host's kernel would show a process's descriptors and working directory. */
+static struct magic_at magic_path(const struct task *t, const char *path)
 {
-	enum magic m = MAGIC_NO;
+	struct magic_at m = { MAGIC_NO };
 	const char *p = path;
 
 	if (skip_prefix(&p, "/dev/")) {
 		if (!strcmp(p, "stdin") || !strcmp(p, "stdout") || !strcmp(p, "stderr")) {
-			*fd = p[3] == 'i' ? 0 : p[3] == 'o' ? 1 : 2;
-			*rest = p + strlen(p);
-			return MAGIC_FD;
+			m.fd = p[3] == 'i' ? 0 : p[3] == 'o' ? 1 : 2;
+			m.what = MAGIC_FD;
+			p += strlen(p);
+		} else if (skip_prefix(&p, "fd/") && read_number(&p, &m.fd)) {
+			m.what = MAGIC_FD;
 		}
-		if (skip_prefix(&p, "fd/") && read_number(&p, fd))
-			m = MAGIC_FD;
-	} else if (skip_prefix(&p, "/proc/") && skip_own_process(t, &p)) {
-		if (skip_prefix(&p, "fd/") && read_number(&p, fd))
-			m = MAGIC_FD;
+	} else if (skip_prefix(&p, "/proc/") && skip_process(t, &p, &m.pid)) {
+		if (skip_prefix(&p, "fd/") && read_number(&p, &m.fd))
+			m.what = MAGIC_FD;
 		else if (skip_prefix(&p, "cwd") && (!*p || *p == '/'))
-			m = MAGIC_CWD;
+			m.what = MAGIC_CWD;
 	}
-	*rest = p;
+	m.rest = p;
 	return m;
 }
 
@@ -228,6 +236,7 @@ static long place_ofd(struct task *t, int fd, struct ofd *o, struct place *out)
 		out->dflags |= PLACE_PIPE;
 	out->magic = true;
 	out->magic_fd = fd;
+	out->magic_pid = 0;
 	ofd_put(t, o);
 	return 0;
 }
@@ -524,29 +533,54 @@ static long start_fd(struct task *t, int fd, const char *path, struct cursor *c,
 	return r;
 }
 
-/* /proc/self/...: as start_fd; 2 when the path is the host's. */
+/* Another process's descriptor or working directory, which its core told: as start_fd. */
+static long start_image(const struct magic_at *m, const struct image_fd *d,
+			struct cursor *c, struct place *out)
+{
+	u32 type = d->mode & HS_IFMT;
+
+	if (*m->rest && type != HS_IFDIR)
+		return -ENOTDIR;
+	if (*m->rest || m->what == MAGIC_CWD) {
+		start_at(c, d->ino, d->dflags, m->rest);
+		return 0;
+	}
+	place_nameless(out, d->ino, type ? type : HS_IFREG, d->dflags);
+	if (d->kind == OFD_PIPE)
+		out->dflags |= PLACE_PIPE;
+	out->magic = true;
+	out->magic_fd = (s32)m->fd;
+	out->magic_pid = m->pid;
+	return 1;
+}
+
+/* /proc/PID/...: as start_fd; 2 when the path is the host's. */
 static long start_magic(struct task *t, const char *path, struct cursor *c,
 			struct place *out)
 {
-	const char *rest;
-	u32 fd = 0;
-	enum magic m = magic_path(t, path, &fd, &rest);
+	struct magic_at m = magic_path(t, path);
+	struct image_fd d;
 
-	if (m == MAGIC_NO || c->flags & WALK_NO_MAGIC)
+	if (m.what == MAGIC_NO || c->flags & WALK_NO_MAGIC)
 		return 2;
-	if (m == MAGIC_FD && fd_is_host(t, (int)fd))
-		return 2;
-	/* The link itself is the host's business; what it cannot know is told by out->magic. */
-	if (!*rest && !(c->flags & (WALK_FOLLOW | WALK_NOLAST))) {
-		out->magic = m == MAGIC_FD;
-		out->magic_fd = (s32)fd;
+	if (m.pid) {
+		if (procfs_fd(t, m.pid, m.what == MAGIC_FD ? FDS_ONE : FDS_CWD, m.fd, &d))
+			return 2;
+	} else if (m.what == MAGIC_FD ? fd_is_host(t, (int)m.fd) : !t->proc->cwd) {
 		return 2;
 	}
-	if (m == MAGIC_FD)
-		return start_fd(t, (int)fd, rest, c, out);
-	if (!t->proc->cwd)
+	/* The link itself is the host's business; what it cannot know is told by out->magic. */
+	if (!*m.rest && !(c->flags & (WALK_FOLLOW | WALK_NOLAST))) {
+		out->magic = m.what == MAGIC_FD;
+		out->magic_fd = (s32)m.fd;
+		out->magic_pid = m.pid;
 		return 2;
-	start_at(c, t->proc->cwd, t->proc->cwd_dflags, rest);
+	}
+	if (m.pid)
+		return start_image(&m, &d, c, out);
+	if (m.what == MAGIC_FD)
+		return start_fd(t, (int)m.fd, m.rest, c, out);
+	start_at(c, t->proc->cwd, t->proc->cwd_dflags, m.rest);
 	return 0;
 }
 

@@ -145,7 +145,9 @@ struct image_fd {
 	u64 ino, shared,
 		dir_state; /* HARE: shared is the description's id at its server */
 	u64 rdev; /* DEVICE: opened anew there */
-	u32 relay_pid, relay_core, relay_fd, pad; /* RELAY */
+	u32 relay_pid, relay_core, relay_fd; /* RELAY */
+	u32 parent_dflags;
+	u64 parent; /* the directory that it was opened in; 0: unknown */
 };
 
 /* --- the processes of one core kernel -------------------------------------------------------- */

@@ -125,6 +125,8 @@ enum { RMDIR_ALL, RMDIR_SERIALIZE, RMDIR_MARK, RMDIR_COMMIT, RMDIR_ABORT };
 enum { SHARD_NEW, SHARD_ATTR, SHARD_STAT, SHARD_DROP };
 /* INVALIDATE kinds */
 enum { INVAL_ENTRY, INVAL_DIR, INVAL_ALL };
+/* FDS operations */
+enum { FDS_LIST, FDS_ONE, FDS_CWD, FDS_EXE };
 /* LOCK operations */
 enum { LOCK_FLOCK, LOCK_POSIX, LOCK_OFD };
 /* The owner of flock and OFD locks of a shared description: this and its id. */

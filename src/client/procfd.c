@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * /proc/PID/fd and fdinfo with Hare's descriptors among the host's; and what /proc/PID/cwd, exe and
+ * fd/N of other processes lead to. The host lists its own numbers, in order; Hare's are merged in
+ * here, the loader's hidden ones taken out. The position of the host's directory is that of both:
+ * number N is at N + 2, after the dots.
+ *
+ * Of any process its own core is asked (RPC FDS); which one that is, nobody else knows, so the
+ * asker's comes first and then the others. Who may look is the host's decision: what it refuses is
+ * not asked for.
+ */
+#include <linux/fs.h>
+#include <linux/memfd.h>
+
+#include "client/file.h"
+#include "client/path.h"
+#include "client/procfs.h"
+
+#define PROC_MAGIC 0x9fa0
+#define NUMBERS	   512u
+#define HALF	   (CLIENT_BOUNCE_SIZE / 2)
+#define DT_LNK_	   10
+#define DT_REG_	   8
+#define FIRST	   2 /* position of number 0 */
+
+struct dirent64 {
+	u64 ino, off;
+	u16 len;
+	u8 type;
+	char name[];
+};
+#define DIRENT_NAME offsetof(struct dirent64, name)
+
+/* --- asking ----------------------------------------------------------------------- */
+
+/* Answers are put in p->data by the caller. -ESRCH: it is no process of Hare's. */
+static long ask(struct task *t, const struct req_FDS *q, struct rep_FDS *p)
+{
+	u32 cores = t->ctx.isl->super->cores, i;
+	long r = rpc_fds(&t->ctx, t->ctx.core, q, p);
+
+	for (i = 0; r == -ESRCH && i < cores; i++)
+		if (i != t->ctx.core)
+			r = rpc_fds(&t->ctx, i, q, p);
+	return r;
+}
+
+/* May this process look at that one? */
+static bool may_look(u32 host_pid)
+{
+	char link[32], c;
+
+	str_format(link, sizeof(link), "/proc/%u/cwd", host_pid);
+	return SYS(readlink, link, &c, 1) > 0;
+}
+
+long procfs_fd(struct task *t, u32 pid, u32 op, u32 fd, struct image_fd *d)
+{
+	struct req_FDS q = { .pid = procfs_host_pid(t, pid), .op = op, .fd = fd };
+	struct rep_FDS p = { .data = { .p = d, .cap = sizeof(*d) } };
+	long r;
+
+	if (!may_look(q.pid))
+		return -ENOENT;
+	r = ask(t, &q, &p);
+	return r || p.data.len != sizeof(*d) ? -ENOENT : 0;
+}
+
+long procfs_exe(struct task *t, u32 pid, char *buf, u32 size)
+{
+	struct req_FDS q = { .pid = procfs_host_pid(t, pid), .op = FDS_EXE };
+	struct rep_FDS p = { .data = { .p = buf, .cap = size } };
+
+	if (!may_look(q.pid) || ask(t, &q, &p) || !p.data.len)
+		return -ENOENT;
+	return (long)p.data.len;
+}
+
+/* --- answering; run by whoever drains, e->ck locked --------------------------------- */
+
+static void list_numbers(const struct fdtable *ft, u32 from, struct rpc_bytes *out)
+{
+	u32 *n = out->p;
+
+	for (u32 fd = from; fd < ft->cap && out->len + sizeof(*n) <= out->cap; fd++) {
+		if (ft->ent[fd].kind != FD_HARE)
+			continue;
+		n[out->len / sizeof(*n)] = fd;
+		out->len += (u32)sizeof(*n);
+	}
+}
+
+static long one_number(const struct fdtable *ft, u32 fd, struct image_fd *d)
+{
+	if (fd >= ft->cap || ft->ent[fd].kind != FD_HARE)
+		return -EBADF;
+	ofd_image(ft->ent[fd].ofd, d);
+	return 0;
+}
+
+long client_fds(struct rpc_env *e, const struct req_FDS *q, struct rep_FDS *p)
+{
+	struct proc *of = proc_by_host_pid(e->ck, q->pid);
+	struct image_fd d = { 0 };
+	long r = 0;
+
+	p->data.len = 0;
+	if (!of || of->state == PROC_PROXY || !of->fds)
+		return -ESRCH;
+	switch (q->op) {
+	case FDS_LIST:
+		list_numbers(of->fds, q->fd, &p->data);
+		return 0;
+	case FDS_EXE:
+		if (of->exe) {
+			p->data.len = MIN((u32)strlen(of->exe), p->data.cap);
+			memcpy(p->data.p, of->exe, p->data.len);
+		}
+		return 0;
+	case FDS_CWD:
+		d.kind = OFD_DIR;
+		d.mode = HS_IFDIR;
+		d.ino = of->cwd;
+		d.dflags = of->cwd_dflags;
+		r = of->cwd ? 0 : -EBADF;
+		break;
+	default:
+		r = one_number(of->fds, q->fd, &d);
+		break;
+	}
+	if (!r && p->data.cap < sizeof(d))
+		r = -ENOSPC;
+	if (r)
+		return r;
+	memcpy(p->data.p, &d, sizeof(d));
+	p->data.len = sizeof(d);
+	return 0;
+}
+
+/* --- the directory ---------------------------------------------------------------- */
+
+/* "/proc/PID/fd", "/proc/PID/task/TID/fdinfo": the host's PID, and the type of entries; 0: another
+ * directory. */
+static u32 fd_dir(int dir, u8 *type)
+{
+	char link[32], path[64], *p = path + 6, *end;
+	u64 pid = 0;
+	long n;
+
+	str_format(link, sizeof(link), "/proc/self/fd/%d", dir);
+	n = SYS(readlink, link, path, sizeof(path) - 1);
+	if (n < 10 || n >= (long)sizeof(path) - 1 || memcmp(path, "/proc/", 6))
+		return 0;
+	path[n] = '\0';
+	end = strrchr(path, '/');
+	*type = !strcmp(end, "/fdinfo") ? DT_REG_ : DT_LNK_;
+	if (*type == DT_LNK_ && strcmp(end, "/fd"))
+		return 0;
+	while (*p >= '0' && *p <= '9')
+		pid = pid * 10 + (u64)(*p++ - '0');
+	return *p == '/' ? (u32)pid : 0;
+}
+
+/* A listing being put together. */
+struct merge {
+	struct task *t;
+	char *out;
+	size_t used, size;
+	u32 pid;
+	u32 next; /* the lowest number not yet listed */
+	u32 at, count; /* in hare */
+	u32 hare[NUMBERS];
+	u8 type;
+	bool hare_end; /* hare has all that is left */
+};
+
+static bool emit(struct merge *m, u64 ino, u32 fd, const char *name)
+{
+	size_t len = strlen(name), need = ALIGN_UP(DIRENT_NAME + len + 1, (size_t)8);
+	struct dirent64 *d = (void *)(m->out + m->used);
+
+	if (m->used + need > m->size)
+		return false;
+	memset(d, 0, need);
+	d->ino = ino;
+	d->off = (u64)fd + 1 + FIRST;
+	d->len = (u16)need;
+	d->type = m->type;
+	memcpy(d->name, name, len);
+	m->used += need;
+	m->next = fd + 1;
+	return true;
+}
+
+/* The next number of Hare's, from m->next on; ~0: none. */
+static u32 next_hare(struct merge *m)
+{
+	struct req_FDS q = { .pid = m->pid, .op = FDS_LIST, .fd = m->next };
+	struct rep_FDS p = { .data = { .p = m->hare, .cap = sizeof(m->hare) } };
+
+	while (m->at < m->count && m->hare[m->at] < m->next)
+		m->at++;
+	if (m->at == m->count && !m->hare_end) {
+		m->at = m->count = 0;
+		if (!ask(m->t, &q, &p))
+			m->count = p.data.len / (u32)sizeof(u32);
+		m->hare_end = m->count < NUMBERS;
+	}
+	return m->at < m->count ? m->hare[m->at] : ~0U;
+}
+
+/* Hare's numbers below `end`; false: out is full. */
+static bool emit_hare(struct merge *m, u32 end)
+{
+	char name[16];
+	u32 fd;
+
+	while ((fd = next_hare(m)) < end) {
+		str_format(name, sizeof(name), "%u", fd);
+		if (!emit(m, (u64)m->pid << 32 | (fd + 1), fd, name))
+			return false;
+	}
+	return true;
+}
+
+/* What the host listed, in `in`, with Hare's before and between. */
+static bool merge_host(struct merge *m, const char *in, size_t len)
+{
+	size_t at = 0;
+	u64 fd;
+
+	while (at < len) {
+		const struct dirent64 *d = (const void *)(in + at);
+
+		at += d->len;
+		if (!str_to_u64(d->name, &fd)) { /* a dot */
+			if (m->used + d->len > m->size)
+				return false;
+			memcpy(m->out + m->used, d, d->len);
+			m->used += d->len;
+			continue;
+		}
+		if (!emit_hare(m, (u32)fd))
+			return false;
+		if (fd_is_hidden(m->t, (int)fd) || next_hare(m) == (u32)fd)
+			continue;
+		if (!emit(m, d->ino, (u32)fd, d->name))
+			return false;
+	}
+	return true;
+}
+
+static long list(struct task *t, int dir, u32 pid, u8 type, void *user, size_t size)
+{
+	struct merge m = { .t = t,
+			   .out = (char *)t->bounce + HALF,
+			   .size = MIN(size, (size_t)HALF),
+			   .pid = pid,
+			   .type = type };
+	long pos = SYS(lseek, dir, 0, SEEK_CUR), n;
+	bool all;
+
+	m.next = pos > FIRST ? (u32)(pos - FIRST) : 0;
+	do {
+		n = SYS(getdents64, dir, t->bounce, m.size);
+		if (n < 0)
+			return n;
+		all = merge_host(&m, (char *)t->bounce, (size_t)n);
+		if (all && !n)
+			all = emit_hare(&m, ~0U);
+	} while (n > 0 && !m.used && all);
+	if (!m.used && !all)
+		return -EINVAL; /* not even one fits */
+	if (!all || !n)
+		SYS(lseek, dir, (long)m.next + FIRST, SEEK_SET);
+	return user_write(user, m.out, m.used) ? -EFAULT : (long)m.used;
+}
+
+long procfs_fd_getdents(struct task *t, long a[6])
+{
+	u32 pid;
+	u8 type;
+
+	pid = fd_dir((int)a[0], &type);
+	return pid ? list(t, (int)a[0], pid, type, (void *)a[1], (u32)a[2]) : CLIENT_HOST;
+}
+
+/* --- fdinfo ------------------------------------------------------------------------- */
+
+static void octal(char *s, u64 v)
+{
+	char digits[24];
+	int n = 0;
+
+	do
+		digits[n++] = (char)('0' + v % 8);
+	while (v /= 8);
+	while (n)
+		*s++ = digits[--n];
+	*s = '\0';
+}
+
+/* A copy of what /proc/self/fdinfo/N would say. */
+long procfs_fdinfo(struct task *t, u32 fd, bool cloexec)
+{
+	long a[6] = { fd, 0, SEEK_CUR }, pos, flags, r;
+	char text[128], oct[24];
+	bool host;
+	struct ofd *o = fd_get(t, (int)fd, &host);
+	u64 ino = o ? o->ino : 0;
+	int n;
+
+	if (!o)
+		return CLIENT_HOST;
+	ofd_put(t, o);
+	pos = client_lseek(t, a);
+	a[1] = F_GETFL;
+	flags = client_fcntl(t, a);
+	a[1] = F_GETFD;
+	if (client_fcntl(t, a) > 0)
+		flags |= O_CLOEXEC;
+	octal(oct, (u64)MAX(flags, 0L));
+	n = str_format(text, sizeof(text),
+		       "pos:\t%ld\nflags:\t0%s\nmnt_id:\t0\nino:\t%lu\n", MAX(pos, 0L),
+		       oct, (unsigned long)ino);
+	r = SYS(memfd_create, "fdinfo", cloexec ? MFD_CLOEXEC : 0);
+	if (!sys_failed(r))
+		SYS(pwrite64, r, text, n, 0);
+	return r;
+}
