@@ -309,8 +309,10 @@ void fd_close_entry(struct task *t, struct fdtable *ft, u32 fd)
 		ck_unlock(ck);
 		if (close_syncs(t, ft))
 			maps_sync(t, ino);
-		if (ft->posix_locks)
+		if (ft->posix_locks) {
+			vnode_sync_ino(t, ino);
 			posix_locks_release(t, ino);
+		}
 		ck_lock(&t->ctx, ck);
 		o = fd_clear(ck, ft, fd);
 	}

@@ -323,7 +323,6 @@ void file_truncated(struct task *t, u64 ino, const struct attr *a)
 	v = vnode_find(t, ino);
 	if (!v)
 		return;
-	vnode_sync(t, v);
 	vnode_forget(t, v, 0, ~0ULL);
 	ck_lock(&t->ctx, ck);
 	TX_SET(ck, v->size, a->size);

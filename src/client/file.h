@@ -246,6 +246,7 @@ void vnode_put(struct task *t, struct vnode *v);
 void vnode_refresh(struct task *t, struct vnode *v, const struct attr *a,
 		   const struct rpc_bytes *runs);
 void vnode_sync(struct task *t, struct vnode *v); /* writes back and tells */
+void vnode_sync_ino(struct task *t, u64 ino); /* the same, where the file is known */
 void vnode_forget(struct task *t, struct vnode *v, u64 from, u64 to);
 /* Holes of a far file that may have been filled: what this core knows of them is
  * forgotten. */
@@ -315,6 +316,9 @@ long maps_copy(struct task *t, struct fdtable *from, struct fdtable *to);
 void maps_drop(struct task *t, struct fdtable *ft);
 /* What this process stored through shared mappings of a file is written back and told. */
 void maps_sync(struct task *t, u64 ino);
+/* What this island's cache holds of mapped blocks of a file is dropped where another may
+ * have written them. */
+void maps_refresh(struct task *t, u64 ino);
 /* A file may be longer now: pages of this process's mappings that lay behind its end are
  * there. */
 void maps_grown(struct task *t, u64 ino);

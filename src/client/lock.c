@@ -6,6 +6,17 @@
  * Owners: a POSIX lock belongs to the process (posix_owner), and goes when it closes any
  * descriptor of the file (fd_close_entry); the others belong to the description
  * (ofd_lock_owner), and go with it (ofd.c), or with its last sharer (fileserver/open.c).
+ *
+ * Consistency between islands: programs that change a file under a lock expect to see what
+ * its last holder wrote. So a lock that is taken is like an open, one that is given back
+ * like a close, whichever of the two ways it goes:
+ *
+ *   core A                       server                 core B
+ *   write, in its cache
+ *   unlock: write back
+ *     FLUSH, LOCK unlock  --->   version 6
+ *                                LOCK granted,  --->    knew version 5: forgets what it
+ *                                attr: version 6        knew; reads what A wrote
  */
 #include <linux/fs.h>
 
@@ -14,8 +25,25 @@
 #define LOCK_MAND_ 32
 #define FL_END	   0x7fffffffffffffffLL
 
-/* A LOCK; with `wait` until it is granted. */
-static long lock_call(struct task *t, struct ofd *o, struct req_LOCK *q,
+/* What this core wrote is for others to see. */
+static void before(struct task *t, struct ofd *o)
+{
+	if (o->kind != OFD_FILE)
+		return;
+	maps_sync(t, o->ino);
+	vnode_sync_ino(t, o->ino);
+}
+
+/* What others wrote is for this core to see. */
+static void after(struct task *t, struct ofd *o, struct rep_LOCK *p)
+{
+	if (o->kind != OFD_FILE)
+		return;
+	maps_refresh(t, o->ino);
+	file_attr(t, &p->attr);
+}
+
+static long lock_wait(struct task *t, struct ofd *o, struct req_LOCK *q,
 		      struct rep_LOCK *p, bool wait)
 {
 	for (;;) {
@@ -44,6 +72,41 @@ static long lock_call(struct task *t, struct ofd *o, struct req_LOCK *q,
 	}
 }
 
+/* The description became SHARED while the call was under way, and its locks another
+ * owner's: what was done for the old one is taken back. */
+static bool owner_moved(struct task *t, struct ofd *o, const struct req_LOCK *q)
+{
+	struct req_LOCK old = { .ino = q->ino,
+				.kind = q->kind,
+				.op = LOCK_RELEASE_OWNER,
+				.owner = q->owner };
+	struct rep_LOCK p;
+
+	if (q->kind == LOCK_POSIX || likely(q->owner == ofd_lock_owner(t, o)))
+		return false;
+	rpc_lock(&t->ctx, ofd_server(o), &old, &p);
+	return true;
+}
+
+/* A LOCK; with `wait` until it is granted. The owner, unless it is the process, is filled
+ * in. */
+static long lock_call(struct task *t, struct ofd *o, struct req_LOCK *q,
+		      struct rep_LOCK *p, bool wait)
+{
+	long r;
+
+	if (q->op == LOCK_SET)
+		before(t, o);
+	do {
+		if (q->kind != LOCK_POSIX)
+			q->owner = ofd_lock_owner(t, o);
+		r = lock_wait(t, o, q, p, wait);
+	} while (!r && owner_moved(t, o, q));
+	if (!r && q->op == LOCK_SET && q->type != F_UNLCK)
+		after(t, o, p);
+	return r;
+}
+
 long client_flock(struct task *t, long a[6])
 {
 	struct req_LOCK q = { .kind = LOCK_FLOCK, .op = LOCK_SET };
@@ -63,7 +126,6 @@ long client_flock(struct task *t, long a[6])
 		r = relay_op(t, o, __NR_flock, a);
 	} else {
 		q.ino = o->ino;
-		q.owner = ofd_lock_owner(t, o);
 		q.pid = t->proc->pid;
 		q.type = op == LOCK_SH ? F_RDLCK : op == LOCK_EX ? F_WRLCK : F_UNLCK;
 		r = lock_call(t, o, &q, &p, !(a[1] & LOCK_NB) && op != LOCK_UN);
@@ -185,7 +247,7 @@ long lock_fcntl(struct task *t, struct ofd *o, int cmd, void *user)
 	if (r)
 		return r;
 	q.type = (u32)fl.l_type;
-	q.owner = ofd_lock ? ofd_lock_owner(t, o) : posix_owner(t);
+	q.owner = ofd_lock ? 0 : posix_owner(t);
 	if (!ofd_lock && !get)
 		note_posix(t);
 	r = lock_call(t, o, &q, &p, wait);

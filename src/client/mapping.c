@@ -420,6 +420,39 @@ void maps_sync(struct task *t, u64 ino)
 	}
 }
 
+/* A BLOCKS of a near file drops what a far core wrote. */
+static void refresh(struct task *t, const struct mapping *m)
+{
+	struct island *isl = t->ctx.isl;
+	u64 at = m->off / PAGE_SIZE, end = at + (m->there - m->start) / PAGE_SIZE;
+	struct run runs[RUNS_MAX];
+
+	while (at < end) {
+		u32 n;
+
+		if (ask_blocks(t, m, at, end - at, 0, runs, &n))
+			return;
+		for (u32 i = 0; i < n && at < end; at += runs[i++].count)
+			if (runs[i].blk && m->pin->far)
+				mem_invalidate(isl, mem_block(isl, runs[i].blk),
+					       MIN(end - at, (u64)runs[i].count) *
+						       PAGE_SIZE);
+	}
+}
+
+void maps_refresh(struct task *t, u64 ino)
+{
+	struct mapping m;
+
+	if (!maps_any(t) || t->ctx.isl->model == MEM_COHERENT)
+		return;
+	for (u32 n = 0; mapping_copy(t, t->proc->fds, n, &m); n++) {
+		if (m.pin->ino == ino)
+			refresh(t, &m);
+		ofd_put(t, m.pin);
+	}
+}
+
 /* --- files that grow -------------------------------------------------------------- */
 
 /* Shows what has become of the part behind the end; true when there is more now. */

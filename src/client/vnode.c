@@ -22,9 +22,14 @@
  * server's business: such writes go there by message.
  *
  * Kill safety: data is copied outside transactions; what a killed writer copied is as if
- * the write had been partial. Dirty ranges are entered after the copy, so that a close in
- * another process that runs meanwhile cannot take a range out of the books before the
- * data is there.
+ * the write had been partial. Dirty ranges are entered before the copy, for the case that
+ * the writer is killed in it, and after it, since a close in another process that runs
+ * meanwhile takes the range out of the books before all of the data is there.
+ *
+ * The map is what leads to dirty blocks, so it is forgotten only while nothing is dirty;
+ * a writer that finds its blocks forgotten when it has copied writes them back at once.
+ *
+ * Taking a lock of a file is like opening it, giving it back like closing it (lock.c).
  */
 #include "base/hash.h"
 #include "client/file.h"
@@ -122,14 +127,16 @@ static bool forget_step(struct ck *ck, struct vnode *v, u64 from, u64 to)
 	return false;
 }
 
+/* The map leads to what is to be written back: that first. */
 void vnode_forget(struct task *t, struct vnode *v, u64 from, u64 to)
 {
 	struct ck *ck = t->ctx.ck;
 	bool done;
 
 	do {
+		vnode_sync(t, v);
 		ck_lock(&t->ctx, ck);
-		done = forget_step(ck, v, from, to);
+		done = !v->dirty_to && forget_step(ck, v, from, to);
 		ck_unlock(ck);
 	} while (!done);
 }
@@ -248,7 +255,6 @@ void vnode_refresh(struct task *t, struct vnode *v, const struct attr *a,
 		if (!rpc_fstat(&t->ctx, ino_server(v->ino), &q, &p))
 			again = p.attr;
 	}
-	vnode_sync(t, v);
 	vnode_forget(t, v, 0, ~0ULL);
 	ck_lock(&t->ctx, ck);
 	TX_SET(ck, v->version, again.version);
@@ -310,27 +316,30 @@ static void look(struct task *t, struct vnode *v, u64 index, u32 count, u64 *val
 	ck_unlock(ck);
 }
 
-static void writeback(struct task *t, struct vnode *v, u64 from, u64 to)
+/* Bytes [from, to), whose first block is *value. */
+static void writeback_blocks(struct task *t, u64 from, u64 to, const u64 *value)
 {
 	const struct island *isl = t->ctx.isl;
+
+	for (; from < to; value++) {
+		u64 in = from % PAGE_SIZE, n = MIN(to - from, PAGE_SIZE - in);
+
+		if (VBLK(*value) && !(*value & VBLK_HOLE))
+			mem_writeback(isl, mem_block(isl, VBLK(*value)) + in, n);
+		from += n;
+	}
+}
+
+static void writeback(struct task *t, struct vnode *v, u64 from, u64 to)
+{
 	u64 value[BATCH];
 
 	while (from < to) {
-		u64 index = from / PAGE_SIZE, last = (to - 1) / PAGE_SIZE;
-		u32 count = (u32)MIN(last - index + 1, (u64)BATCH);
+		u64 index = from / PAGE_SIZE, end = MIN(to, (index + BATCH) * PAGE_SIZE);
 
-		look(t, v, index, count, value);
-		for (u32 i = 0; i < count; i++) {
-			u64 start = (index + i) * PAGE_SIZE;
-			u64 lo = MAX(from, start), hi = MIN(to, start + PAGE_SIZE);
-
-			if (VBLK(value[i]) && !(value[i] & VBLK_HOLE))
-				mem_writeback(isl,
-					      mem_block(isl, VBLK(value[i])) +
-						      (lo - start),
-					      hi - lo);
-		}
-		from = (index + count) * PAGE_SIZE;
+		look(t, v, index, (u32)((end - 1) / PAGE_SIZE - index + 1), value);
+		writeback_blocks(t, from, end, value);
+		from = end;
 	}
 }
 
@@ -360,7 +369,22 @@ void vnode_sync(struct task *t, struct vnode *v)
 	}
 	TX_SET(ck, v->flags, v->flags & ~VNODE_READ);
 	ck_unlock(ck);
-	flush(t, v, flags, from, to, to ? time : host_realtime_ns());
+	/* Who is just making the file longer tells that itself. */
+	to = MIN(to, v->size);
+	flush(t, v, flags, MIN(from, to), to, to ? time : host_realtime_ns());
+}
+
+void vnode_sync_ino(struct task *t, u64 ino)
+{
+	struct vnode *v;
+
+	if (rpc_is_near(&t->ctx, ino_server(ino)))
+		return;
+	v = vnode_find(t, ino);
+	if (!v)
+		return;
+	vnode_sync(t, v);
+	vnode_put(t, v);
 }
 
 /* --- blocks ready for use --------------------------------------------------------- */
@@ -370,27 +394,28 @@ static char *block_of(struct task *t, u64 value)
 	return mem_block(t->ctx.isl, VBLK(value));
 }
 
-/* Sets the entries of blocks that were made fit for use, unless they have changed
- * meanwhile. */
-static void settle(struct task *t, struct vnode *v, u64 index, u32 count, const u64 *was,
-		   u64 keep)
+/* Blocks that were made fit for use: their entries say so, where they are still the same.
+ * False: they are not, the file was learned anew meanwhile. Lock held. */
+static bool settle(struct ck *ck, struct vnode *v, u64 index, u32 count, const u64 *was)
 {
-	struct ck *ck = t->ctx.ck;
+	bool same = true;
 
-	ck_lock(&t->ctx, ck);
 	for (u32 i = 0; i < count; i++) {
-		u64 now = was[i] & keep;
+		u64 now = radix_get(&v->map, index + i);
 
-		if (now != was[i] && radix_get(&v->map, index + i) == was[i])
-			tx_radix_set(ck, &v->map, index + i, now);
+		if (now == was[i] && now & VBLK_STALE)
+			(void)tx_radix_set(ck, &v->map, index + i, now & ~VBLK_STALE);
+		else
+			same &= VBLK(now) == VBLK(was[i]);
 	}
-	ck_unlock(ck);
+	return same;
 }
 
 /* Drops old cache lines of blocks that need it. */
 static void freshen(struct task *t, struct vnode *v, u64 index, u32 count,
 		    const u64 *value)
 {
+	struct ck *ck = t->ctx.ck;
 	bool any = false;
 
 	for (u32 i = 0; i < count; i++) {
@@ -399,8 +424,11 @@ static void freshen(struct task *t, struct vnode *v, u64 index, u32 count,
 		mem_invalidate(t->ctx.isl, block_of(t, value[i]), PAGE_SIZE);
 		any = true;
 	}
-	if (any)
-		settle(t, v, index, count, value, ~VBLK_STALE);
+	if (!any)
+		return;
+	ck_lock(&t->ctx, ck);
+	(void)settle(ck, v, index, count, value);
+	ck_unlock(ck);
 }
 
 /* --- reading ---------------------------------------------------------------------- */
@@ -547,8 +575,13 @@ static long copy_in(struct task *t, struct uio *u, u64 off, u64 len, const u64 *
 
 		prepare_block(t, *value, n);
 		r = uio_get(u, block_of(t, *value) + in, n);
-		if (r)
+		if (r) {
+			/* Its other lines may be old ones. */
+			if (*value & VBLK_STALE)
+				mem_invalidate(t->ctx.isl, block_of(t, *value),
+					       PAGE_SIZE);
 			return r;
+		}
 		off += n;
 		len -= n;
 		value++;
@@ -556,70 +589,97 @@ static long copy_in(struct task *t, struct uio *u, u64 off, u64 len, const u64 *
 	return 0;
 }
 
-/* Bytes [off, end) were written inside the file: written back and told at close. */
-static void note_inside(struct task *t, struct vnode *v, u64 off, u64 end)
+static void dirty_range(struct ck *ck, struct vnode *v, u64 off, u64 end)
 {
-	struct ck *ck = t->ctx.ck;
-
-	ck_lock(&t->ctx, ck);
 	if (!v->dirty_to || off < v->dirty_from)
 		TX_SET(ck, v->dirty_from, off);
 	if (end > v->dirty_to)
 		TX_SET(ck, v->dirty_to, end);
-	TX_SET(ck, v->mtime, host_realtime_ns());
-	TX_ADD(ck, v->writes, 1);
-	TX_SET(ck, v->flags, v->flags | VNODE_WROTE);
-	ck_unlock(ck);
 }
 
-/* The file is longer now. */
-static void note_longer(struct task *t, struct vnode *v, u64 off, u64 end, u64 zeroed)
+/* Bytes [off, end) will be written. Whoever is killed in the middle leaves dirty lines, which
+ * would go to DRAM when the cache likes, perhaps over what another file has there by then. */
+static void note_before(struct task *t, struct vnode *v, u64 off, u64 end)
 {
 	struct ck *ck = t->ctx.ck;
 
-	writeback(t, v, off, zeroed);
+	if (t->ctx.isl->model == MEM_COHERENT ||
+	    (v->dirty_to >= end && v->dirty_from <= off))
+		return;
 	ck_lock(&t->ctx, ck);
-	if (end > v->size)
-		TX_SET(ck, v->size, end);
+	dirty_range(ck, v, off, end);
+	ck_unlock(ck);
+}
+
+/* They were. Inside the file they are written back and told at close; when it is longer
+ * now, or when its map leads elsewhere, at once. */
+static void note_after(struct task *t, struct vnode *v, u64 off, u64 end,
+		       const u64 *value)
+{
+	struct ck *ck = t->ctx.ck;
+	u64 index = off / PAGE_SIZE, now = host_realtime_ns();
+	u32 count = (u32)((end - 1) / PAGE_SIZE - index + 1);
+	bool longer, same;
+
+	ck_lock(&t->ctx, ck);
+	longer = end > v->size;
+	same = settle(ck, v, index, count, value);
+	if (!longer && same) {
+		dirty_range(ck, v, off, end);
+		TX_SET(ck, v->mtime, now);
+		TX_ADD(ck, v->writes, 1);
+	}
 	TX_SET(ck, v->flags, v->flags | VNODE_WROTE);
 	ck_unlock(ck);
-	flush(t, v, FLUSH_WROTE, off, end, host_realtime_ns());
+	if (!longer && same)
+		return;
+	writeback_blocks(t, off, end, value);
+	if (longer) {
+		ck_lock(&t->ctx, ck);
+		if (end > v->size)
+			TX_SET(ck, v->size, end);
+		ck_unlock(ck);
+	}
+	flush(t, v, FLUSH_WROTE | (longer ? 0 : FLUSH_INSIDE), off, end, now);
+}
+
+/* A fault after byte `at`: what was copied behind it, in its block, is not counted, and may
+ * not stay when it lies behind the end. */
+static void fault_beyond(struct task *t, const struct vnode *v, u64 start, u64 at,
+			 const u64 *value)
+{
+	u64 in = at % PAGE_SIZE, size = v->size;
+	u64 keep = size > at ? MIN(size - at, PAGE_SIZE - in) : 0;
+
+	memset(block_of(t, value[at / PAGE_SIZE - start / PAGE_SIZE]) + in + keep, 0,
+	       PAGE_SIZE - in - keep);
 }
 
 /* One step: at most BATCH blocks, *off <= size. */
 static long write_step(struct task *t, struct vnode *v, struct uio *u, u64 *off)
 {
 	u64 start = *off, in = start % PAGE_SIZE, value[BATCH];
-	u64 len = MIN((u64)u->total, BATCH * PAGE_SIZE - in), index = start / PAGE_SIZE;
+	u64 len = MIN((u64)u->total, BATCH * PAGE_SIZE - in);
 	size_t before = u->total;
 	long r = blocks_for_write(t, v, start, len, value);
-	u32 count;
 
 	if (r <= 0)
 		return r;
 	len = MIN(len, (u64)r * PAGE_SIZE - in);
+	note_before(t, v, start, start + len);
 	r = copy_in(t, u, start, len, value);
-	/* After a fault the rest of its block is in an unknown state: as if it were
-	 * new. */
-	if (r)
-		len = ALIGN_DOWN(start + (before - u->total), (u64)PAGE_SIZE) > start
-			      ? ALIGN_DOWN(start + (before - u->total), (u64)PAGE_SIZE) -
-					start
-			      : 0;
+	if (r) {
+		len = before - u->total;
+		fault_beyond(t, v, start, start + len, value);
+	}
 	if (!len)
 		return r;
-	count = (u32)((start + len - 1) / PAGE_SIZE - index + 1);
 	*off = start + len;
-	settle(t, v, index, count, value, ~VBLK_STALE);
-	if (start + len > v->size)
-		note_longer(t, v, start, start + len, (index + count) * PAGE_SIZE);
-	else
-		note_inside(t, v, start, start + len);
+	note_after(t, v, start, start + len, value);
 	return r;
 }
 
-/* Writes that make the file longer are one at a time on this core: the first one into a
- * new block zeroes the rest of it. */
+/* Writes that make the file longer are one at a time on this core. */
 long vnode_write(struct task *t, struct vnode *v, struct uio *u, u64 *off)
 {
 	bool locked = *off + u->total > v->size;

@@ -257,6 +257,7 @@ long fs_lock(struct rpc_env *e, const struct req_LOCK *q, struct rep_LOCK *p)
 		.pid = q->pid,
 	};
 	struct fs_more *m;
+	long r;
 
 	p->type = UN;
 	if (!i)
@@ -276,7 +277,10 @@ long fs_lock(struct rpc_env *e, const struct req_LOCK *q, struct rep_LOCK *p)
 		m = fs_inode_more(e, i);
 		if (!m)
 			return -ENOLCK;
-		return set(e, m, &want, q->wait_seq);
+		r = set(e, m, &want, q->wait_seq);
+		if (!r && want.type != UN)
+			fs_inode_attr(i, &p->attr);
+		return r;
 	case LOCK_RELEASE_OWNER:
 		if (m)
 			release_owner(e, m, q->kind, q->owner);

@@ -263,8 +263,113 @@ static void t_count(void)
 	}
 }
 
+static int lock_whole(int fd, int kind, int type)
+{
+	if (kind == 'f')
+		return flock(fd, type == F_WRLCK ? LOCK_EX : LOCK_UN);
+	return setlk(fd, F_SETLKW, type, 0, 0);
+}
+
+/* Each adds the record after the last one, at the end, under a lock that is given back in
+ * one way or another. */
+static int s_log(int argc, char **argv)
+{
+	int fd = open("log", O_RDWR), kind = argv[0][0];
+	char rec[101];
+
+	for (int i = 0; i < 120; i++) {
+		off_t end;
+		int n = -1;
+
+		if (lock_whole(fd, kind, F_WRLCK))
+			return 1;
+		end = lseek(fd, 0, SEEK_END);
+		if (end > 0 && (pread(fd, rec, 100, end - 100) != 100 ||
+				sscanf(rec, "record %d", &n) != 1))
+			return 2;
+		snprintf(rec, sizeof(rec), "record %-92d\n", n + 1);
+		if (write(fd, rec, 60) != 60 || write(fd, rec + 60, 40) != 40)
+			return 3;
+		if (i % 3 == 2) {
+			close(fd);
+			fd = open("log", O_RDWR);
+		} else if (lock_whole(fd, kind, F_UNLCK)) {
+			return 4;
+		}
+	}
+	return argc - 1; /* the lock may be held: it goes with the process */
+}
+
+static void t_log(void)
+{
+	static const char *const kinds[] = { "f", "p" };
+	char rec[101] = "";
+
+	for (int i = 0; i < 2; i++) {
+		int fd = must(open("log", O_RDWR | O_CREAT | O_TRUNC, 0644)), n, bad = 0;
+		pid_t pid[3];
+
+		for (int k = 0; k < 3; k++)
+			pid[k] = must(t_start(T_EXEC, "log", kinds[i], NULL));
+		for (int k = 0; k < 3; k++)
+			is_long(t_end(pid[k]), 0, "writer %d, kind %s", k, kinds[i]);
+		must(close(fd));
+		fd = must(open("log", O_RDONLY));
+		for (int k = 0; k < 360; k++)
+			bad += read(fd, rec, 100) != 100 ||
+			       sscanf(rec, "record %d", &n) != 1 || n != k ||
+			       rec[99] != '\n';
+		is_long(bad, 0, "all records, in order, kind %s", kinds[i]);
+		is_long(read(fd, rec, 100), 0, "and no more, kind %s", kinds[i]);
+		must(close(fd));
+	}
+}
+
+/* Counts through a shared mapping that stays. */
+static int s_mapped(int argc, char **argv)
+{
+	int fd = open("m", O_RDWR), kind = argv[0][0];
+	volatile int *n = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (n == MAP_FAILED)
+		return 1;
+	for (int i = 0; i < 100; i++) {
+		if (lock_whole(fd, kind, F_WRLCK))
+			return 2;
+		n[0]++;
+		n[1500]++;
+		if (lock_whole(fd, kind, F_UNLCK))
+			return 3;
+	}
+	return argc - 1;
+}
+
+static void t_mapped(void)
+{
+	static const char *const kinds[] = { "f", "p" };
+
+	for (int i = 0; i < 2; i++) {
+		int fd = must(open("m", O_RDWR | O_CREAT | O_TRUNC, 0644)), n = 0;
+		pid_t pid[3];
+
+		must(ftruncate(fd, 8192));
+		must(close(fd));
+		for (int k = 0; k < 3; k++)
+			pid[k] = must(t_start(T_EXEC, "mapped", kinds[i], NULL));
+		for (int k = 0; k < 3; k++)
+			is_long(t_end(pid[k]), 0, "counter %d, kind %s", k, kinds[i]);
+		fd = must(open("m", O_RDONLY));
+		must(pread(fd, &n, sizeof(n), 0));
+		is_long(n, 300, "no count is lost, kind %s", kinds[i]);
+		must(pread(fd, &n, sizeof(n), 6000));
+		is_long(n, 300, "no count is lost in another block, kind %s", kinds[i]);
+		must(close(fd));
+	}
+}
+
 T_SUBS = { { "try", s_try },   { "flock", s_flock }, { "hold", s_hold },
-	   { "exec", s_exec }, { "count", s_count }, T_END };
+	   { "exec", s_exec }, { "count", s_count },
+	   { "log", s_log },       { "mapped", s_mapped }, T_END };
 
 T_SECTIONS = {
 	{ "flock", t_flock },
@@ -273,5 +378,7 @@ T_SECTIONS = {
 	{ "ofd", t_ofd },
 	{ "exec", t_exec },
 	{ "count", t_count },
+	{ "log", t_log },
+	{ "mapped", t_mapped },
 	T_END,
 };
