@@ -16,9 +16,14 @@ endif
 OPT ?= -O2 -g
 # Paths in debug information are relative, so the same sources give the same objects anywhere.
 BASE_FLAGS := -std=gnu17 $(WARN) $(OPT) -Isrc -ffile-prefix-map=$(CURDIR)=. -MMD -MP -DHARE_VERSION='"$(VERSION)"' $(EXTRA)
+# Without vector registers gcc copies and clears a struct of some words by `rep`, which takes as
+# long as a hundred plain moves to begin.
+NO_REP_WANTED := -mmemcpy-strategy=unrolled_loop:512:noalign,libcall:-1:noalign \
+	-mmemset-strategy=unrolled_loop:512:noalign,libcall:-1:noalign
+NO_REP := $(shell $(CC) $(NO_REP_WANTED) -E -x c /dev/null >/dev/null 2>&1 && echo '$(NO_REP_WANTED)')
 FREE_FLAGS := $(BASE_FLAGS) -DHARE_FREESTANDING -ffreestanding -fPIE -fvisibility=hidden \
 	-mgeneral-regs-only -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
-	-fno-tree-loop-distribute-patterns -fomit-frame-pointer
+	-fno-tree-loop-distribute-patterns -fomit-frame-pointer $(NO_REP)
 HOST_FLAGS := $(BASE_FLAGS) -D_GNU_SOURCE
 LD_FLAGS := -nostdlib -static-pie -Wl,-z,noexecstack -Wl,-z,max-page-size=4096
 

@@ -26,11 +26,14 @@
 #define BATCH 8u
 #define PROC_SAMPLES_PER 10u /* rows with processes take a tenth of the samples */
 #define LIST_FILES 64u
+#define LONG_LIST_FILES 1000u
+#define LARGE_IO 65536u
 #define FILE_SIZE (HB_BLOCK * HB_FILE_BLOCKS)
 
 /* What the operations work on; the cwd is a directory that prep made. */
 static int g_fd = -1;
-static char g_buf[HB_BLOCK];
+static int g_pipe[2] = { -1, -1 };
+static char g_buf[LARGE_IO];
 
 /* --- the directory ------------------------------------------------------------------------------- */
 
@@ -65,10 +68,32 @@ static int make_dir(const char *path)
 	return mkdir(path, 0755) ? -errno : 0;
 }
 
-/* Makes `dir` with f (1 MiB), d1/d2/d3/f and list/ with 64 files. */
-static int prep_make(const char *dir)
+static int make_list(const char *path, unsigned int files)
 {
 	char name[64];
+	int err = make_dir(path);
+
+	for (unsigned int i = 0; i < files && !err; i++) {
+		snprintf(name, sizeof(name), "%s/file.%u", path, i);
+		err = make_file(name, 0);
+	}
+	return err;
+}
+
+static void remove_list(const char *path, unsigned int files)
+{
+	char name[64];
+
+	for (unsigned int i = 0; i < files; i++) {
+		snprintf(name, sizeof(name), "%s/file.%u", path, i);
+		unlink(name);
+	}
+	rmdir(path);
+}
+
+/* Makes `dir` with f (1 MiB), d1/d2/d3/f, the symlink l and list/ with 64 files. */
+static int prep_make(const char *dir)
+{
 	int err = make_dir(dir);
 
 	if (!err && chdir(dir))
@@ -83,28 +108,23 @@ static int prep_make(const char *dir)
 		err = make_dir("d1/d2/d3");
 	if (!err)
 		err = make_file("d1/d2/d3/f", 1);
+	if (!err && symlink("f", "l"))
+		err = -errno;
 	if (!err)
-		err = make_dir("list");
-	for (unsigned int i = 0; i < LIST_FILES && !err; i++) {
-		snprintf(name, sizeof(name), "list/file.%u", i);
-		err = make_file(name, 0);
-	}
+		err = make_list("list", LIST_FILES);
 	return err;
 }
 
 /* Takes it away again; the cwd is `dir`. What an operation that failed left goes too. */
 static void prep_remove(const char *dir)
 {
-	static const char *const files[] = { "f", "f2", "d1/d2/d3/f", "n", "r1", "r2", "w" };
-	static const char *const dirs[] = { "d1/d2/d3", "d1/d2", "d1", "list", "nd" };
-	char name[64];
+	static const char *const files[] = { "f",  "l",	 "d1/d2/d3/f", "n", "r1",
+					     "r2", "w", "ln",	      "sl" };
+	static const char *const dirs[] = { "d1/d2/d3", "d1/d2", "d1", "nd" };
 
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
 		unlink(files[i]);
-	for (unsigned int i = 0; i < LIST_FILES; i++) {
-		snprintf(name, sizeof(name), "list/file.%u", i);
-		unlink(name);
-	}
+	remove_list("list", LIST_FILES);
 	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
 		rmdir(dirs[i]);
 	if (!chdir("/"))
@@ -240,19 +260,68 @@ static int mkdir_rmdir_run(unsigned int i)
 	return rmdir("nd") ? -errno : 0;
 }
 
-static int readdir_run(unsigned int i)
+static int read_list(const char *path, unsigned int files)
 {
-	DIR *d = opendir("list");
+	DIR *d = opendir(path);
 	struct dirent *e;
 	unsigned int n = 0;
 
-	(void)i;
 	if (!d)
 		return -errno;
 	while ((e = readdir(d)) != NULL)
 		n += e->d_name[0] != '.';
 	closedir(d);
-	return n == LIST_FILES ? 0 : -EBADMSG;
+	return n == files ? 0 : -EBADMSG;
+}
+
+static int readdir_run(unsigned int i)
+{
+	(void)i;
+	return read_list("list", LIST_FILES);
+}
+
+static int long_list_setup(void)
+{
+	return make_list("long", LONG_LIST_FILES);
+}
+
+static int long_list_run(unsigned int i)
+{
+	(void)i;
+	return read_list("long", LONG_LIST_FILES);
+}
+
+static void long_list_done(void)
+{
+	remove_list("long", LONG_LIST_FILES);
+}
+
+static int access_run(unsigned int i)
+{
+	(void)i;
+	return access("f", R_OK) ? -errno : 0;
+}
+
+static int readlink_run(unsigned int i)
+{
+	(void)i;
+	return readlink("l", g_buf, sizeof(g_buf)) == 1 ? 0 : -EBADMSG;
+}
+
+static int symlink_unlink_run(unsigned int i)
+{
+	(void)i;
+	if (symlink("f", "sl"))
+		return -errno;
+	return unlink("sl") ? -errno : 0;
+}
+
+static int link_unlink_run(unsigned int i)
+{
+	(void)i;
+	if (link("f", "ln"))
+		return -errno;
+	return unlink("ln") ? -errno : 0;
 }
 
 static off_t scattered(unsigned int i)
@@ -277,26 +346,109 @@ static int pwrite_run(unsigned int i)
 	return io_result(pwrite(g_fd, g_buf, HB_BLOCK, scattered(i)));
 }
 
-/* Sequential: back to the start once in 256 calls. */
-static int rewind_at_end(unsigned int i)
+/* Sequential, `size` bytes a call: back to the start at the end of the file. */
+static int rewind_at_end(unsigned int i, unsigned int size)
 {
-	if (i % HB_FILE_BLOCKS)
+	if (i % (FILE_SIZE / size))
 		return 0;
 	return lseek(g_fd, 0, SEEK_SET) ? -errno : 0;
 }
 
+static int read_next(unsigned int i, unsigned int size)
+{
+	int err = rewind_at_end(i, size);
+	ssize_t n = err ? 0 : read(g_fd, g_buf, size);
+
+	return n == (ssize_t)size ? 0 : n < 0 ? -errno : err ? err : -EIO;
+}
+
+static int write_next(unsigned int i, unsigned int size)
+{
+	int err = rewind_at_end(i, size);
+	ssize_t n = err ? 0 : write(g_fd, g_buf, size);
+
+	return n == (ssize_t)size ? 0 : n < 0 ? -errno : err ? err : -EIO;
+}
+
 static int read_run(unsigned int i)
 {
-	int err = rewind_at_end(i);
-
-	return err ? err : io_result(read(g_fd, g_buf, HB_BLOCK));
+	return read_next(i, HB_BLOCK);
 }
 
 static int write_run(unsigned int i)
 {
-	int err = rewind_at_end(i);
+	return write_next(i, HB_BLOCK);
+}
 
-	return err ? err : io_result(write(g_fd, g_buf, HB_BLOCK));
+static int read_1_run(unsigned int i)
+{
+	return read_next(i, 1);
+}
+
+static int write_1_run(unsigned int i)
+{
+	return write_next(i, 1);
+}
+
+static int read_64k_run(unsigned int i)
+{
+	return read_next(i, LARGE_IO);
+}
+
+static int write_64k_run(unsigned int i)
+{
+	return write_next(i, LARGE_IO);
+}
+
+static int append_setup(void)
+{
+	g_fd = open("w", O_CREAT | O_TRUNC | O_WRONLY | O_APPEND, 0644);
+	return g_fd < 0 ? -errno : 0;
+}
+
+/* Emptied once in 256 calls, which is part of it. */
+static int append_run(unsigned int i)
+{
+	if (i % HB_FILE_BLOCKS == 0 && ftruncate(g_fd, 0))
+		return -errno;
+	return io_result(write(g_fd, g_buf, HB_BLOCK));
+}
+
+/* The size alone changes: to and fro within the last block. */
+static int ftruncate_run(unsigned int i)
+{
+	return ftruncate(g_fd, (off_t)FILE_SIZE - (i % 2 ? 1 : 0)) ? -errno : 0;
+}
+
+static int pipe_setup(void)
+{
+	return pipe(g_pipe) ? -errno : 0;
+}
+
+static void pipe_done(void)
+{
+	close(g_pipe[0]);
+	close(g_pipe[1]);
+}
+
+/* Written and read by the same process. */
+static int pipe_pass(size_t size)
+{
+	if (write(g_pipe[1], g_buf, size) != (ssize_t)size)
+		return errno ? -errno : -EIO;
+	return read(g_pipe[0], g_buf, size) == (ssize_t)size ? 0 : -EIO;
+}
+
+static int pipe_1_run(unsigned int i)
+{
+	(void)i;
+	return pipe_pass(1);
+}
+
+static int pipe_4k_run(unsigned int i)
+{
+	(void)i;
+	return pipe_pass(HB_BLOCK);
 }
 
 static int lseek_run(unsigned int i)
@@ -345,10 +497,23 @@ static const struct file_op file_ops[] = {
 	{ "rename", rename_setup, rename_run, rename_done, true },
 	{ "mkdir_rmdir", NULL, mkdir_rmdir_run, NULL, true },
 	{ "readdir_64", NULL, readdir_run, NULL, true },
+	{ "readdir_1000", long_list_setup, long_list_run, long_list_done, false },
+	{ "access", NULL, access_run, NULL, false },
+	{ "readlink", NULL, readlink_run, NULL, false },
+	{ "symlink_unlink", NULL, symlink_unlink_run, NULL, false },
+	{ "link_unlink", NULL, link_unlink_run, NULL, false },
 	{ "pread_4k", read_setup, pread_run, close_fd, true },
 	{ "pwrite_4k", write_setup, pwrite_run, write_done, true },
 	{ "read_4k", read_setup, read_run, close_fd, true },
 	{ "write_4k", write_setup, write_run, write_done, true },
+	{ "read_1", read_setup, read_1_run, close_fd, false },
+	{ "write_1", write_setup, write_1_run, write_done, false },
+	{ "read_64k", read_setup, read_64k_run, close_fd, false },
+	{ "write_64k", write_setup, write_64k_run, write_done, false },
+	{ "append_4k", append_setup, append_run, write_done, false },
+	{ "ftruncate", write_setup, ftruncate_run, write_done, false },
+	{ "pipe_1", pipe_setup, pipe_1_run, pipe_done, false },
+	{ "pipe_4k", pipe_setup, pipe_4k_run, pipe_done, false },
 	{ "lseek", open_f_setup, lseek_run, close_fd, false },
 	{ "fstat", open_f_setup, fstat_run, close_fd, true },
 	{ "dup_close", open_f_setup, dup_close_run, close_fd, false },

@@ -16,8 +16,8 @@
 	514 /* interrupted: EINTR whenever a handler ran, else restart */
 
 /* Copies len bytes from or to the program's memory. 0, or -EFAULT when any byte of it is not
- * accessible (some bytes may have been copied). Never called with a core lock held: the
- * program's page may have to be faulted in. */
+ * accessible (some bytes may have been copied). Not with a core lock held, since the program's
+ * page may have to be faulted in; but see file.c, write_direct. */
 long user_read(void *dst, const void *user_src, size_t len);
 long user_write(void *user_dst, const void *src, size_t len);
 /* Copies a NUL-terminated string of at most size bytes, NUL included. Its length without the

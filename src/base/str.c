@@ -24,8 +24,15 @@ void *memcpy(void *restrict dst, const void *restrict src, size_t len)
 	}
 	if (len >= 8) {
 		u64 last = *(const word_t *)(s + len - 8);
+		size_t i = 0;
 
-		for (size_t i = 0; i < len - 8; i += 8)
+		for (; i + 32 < len; i += 32) {
+			*(word_t *)(d + i) = *(const word_t *)(s + i);
+			*(word_t *)(d + i + 8) = *(const word_t *)(s + i + 8);
+			*(word_t *)(d + i + 16) = *(const word_t *)(s + i + 16);
+			*(word_t *)(d + i + 24) = *(const word_t *)(s + i + 24);
+		}
+		for (; i < len - 8; i += 8)
 			*(word_t *)(d + i) = *(const word_t *)(s + i);
 		*(word_t *)(d + len - 8) = last;
 	} else if (len >= 4) {

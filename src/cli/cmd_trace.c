@@ -80,7 +80,8 @@ static void switch_rings(struct trace *t, u32 on)
 
 	for (c = 0; c < t->v.cores; c++) {
 		if (t->ring[c])
-			__atomic_store_n(&t->ring[c]->on, on, __ATOMIC_RELAXED);
+			__atomic_store_n(&view_ck(&t->v, c)->tracing, on,
+					 __ATOMIC_RELAXED);
 	}
 }
 

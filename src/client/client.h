@@ -48,6 +48,7 @@ struct task {
 	struct ofd *hold[TASK_HOLDS];
 	u32 spread; /* an import: what it makes goes to all servers, see create() */
 	u32 pad;
+	bool copies_locked; /* user_read runs with a core lock held: a fault ends it at once */
 	s64 *poll_time; /* timespec of the host call that a poke has to end, see client_poked */
 	/* scratch of the running call */
 	char path[PATH_LEN_MAX]; /* a path copied in */

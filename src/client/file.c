@@ -2,15 +2,18 @@
 /*
  * Reading and writing files, by whichever way the file's server is reached:
  *
- *   near    READ and WRITE as local calls, through t->bounce, 64 KiB at a time; always coherent
+ *   near    local calls of 64 KiB at a time; always coherent. One buffer is copied once, straight
+ *           between program and block (read_direct, write_direct); vectors, and what goes wrong
+ *           there, go through t->bounce by READ and WRITE
  *   far     directly in the blocks (vnode.c); by message what only the server can do: writes at
  *           the end (O_APPEND), writes behind it, descriptions whose offset is shared by cores
  *   far, without direct access (--without, or no memory for a vnode): messages of 16 KiB
  *
- * Data never goes from a core kernel to the program while a lock is held: a page may be
- * missing.
+ * A page of the program may be missing, and fetching it may take long, or want what the lock
+ * protects. So reads copy after the lock is released; the exception is write_direct.
  */
 #include "client/file.h"
+#include "client/path.h"
 
 #define S_OFF_MAX ((u64)FILE_OFF_MAX)
 
@@ -36,10 +39,68 @@ static long read_piece(struct task *t, struct ofd *o, u64 off, u32 len, u32 flag
 	return r < 0 ? r : (long)p.data.len;
 }
 
+/* A near file and one buffer. */
+static bool goes_direct(const struct task *t, const struct ofd *o, const struct uio *u,
+			u32 flags)
+{
+	return !o->far && !(flags & IO_SHARED) && !u->user && !trace_is_on(t->ctx.ck);
+}
+
+/* Bytes [off, off+len) of a span's blocks, neighbours in memory in one piece. 0 or -EFAULT. */
+static long span_copy(const struct island *isl, const struct fs_span *s, u64 off,
+		      char *user)
+{
+	u32 in = (u32)(off % PAGE_SIZE), left = s->len, i = 0;
+
+	while (left) {
+		u32 n = MIN(left, PAGE_SIZE - in);
+		blk_t blk = s->blk[i++];
+
+		while (n < left && s->blk[i] == (blk ? s->blk[i - 1] + 1 : 0)) {
+			n += MIN(left - n, PAGE_SIZE);
+			i++;
+		}
+		if (likely(blk) ? user_write(user, mem_block(isl, blk) + in, n)
+				: user_zero(user, n))
+			return -EFAULT;
+		user += n;
+		left -= n;
+		in = 0;
+	}
+	return 0;
+}
+
+/* A READ that is copied once, without the lock; u moves on. Bytes, or what says that it has to be
+ * done by READ: that it failed, or that data of this server changed meanwhile. */
+static long read_direct(struct task *t, struct ofd *o, struct uio *u, u64 off, u32 len)
+{
+	struct rpc_env e;
+	struct fs_span s;
+	long r;
+
+	step_lock(t, ofd_server(o), &e);
+	r = fs_read_span(&e, o->ino, off, len, o->flags & O_NOATIME ? IO_NOATIME : 0, &s);
+	e.ck->counter[COUNT_LOCAL(RPC_READ)]++;
+	if (unlikely(r))
+		ck_abort(e.ck);
+	msg_unlock(&t->ctx, e.ck);
+	if (unlikely(r) || !s.len)
+		return r;
+	if (unlikely(span_copy(t->ctx.isl, &s, off, u->at)))
+		return -EFAULT;
+	if (unlikely(!fs_span_holds(e.ck, &s)))
+		return -EAGAIN;
+	u->at += s.len;
+	u->left -= s.len;
+	u->total -= s.len;
+	return s.len;
+}
+
 /* By message or local call; shared: at the offset that is the server's. */
 static long read_by_call(struct task *t, struct ofd *o, struct uio *u, u64 *off,
 			 u32 flags)
 {
+	bool direct = goes_direct(t, o, u, flags);
 	size_t want = u->total;
 	long r = 0;
 
@@ -48,6 +109,16 @@ static long read_by_call(struct task *t, struct ofd *o, struct uio *u, u64 *off,
 		size_t before = u->total;
 		long fault;
 
+		if (likely(direct)) {
+			r = read_direct(t, o, u, *off, len);
+			if (likely(r > 0))
+				*off += (u64)r;
+			if (likely(r >= 0 && (u32)r < len))
+				break;
+			if (r >= 0)
+				continue;
+			direct = false;
+		}
 		r = read_piece(t, o, *off, len, flags);
 		if (r <= 0)
 			break;
@@ -77,8 +148,8 @@ static void written_there(struct task *t, struct ofd *o, const struct rep_WRITE 
 	ck_unlock(ck);
 }
 
-static long write_piece(struct task *t, struct ofd *o, u64 off, u32 len, u32 flags,
-			struct rep_WRITE *p)
+static long write_piece(struct task *t, struct ofd *o, u64 off, void *data, u32 len,
+			u32 flags, struct rep_WRITE *p)
 {
 	struct req_WRITE q = {
 		.ino = o->ino,
@@ -86,7 +157,7 @@ static long write_piece(struct task *t, struct ofd *o, u64 off, u32 len, u32 fla
 		.off = off,
 		.flags = flags,
 		.uid = t->proc->cred.uid,
-		.data = { .p = t->bounce, .len = len },
+		.data = { .p = data, .len = len },
 	};
 	long r = room_write(t, ofd_server(o), &q, p);
 
@@ -95,9 +166,47 @@ static long write_piece(struct task *t, struct ofd *o, u64 off, u32 len, u32 fla
 	return r < 0 ? r : (long)p->count;
 }
 
+/* Reads a byte of each page, so that they are there. */
+static long touch(const char *user, size_t len)
+{
+	const char *end = user + len, *p = user;
+	char c;
+
+	do {
+		if (user_read(&c, p, 1))
+			return -EFAULT;
+		p = (const char *)ALIGN_DOWN((u64)p + PAGE_SIZE, PAGE_SIZE);
+	} while (p < end);
+	return 0;
+}
+
+/* A WRITE of one buffer that is copied once: by the handler, from the program's memory, under the
+ * lock. So this is for programs of one thread, whose pages nobody unmaps after they were touched;
+ * should one be missing all the same (it was paged out in these nanoseconds), then the host brings
+ * it back while others wait, or user_read fails and WRITE is taken back. -EFAULT: through
+ * t->bounce then. */
+static long write_direct(struct task *t, struct ofd *o, u64 off, struct uio *u, u32 len,
+			 u32 flags, struct rep_WRITE *p)
+{
+	long r;
+
+	if (unlikely(touch(u->at, len)))
+		return -EFAULT;
+	t->copies_locked = true;
+	r = write_piece(t, o, off, u->at, len, flags, p);
+	t->copies_locked = false;
+	if (unlikely(r == -EFAULT))
+		return r;
+	u->at += len;
+	u->left -= len;
+	u->total -= len;
+	return r;
+}
+
 static long write_by_call(struct task *t, struct ofd *o, struct uio *u, u64 *off,
 			  u32 flags)
 {
+	bool direct = goes_direct(t, o, u, flags) && t->proc->threads <= 1;
 	size_t want = u->total, done = 0;
 	long r = 0;
 
@@ -105,11 +214,13 @@ static long write_by_call(struct task *t, struct ofd *o, struct uio *u, u64 *off
 		u32 len = (u32)MIN(u->total, (size_t)piece_max(o));
 		struct rep_WRITE p;
 
-		if (uio_get(u, t->bounce, len)) {
-			r = -EFAULT;
-			break;
+		r = direct ? write_direct(t, o, *off, u, len, flags, &p) : -EFAULT;
+		if (r == -EFAULT) {
+			direct = false;
+			if (uio_get(u, t->bounce, len))
+				break;
+			r = write_piece(t, o, *off, t->bounce, len, flags, &p);
 		}
-		r = write_piece(t, o, *off, len, flags, &p);
 		if (r < 0)
 			break;
 		done += (size_t)r;

@@ -81,7 +81,7 @@ void step_lock(struct task *t, u32 srv, struct rpc_env *e)
 			       .core = c->core,
 			       .slot = c->slot,
 			       .unlocked = true };
-	msg_drain_core(c, srv);
+	msg_drain_core(c, e->ck, srv);
 	ck_lock(c, e->ck);
 }
 

@@ -50,15 +50,15 @@ static long add_shards(struct task *t, struct attr *a)
 long attr_get(struct task *t, u64 ino, struct attr *a)
 {
 	struct req_FSTAT q = { .ino = ino };
-	struct rep_FSTAT p;
 	long r;
 
 	if (unlikely(!ino))
 		return -EBADF;
-	r = rpc_fstat(&t->ctx, ino_server(ino), &q, &p);
+	/* The reply is its one field: the server writes straight into *a. */
+	_Static_assert(sizeof(struct rep_FSTAT) == sizeof(*a), "rpc.def");
+	r = rpc_fstat(&t->ctx, ino_server(ino), &q, (struct rep_FSTAT *)a);
 	if (r)
 		return r;
-	*a = p.attr;
 	if (unlikely(a->dflags & DIR_DISTRIBUTED))
 		return add_shards(t, a);
 	if (!rpc_is_near(&t->ctx, ino_server(ino)) && (a->mode & HS_IFMT) == HS_IFREG)
@@ -66,16 +66,13 @@ long attr_get(struct task *t, u64 ino, struct attr *a)
 	return 0;
 }
 
-static s64 time_sec(u64 ns)
+/* Times before 1970 have nanoseconds too that count up. */
+static inline void time_split(u64 ns, s64 *sec, u64 *nsec)
 {
-	s64 s = (s64)ns / NS;
+	s64 s = (s64)ns / NS, n = (s64)ns - s * NS;
 
-	return (s64)ns % NS < 0 ? s - 1 : s;
-}
-
-static u32 time_nsec(u64 ns)
-{
-	return (u32)((s64)ns - time_sec(ns) * NS);
+	*sec = n < 0 ? s - 1 : s;
+	*nsec = (u64)(n < 0 ? n + NS : n);
 }
 
 static u64 shown_size(const struct attr *a)
@@ -97,20 +94,22 @@ long attr_put_stat(const struct attr *a, void *user)
 	st.st_size = (s64)shown_size(a);
 	st.st_blksize = PAGE_SIZE;
 	st.st_blocks = (s64)(a->blocks * (PAGE_SIZE / 512));
-	st.st_atime = (u64)time_sec(a->atime);
-	st.st_atime_nsec = time_nsec(a->atime);
-	st.st_mtime = (u64)time_sec(a->mtime);
-	st.st_mtime_nsec = time_nsec(a->mtime);
-	st.st_ctime = (u64)time_sec(a->ctime);
-	st.st_ctime_nsec = time_nsec(a->ctime);
+	time_split(a->atime, (s64 *)&st.st_atime, &st.st_atime_nsec);
+	time_split(a->mtime, (s64 *)&st.st_mtime, &st.st_mtime_nsec);
+	time_split(a->ctime, (s64 *)&st.st_ctime, &st.st_ctime_nsec);
 	INIT_STRUCT_STAT_PADDING(st);
 	return user_write(user, &st, sizeof(st));
 }
 
 static struct statx_timestamp timestamp(u64 ns)
 {
-	struct statx_timestamp ts = { .tv_sec = time_sec(ns), .tv_nsec = time_nsec(ns) };
+	struct statx_timestamp ts = { 0 };
+	s64 sec;
+	u64 nsec;
 
+	time_split(ns, &sec, &nsec);
+	ts.tv_sec = sec;
+	ts.tv_nsec = (u32)nsec;
 	return ts;
 }
 

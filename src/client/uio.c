@@ -122,3 +122,16 @@ long uio_zero(struct uio *u, size_t n)
 	}
 	return 0;
 }
+
+long user_zero(char *user, size_t n)
+{
+	while (n) {
+		size_t len = MIN(n, sizeof(g_zeros));
+
+		if (user_write(user, g_zeros, len))
+			return -EFAULT;
+		user += len;
+		n -= len;
+	}
+	return 0;
+}

@@ -249,6 +249,7 @@ void fs_blk_free(struct ck *ck, blk_t blk, u32 count)
 	u32 run;
 
 	BUG_ON(!blk || n + count > f->blk_all);
+	fs_data_changes(f);
 	TX_SET(ck, f->blk_free, f->blk_free + count);
 	f->freed_hint++;
 	if (n < f->blk_hint)

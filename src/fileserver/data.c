@@ -160,6 +160,9 @@ void fs_data_read(struct rpc_env *e, struct fs_inode *i, u64 off, void *buf, u32
 	}
 }
 
+/* The program's page was not there after all. */
+#define WRITE_FAULT 0xffffffffu
+
 /* A block for index, with zeros where [in, in+n) will not be written. 0: none left. */
 static blk_t new_block(struct rpc_env *e, struct fs_inode *i, u64 index, u32 in, u32 n)
 {
@@ -184,6 +187,7 @@ static blk_t new_block(struct rpc_env *e, struct fs_inode *i, u64 index, u32 in,
 	return blk;
 }
 
+/* Bytes written (fewer when blocks run out), or WRITE_FAULT. `from` may be the program's memory. */
 static u32 write_blocks(struct rpc_env *e, struct fs_inode *i, u64 off, const char *from,
 			u32 len)
 {
@@ -197,7 +201,8 @@ static u32 write_blocks(struct rpc_env *e, struct fs_inode *i, u64 off, const ch
 
 		if (unlikely(!blk))
 			break;
-		memcpy(mem_block(isl, blk) + in, from + done, n);
+		if (unlikely(user_read(mem_block(isl, blk) + in, from + done, n)))
+			return WRITE_FAULT;
 		off += n;
 		done += n;
 	}
@@ -229,7 +234,12 @@ long fs_data_write(struct rpc_env *e, struct fs_inode *i, u64 off, const void *b
 	r = fs_data_will_write(e, i, off, len);
 	if (r < 0)
 		return r;
+	fs_data_changes(f);
 	done = write_blocks(e, i, off, buf, len);
+	if (unlikely(done == WRITE_FAULT)) {
+		f->tail_recovered_hint = e->ck->recovered - 1;
+		return -EFAULT;
+	}
 	if (!done)
 		return -ENOSPC;
 	if (unlikely(e->ck->heap_next != heap) &&
@@ -279,6 +289,41 @@ static struct fs_ofd *shared(const struct fs_inode *i, u32 flags, u64 id, u32 ba
 	if (!o || (o->flags & FS_O_ACCMODE) == bad_mode)
 		*r = -EBADF;
 	return o;
+}
+
+long fs_read_span(struct rpc_env *e, u64 ino, u64 off, u32 len, u32 flags,
+		  struct fs_span *s)
+{
+	struct fs *f = fs_of(e->ck);
+	struct fs_inode *i = fs_inode_find(f, ino);
+	u64 index, end;
+	u32 n = 0;
+
+	s->len = 0;
+	if (unlikely(!i))
+		return -ENOENT;
+	if (unlikely(!fs_is_reg(i)))
+		return -EOPNOTSUPP;
+	if (off >= i->size)
+		return off > FS_SIZE_MAX ? -EINVAL : 0;
+	s->len = len = (u32)MIN((u64)len, i->size - off);
+	fs_data_fresh(e, i, off, len);
+	index = off / PAGE_SIZE;
+	end = (off + len + PAGE_SIZE - 1) / PAGE_SIZE;
+	BUG_ON(end - index > FS_SPAN_BLOCKS);
+	while (index < end)
+		s->blk[n++] = FS_BLK(radix_get(&i->map, index++));
+	s->seq = f->data_seq;
+	if (!(flags & IO_NOATIME))
+		fs_inode_read_at(e->ck, i);
+	return 0;
+}
+
+bool fs_span_holds(const struct ck *ck, const struct fs_span *s)
+{
+	/* Loads are not reordered with loads (x86), so what was copied came before this look. */
+	compiler_barrier();
+	return __atomic_load_n(&fs_of(ck)->data_seq, __ATOMIC_ACQUIRE) == s->seq;
 }
 
 long fs_read(struct rpc_env *e, const struct req_READ *q, struct rep_READ *p)

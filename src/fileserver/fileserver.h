@@ -10,7 +10,6 @@
 #define HARE_FILESERVER_FILESERVER_H
 
 #include "mem/mem.h"
-#include "proto/types.h"
 
 /* Boot: makes the file server's structures in an initialised core kernel, once; on server 0 the
  * root directory too (mode 01777, owner super->uid and gid). root_dflags: 0 or DIR_DISTRIBUTED,

@@ -260,6 +260,7 @@ struct fs {
 	 * outside the log, see fs_tail_guard */
 	u64 tail_hint;
 	u32 tail_recovered_hint, pad;
+	u64 data_seq; /* outside the log: see fs_data_changes */
 	/* names */
 	struct list marks; /* parts with an owner */
 	struct list neg_lru;
@@ -481,6 +482,13 @@ bool fs_dead_trim(struct ck *ck, u32 max);
 static inline bool fs_has_direct(const struct fs_inode *i)
 {
 	return i->more && (i->more->far_opens || i->more->pins);
+}
+/* Before the bytes of any block change under the lock, and when a block is freed: who copies from
+ * blocks without the lock (fs_span) then copies again. One word for all files of the server, since
+ * an inode may be gone when its copy ends; a change in so short a time is rare. */
+static inline void fs_data_changes(struct fs *f)
+{
+	__atomic_store_n(&f->data_seq, f->data_seq + 1, __ATOMIC_RELEASE);
 }
 void fs_data_read(struct rpc_env *e, struct fs_inode *i, u64 off, void *buf, u32 len);
 /* Writes and grows; bytes written (fewer when blocks run out) or -ENOSPC, -EFBIG. */

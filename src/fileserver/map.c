@@ -173,6 +173,7 @@ static long zero_bytes(struct rpc_env *e, struct fs_inode *i, u64 off, u64 len)
 	r = fs_data_will_write(e, i, off, len);
 	if (r < 0)
 		return r;
+	fs_data_changes(fs_of(e->ck));
 	while (len) {
 		u64 in = off % PAGE_SIZE, n = MIN(len, PAGE_SIZE - in);
 		u64 v = radix_get(&i->map, off / PAGE_SIZE);

@@ -14,7 +14,8 @@ LABEL(icpt_copy_begin)
 
 /* long user_read(void *dst, const void *user_src, size_t len)
  * long user_write(void *user_dst, const void *src, size_t len)
- * Up to 16 bytes by two overlapping moves, below 256 by words, else by `rep movsb`. */
+ * Up to 16 bytes by two overlapping moves, below 256 by 32 bytes at a time and the last 32 again,
+ * else by `rep movsb`: that takes 9 ns to begin, which is what 256 bytes take by words. */
 FUNC(user_read)
 FUNC(user_write)
 	cmp	$16, %rdx
@@ -47,16 +48,40 @@ FUNC(user_write)
 	ret
 4:	cmp	$256, %rdx
 	jae	6f
-	mov	-8(%rsi, %rdx), %rcx	/* the last word, stored last */
-	lea	-8(%rdi, %rdx), %r9
-	sub	$8, %rdx
-	xor	%r8d, %r8d
-5:	mov	(%rsi, %r8), %rax
-	mov	%rax, (%rdi, %r8)
-	add	$8, %r8
-	cmp	%rdx, %r8
+	lea	-32(%rsi, %rdx), %r8	/* the last 32 bytes; of fewer, the last 16 */
+	lea	-32(%rdi, %rdx), %r9
+	cmp	$32, %rdx
+	jb	7f
+5:	mov	(%rsi), %rax
+	mov	8(%rsi), %rcx
+	mov	16(%rsi), %rdx
+	mov	24(%rsi), %r10
+	mov	%rax, (%rdi)
+	mov	%rcx, 8(%rdi)
+	mov	%rdx, 16(%rdi)
+	mov	%r10, 24(%rdi)
+	add	$32, %rsi
+	add	$32, %rdi
+	cmp	%r8, %rsi
 	jb	5b
-	mov	%rcx, (%r9)
+	mov	(%r8), %rax
+	mov	8(%r8), %rcx
+	mov	16(%r8), %rdx
+	mov	24(%r8), %r10
+	mov	%rax, (%r9)
+	mov	%rcx, 8(%r9)
+	mov	%rdx, 16(%r9)
+	mov	%r10, 24(%r9)
+	xor	%eax, %eax
+	ret
+7:	mov	(%rsi), %rax
+	mov	8(%rsi), %rcx
+	mov	16(%r8), %rdx
+	mov	24(%r8), %r10
+	mov	%rax, (%rdi)
+	mov	%rcx, 8(%rdi)
+	mov	%rdx, 16(%r9)
+	mov	%r10, 24(%r9)
 	xor	%eax, %eax
 	ret
 6:	mov	%rdx, %rcx

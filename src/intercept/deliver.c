@@ -333,6 +333,8 @@ static bool grown_mapping(struct thread *t, const siginfo_t *info,
 	if (!in(r->rip, icpt_copy_begin, icpt_copy_end) &&
 	    (in(r->rip, __executable_start, etext) || thread_on_c_stack(t, r->rsp)))
 		return false;
+	if (t->task.copies_locked)
+		return false;
 	return client_fault(&t->task, (u64)info->si_addr);
 }
 

@@ -255,6 +255,7 @@ static long describe(struct island *isl, struct super *s, const struct mem_fds *
 	isl->super = (struct super *)base;
 	isl->doorbells = isl->base + s->doorbell_off;
 	island_cores(s, id, &isl->first_core, &isl->core_count);
+	isl->near_count = s->without & WITHOUT_LOCAL_CALLS ? 0 : isl->core_count;
 	if (s->model == MEM_EMULATED) {
 		isl->dram = (char *)base + DRAM_AT;
 		isl->shadow = (char *)base + SHADOW_AT;

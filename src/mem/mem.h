@@ -96,6 +96,8 @@ struct island {
 	struct mem_fds fds;
 	char *doorbells; /* always DRAM itself */
 	u32 first_core, core_count; /* the cores of this island */
+	u32 near_count; /* of these, whose servers are reached by local calls: all, or none */
+	u32 pad;
 };
 
 struct mem_config {
@@ -220,7 +222,7 @@ struct ck {
 	u32 recovered; /* times a dead holder's transaction was rolled back */
 	/* fixed after init */
 	u32 core, island;
-	u32 pad;
+	u32 tracing; /* outside the log: `hare trace` listens to this core */
 	u64 magic;
 	struct ck_class cls[CK_CLASSES];
 	u64 counter[CK_COUNTERS]; /* statistics: relaxed, outside the log */

@@ -218,7 +218,7 @@ void msg_flush(struct ctx *c, struct ck *ck)
 	}
 }
 
-void msg_unlock(struct ctx *c, struct ck *ck)
+void msg_unlock_slow(struct ctx *c, struct ck *ck)
 {
 	struct msg_root *m = msg_root(ck);
 	struct {
@@ -228,11 +228,6 @@ void msg_unlock(struct ctx *c, struct ck *ck)
 	u32 n = 0;
 	u64 unsent;
 
-	if (likely(!m->unsent && m->recovered == ck->recovered &&
-		   list_empty(&m->outbox))) {
-		ck_unlock(ck);
-		return;
-	}
 	unsent = flush(c, ck);
 	m->unsent = 0;
 	ck_crash_point();
@@ -398,14 +393,6 @@ static bool drain_next(struct ctx *c, struct ck *ck, struct drain *d)
 	return any;
 }
 
-static bool nothing_to_drain(const struct doorbell *d, const struct msg_root *m,
-			     const struct ck *ck)
-{
-	return !__atomic_load_n(&d->pending, __ATOMIC_ACQUIRE) &&
-	       !__atomic_load_n(&m->busy, __ATOMIC_RELAXED) &&
-	       m->recovered == ck->recovered && list_empty(&m->outbox);
-}
-
 /* After so many records: others get the lock for a moment, and may go on with what we looked at.
  * False when everything is done that was sent before this was asked first, which set *limit; the
  * rest is for the next one. */
@@ -431,7 +418,7 @@ static bool drain_on(struct ctx *c, struct ck *ck, struct drain *d, u64 *limit)
 	return false;
 }
 
-bool msg_drain(struct ctx *c)
+static bool drain(struct ctx *c)
 {
 	struct ck *ck = c->ck;
 	struct msg_root *m = msg_root(ck);
@@ -440,8 +427,6 @@ bool msg_drain(struct ctx *c)
 	u64 limit = 0;
 	int n = 0;
 
-	if (nothing_to_drain(doorbell(c->isl, c->core), m, ck))
-		return false;
 	ck_lock(c, ck);
 	take_pending(c, ck);
 	d.live = d.known = 0;
@@ -458,16 +443,16 @@ bool msg_drain(struct ctx *c)
 	return any;
 }
 
-bool msg_drain_core(struct ctx *c, u32 core)
+bool msg_drain_slow(struct ctx *c, struct ck *ck, u32 core)
 {
 	struct ctx of = *c;
 
 	if (likely(core == c->core))
-		return msg_drain(c);
+		return drain(c);
 	of.core = core;
-	of.ck = mem_ck(c->isl, core);
+	of.ck = ck;
 	of.slot = 0;
-	return msg_drain(&of);
+	return drain(&of);
 }
 
 /* --- check -------------------------------------------------------------------------------------- */

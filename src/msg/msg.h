@@ -75,18 +75,49 @@ long msg_post(struct ctx *c, struct ck *ck, u32 dst, const struct msg_hdr *h,
 	      const void *data);
 void msg_post_or_forget(struct ctx *c, struct ck *ck, u32 dst, const struct msg_hdr *h,
 			const void *data);
+/* What every local call looks at, in vain as a rule: the begin of the layer's state (ring.h). */
+struct msg_hot {
+	u64 unsent, busy;
+	struct list outbox;
+	u32 recovered;
+};
+static inline bool msg_is_idle(const struct msg_hot *m, const struct ck *ck, u64 work)
+{
+	return likely(!work && m->recovered == ck->recovered && list_empty(&m->outbox));
+}
 /* msg_flush: commits, publishes everything sent and posted, and wakes receivers that sleep; lock
  * held. msg_unlock: commits, publishes, releases the lock, and only then wakes: better. */
 void msg_flush(struct ctx *c, struct ck *ck);
-void msg_unlock(struct ctx *c, struct ck *ck);
+void msg_unlock_slow(struct ctx *c, struct ck *ck);
+static inline void msg_unlock(struct ctx *c, struct ck *ck)
+{
+	const struct msg_hot *m = ck->root[CK_ROOT_MSG];
+
+	if (msg_is_idle(m, ck, m->unsent))
+		ck_unlock(ck);
+	else
+		msg_unlock_slow(c, ck);
+}
 
 /* Handles all records that were delivered to c's core before the call; takes the lock itself
  * (and now and then lets others have it). True when any record was handled. Cheap when nothing is
- * there: a few loads. */
-bool msg_drain(struct ctx *c);
-/* The same for any core of this island: before a local call, so that it finds what other cores'
- * messages that were delivered before have changed. */
-bool msg_drain_core(struct ctx *c, u32 core);
+ * there: five loads. */
+bool msg_drain_slow(struct ctx *c, struct ck *ck, u32 core);
+/* The same for any core of this island (ck: its core kernel): before a local call, so that it finds
+ * what other cores' messages that were delivered before have changed. */
+static inline bool msg_drain_core(struct ctx *c, struct ck *ck, u32 core)
+{
+	const struct msg_hot *m = ck->root[CK_ROOT_MSG];
+	const u64 *pending = (const u64 *)(c->isl->doorbells + (u64)core * PAGE_SIZE);
+	u64 work = __atomic_load_n(pending, __ATOMIC_ACQUIRE) |
+		   __atomic_load_n(&m->busy, __ATOMIC_RELAXED);
+
+	return msg_is_idle(m, ck, work) ? false : msg_drain_slow(c, ck, core);
+}
+static inline bool msg_drain(struct ctx *c)
+{
+	return msg_drain_core(c, c->ck, c->core);
+}
 
 /* One call: prepare numbers it (put seq and slot into the header), wait returns when the reply
  * is in the slot. *data points to its payload there, valid until the next prepare. Spins a short

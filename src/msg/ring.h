@@ -100,6 +100,16 @@ struct msg_root {
 	u8 record[MSG_DATA_MAX]; /* the record being handled */
 };
 
+_Static_assert(offsetof(struct msg_root, unsent) == offsetof(struct msg_hot, unsent) &&
+		       offsetof(struct msg_root, busy) ==
+			       offsetof(struct msg_hot, busy) &&
+		       offsetof(struct msg_root, outbox) ==
+			       offsetof(struct msg_hot, outbox) &&
+		       offsetof(struct msg_root, recovered) ==
+			       offsetof(struct msg_hot, recovered) &&
+		       offsetof(struct doorbell, pending) == 0,
+	       "msg.h looks at them as struct msg_hot");
+
 static inline struct msg_root *msg_root(struct ck *ck)
 {
 	return ck->root[CK_ROOT_MSG];

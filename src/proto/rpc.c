@@ -35,12 +35,6 @@ static struct rpc_scratch *scratch(struct ck *ck)
 	return ck->root[CK_ROOT_TRACE];
 }
 
-bool rpc_is_near(const struct ctx *c, u32 core)
-{
-	return !(c->isl->super->without & WITHOUT_LOCAL_CALLS) &&
-	       mem_is_near(c->isl, core);
-}
-
 u32 rpc_entry_server(const struct ctx *c, u64 dir, u32 dflags, const char *name,
 		     size_t len)
 {
@@ -239,7 +233,7 @@ call_near(struct ctx *c, u32 srv, u32 id, const void *q, void *p)
 	long r;
 
 	/* What other cores told this server before (FLUSH, CLOSE) comes first. */
-	msg_drain_core(c, srv);
+	msg_drain_core(c, ck, srv);
 	ck_lock(c, ck);
 	r = run_handler(&e, id, q, p);
 	if (r < 0)
@@ -293,6 +287,8 @@ static __attribute__((noinline)) long call_far(struct ctx *c, u32 srv, u32 id,
 	s32 status;
 	u32 got;
 
+	if (unlikely(srv >= c->isl->super->cores))
+		return -ENOENT; /* an inode number that no server has */
 	if (len < 0)
 		return len;
 	h.len = (u32)len;
@@ -321,20 +317,26 @@ long rpc_late_reply(struct ctx *c, u32 srv, u32 slot, u32 seq, u32 id, void *p)
 	return r == -EBADMSG ? -ENOMSG : r;
 }
 
+/* While `hare trace` listens; not inlined, so it goes through the switch of run_handler. */
+static __attribute__((noinline)) long call_traced(struct ctx *c, u32 srv, u32 id,
+						  const void *q, void *p)
+{
+	bool near = rpc_is_near(c, srv);
+	u64 start = host_monotonic_ns();
+	long r = near ? call_near(c, srv, id, q, p) : call_far(c, srv, id, q, p);
+
+	trace_rpc(c, id, start, r, near ? 0 : 1, srv);
+	return r;
+}
+
 static __attribute__((always_inline)) inline long rpc_call(struct ctx *c, u32 srv, u32 id,
 							   const void *q, void *p)
 {
-	bool near = rpc_is_near(c, srv);
-	bool traced = trace_is_on(c->ck);
-	u64 start = traced ? host_monotonic_ns() : 0;
-	long r;
-
-	if (unlikely(srv >= c->isl->super->cores))
-		return -ENOENT; /* an inode number that no server has */
-	r = near ? call_near(c, srv, id, q, p) : call_far(c, srv, id, q, p);
-	if (unlikely(traced))
-		trace_rpc(c, id, start, r, near ? 0 : 1, srv);
-	return r;
+	if (unlikely(trace_is_on(c->ck)))
+		return call_traced(c, srv, id, q, p);
+	if (likely(rpc_is_near(c, srv)))
+		return call_near(c, srv, id, q, p);
+	return call_far(c, srv, id, q, p);
 }
 
 /* --- broadcast -------------------------------------------------------------------------------- */

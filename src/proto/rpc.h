@@ -128,11 +128,30 @@ static inline u64 rpc_servers(const struct ctx *c) /* all of them */
 long rpc_late_reply(struct ctx *c, u32 srv, u32 slot, u32 seq, u32 id, void *p);
 
 /* True when calls to that core are local calls. */
-bool rpc_is_near(const struct ctx *c, u32 core);
+static inline bool rpc_is_near(const struct ctx *c, u32 core)
+{
+	return core - c->isl->first_core < c->isl->near_count;
+}
 
 /* Tells a waiter (core, slot, seq) of a handler that what it waits for may have changed: near
  * ones are woken, after the unlock if that is msg_unlock, far ones get an EVENT. */
 void rpc_wake(struct rpc_env *e, u32 core, u32 slot, u32 seq);
+
+/* What a near reader copies by itself once the lock is released: data is copied once, and a page
+ * of the program that is missing delays nobody else. */
+#define FS_SPAN_BLOCKS 17u
+struct fs_span {
+	u64 seq; /* of the server's data when it was taken */
+	u32 len; /* bytes there are */
+	blk_t blk[FS_SPAN_BLOCKS]; /* 0: a hole */
+};
+/* READ of a regular file's bytes [off, off+len) (at most FS_SPAN_BLOCKS - 1 blocks of them), for a
+ * near caller, into a span: 0, the errors of READ, -EOPNOTSUPP when it is no regular file. flags:
+ * IO_NOATIME or 0. */
+long fs_read_span(struct rpc_env *e, u64 ino, u64 off, u32 len, u32 flags,
+		  struct fs_span *s);
+/* Whether what was copied since is what the file held when the span was taken: no lock needed. */
+bool fs_span_holds(const struct ck *ck, const struct fs_span *s);
 
 /* Placement of directory entries (thesis, equation 3.1). */
 u32 rpc_entry_server(const struct ctx *c, u64 dir, u32 dflags, const char *name,
@@ -172,8 +191,6 @@ struct trace_rec {
 };
 #define TRACE_RECS 16384
 struct trace_ring {
-	u32 on;
-	u32 pad;
 	u64 next; /* records written so far */
 	struct trace_rec rec[TRACE_RECS];
 };
@@ -191,9 +208,7 @@ static inline struct trace_ring *trace_ring(struct ck *ck)
 }
 static inline bool trace_is_on(struct ck *ck)
 {
-	struct trace_ring *r = trace_ring(ck);
-
-	return unlikely(r && __atomic_load_n(&r->on, __ATOMIC_RELAXED));
+	return unlikely(__atomic_load_n(&ck->tracing, __ATOMIC_RELAXED));
 }
 
 #endif

@@ -2,6 +2,8 @@
 /* read, write, pread, pwrite, readv, writev, lseek: offsets, holes, ends, mistakes. */
 #include "t.h"
 
+#include <sys/mman.h>
+
 enum { BLK = 4096 };
 
 static char buf[64 * BLK], other[64 * BLK];
@@ -263,10 +265,42 @@ static void t_two_fds(void)
 	ok(memcmp(buf, "FR\0\0\0\0b", 7) == 0, "of zeroes");
 }
 
+/* Buffers in pages that are not there yet, may not be touched, or are the file itself. */
+static void t_pages(void)
+{
+	int fd = must(open("f", O_RDWR | O_CREAT, 0644)), prot = PROT_READ | PROT_WRITE;
+	char *p = mmap(NULL, 32 * BLK, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *bad = p + 16 * BLK, *m;
+
+	must(mprotect(bad, 16 * BLK, PROT_NONE));
+	fill(buf, 12 * BLK, 7);
+	is_long(pwrite(fd, p, 3 * BLK, 0), 3 * BLK, "write from pages never touched");
+	is_long(pwrite(fd, buf, 12 * BLK, 3 * BLK), 12 * BLK, "more");
+	is_long(pread(fd, p, 15 * BLK, 0), 15 * BLK, "read into them");
+	ok(all_zero(p, 3 * BLK) && !memcmp(p + 3 * BLK, buf, 12 * BLK), "the content");
+	is_errno(pread(fd, bad, 100, 0), EFAULT, "read into a page without rights");
+	is_errno(pwrite(fd, bad, 100, 0), EFAULT, "write from one");
+	is_errno(pwrite(fd, NULL, 2 * BLK, 0), EFAULT, "write from address 0");
+	is_long(pread(fd, p, 15 * BLK, 0), 15 * BLK, "read again");
+	ok(all_zero(p, 3 * BLK) && !memcmp(p + 3 * BLK, buf, 12 * BLK), "nothing changed");
+	must(mprotect(p, BLK, PROT_READ));
+	is_long(pwrite(fd, p, BLK, 0), BLK, "write from a page that is read only");
+	is_errno(pread(fd, p, 10, 0), EFAULT, "read into it");
+	m = mmap(NULL, 15 * BLK, prot, MAP_SHARED, fd, 0);
+	ok(m != MAP_FAILED, "mmap of the file");
+	is_long(pwrite(fd, m + 5 * BLK, 2 * BLK, 0), 2 * BLK, "write from a mapping of the file");
+	ok(!memcmp(m, buf + 2 * BLK, 2 * BLK), "is there");
+	is_long(pread(fd, m + 2 * BLK, BLK, 5 * BLK), BLK, "read into it");
+	ok(!memcmp(m + 2 * BLK, buf + 2 * BLK, BLK), "is there too");
+	munmap(m, 15 * BLK);
+	munmap(p, 32 * BLK);
+}
+
 T_SECTIONS = {
 	{ "basic", t_basic },	  { "seek", t_seek },
 	{ "holes", t_holes },	  { "datahole", t_data_hole },
 	{ "large", t_large },	  { "edges", t_edges },
 	{ "vectors", t_vectors }, { "cut", t_beyond_size },
-	{ "twofds", t_two_fds },  T_END,
+	{ "twofds", t_two_fds },  { "pages", t_pages },
+	T_END,
 };

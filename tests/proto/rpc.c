@@ -78,10 +78,10 @@ static void t_far(u32 model)
 	is(rpc_resolve(&g_w.ctx[0], 1, &q, &p), -EMSGSIZE,
 	   "%s: what its row does not allow", name);
 	t = trace_ring(g_w.ck[0]);
-	t->on = 1;
+	g_w.ck[0]->tracing = 1;
 	ping(1);
 	ping(0);
-	t->on = 0;
+	g_w.ck[0]->tracing = 0;
 	ping(1);
 	ok(t->next == 2 && t->rec[0].id == RPC_PING && t->rec[0].where == 1 &&
 		   t->rec[0].peer == 1 && t->rec[1].where == 0 && t->rec[1].cost_ns > 0,

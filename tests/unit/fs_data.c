@@ -123,6 +123,46 @@ static long far_read(u64 ino, u64 off, char *to, u64 len)
 	return end > off ? (long)(end - off) : 0;
 }
 
+/* --- a near client that copies by itself ------------------------------------------------------ */
+
+static long take_span(u64 ino, u64 off, u64 len, struct fs_span *s)
+{
+	struct rpc_env e = fsw_env(&f);
+	long r;
+
+	ck_lock(e.c, e.ck);
+	r = fs_read_span(&e, ino, off, (u32)MIN(len, 65536ul), 0, s);
+	fsw_finish(&f, &e, r);
+	return r;
+}
+
+static long span_read(u64 ino, u64 off, char *to, u64 len)
+{
+	u64 at = off, end = off + len;
+	struct fs_span s;
+
+	while (at < end) {
+		long r = take_span(ino, at, end - at, &s);
+
+		if (r < 0 || !s.len)
+			return at > off ? (long)(at - off) : r;
+		for (u64 done = 0, i = 0; done < s.len; i++) {
+			u64 in = (at + done) % PAGE_SIZE, n = MIN(s.len - done, PAGE_SIZE - in);
+
+			if (s.blk[i])
+				memcpy(to + done, mem_block(&f.w.isl[0], s.blk[i]) + in, n);
+			else
+				memset(to + done, 0, n);
+			done += n;
+		}
+		if (!fs_span_holds(f.w.ck[0], &s))
+			return -EAGAIN;
+		at += s.len;
+		to += s.len;
+	}
+	return (long)(at - off);
+}
+
 /* --- random operations --------------------------------------------------------------------- */
 
 static void do_write(struct model *m)
@@ -166,7 +206,7 @@ static void do_read(struct model *m)
 		r = far_read(m->ino, off, buf, len);
 	} else {
 		op(&f, m->ino, O_RDONLY);
-		r = rd(&f, m->ino, off, buf, len);
+		r = pick(2) ? rd(&f, m->ino, off, buf, len) : span_read(m->ino, off, buf, len);
 		cl(&f, m->ino, O_RDONLY);
 	}
 	if (r != (long)want || memcmp(buf, m->data + off, want))
@@ -540,11 +580,47 @@ static void t_offsets(void)
 	fsw_end(&f);
 }
 
+/* What a near reader copies without the lock is known to be stale after any change. */
+static void t_spans(void)
+{
+	struct fs_span s, s2;
+	u64 ino, other;
+
+	fsw_new(&f, &(struct world_cfg){ .cores = 1, .size = 48 << 20 }, 0);
+	ino = (u64)mk(&f, ROOT, "a", HS_IFREG | 0644);
+	other = (u64)mk(&f, ROOT, "b", HS_IFREG | 0644);
+	wr(&f, ino, 0, "0123456789", 10);
+	wr(&f, ino, 3 * PAGE_SIZE, "x", 1);
+	is(take_span(ino, 4, 3 * PAGE_SIZE, &s), 0, "a span");
+	is(s.len, 3 * PAGE_SIZE - 3, "up to the end");
+	ok(s.blk[0] && !s.blk[1] && !s.blk[2] && s.blk[3], "blocks and holes");
+	ok(fs_span_holds(f.w.ck[0], &s), "it holds");
+	is(take_span(ino, 3 * PAGE_SIZE + 1, 5, &s2), 0, "at the end");
+	is(s2.len, 0, "there is nothing");
+	is(stat_of(&f, ino).size, 3 * PAGE_SIZE + 1, "looking at the file");
+	ok(fs_span_holds(f.w.ck[0], &s), "changes nothing");
+	wr(&f, ino, 1, "y", 1);
+	ok(!fs_span_holds(f.w.ck[0], &s), "a write into the file: it holds no more");
+	take_span(ino, 0, 1, &s);
+	trunc_to(&f, ino, 5);
+	ok(!fs_span_holds(f.w.ck[0], &s), "nor after a truncation");
+	wr(&f, other, 0, "z", 1);
+	take_span(other, 0, 1, &s);
+	is(rm(&f, ROOT, "b"), 0, "unlink");
+	ok(!fs_span_holds(f.w.ck[0], &s), "nor when the block is free again");
+	is(take_span(other, 0, 1, &s), -ENOENT, "ENOENT");
+	is(take_span(ROOT, 0, 1, &s), -EOPNOTSUPP, "a directory: EOPNOTSUPP");
+	is(take_span(ino, 1ULL << 63, 1, &s), -EINVAL, "EINVAL");
+	is(fsw_check_all(&f), 0, "consistent");
+	fsw_end(&f);
+}
+
 int main(int argc, char **argv)
 {
 	u32 rounds = argc > 1 ? (u32)atoi(argv[1]) : 1500;
 
 	t_offsets();
+	t_spans();
 	t_full();
 	t_fragmented();
 	t_deferred();
