@@ -43,6 +43,8 @@
 #define WATCH_DELAY_MS 20
 #define NEW_GRACE_NS   5000000000ULL /* until a NEW entry's child is given up */
 #define END_GRACE_NS   200000000ULL /* the same while the instance ends */
+#define GATHER_AFTER   8 /* programs */
+#define GATHER_MAX     (8UL << 20) /* of a core kernel */
 #define LOST_AFTER_MS  1500 /* a new agent waits so long for its predecessor's orphans */
 #define GIVE_UP_MS     2000
 #define CHAOS_NS       3000000
@@ -64,6 +66,7 @@ static struct agent {
 	u64 lost_at; /* when to look for the predecessor's lost children; 0: never */
 	u64 give_up_at; /* alone: when to end whatever is left; 0: not alone */
 	u64 watch_at; /* when to look at new processes; 0: none are new */
+	u64 gathered; /* bytes of the core kernel that are in huge pages, if the host could */
 	struct task task; /* of the main thread */
 	struct task job_task;
 	struct ctx server;
@@ -226,6 +229,23 @@ static struct proc *next_unborn(bool *some)
 	return found;
 }
 
+/* Once programs come and go here, what each of them touches at its start and at its end should cost
+ * few page faults: the used part of the core kernel, as far as it has grown by now. */
+static void gather_memory(void)
+{
+	struct ctx *c = &g_agent.task.ctx;
+	u64 used = c->ck->heap_next - (u64)c->ck;
+
+	if (c->ck->counter[COUNT_PROCS] < GATHER_AFTER)
+		return;
+	if (!g_agent.gathered && c->core == c->isl->first_core)
+		(void)mem_gather(c->isl->super);
+	while (g_agent.gathered < MIN(used, GATHER_MAX)) {
+		(void)mem_gather((char *)c->ck + g_agent.gathered);
+		g_agent.gathered += MEM_HUGE;
+	}
+}
+
 static void look_at_processes(void)
 {
 	struct proc_root *r = proc_root(g_agent.task.ctx.ck);
@@ -242,6 +262,7 @@ static void look_at_processes(void)
 		client_reap_new(&g_agent.task, p);
 	if (some)
 		g_agent.watch_at = now_ms() + 500;
+	gather_memory();
 }
 
 /* --- children: programs started for other cores ---------------------------------------------- */

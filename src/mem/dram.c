@@ -26,7 +26,10 @@
 #define SHADOW_AT     0x8000000000UL
 #define LOCKS_AT      0xc000000000UL
 #define DRAM_MAX      DRAM_AT
-#define HUGE	      ((u64)2 << 20)
+#ifndef MADV_COLLAPSE /* Linux 6.1 */
+#define MADV_COLLAPSE 25
+#endif
+#define HUGE ((u64)MEM_HUGE)
 
 #define SUPER_SIZE    65536u
 #define DOORBELL_SIZE 4096u
@@ -301,4 +304,9 @@ void mem_unmap(struct island *isl)
 	for (u32 i = v.count; i--;) /* super goes last */
 		SYS(munmap, isl->base + v.piece[i].at, v.piece[i].len);
 	isl->super = NULL;
+}
+
+long mem_gather(void *addr)
+{
+	return SYS(madvise, ALIGN_DOWN((u64)addr, HUGE), HUGE, MADV_COLLAPSE);
 }

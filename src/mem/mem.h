@@ -121,6 +121,11 @@ long mem_map(struct island *isl, const struct mem_fds *fds, u32 id);
 /* The same without mapping: for an island that this process has mapped already. */
 long mem_describe(struct island *isl, const struct mem_fds *fds, u32 id);
 void mem_unmap(struct island *isl);
+/* Asks the host to hold the 2 MiB around `addr` as one huge page from now on: then a process that
+ * is new maps them with one page fault, and needs no page table for them. Takes milliseconds, in
+ * which who accesses them waits. -errno when the host cannot: nothing has changed then. */
+long mem_gather(void *addr);
+#define MEM_HUGE (2UL << 20)
 u32 mem_island_of(const struct super *s, u32 core);
 
 /* --- consistency -------------------------------------------------------------------------- */

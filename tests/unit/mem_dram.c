@@ -195,6 +195,32 @@ static void t_huge(void)
 	close(fds.dram);
 }
 
+/* With or without the host's help, what was there stays. */
+static void t_gather(void)
+{
+	struct mem_config cfg = config(2, 2, 64 << 20);
+	struct mem_fds fds = { memfd_create("gather", 0), -1 };
+	struct island a, b;
+	u64 *ck, bad = 0;
+	long r;
+
+	ok(mem_format(fds.dram, &cfg) > 0 && mem_map(&a, &fds, 0) == 0 &&
+		   mem_map(&b, &fds, 1) == 0,
+	   "two islands");
+	ck = (u64 *)(a.base + a.super->ck_off);
+	for (u64 i = 0; i < MEM_HUGE / 8; i += 300)
+		ck[i] = i + 1;
+	r = mem_gather((char *)ck + 5000);
+	ok(!r || (r < 0 && r > -4096), "huge pages are had, or refused (%ld)", r);
+	(void)mem_gather(a.super);
+	for (u64 i = 0; i < MEM_HUGE / 8; i += 300)
+		bad += ck[i] != i + 1;
+	ok(!bad && b.super->magic == SUPER_MAGIC, "what was there is there");
+	mem_unmap(&a);
+	mem_unmap(&b);
+	close(fds.dram);
+}
+
 int main(void)
 {
 	t_geometry();
@@ -203,5 +229,6 @@ int main(void)
 	t_what_is_mapped(MEM_EMULATED);
 	t_again();
 	t_huge();
+	t_gather();
 	return done_testing();
 }
