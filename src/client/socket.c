@@ -5,12 +5,15 @@
  * be adopted.
  *
  * A socket's name in Hare is an inode of type socket; the host's socket is bound to an
- * abstract address made of this instance's id and the inode's number. The path that the
- * program gave is kept as an attribute of the inode, for getsockname and its like.
+ * abstract address made of this instance's id, the inode's number and the path that the
+ * program gave. That path, and the socket's type, are kept as an attribute of the inode.
  *
- *   bind "/hare/s"     CREATE s (socket, inode 17), host: bind "\0hare-ID-17"
- *   connect "/hare/s"  look up: inode 17; may the caller write it? host: connect "\0hare-ID-17"
- *   getpeername        host: "\0hare-ID-17" -> attribute of inode 17: "/hare/s"
+ *   bind "/hare/s"     CREATE s (socket, inode 17), host: bind "\0hareID17/hare/s"
+ *   connect "/hare/s"  look up: inode 17, may the caller write it? its attribute: the path;
+ *                      host: connect "\0hareID17/hare/s"
+ *   getpeername        host: "\0hareID17/hare/s": "/hare/s", also when that is removed
+ *
+ * A path too long for that is left out, and asked of the inode.
  *
  * Descriptors of Hare's travel as tokens (pass.c): control data that names some is sent from
  * a copy of ours. Credentials name processes by the numbers that programs see.
@@ -34,7 +37,10 @@
 #define MMSG_PIECE	  16u /* messages of one host call */
 #define FDS_MAX		  253 /* in one message, as the kernel has it */
 #define BOUND_XATTR	  "trusted.hare.bound"
-#define ABSTRACT_LEN	  37 /* "hare-" and twice 16 digits, with a '-' */
+#define SO_TYPE_	  3
+#define ABSTRACT_TAG	  "hare"
+#define NUMBER_LEN	  11u /* of 64 bits, six in a character */
+#define ABSTRACT_HEAD	  (5 + 2 * NUMBER_LEN) /* NUL, tag, instance, inode */
 
 struct unix_addr {
 	u16 family;
@@ -98,40 +104,86 @@ static long read_addr(struct unix_addr *ua, const void *user, long len)
 	return is_path(ua, len);
 }
 
-/* The abstract address of a socket's inode; its length. */
-static long abstract_of(struct task *t, u64 ino, struct unix_addr *ua)
+/* What is kept of a socket at its inode. */
+struct bound {
+	u8 type; /* SOCK_* */
+	char path[UNIX_PATH_MAX + 1]; /* as the program gave it */
+};
+
+static void put_number(char *s, u64 v)
 {
+	for (u32 i = 0; i < NUMBER_LEN; i++, v >>= 6)
+		s[i] = (char)('0' + (v & 63));
+}
+
+static u64 get_number(const char *s)
+{
+	u64 v = 0;
+
+	for (u32 i = NUMBER_LEN; i--;)
+		v = v << 6 | (u64)((s[i] - '0') & 63);
+	return v;
+}
+
+static void abstract_head(const struct task *t, u64 ino, char *head)
+{
+	head[0] = '\0';
+	memcpy(head + 1, ABSTRACT_TAG, 4);
+	put_number(head + 5, t->ctx.isl->super->boot_id);
+	put_number(head + 5 + NUMBER_LEN, ino);
+}
+
+/* The abstract address of a socket's inode; its length. */
+static long abstract_of(const struct task *t, u64 ino, const char *path,
+			struct unix_addr *ua)
+{
+	size_t len = strlen(path), room = UNIX_PATH_MAX - ABSTRACT_HEAD;
+
 	ua->family = MY_AF_UNIX;
-	ua->path[0] = '\0';
-	str_format(ua->path + 1, sizeof(ua->path) - 1, "hare-%016lx-%016lx",
-		   (unsigned long)t->ctx.isl->super->boot_id, (unsigned long)ino);
-	return FAMILY_LEN + 1 + ABSTRACT_LEN + 1;
+	abstract_head(t, ino, ua->path);
+	if (len > room)
+		len = 0;
+	memcpy(ua->path + ABSTRACT_HEAD, path, len);
+	return (long)(FAMILY_LEN + ABSTRACT_HEAD + len);
+}
+
+/* The attribute of a socket's inode: 0 or an error. */
+static long bound_get(struct task *t, u64 ino, struct bound *b)
+{
+	struct cred root = { 0 };
+	struct req_XATTR q = { .ino = ino,
+			       .name = { BOUND_XATTR, sizeof(BOUND_XATTR) - 1, 0 },
+			       .size = 1 + UNIX_PATH_MAX,
+			       .cred = &root };
+	struct rep_XATTR p = { .data = { .p = b, .cap = 1 + UNIX_PATH_MAX } };
+	long r = rpc_xattr(&t->ctx, ino_server(ino), &q, &p);
+
+	if (r || !p.data.len)
+		return r ? r : -ENODATA;
+	b->path[p.data.len - 1] = '\0';
+	return 0;
 }
 
 /* The path that abstract address ua of `len` bytes stands for; its length as an address.
  * Others stay as they are. */
 static long path_of(struct task *t, struct unix_addr *ua, long len)
 {
-	struct unix_addr mine;
-	struct cred root = { 0 };
-	struct req_XATTR q = { .name = { BOUND_XATTR, sizeof(BOUND_XATTR) - 1, 0 },
-			       .cred = &root };
-	struct rep_XATTR p = { .data = { .p = ua->path, .cap = UNIX_PATH_MAX } };
-	u64 ino = 0;
+	long n = len - (long)(FAMILY_LEN + ABSTRACT_HEAD);
+	char head[ABSTRACT_HEAD];
+	struct bound b;
 
-	if (len != abstract_of(t, 0, &mine) || memcmp(ua, &mine, (size_t)len - 17))
+	abstract_head(t, 0, head);
+	if (n < 0 || memcmp(ua->path, head, ABSTRACT_HEAD - NUMBER_LEN))
 		return len;
-	for (u32 i = 0; i < 16; i++) {
-		char c = ua->path[1 + 22 + i];
-
-		ino = ino << 4 | (u64)(c <= '9' ? c - '0' : c - 'a' + 10);
+	if (n) {
+		memmove(ua->path, ua->path + ABSTRACT_HEAD, (size_t)n);
+	} else {
+		if (bound_get(t, get_number(ua->path + ABSTRACT_HEAD - NUMBER_LEN), &b))
+			return FAMILY_LEN; /* unlinked: unnamed now */
+		n = (long)str_copy(ua->path, b.path, sizeof(ua->path));
 	}
-	q.ino = ino;
-	q.size = p.data.cap;
-	if (rpc_xattr(&t->ctx, ino_server(ino), &q, &p))
-		return FAMILY_LEN; /* unlinked: unnamed now */
-	ua->path[MIN(p.data.len, (u32)UNIX_PATH_MAX)] = '\0';
-	return (long)(FAMILY_LEN + p.data.len + 1);
+	ua->path[n] = '\0';
+	return (long)FAMILY_LEN + n + 1;
 }
 
 /* A path in our memory. host: what to give to the host instead, in ua; *len is set. */
@@ -156,9 +208,27 @@ static long walk_addr(struct task *t, struct unix_addr *ua, u32 flags, struct pl
 	return CLIENT_HOST;
 }
 
-/* Where connect and send go: ua, *len become what the host understands. 0 or -errno. */
-static long resolve(struct task *t, struct unix_addr *ua, long *len)
+/* Of another type than fd's, and somebody holds it? */
+static bool is_other_type(const struct task *t, int fd, u64 ino, const struct bound *b)
 {
+	struct unix_addr ua;
+	u32 type = 0, size = sizeof(type);
+	long len = abstract_of(t, ino, b->path, &ua), try, r;
+
+	if (SYS(getsockopt, fd, SOL_SOCKET_, SO_TYPE_, &type, &size) || type == b->type)
+		return false;
+	try = SYS(socket, MY_AF_UNIX, b->type | O_CLOEXEC, 0);
+	if (sys_failed(try))
+		return false;
+	r = SYS(bind, try, &ua, len);
+	SYS(close, try);
+	return r == -EADDRINUSE;
+}
+
+/* Where connect and send go: ua, *len become what the host understands. 0 or -errno. */
+static long resolve(struct task *t, int fd, struct unix_addr *ua, long *len)
+{
+	struct bound b;
 	struct place pl;
 	struct attr a;
 	long r = walk_addr(t, ua, WALK_FOLLOW | WALK_ATTR, &pl, len);
@@ -171,26 +241,31 @@ static long resolve(struct task *t, struct unix_addr *ua, long *len)
 	r = perm_check(&t->proc->cred, a.mode, a.uid, a.gid, MAY_WRITE);
 	if (r)
 		return r;
-	if ((a.mode & HS_IFMT) != HS_IFSOCK)
+	if ((a.mode & HS_IFMT) != HS_IFSOCK || bound_get(t, pl.ino, &b))
 		return -ECONNREFUSED;
-	*len = abstract_of(t, pl.ino, ua);
+	/* The host finds abstract names among those of one type. */
+	if (is_other_type(t, fd, pl.ino, &b))
+		return -EPROTOTYPE;
+	*len = abstract_of(t, pl.ino, b.path, ua);
 	return 0;
 }
 
 /* --- bind, connect ---------------------------------------------------------------- */
 
-static void remember_path(struct task *t, u64 ino, const char *path)
+static void bound_set(struct task *t, u64 ino, u32 type, const char *path)
 {
+	struct bound b = { .type = (u8)type };
 	struct cred root = { 0 };
 	struct req_XATTR q = {
 		.ino = ino,
 		.op = 1,
 		.name = { BOUND_XATTR, sizeof(BOUND_XATTR) - 1, 0 },
-		.value = { .p = (void *)path, .len = (u32)strlen(path) },
+		.value = { .p = &b, .len = 1 + (u32)strlen(path) },
 		.cred = &root,
 	};
 	struct rep_XATTR p = { 0 };
 
+	str_copy(b.path, path, sizeof(b.path));
 	(void)rpc_xattr(&t->ctx, ino_server(ino), &q, &p);
 }
 
@@ -202,21 +277,37 @@ static bool is_bound(int fd)
 	return !SYS(getsockname, fd, &ua, &len) && len > FAMILY_LEN;
 }
 
+/* The mode of a name is that of the socket, which fchmod may have changed. */
+static u32 socket_mode(int fd)
+{
+	struct {
+		u64 dev, ino, nlink;
+		u32 mode, rest[29];
+	} st; /* struct stat */
+
+	return SYS(fstat, fd, &st) ? 0777 : st.mode & 0777;
+}
+
 static long bind_in_hare(struct task *t, int fd, const char *path, const struct place *pl)
 {
-	struct creation cr = { .mode = HS_IFSOCK | (0777 & ~t->proc->umask),
+	struct creation cr = { .mode = HS_IFSOCK | (socket_mode(fd) & ~t->proc->umask),
 			       .excl = true };
+	u32 type = 0, size = sizeof(type);
 	long args[6] = { (long)path };
 	struct unix_addr ua;
 	long r, len;
 
-	if (pl->ino || place_has_no_name(pl) || pl->must_dir)
+	if (pl->ino || place_has_no_name(pl))
 		return -EADDRINUSE;
-	r = create(t, pl, &cr);
+	if (pl->must_dir)
+		return -ENOENT;
+	r = SYS(getsockopt, fd, SOL_SOCKET_, SO_TYPE_, &type, &size);
+	if (!r)
+		r = create(t, pl, &cr);
 	if (r)
 		return r == -EEXIST ? -EADDRINUSE : r;
-	remember_path(t, cr.ino, path);
-	len = abstract_of(t, cr.ino, &ua);
+	bound_set(t, cr.ino, type, path);
+	len = abstract_of(t, cr.ino, path, &ua);
 	r = SYS(bind, fd, &ua, len);
 	if (r)
 		(void)client_unlink(t, args);
@@ -259,7 +350,7 @@ long client_connect(struct task *t, long a[6])
 		r = read_addr(&ua, (const void *)a[1], len);
 	if (r <= 0)
 		return r ? r : CLIENT_HOST;
-	r = resolve(t, &ua, &len);
+	r = resolve(t, (int)a[0], &ua, &len);
 	return r ? r
 		 : restartable(host_block(__NR_connect, a[0], (long)&ua, len, 0, 0, 0));
 }
@@ -355,7 +446,7 @@ long client_sendto(struct task *t, long a[6])
 		r = read_addr(&ua, (const void *)a[4], len);
 	if (r <= 0)
 		return r ? r : CLIENT_HOST;
-	r = resolve(t, &ua, &len);
+	r = resolve(t, (int)a[0], &ua, &len);
 	if (r)
 		return r;
 	return restartable(
@@ -469,13 +560,13 @@ static long send_control(struct task *t, int sock, struct sending *s)
 	return r;
 }
 
-static long send_name(struct task *t, struct sending *s)
+static long send_name(struct task *t, int sock, struct sending *s)
 {
 	long len = s->m.name_len, r = read_addr(&s->ua, s->m.name, len);
 
 	if (r <= 0)
 		return r;
-	r = resolve(t, &s->ua, &len);
+	r = resolve(t, sock, &s->ua, &len);
 	if (r)
 		return r;
 	s->m.name = &s->ua;
@@ -494,7 +585,7 @@ static long send_one(struct task *t, int sock, const void *user, u32 flags)
 	s.tokens = 0;
 	if (user_read(&s.m, user, sizeof(s.m)))
 		return -EFAULT;
-	r = send_name(t, &s);
+	r = send_name(t, sock, &s);
 	if (!r)
 		r = send_control(t, sock, &s);
 	if (!r && !s.changed)
