@@ -24,6 +24,9 @@
  *   RMDIR        0     some parts marked                        ABORT
  *                1     all parts marked                         ABORT (far: entry gone? COMMIT)
  *                2     RM_MAP                                   COMMIT
+ *   EXCHANGE     0     -                                        - (far: b leads to I? as 1)
+ *                1     ADD_MAP of the second name               the rest, or taken back
+ *                2     ADD_MAP of the first name                SET_PARENT
  *   RENAME_LOCK  0     lock may be held                         give it back
  *
  * A dead process's last message was delivered when its send returned, and rings are in order: so
@@ -254,6 +257,9 @@ long client_intent_recover(struct ctx *c, struct ck *ck, const struct intent *it
 		return 0;
 	case INTENT_RMDIR:
 		rmdir_recover(c, it);
+		return 0;
+	case INTENT_EXCHANGE:
+		exchange_recover(c, it);
 		return 0;
 	case INTENT_RENAME_LOCK:
 		return rpc_rename_lock(c, 0, &lq, &lp);

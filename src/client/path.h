@@ -158,6 +158,14 @@ long create_unnamed(struct task *t, const struct place *at, const struct perm *p
  * matter. The first error. */
 long shards_all(struct ctx *c, const struct req_SHARD *q);
 
+/* --- path_exchange.c ------------------------------------------------------------------------ */
+
+/* Exchanges two names at different servers; both were looked up, and may be exchanged. -EAGAIN: look
+ * again, they lead elsewhere by now. */
+long exchange_apart(struct task *t, const struct place *from, const struct place *to,
+		    u32 sticky_owner);
+void exchange_recover(struct ctx *c, const struct intent *it);
+
 /* --- path_remove.c -------------------------------------------------------------------------- */
 
 /* Phases of rmdir at all servers that hold a part of the directory, a broadcast each. MARK undoes

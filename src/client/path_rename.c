@@ -15,6 +15,8 @@
  *   6     O: LINK -1, or COMMIT         -       I
  *   7     I a directory: SET_PARENT     -       I
  *
+ * Exchanging two names at different servers: path_exchange.c.
+ *
  * The race of step 5 (a removed or renamed by another between the lookup and RM_MAP) puts O back
  * under b. Between 4 and 5 the file has both names, as between link and unlink.
  */
@@ -121,13 +123,20 @@ static void forget_both(struct task *t, const struct moving *m)
 
 /* --- checks --------------------------------------------------------------------------------------------- */
 
+static long may_write_to(struct task *t, u64 ino)
+{
+	struct attr a;
+	long r = attr_get(t, ino, &a);
+
+	return r ? r : perm_check(&t->proc->cred, a.mode, a.uid, a.gid, MAY_WRITE);
+}
+
 /* Whether names may be taken out of and put into the directories, as Linux's may_delete and
  * may_create ask in this order. The servers check again what they can see. */
 static long allowed(struct task *t, struct moving *m)
 {
 	const struct cred *cred = &t->proc->cred;
 	struct perm p;
-	struct attr a;
 	long r;
 
 	m->sticky = false;
@@ -141,11 +150,14 @@ static long allowed(struct task *t, struct moving *m)
 	m->sticky = (p.mode & HS_ISVTX) != 0;
 	if (!r && m->to.ino && m->sticky)
 		r = sticky_check(cred, &p, owner_of(t, m->to.ino));
-	if (r || !m->is_dir || m->from.dir == m->to.dir)
+	if (r || m->from.dir == m->to.dir)
 		return r;
-	/* `..` of the directory itself changes. */
-	r = attr_get(t, m->from.ino, &a);
-	return r ? r : perm_check(cred, a.mode, a.uid, a.gid, MAY_WRITE);
+	/* `..` of a directory itself changes. */
+	if (m->is_dir)
+		r = may_write_to(t, m->from.ino);
+	if (!r && m->flags & RENAME_EXCHANGE && m->to.type == HS_IFDIR)
+		r = may_write_to(t, m->to.ino);
+	return r;
 }
 
 static long types_fit(const struct moving *m)
@@ -363,12 +375,12 @@ static long move(struct task *t, struct moving *m)
 
 static long rename_general(struct task *t, struct moving *m)
 {
-	long r = 0;
+	long r = allowed(t, m);
 
-	if (m->flags & RENAME_EXCHANGE)
-		return -EINVAL; /* two servers cannot exchange atomically */
-	r = allowed(t, m);
-	if (!r)
+	if (!r && m->flags & RENAME_EXCHANGE)
+		r = exchange_apart(t, &m->from, &m->to,
+				   m->sticky ? owner_of(t, m->to.ino) : ~0u);
+	else if (!r)
 		r = move(t, m);
 	if (m->marked)
 		dir_unmark(t, m->marked, m->marked_dflags, RMDIR_ABORT);
@@ -507,8 +519,8 @@ static long rename_across(long *dirfd, long upath)
 	return !r || r == -ENOENT ? -EXDEV : r;
 }
 
-static long do_rename(struct task *t, long *olddir, long *oldpath, long *newdir,
-		      long *newpath, u32 flags)
+static long try_rename(struct task *t, long *olddir, long *oldpath, long *newdir,
+		       long *newpath, u32 flags)
 {
 	struct moving m;
 	long r, r2;
@@ -543,6 +555,20 @@ static long do_rename(struct task *t, long *olddir, long *oldpath, long *newdir,
 	if (flags & RENAME_EXCHANGE && !m.to.ino)
 		return -ENOENT;
 	return rename_places(t, &m);
+}
+
+static long do_rename(struct task *t, long *olddir, long *oldpath, long *newdir,
+		      long *newpath, u32 flags)
+{
+	int i;
+
+	for (i = 0; i < RACE_RETRIES; i++) {
+		long r = try_rename(t, olddir, oldpath, newdir, newpath, flags);
+
+		if (r != -EAGAIN)
+			return r;
+	}
+	return -EBUSY;
 }
 
 long client_rename(struct task *t, long a[6])

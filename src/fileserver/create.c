@@ -219,6 +219,16 @@ static long may_remove(struct rpc_env *e, const struct fs_dir *d, const struct c
 	return fs_dir_sticky(d, cr, owner);
 }
 
+static long types_fit(const struct req_ADD_MAP *q, const struct fs_entry *n, bool old_dir,
+		      bool new_dir)
+{
+	if (old_dir && !new_dir)
+		return -EISDIR;
+	if (!old_dir && new_dir)
+		return -ENOTDIR;
+	return old_dir && n->ino != q->marked ? -EAGAIN : 0;
+}
+
 static long replace(struct rpc_env *e, const struct req_ADD_MAP *q, struct rep_ADD_MAP *p,
 		    struct fs_dir *d, struct fs_entry *n)
 {
@@ -228,8 +238,10 @@ static long replace(struct rpc_env *e, const struct req_ADD_MAP *q, struct rep_A
 	p->old_ino = n->ino;
 	p->old_type = (u32)n->type << 12;
 	p->old_dflags = n->dflags;
-	if (!(q->flags & MAP_REPLACE))
+	if (!(q->flags & (MAP_REPLACE | MAP_EXCHANGE)))
 		return -EEXIST;
+	if (q->flags & MAP_EXCHANGE && n->ino != q->expect)
+		return -EAGAIN;
 	if (n->ino == q->ino) {
 		p->same = 1;
 		return 0;
@@ -237,14 +249,10 @@ static long replace(struct rpc_env *e, const struct req_ADD_MAP *q, struct rep_A
 	r = fs_dir_perm(d, q->cred, MAY_WRITE);
 	if (!r)
 		r = may_remove(e, d, q->cred, n, q->expect, q->sticky_owner);
+	if (!r && !(q->flags & MAP_EXCHANGE))
+		r = types_fit(q, n, old_dir, new_dir);
 	if (r < 0)
 		return r;
-	if (old_dir && !new_dir)
-		return -EISDIR;
-	if (!old_dir && new_dir)
-		return -ENOTDIR;
-	if (old_dir && n->ino != q->marked)
-		return -EAGAIN;
 	r = fs_entry_set(e, d, n, q->ino, q->type, q->dflags);
 	if (r < 0)
 		return r;
@@ -277,6 +285,8 @@ long fs_add_map(struct rpc_env *e, const struct req_ADD_MAP *q, struct rep_ADD_M
 	n = fs_entry_find(f, q->dir, q->name.p, q->name.len, hash);
 	if (n)
 		return replace(e, q, p, &d, n);
+	if (q->flags & MAP_EXCHANGE)
+		return -ENOENT;
 	r = fs_dir_perm(&d, q->cred, MAY_WRITE);
 	if (r < 0)
 		return r;

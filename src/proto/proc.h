@@ -33,7 +33,8 @@ enum intent_op {
 	INTENT_RENAME,
 	INTENT_RMDIR,
 	INTENT_RENAME_LOCK,
-	INTENT_FAR_OPEN
+	INTENT_FAR_OPEN,
+	INTENT_EXCHANGE
 };
 struct intent {
 	u32 op;

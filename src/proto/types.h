@@ -84,6 +84,7 @@ struct extent {
 /* ADD_MAP flags */
 #define MAP_REPLACE                                                                      \
 	1u /* rename: replaces an entry that is there (checks types, see rpc.def) */
+#define MAP_EXCHANGE 2u /* replaces whatever is there, if it is `expect` */
 /* RM_MAP flags */
 #define RM_FILE	  1u /* -EISDIR for a directory */
 #define RM_DIR	  2u /* -ENOTDIR for anything else */

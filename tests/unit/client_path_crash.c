@@ -97,6 +97,14 @@ static long r_rename_dist(struct person *p)
 {
 	return CALL(p, rename, "/hare/d/s", "/hare/e/t");
 }
+static long r_exchange(struct person *p)
+{
+	return CALL(p, renameat2, AT_FDCWD, "/hare/d/f", AT_FDCWD, "/hare/e/f", 2);
+}
+static long r_exchange_dir(struct person *p)
+{
+	return CALL(p, renameat2, AT_FDCWD, "/hare/e/s", AT_FDCWD, "/hare/d/f", 2);
+}
 
 static const struct act g_acts[] = {
 	{ "create", r_create, "!e/new", "e/new" },
@@ -117,6 +125,8 @@ static const struct act g_acts[] = {
 	{ "rename a directory", r_rename_dir, "e/s !d/new", "!e/s d/new" },
 	{ "rename over a directory", r_rename_dir_over, "d/s e/s", "!d/s e/s" },
 	{ "rename over a distributed one", r_rename_dist, "d/s e/t", "!d/s e/t" },
+	{ "exchange", r_exchange, "d/f e/f", "d/f e/f" },
+	{ "exchange with a directory", r_exchange_dir, "e/s/. !d/f/.", "!e/s/. d/f/." },
 };
 
 static struct town g;
