@@ -42,7 +42,7 @@ LD_OBJ := $(call free_obj,$(CORE_SRC) $(ICPT_SRC))
 HARE_OBJ := $(call host_obj,$(CORE_SRC) $(CLI_SRC))
 CORE_HOST_OBJ := $(call host_obj,$(CORE_SRC) src/cli/host.c)
 
-.PHONY: all check check-unit demo bench help clean setup layers tidy cppcheck format check-format \
+.PHONY: all check check-unit check-matrix demo bench help clean setup layers tidy cppcheck format check-format \
 	san compdb docs install
 .DEFAULT_GOAL := all
 
@@ -112,6 +112,9 @@ check: setup ## all tests, from a bare machine on
 	@$(MAKE) --no-print-directory -j$$(nproc) tests-build
 	@$(MAKE) --no-print-directory layers
 	@tests/run $(UNIT_BIN) $(CRASH_BIN) $(sort $(wildcard tests/*/*.t))
+
+check-matrix: setup tests-build ## the POSIX tests under every configuration (MATRIX=1/20: a part)
+	@tests/matrix $(MATRIX)
 
 check-unit: $(UNIT_BIN) $(CRASH_BIN) ## the unit tests alone
 	@tests/run -j2 $(UNIT_BIN) $(CRASH_BIN)

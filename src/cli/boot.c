@@ -104,6 +104,7 @@ static int configure(struct instance *in, const struct settings *s)
 	cfg->model = s->model;
 	cfg->without = s->without;
 	cfg->placement = s->placement;
+	cfg->split = s->split;
 	cfg->chaos_seed = s->chaos;
 	cfg->uid = geteuid();
 	cfg->gid = getegid();
@@ -116,6 +117,12 @@ static int configure(struct instance *in, const struct settings *s)
 			"hare: --islands %u is more than --cores %u: an island has at "
 			"least one core\n",
 			cfg->islands, cfg->cores);
+		return EXIT_USAGE;
+	}
+	if (cfg->split >= cfg->cores) {
+		fprintf(stderr,
+			"hare: --split %u leaves none of %u cores to run programs\n",
+			cfg->split, cfg->cores);
 		return EXIT_USAGE;
 	}
 	if (s->at[0] != '/' || len < 2 || s->at[len - 1] == '/' || len >= AT_DIR_MAX) {
@@ -167,6 +174,11 @@ static int open_memory(struct instance *in, const char *path)
 	return fd;
 }
 
+static u32 program_island(const struct mem_config *cfg)
+{
+	return (u32)((u64)cfg->split * cfg->islands / cfg->cores);
+}
+
 static int make_memory(struct instance *in, const struct settings *s)
 {
 	int dram = open_memory(in, s->memory_file), copy;
@@ -194,10 +206,12 @@ static int make_memory(struct instance *in, const struct settings *s)
 		}
 		in->fds[i] = (struct mem_fds){ dram, copy };
 	}
-	in->own = (struct mem_fds){ in->cfg.fd_base,
-				    in->fds[0].copy < 0 ? -1 : in->cfg.fd_base + 1 };
+	/* those of the core where the first program starts */
+	copy = in->fds[program_island(&in->cfg)].copy;
+	in->own =
+		(struct mem_fds){ in->cfg.fd_base, copy < 0 ? -1 : in->cfg.fd_base + 1 };
 	if (hide(dram, in->own.dram) < 0 ||
-	    (in->own.copy >= 0 && hide(in->fds[0].copy, in->own.copy) < 0))
+	    (in->own.copy >= 0 && hide(copy, in->own.copy) < 0))
 		return fail("place the memory's descriptors", NULL, errno);
 	return hide_loader(in->loader, in->cfg.fd_base);
 }
@@ -329,6 +343,7 @@ static int open_control(struct instance *in, const char *name)
 		.boot_id = s.boot_id,
 		.cores = s.cores,
 		.islands = s.islands,
+		.split = mem_first_program_core(&s),
 		.pid = getpid(),
 	};
 	snprintf(in->info.name, sizeof(in->info.name), "%s", name ? name : "");
@@ -353,7 +368,7 @@ static int attach(struct instance *in)
 			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (in->task == MAP_FAILED)
 		return fail("get memory", NULL, errno);
-	r = client_attach_tool(in->task, &in->own, 0);
+	r = client_attach_tool(in->task, &in->own, in->cfg.split);
 	return r ? fail("join the instance", NULL, (int)-r) : 0;
 }
 

@@ -51,7 +51,8 @@ struct instance {
 	struct control_info info;
 	struct mem_fds
 		fds[MAX_CORES]; /* by island, at numbers of our own, close-on-exec */
-	struct mem_fds own; /* the hidden numbers, for core 0's island */
+	struct mem_fds
+		own; /* the hidden numbers, for the island of the first core that runs programs */
 	pid_t agent[MAX_CORES];
 	int agent_sock[MAX_CORES];
 	u32 restarts;

@@ -14,7 +14,7 @@ struct control_info {
 	u64 boot_id;
 	u32 cores, islands;
 	s32 pid; /* of the process that booted it */
-	s32 pad;
+	u32 split; /* the first of the cores that run programs */
 	char name[64]; /* empty: it has none (hare run) */
 };
 

@@ -49,6 +49,7 @@
 #define GIVE_UP_MS     2000
 #define CHAOS_NS       3000000
 #define IDLE_NS	       1000000000
+#define PINGS	       8
 #define EVENTS	       64
 #define STACK_SIZE     65536
 #define ARGV_MAX       (1u << 20)
@@ -160,7 +161,7 @@ static void owner_gone(u32 host_pid)
 	struct rep_OWNER_GONE p;
 	u32 core;
 
-	for (core = 0; core < g_agent.task.ctx.isl->super->cores; core++)
+	for (core = 0; core < g_agent.task.ctx.isl->super->servers; core++)
 		(void)rpc_owner_gone(&g_agent.task.ctx, core, &q, &p);
 }
 
@@ -407,7 +408,7 @@ static bool read_image(struct task *t, u64 ino, char *data, u32 len)
 				      .len = MIN(len - off, 16384u) };
 		struct rep_READ p = { .data = { data + off, 0, q.len } };
 
-		if (rpc_read(&t->ctx, t->ctx.core, &q, &p) || !p.data.len)
+		if (rpc_read(&t->ctx, ino_server(ino), &q, &p) || !p.data.len)
 			break;
 		off += p.data.len;
 	}
@@ -419,7 +420,7 @@ static void drop_image(struct task *t, u64 ino)
 	struct req_DESTROY q = { .ino = ino };
 	struct rep_DESTROY p;
 
-	(void)rpc_destroy(&t->ctx, t->ctx.core, &q, &p);
+	(void)rpc_destroy(&t->ctx, ino_server(ino), &q, &p);
 }
 
 /* A predecessor was killed over this job. True when it had started the program; what it had
@@ -714,6 +715,46 @@ static int own_environment(const struct super *s)
 	return fd;
 }
 
+/* The least time that a call to a server took. */
+static u64 ping_ns(struct ctx *c, u32 srv)
+{
+	struct req_PING q = { 0 };
+	struct rep_PING p;
+	u64 least = ~0ULL;
+
+	for (u32 i = 0; i < PINGS; i++) {
+		u64 begin = host_monotonic_ns();
+
+		if (!rpc_ping(c, srv, &q, &p))
+			least = MIN(least, host_monotonic_ns() - begin);
+	}
+	return least;
+}
+
+/* Split: the server for what programs of this core make is the one that answers first. Each core
+ * begins with another one and keeps it unless another is clearly nearer, so that equals share. */
+static void find_server(void)
+{
+	struct ctx *c = &g_agent.task.ctx;
+	u32 servers = c->isl->super->servers, first = c->core % servers, best = first;
+	u64 least = 0;
+
+	if (c->core < servers)
+		return;
+	for (u32 i = 0; i < servers && servers > 1; i++) {
+		u32 srv = (first + i) % servers;
+		u64 ns = ping_ns(c, srv);
+
+		if (!i || ns < least - least / 4) {
+			least = ns;
+			best = srv;
+		}
+	}
+	ck_lock(c, c->ck);
+	TX_SET(c->ck, proc_root(c->ck)->server, best);
+	ck_unlock(c->ck);
+}
+
 /* A predecessor may have left anything: nothing is watched, its threads are gone. */
 static void take_over(void)
 {
@@ -775,5 +816,6 @@ _Noreturn void agent_main(const struct super *s, u32 core, int sock, bool fresh)
 	take_over();
 	start_threads();
 	send(sock, &m, sizeof(m), MSG_NOSIGNAL);
+	find_server(); /* all are there, or come */
 	main_thread(sig_fd);
 }

@@ -280,7 +280,7 @@ static int take_memory(const struct control *c, u32 core, struct mem_fds *own)
 
 static struct task *join(struct control *c)
 {
-	u32 core = (u32)getpid() % c->info.cores;
+	u32 core = c->info.split + (u32)getpid() % (c->info.cores - c->info.split);
 	struct task *t = mmap(NULL, sizeof(*t), PROT_READ | PROT_WRITE,
 			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct mem_fds own;

@@ -22,6 +22,7 @@ static const struct word placements[] = {
 	{ "round-robin", PLACE_ROUND_ROBIN },
 	{ "random", PLACE_RANDOM },
 	{ "local", PLACE_LOCAL },
+	{ "load", PLACE_LOAD },
 	{ NULL, 0 },
 };
 static const struct word techniques[] = {

@@ -19,6 +19,7 @@
 #include "client/exec.h"
 
 #define HEAD_SIZE   256 /* what Linux looks at for `#!` */
+#define ASKED	    4 /* cores, for their load */
 #define SCRIPTS_MAX 5 /* nested */
 #define STRING_MAX  131072
 #define ARGS_MIN    131072
@@ -429,42 +430,76 @@ static void read_environment(struct task *t, struct exec_plan *plan)
 		plan->placement = PLACE_RANDOM;
 	else if (v && !strcmp(v, "local"))
 		plan->placement = PLACE_LOCAL;
+	else if (v && !strcmp(v, "load"))
+		plan->placement = PLACE_LOAD;
 	v = env_value(plan->envp, "HARE_DISTRIBUTE");
 	plan->distribute = v && !strcmp(v, "1");
 }
 
-static u32 next_allowed(u64 mask, u32 from, u32 cores)
+static u32 random_below(struct task *t, u32 n)
 {
-	u32 i;
+	return (u32)(hash_u64(host_monotonic_ns() ^ (u64)t->ctx.tid << 32) % n);
+}
 
-	for (i = 0; i < cores; i++)
-		if (mask & (1ULL << ((from + i) % cores)))
-			return (from + i) % cores;
-	return from;
+/* The i-th core of a mask that has more. */
+static u32 nth_allowed(u64 mask, u32 i)
+{
+	while (i--)
+		mask &= mask - 1;
+	return (u32)__builtin_ctzll(mask);
+}
+
+/* By load (thesis 6.1.3): of ASKED cores, drawn at random when there are more, the one with the
+ * fewest programs that do not wait; the earliest in the round where they are equal. A message to
+ * each: some microseconds beside an exec's hundreds, and two random choices are already nearly as
+ * good as all (Mitzenmacher 2001). */
+static u32 least_loaded(struct task *t, u64 mask, u32 count, u32 next)
+{
+	u32 least = ~0u, best = t->ctx.core;
+
+	for (u32 i = 0; i < MIN(count, (u32)ASKED); i++) {
+		u32 nth = count > ASKED ? random_below(t, count) : (next + i) % count;
+		u32 core = nth_allowed(mask, nth);
+		struct req_PING q = { .count = 1 };
+		struct rep_PING p;
+
+		if (rpc_ping(&t->ctx, core, &q, &p))
+			continue;
+		p.load -= core == t->ctx.core && p.load; /* the one that asks leaves */
+		if (p.load < least) {
+			least = p.load;
+			best = core;
+		}
+	}
+	return best;
 }
 
 /* The scheduling policy (thesis 3.6.1): state is the process's, inherited by its children. */
 static void choose_core(struct task *t, struct exec_plan *plan)
 {
-	u32 cores = t->ctx.isl->super->cores, own = t->ctx.core;
-	u64 mask = t->proc->affinity & (cores >= 64 ? ~0ULL : (1ULL << cores) - 1);
+	u64 mask = t->proc->affinity & mem_program_cores(t->ctx.isl->super);
+	u32 count = (u32)__builtin_popcountll(mask), own = t->ctx.core;
 
 	plan->target = own;
 	plan->next_core = t->proc->next_core;
-	if (cores == 1 || !mask || (t->proc->flags & (PROC_STAY | PROC_TOOL)))
+	if (t->ctx.isl->super->cores == 1 || !mask ||
+	    (t->proc->flags & (PROC_STAY | PROC_TOOL)))
 		return;
 	switch (plan->placement) {
 	case PLACE_ROUND_ROBIN:
-		plan->target = next_allowed(mask, plan->next_core, cores);
-		plan->next_core = (plan->target + 1) % cores;
+		plan->target = nth_allowed(mask, plan->next_core % count);
+		plan->next_core++;
 		break;
 	case PLACE_RANDOM:
-		plan->target =
-			(u32)(hash_u64(host_monotonic_ns() ^ t->proc->host_pid) % cores);
-		plan->target = next_allowed(mask, plan->target, cores);
+		plan->target = nth_allowed(mask, random_below(t, count));
+		break;
+	case PLACE_LOAD:
+		plan->target = least_loaded(t, mask, count, plan->next_core);
+		plan->next_core++;
 		break;
 	default:
-		plan->target = next_allowed(mask, own, cores);
+		if (!(mask & (1ULL << own)))
+			plan->target = nth_allowed(mask, 0);
 	}
 }
 

@@ -412,8 +412,8 @@ static long send_as_file(struct task *t, u32 core, const char *data, u32 len, u6
 	struct cred root = { 0 };
 	struct req_CREATE cq = { .cred = &root, .mode = HS_IFREG | 0600 };
 	struct rep_CREATE cp = { 0 };
-	u32 off;
-	long r = rpc_create(&t->ctx, core, &cq, &cp);
+	u32 srv = core % t->ctx.isl->super->servers, off;
+	long r = rpc_create(&t->ctx, srv, &cq, &cp);
 
 	if (r)
 		return r;
@@ -426,7 +426,7 @@ static long send_as_file(struct task *t, u32 core, const char *data, u32 len, u6
 				       .data = { (void *)(data + off), n, n } };
 		struct rep_WRITE p;
 
-		r = room_write(t, core, &q, &p);
+		r = room_write(t, srv, &q, &p);
 		if (r || p.count != n)
 			return r ? r : -ENOSPC;
 	}

@@ -144,7 +144,7 @@ static void written_there(struct task *t, struct ofd *o, const struct rep_WRITE 
 	vnode_forget(t, v, MIN(p->off, v->size) / PAGE_SIZE, ~0ULL);
 	ck_lock(&t->ctx, ck);
 	TX_SET(ck, v->size, p->size);
-	TX_SET(ck, v->flags, v->flags | VNODE_WROTE);
+	TX_SET(ck, v->flags, v->flags | VNODE_WROTE | VNODE_ATIME);
 	ck_unlock(ck);
 }
 
@@ -419,6 +419,8 @@ void file_attr(struct task *t, struct attr *a)
 		return;
 	if (v->dirty_to && v->mtime > a->mtime)
 		a->mtime = a->ctime = v->mtime;
+	if (v->flags & VNODE_READ && v->atime > a->atime)
+		a->atime = v->atime;
 	vnode_refresh(t, v, a, NULL);
 	a->size = v->size;
 	vnode_put(t, v);

@@ -6,6 +6,7 @@
  * home has the truth and is changed first, then SHARD_ATTR tells the others. The servers
  * invalidate what cores cached of it.
  */
+#include "client/file.h"
 #include "client/path.h"
 
 #define NS_PER_SEC   1000000000L
@@ -82,6 +83,7 @@ static long set_times(struct task *t, u64 ino, const struct times *ts)
 		q.atime = to_ns(&ts[0]);
 		q.mtime = to_ns(&ts[1]);
 	}
+	vnode_sync_ino(t, ino); /* what was read and written so far was before */
 	return rpc_utimens(&t->ctx, ino_server(ino), &q, &p);
 }
 

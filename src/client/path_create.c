@@ -109,7 +109,7 @@ long shards_all(struct ctx *c, const struct req_SHARD *q)
 	u32 srv;
 
 	rpc_all_shard(c, rpc_servers(c), q, false, p, r);
-	for (srv = 0; srv < c->isl->super->cores; srv++)
+	for (srv = 0; srv < c->isl->super->servers; srv++)
 		if (r[srv] && r[srv] != -ENOENT)
 			return r[srv];
 	return 0;
@@ -290,8 +290,8 @@ static long create_apart(struct task *t, const struct place *pl, u32 entry_srv, 
 static u32 home_of(struct task *t, u32 entry_srv, bool is_dir)
 {
 	if (likely(!t->spread))
-		return t->ctx.core;
-	return is_dir ? t->spread++ % t->ctx.isl->super->cores : entry_srv;
+		return core_server(&t->ctx);
+	return is_dir ? t->spread++ % t->ctx.isl->super->servers : entry_srv;
 }
 
 long create(struct task *t, const struct place *pl, struct creation *cr)

@@ -239,7 +239,7 @@ static long read_dir(struct task *t, struct ofd *o, void *user, size_t size, boo
 	struct reading rd = {
 		.t = t,
 		.dir = o->ino,
-		.servers = spread ? t->ctx.isl->super->cores : 1,
+		.servers = spread ? t->ctx.isl->super->servers : 1,
 		.first = spread ? 0 : ino_server(o->ino),
 		.old = old,
 		.out = (char *)t->bounce + BATCH,

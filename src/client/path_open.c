@@ -353,7 +353,7 @@ static long open_tmpfile(struct task *t, struct opening *op)
 	cr.node = intent_begin(t, &it);
 	if (!cr.node)
 		return -ENOSPC;
-	r = create_unnamed(t, &op->pl, &parent, t->ctx.core, &cr);
+	r = create_unnamed(t, &op->pl, &parent, core_server(&t->ctx), &cr);
 	if (r) {
 		intent_end(t, cr.node);
 		return r;

@@ -31,7 +31,7 @@ static long add_shards(struct task *t, struct attr *a)
 	u32 srv;
 
 	rpc_all_shard(&t->ctx, rpc_servers(&t->ctx), &q, false, p, r);
-	for (srv = 0; srv < t->ctx.isl->super->cores; srv++) {
+	for (srv = 0; srv < t->ctx.isl->super->servers; srv++) {
 		if (r[srv] == -ENOENT)
 			continue; /* removed, still open */
 		if (r[srv])
@@ -161,7 +161,7 @@ long attr_put_statfs(struct task *t, void *user)
 	u32 srv;
 
 	rpc_all_statfs(&t->ctx, rpc_servers(&t->ctx), &q, false, p, r);
-	for (srv = 0; srv < t->ctx.isl->super->cores; srv++) {
+	for (srv = 0; srv < t->ctx.isl->super->servers; srv++) {
 		if (r[srv])
 			return r[srv];
 		st.f_blocks += (s64)p[srv].blocks;
@@ -316,7 +316,7 @@ long client_faccessat2(struct task *t, long a[6])
 static long name_in_dir(struct task *t, u64 dir, u32 dflags, u64 ino, char *name)
 {
 	u32 srv = dflags & DIR_DISTRIBUTED ? 0 : ino_server(dir);
-	u32 last = dflags & DIR_DISTRIBUTED ? t->ctx.isl->super->cores - 1 : srv;
+	u32 last = dflags & DIR_DISTRIBUTED ? t->ctx.isl->super->servers - 1 : srv;
 	struct dirent64 {
 		u64 ino, off;
 		u16 len;

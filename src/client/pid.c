@@ -576,13 +576,6 @@ long client_rt_sigtimedwait(struct task *t, long a[6])
 
 /* --- CPUs: a program sees Hare's cores ----------------------------------------------------------- */
 
-static u64 all_cores(const struct task *t)
-{
-	u32 cores = t->ctx.isl->super->cores;
-
-	return cores >= 64 ? ~0ULL : (1ULL << cores) - 1;
-}
-
 /* The process that sched_*affinity means: numbers of our own threads mean ourselves. NULL: one
  * that this core does not know. Lock held. */
 static struct proc *affinity_of(struct task *t, u32 pid)
@@ -604,12 +597,12 @@ long client_sched_getaffinity(struct task *t, long a[6])
 	ck_lock(&t->ctx, ck);
 	p = affinity_of(t, (u32)a[0]);
 	if (p)
-		mask = p->affinity & all_cores(t);
+		mask = p->affinity & mem_program_cores(t->ctx.isl->super);
 	ck_unlock(ck);
 	if (!p) { /* a thread of ours, or nobody's */
 		if (SYS(tgkill, t->proc->host_pid, a[0], 0))
 			return -ESRCH;
-		mask = t->proc->affinity & all_cores(t);
+		mask = t->proc->affinity & mem_program_cores(t->ctx.isl->super);
 	}
 	return user_write((void *)a[2], &mask, sizeof(mask)) ? -EFAULT
 							     : (long)sizeof(mask);
@@ -624,7 +617,7 @@ long client_sched_setaffinity(struct task *t, long a[6])
 
 	if (user_read(&mask, (const void *)a[2], MIN((size_t)(u32)a[1], sizeof(mask))))
 		return -EFAULT;
-	mask &= all_cores(t);
+	mask &= mem_program_cores(t->ctx.isl->super);
 	if (!mask)
 		return -EINVAL;
 	ck_lock(&t->ctx, ck);

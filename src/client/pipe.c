@@ -32,7 +32,11 @@ static bool may_wait(struct task *t, struct ofd *o, bool nonblock)
 /* Sleeps until the event; 0: try again. */
 static long sleep_until(struct task *t, u32 seq)
 {
-	long r = msg_event_wait(&t->ctx, seq, -1);
+	long r;
+
+	proc_waits(t->proc, 1);
+	r = msg_event_wait(&t->ctx, seq, -1);
+	proc_waits(t->proc, -1);
 
 	return r == -ETIMEDOUT ? 0 : r;
 }
@@ -195,7 +199,8 @@ static void end_set(struct ck *ck, struct ofd *o, u64 ino, bool far)
  * inode they owe no CLOSE; they get it in the transaction that makes it. */
 static long make_ends(struct task *t, u32 flags, struct ofd *end[2])
 {
-	bool far = !rpc_is_near(&t->ctx, t->ctx.core);
+	u32 srv = core_server(&t->ctx);
+	bool far = !rpc_is_near(&t->ctx, srv);
 	struct req_PIPE q = { .cred = &t->proc->cred };
 	struct rep_PIPE p;
 	long r = -ENFILE;
@@ -203,7 +208,7 @@ static long make_ends(struct task *t, u32 flags, struct ofd *end[2])
 	end[0] = ofd_new(t, OFD_PIPE, 0, O_RDONLY | flags);
 	end[1] = ofd_new(t, OFD_PIPE, 0, O_WRONLY | flags);
 	if (end[0] && end[1])
-		r = STEP_CALL(t, t->ctx.core, PIPE, pipe, &q, &p,
+		r = STEP_CALL(t, srv, PIPE, pipe, &q, &p,
 			      end_set(ck_, end[0], p.ino, far),
 			      end_set(ck_, end[1], p.ino, far));
 	if (!r)

@@ -129,7 +129,7 @@ static void fill_from_host(struct proc *p, const struct super *s, u32 core)
 	p->pgid = p->host_pgid = (u32)SYS(getpgid, 0);
 	p->sid = (u32)SYS(getsid, 0);
 	p->placement = s->placement;
-	p->next_core = (core + 1) % s->cores;
+	p->next_core = core - mem_first_program_core(s) + 1;
 	p->start_ns = host_monotonic_ns();
 	str_copy(p->comm, "hare", sizeof(p->comm));
 }
@@ -233,8 +233,7 @@ void client_thread_exit(struct task *t)
 
 /* --- fork --------------------------------------------------------------------------------------- */
 
-static void inherit(struct ck *ck, struct proc *p, struct proc *c, u64 clone_flags,
-		    u32 cores)
+static void inherit(struct ck *ck, struct proc *p, struct proc *c, u64 clone_flags)
 {
 	bool sibling = clone_flags & CLONE_PARENT;
 
@@ -256,8 +255,8 @@ static void inherit(struct ck *ck, struct proc *p, struct proc *c, u64 clone_fla
 	c->start_ns = host_monotonic_ns();
 	memcpy(c->comm, p->comm, sizeof(c->comm));
 	/* Each child starts the round one core further (thesis 3.6.1). */
-	if (p->placement == PLACE_ROUND_ROBIN && cores > 1)
-		TX_SET(ck, p->next_core, (p->next_core + 1) % cores);
+	if (p->placement == PLACE_ROUND_ROBIN)
+		TX_SET(ck, p->next_core, p->next_core + 1);
 }
 
 static struct proc *entry_for_child(struct task *t, u64 clone_flags)
@@ -269,7 +268,7 @@ static struct proc *entry_for_child(struct task *t, u64 clone_flags)
 	if (thread_room(ck))
 		c = proc_new(ck);
 	if (c) {
-		inherit(ck, p, c, clone_flags, t->ctx.isl->super->cores);
+		inherit(ck, p, c, clone_flags);
 		c->maker = t->ctx.tid;
 		cwd_inherit(ck, p, c);
 		if (p->exe && proc_set_exe(ck, c, p->exe)) {
@@ -660,9 +659,12 @@ long client_wait4(struct task *t, long a[6])
 {
 	int status = 0;
 	struct usage ru;
-	long r = host_block(__NR_wait4, host_group_arg(t, (int)a[0]), (long)&status, a[2],
-			    (long)&ru, 0, 0);
+	long r;
 
+	proc_waits(t->proc, 1);
+	r = host_block(__NR_wait4, host_group_arg(t, (int)a[0]), (long)&status, a[2],
+		       (long)&ru, 0, 0);
+	proc_waits(t->proc, -1);
 	if (r <= 0)
 		return wait_result(r);
 	if (W_EXITED(status) || W_SIGNALED(status)) {
@@ -699,7 +701,9 @@ long client_waitid(struct task *t, long a[6])
 	if (a[0] == P_PGID_ && (u32)id == t->proc->pgid &&
 	    t->proc->pgid != t->proc->host_pgid)
 		id = 0;
+	proc_waits(t->proc, 1);
 	r = host_block(__NR_waitid, a[0], id, (long)&info, a[3], (long)&ru, 0);
+	proc_waits(t->proc, -1);
 	if (r < 0)
 		return wait_result(r);
 	if (info.w.pid && info.w.code <= CLD_DUMPED_ && !(a[3] & W_NOWAIT)) {

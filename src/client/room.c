@@ -23,13 +23,13 @@ struct look {
 /* Asks all servers, or until enough is on its way. want = 0: only looks. */
 static void ask_all(struct task *t, u32 srv, u64 want, struct look *l)
 {
-	u32 cores = t->ctx.isl->super->cores;
+	u32 servers = t->ctx.isl->super->servers;
 	struct req_STEAL q = { .to = srv, .want = (u32)MIN(want, (u64)~0u >> 1) };
 	struct rep_STEAL p;
 
 	*l = (struct look){ 0 };
-	for (u32 i = 1; i <= cores; i++) {
-		u32 from = (srv + i) % cores;
+	for (u32 i = 1; i <= servers; i++) {
+		u32 from = (srv + i) % servers;
 
 		if (rpc_steal(&t->ctx, from, &q, &p))
 			continue;

@@ -90,6 +90,7 @@ struct vnode {
 	struct radix map; /* block index -> DRAM block and VBLK_*, as far as known */
 	struct list lru; /* client_root.vnode_lru, while refs is 0 */
 	u64 mtime; /* of the last write that the server was not told of */
+	u64 atime; /* VNODE_READ: of the read that it was not told of */
 	u32 writes; /* counts writes inside the file */
 	u32 busy; /* futex: tid of the thread that makes the file longer */
 };
@@ -291,6 +292,12 @@ long xattr_list(struct task *t, u64 ino, char *user_list, size_t size);
 long xattr_remove(struct task *t, u64 ino, const char *user_name);
 /* Changes the working directory (ino 0: the host's) of p, pinning the new and unpinning the old. */
 long cwd_set(struct task *t, struct proc *p, u64 ino, u32 dflags);
+/* A thread of p begins (1) or ceases (-1) to wait for other programs. */
+static inline void proc_waits(struct proc *p, int n)
+{
+	__atomic_fetch_add(&p->waiting, (u32)n, __ATOMIC_RELAXED);
+}
+
 /* A new process has its maker's; the lock is held. */
 void cwd_inherit(struct ck *ck, const struct proc *p, struct proc *child);
 /* Opens what execve shall load: walks `path` (in task memory; at_flags: AT_EMPTY_PATH,

@@ -239,14 +239,30 @@ static bool is_current(const struct vnode *v, const struct attr *a)
 	return v->version == a->version && !(v->flags & VNODE_WROTE);
 }
 
+/* As relatime has it: a read is noted when something was changed since the last one. */
+static bool wants_atime(const struct attr *a)
+{
+	return a->atime <= a->mtime || a->atime <= a->ctime;
+}
+
+static void flags_add(struct task *t, struct vnode *v, u32 flags)
+{
+	ck_lock(&t->ctx, t->ctx.ck);
+	TX_SET(t->ctx.ck, v->flags, v->flags | flags);
+	ck_unlock(t->ctx.ck);
+}
+
 void vnode_refresh(struct task *t, struct vnode *v, const struct attr *a,
 		   const struct rpc_bytes *runs)
 {
 	struct ck *ck = t->ctx.ck;
 	struct attr again = *a;
 
-	if (is_current(v, a) || a->version < v->version)
+	if (is_current(v, a) || a->version < v->version) {
+		if (wants_atime(a) && !(v->flags & (VNODE_ATIME | VNODE_READ)))
+			flags_add(t, v, VNODE_ATIME);
 		return;
+	}
 	/* This core may have made it longer after the server answered. */
 	if (v->flags & VNODE_WROTE && a->size < v->size) {
 		struct req_FSTAT q = { .ino = v->ino };
@@ -259,9 +275,7 @@ void vnode_refresh(struct task *t, struct vnode *v, const struct attr *a,
 	ck_lock(&t->ctx, ck);
 	TX_SET(ck, v->version, again.version);
 	TX_SET(ck, v->size, again.size);
-	TX_SET(ck, v->flags,
-	       again.atime <= again.mtime || again.atime <= again.ctime ? VNODE_ATIME
-									: 0);
+	TX_SET(ck, v->flags, wants_atime(&again) ? VNODE_ATIME : 0);
 	ck_unlock(ck);
 	if (runs && runs->p)
 		(void)learn(t, v, runs->p, runs->len / (u32)sizeof(struct run),
@@ -290,7 +304,8 @@ static long fetch(struct task *t, struct vnode *v, u64 first, u32 count, u32 fla
 
 /* --- telling the server ----------------------------------------------------------- */
 
-static void flush(struct task *t, struct vnode *v, u32 flags, u64 off, u64 end, u64 now)
+static void flush(struct task *t, struct vnode *v, u32 flags, u64 off, u64 end, u64 now,
+		  u64 atime)
 {
 	struct req_FLUSH q = {
 		.ino = v->ino,
@@ -298,6 +313,7 @@ static void flush(struct task *t, struct vnode *v, u32 flags, u64 off, u64 end, 
 		.off = off,
 		.end = end,
 		.time = now,
+		.atime = atime,
 		.uid = t->proc ? t->proc->cred.uid : 0,
 	};
 	struct rep_FLUSH p;
@@ -346,8 +362,8 @@ static void writeback(struct task *t, struct vnode *v, u64 from, u64 to)
 void vnode_sync(struct task *t, struct vnode *v)
 {
 	struct ck *ck = t->ctx.ck;
-	u64 from, to, time;
-	u32 flags, writes;
+	u64 from, to, time, atime;
+	u32 writes, flags;
 
 	if (!v->dirty_to && !(v->flags & VNODE_READ))
 		return;
@@ -356,8 +372,7 @@ void vnode_sync(struct task *t, struct vnode *v)
 	from = v->dirty_from;
 	to = v->dirty_to;
 	time = v->mtime;
-	flags = (to ? FLUSH_WROTE | FLUSH_INSIDE : 0) |
-		(v->flags & VNODE_READ ? FLUSH_ATIME : 0);
+	atime = v->flags & VNODE_READ ? v->atime : 0;
 	ck_unlock(ck);
 	/* Written back before it leaves the books: who is killed in between does it
 	 * twice. */
@@ -370,8 +385,9 @@ void vnode_sync(struct task *t, struct vnode *v)
 	TX_SET(ck, v->flags, v->flags & ~VNODE_READ);
 	ck_unlock(ck);
 	/* Who is just making the file longer tells that itself. */
+	flags = to ? FLUSH_WROTE | FLUSH_INSIDE : 0;
 	to = MIN(to, v->size);
-	flush(t, v, flags, MIN(from, to), to, to ? time : host_realtime_ns());
+	flush(t, v, flags, MIN(from, to), to, time, atime);
 }
 
 void vnode_sync_ino(struct task *t, u64 ino)
@@ -481,6 +497,7 @@ static void note_read(struct task *t, struct vnode *v)
 		return;
 	ck_lock(&t->ctx, ck);
 	TX_SET(ck, v->flags, (v->flags & ~VNODE_ATIME) | VNODE_READ);
+	TX_SET(ck, v->atime, host_realtime_ns());
 	ck_unlock(ck);
 }
 
@@ -629,7 +646,7 @@ static void note_after(struct task *t, struct vnode *v, u64 off, u64 end,
 		TX_SET(ck, v->mtime, now);
 		TX_ADD(ck, v->writes, 1);
 	}
-	TX_SET(ck, v->flags, v->flags | VNODE_WROTE);
+	TX_SET(ck, v->flags, v->flags | VNODE_WROTE | VNODE_ATIME);
 	ck_unlock(ck);
 	if (!longer && same)
 		return;
@@ -640,7 +657,7 @@ static void note_after(struct task *t, struct vnode *v, u64 off, u64 end,
 			TX_SET(ck, v->size, end);
 		ck_unlock(ck);
 	}
-	flush(t, v, FLUSH_WROTE | (longer ? 0 : FLUSH_INSIDE), off, end, now);
+	flush(t, v, FLUSH_WROTE | (longer ? 0 : FLUSH_INSIDE), off, end, now, 0);
 }
 
 /* A fault after byte `at`: what was copied behind it, in its block, is not counted, and may

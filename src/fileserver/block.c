@@ -78,13 +78,13 @@ static struct fs_bitmap *piece_new(struct ck *ck)
 
 long fs_blk_init(struct ck *ck, struct fs *f, u32 blocks)
 {
-	u64 pieces, n;
+	u64 pieces, n, share = f->srv < f->servers ? blocks : 0;
 	u32 run;
 
-	f->blk_all = (u64)blocks * f->cores;
-	f->blk_share = f->blk_own = f->blk_free = blocks;
-	f->blk_kept = MIN(blocks / 64, KEPT_MAX);
-	f->blk_home = f->blk_hint = f->blk_room_hint = (u64)blocks * f->srv;
+	f->blk_all = (u64)blocks * f->servers;
+	f->blk_share = f->blk_own = f->blk_free = share;
+	f->blk_kept = MIN(share / 64, KEPT_MAX);
+	f->blk_home = f->blk_hint = f->blk_room_hint = share * f->srv;
 	pieces = (words_of(f) + FS_BITMAP_WORDS - 1) / FS_BITMAP_WORDS;
 	f->blk_map = ck_alloc(ck, (pieces + 1) * sizeof(*f->blk_map));
 	if (!f->blk_map)
@@ -94,8 +94,8 @@ long fs_blk_init(struct ck *ck, struct fs *f, u32 blocks)
 		if (!f->blk_map[i])
 			return -ENOSPC;
 	}
-	for (n = f->blk_home; n < f->blk_home + blocks; n += run) {
-		u64 mask = mask_from(n, f->blk_home + blocks - n, &run), w = n / 64;
+	for (n = f->blk_home; n < f->blk_home + share; n += run) {
+		u64 mask = mask_from(n, f->blk_home + share - n, &run), w = n / 64;
 		struct fs_bitmap *m = f->blk_map[w / FS_BITMAP_WORDS];
 		u64 k = w % FS_BITMAP_WORDS;
 

@@ -274,7 +274,8 @@ long fs_add_map(struct rpc_env *e, const struct req_ADD_MAP *q, struct rep_ADD_M
 	r = fs_name_check(&q->name);
 	if (r < 0)
 		return r;
-	if (!q->ino || (q->type & ~HS_IFMT) || !q->type || ino_server(q->ino) >= f->cores)
+	if (!q->ino || (q->type & ~HS_IFMT) || !q->type ||
+	    ino_server(q->ino) >= f->servers)
 		return -EINVAL;
 	r = fs_dir_find(f, q->dir, &d);
 	if (!r)

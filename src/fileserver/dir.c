@@ -293,7 +293,7 @@ long fs_shard(struct rpc_env *e, const struct req_SHARD *q, struct rep_SHARD *p)
 	long r = fs_dir_find(f, q->dir, &d);
 
 	if (r == -ENOENT && q->op == SHARD_NEW && ino_server(q->dir) != f->srv &&
-	    ino_server(q->dir) < f->cores)
+	    ino_server(q->dir) < f->servers)
 		return shard_new(e, q);
 	if (r < 0)
 		return r;

@@ -238,7 +238,7 @@ struct fs_passed {
 };
 
 struct fs {
-	u32 srv, cores;
+	u32 srv, cores, servers;
 	u32 coherent; /* write-back and invalidate cost nothing: no dirty ranges are kept */
 	u32 no_cache; /* clients cache no lookups */
 	u64 next_ino;

@@ -42,6 +42,7 @@ long fs_init(struct ctx *c, struct ck *ck, u32 root_dflags)
 		return -ENOSPC;
 	f->srv = ck->core;
 	f->cores = s->cores;
+	f->servers = s->servers;
 	f->coherent = s->model == MEM_COHERENT;
 	f->no_cache = !!(s->without & WITHOUT_DIRECTORY_CACHE);
 	f->next_ino = ((u64)ck->core << INO_SERVER_SHIFT) | 1;
@@ -62,7 +63,8 @@ long fs_init(struct ctx *c, struct ck *ck, u32 root_dflags)
 	TX_SET(ck, ck->root[CK_ROOT_FS], f);
 	if (ck->core == ino_server(INO_ROOT))
 		return root_new(c, ck, root_dflags & DIR_DISTRIBUTED);
-	return root_dflags & DIR_DISTRIBUTED ? root_shard(c, ck) : 0;
+	return root_dflags & DIR_DISTRIBUTED && ck->core < s->servers ? root_shard(c, ck)
+								      : 0;
 }
 
 void fs_stats(struct ck *ck, struct fs_stats *s)

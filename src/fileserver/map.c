@@ -342,8 +342,8 @@ long fs_flush(struct rpc_env *e, const struct req_FLUSH *q, struct rep_FLUSH *p)
 		r = flush_wrote(e, q, i);
 	if (r < 0)
 		return r;
-	if (q->flags & FLUSH_ATIME)
-		fs_inode_read_at(e->ck, i);
+	if (q->atime > i->atime)
+		TX_SET(e->ck, i->atime, MIN(q->atime, host_realtime_ns()));
 	/* fsync by a near client: to those far ones that have it open already. */
 	if (!e->far && fs_has_direct(i))
 		fs_data_push(e, i, 0, ~0ULL >> 1, FS_TRIM_STEP);

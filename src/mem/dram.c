@@ -56,7 +56,7 @@ static u64 geometry(struct super *s, u64 size)
 	if (s->ck_size < CK_SIZE_MIN)
 		return 0;
 	s->block_off = s->ck_off + s->ck_size * s->cores;
-	s->blocks_per_core = (u32)((size - s->block_off) / PAGE_SIZE / s->cores);
+	s->blocks_per_core = (u32)((size - s->block_off) / PAGE_SIZE / s->servers);
 	if (s->blocks_per_core < BLOCKS_MIN)
 		return 0;
 	s->dram_size = size;
@@ -67,14 +67,15 @@ static bool config_is_sane(const struct mem_config *cfg)
 {
 	return cfg->cores >= 1 && cfg->cores <= MAX_CORES && cfg->islands >= 1 &&
 	       cfg->islands <= cfg->cores && cfg->model <= MEM_EMULATED &&
-	       cfg->placement <= PLACE_LOCAL && cfg->size <= DRAM_MAX &&
-	       cfg->cpus <= MAX_CORES;
+	       cfg->placement <= PLACE_LOAD && cfg->split < cfg->cores &&
+	       cfg->size <= DRAM_MAX && cfg->cpus <= MAX_CORES;
 }
 
 static void super_fill(struct super *s, const struct mem_config *cfg)
 {
 	memset(s, 0, sizeof(*s));
 	s->cores = cfg->cores;
+	s->servers = cfg->split ? cfg->split : cfg->cores;
 	s->islands = cfg->islands;
 	s->model = cfg->model;
 	s->without = cfg->without;

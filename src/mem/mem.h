@@ -43,7 +43,7 @@ enum {
 	WITHOUT_LOCAL_CALLS = 1 << 6,
 };
 
-enum placement { PLACE_ROUND_ROBIN, PLACE_RANDOM, PLACE_LOCAL };
+enum placement { PLACE_ROUND_ROBIN, PLACE_RANDOM, PLACE_LOCAL, PLACE_LOAD };
 
 #define SUPER_MAGIC 0x3145524148ULL /* "HARE1" */
 #define AT_DIR_MAX  256
@@ -60,11 +60,11 @@ struct super {
 	u64 ring_off, ring_size;
 	u64 ck_off, ck_size; /* core c's core kernel at ck_off + c * ck_size */
 	u64 block_off;
-	u32 blocks_per_core; /* core c owns blocks [1 + c * blocks_per_core, ...) at boot */
+	u32 blocks_per_core; /* server c owns blocks [1 + c * blocks_per_core, ...) at boot */
 	u32 cpus; /* host CPUs; core c is pinned to cpu[c % cpus] */
 	u16 cpu[MAX_CORES];
 	u32 placement; /* enum placement, the default */
-	u32 pad;
+	u32 servers; /* cores 0..servers-1 hold the file system; all of them, or see --split */
 	u64 boot_id;
 	u32 uid, gid; /* owner of the root directory */
 	s32 fd_base; /* the first hidden descriptor, see FD_LOADER */
@@ -77,6 +77,19 @@ struct super {
 /* The hidden descriptors that programs inherit: fd_base is DRAM, fd_base + 1 the island's copy when
  * it has one, and this one the program loader, so that an exec walks no path. */
 #define FD_LOADER 2
+
+/* Timeshare: every core serves and runs programs. Split (thesis section 3.2): cores 0..servers-1
+ * serve, the others run programs. */
+static inline u32 mem_first_program_core(const struct super *s)
+{
+	return s->servers == s->cores ? 0 : s->servers;
+}
+static inline u64 mem_program_cores(const struct super *s)
+{
+	u64 all = s->cores >= 64 ? ~0ULL : (1ULL << s->cores) - 1;
+
+	return all & ~((1ULL << mem_first_program_core(s)) - 1);
+}
 
 /* --- a process's view ---------------------------------------------------------------------- */
 
@@ -103,6 +116,7 @@ struct island {
 struct mem_config {
 	u64 size; /* bytes of DRAM wanted, e.g. 2 GiB */
 	u32 cores, islands, model, without, placement;
+	u32 split; /* cores that only serve, the others only run programs; 0: all do both */
 	u64 chaos_seed;
 	u32 cpus;
 	u16 cpu[MAX_CORES];
@@ -149,7 +163,7 @@ void mem_chaos(const struct island *isl);
 
 /* --- file blocks --------------------------------------------------------------------------- */
 
-/* Block numbers: 1..cores * blocks_per_core; 0 is no block. They mean the same on every core. */
+/* Block numbers: 1..servers * blocks_per_core; 0 is no block. They mean the same on every core. */
 typedef u32 blk_t;
 static inline char *mem_block(const struct island *isl, blk_t blk)
 {

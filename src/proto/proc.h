@@ -72,7 +72,8 @@ struct proc {
 	struct cred cred; /* fsuid, fsgid, groups */
 	/* placement state, inherited */
 	u32 placement; /* enum placement */
-	u32 next_core; /* round robin */
+	u32 next_core; /* round robin: how many cores further than the first one allowed */
+	u32 waiting; /* threads that wait for other programs: no load. Not in transactions */
 	u64 affinity; /* cores that sched_setaffinity allows, a bit each */
 	u32 distribute; /* directories made are distributed (environment HARE_DISTRIBUTE) */
 	u32 threads;
@@ -166,11 +167,20 @@ struct proc_root {
 	u32 job_slot, job_seq; /* the event that wakes the agent for jobs */
 	u32 halting; /* the instance ends: no new processes */
 	u32 agent_pid; /* host pid of the agent */
+	u32 server; /* split: where this core's programs make inodes and pipes */
 };
 
 static inline struct proc_root *proc_root(struct ck *ck)
 {
 	return ck->root[CK_ROOT_SCHED];
+}
+
+/* The server that is nearest to a core: its own or, when it has none (split), the one of least
+ * latency, which its agent measures at boot. */
+static inline u32 core_server(const struct ctx *c)
+{
+	return likely(c->core < c->isl->super->servers) ? c->core
+							: proc_root(c->ck)->server;
 }
 
 /* What the scheduling server gives its agent to do. In core-kernel memory, on proc_root.jobs. */

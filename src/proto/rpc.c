@@ -40,7 +40,7 @@ u32 rpc_entry_server(const struct ctx *c, u64 dir, u32 dflags, const char *name,
 {
 	if (!(dflags & DIR_DISTRIBUTED))
 		return ino_server(dir);
-	return (u32)(hash_name(dir, name, len) % c->isl->super->cores);
+	return (u32)(hash_name(dir, name, len) % c->isl->super->servers);
 }
 
 const char *rpc_name(u32 id)

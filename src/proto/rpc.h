@@ -118,7 +118,7 @@ void rpc_all(struct ctx *c, u32 id, u64 servers, const void *q, size_t q_step, v
 #undef RPC
 static inline u64 rpc_servers(const struct ctx *c) /* all of them */
 {
-	return ~0ULL >> (64 - c->isl->super->cores);
+	return ~0ULL >> (64 - c->isl->super->servers);
 }
 
 /* For recovery: what a thread that is dead was answered to its call number seq (msg_call_next

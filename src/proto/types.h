@@ -112,7 +112,6 @@ struct extent {
 /* FLUSH flags */
 #define FLUSH_WROTE                                                                      \
 	1u /* bytes up to `end` were written directly; mtime and ctime are set */
-#define FLUSH_ATIME  2u
 #define FLUSH_INSIDE 4u /* with WROTE: [off, end) lay inside the file: it does not grow */
 /* UTIMENS flags */
 #define UTIMENS_ATIME	  1u /* set atime to the value given */

@@ -117,7 +117,8 @@ long sched_exec(struct rpc_env *e, const struct req_EXEC *q, struct rep_EXEC *p)
 	if (r->halting || r->threads + EXEC_THREADS_ROOM > PROC_THREADS_MAX)
 		return -EAGAIN;
 	if (q->len > EXEC_IMAGE_MAX || (!q->ino && q->len != q->data.len) ||
-	    q->core >= e->c->isl->super->cores)
+	    q->core >= e->c->isl->super->cores ||
+	    e->srv < mem_first_program_core(e->c->isl->super))
 		return -EINVAL;
 	j = job_new(e, JOB_EXEC, q->data.p, q->ino ? 0 : q->data.len);
 	if (!j)
@@ -469,9 +470,26 @@ long sched_procs(struct rpc_env *e, const struct req_PROCS *q, struct rep_PROCS 
 	return 0;
 }
 
+/* Programs that run or are about to, without those that wait for others of them. */
+static u32 load(struct ck *ck)
+{
+	struct proc_root *r = proc_root(ck);
+	u32 n = 0;
+	struct list *l;
+
+	for (l = r->all.next; l != &r->all; l = l->next) {
+		struct proc *p = LIST_ENTRY(l, struct proc, all);
+
+		n += (p->state == PROC_RUNNING || p->state == PROC_NEW) && !p->waiting &&
+		     !(p->flags & PROC_TOOL);
+	}
+	for (l = r->jobs.next; l != &r->jobs; l = l->next)
+		n += LIST_ENTRY(l, struct sched_job, link)->kind == JOB_EXEC;
+	return n;
+}
+
 long sched_ping(struct rpc_env *e, const struct req_PING *q, struct rep_PING *rep)
 {
-	(void)q;
-	rep->load = proc_root(e->ck)->threads;
+	rep->load = q->count ? load(e->ck) : 0;
 	return 0;
 }

@@ -13,6 +13,7 @@ need_all "${CC:-cc}" gcc
 POSIX_CACHE=${HARE_TEST_CACHE:-$TAP_TMP}
 POSIX_USER=${POSIX_USER:-$(id -u)}
 POSIX_LIMIT=${POSIX_LIMIT:-100}
+POSIX_LABEL= # behind each description, where one file runs several configurations
 
 posix_programs()
 {
@@ -122,7 +123,7 @@ posix_report() # PROGRAM NATIVE HARE
 		if [ "$mark" = "#" ]; then
 			echo "# $what"
 		else
-			tap_point "$mark" "$1: $what"
+			tap_point "$mark" "$1: $what$POSIX_LABEL"
 		fi
 	done < <(posix_judge "$2" "$3")
 }
@@ -136,11 +137,11 @@ posix_in_hare() # PROGRAM
 	rc=$?
 	posix_report "$1" "$POSIX_CACHE/$1.$POSIX_USER" "$out"
 	if ! grep -q '^1\.\.' "$out" || [ "$rc" -gt 1 ]; then
-		tap_point 1 "$1: ran to its end"
+		tap_point 1 "$1: ran to its end$POSIX_LABEL"
 		diag "exit status $rc"
 		grep -v '^ok' "$out" | tail -n 30 | sed 's/^/#   /'
 	else
-		tap_point 0 "$1: ran to its end"
+		tap_point 0 "$1: ran to its end$POSIX_LABEL"
 	fi
 	rm -f "$out"
 }
@@ -155,7 +156,7 @@ posix_run() # CMD...
 		--chdir "$HARE_AT" -- "$@"
 }
 
-posix_suite()
+posix_areas()
 {
 	local prog
 
@@ -171,5 +172,10 @@ posix_suite()
 			posix_in_hare "$prog"
 		fi
 	done
+}
+
+posix_suite()
+{
+	posix_areas
 	done_testing
 }

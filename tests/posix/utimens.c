@@ -132,4 +132,23 @@ static void t_perm(void)
 	is_long(t_end(pid), 0, "the unprivileged child ends");
 }
 
-T_SECTIONS = { { "set", t_set }, { "now", t_now }, { "perm", t_perm }, T_END };
+/* Times set while the file is open for more: a close does not undo them (cp -p, tar). */
+static void t_kept(void)
+{
+	struct timespec both[2] = { { 7, 7 }, { 8, 8 } };
+	struct stat st;
+	char c;
+	int fd;
+
+	must(t_put("k", "0123456789"));
+	fd = must(open("k", O_RDWR));
+	must(read(fd, &c, 1));
+	must(pwrite(fd, "x", 1, 0));
+	is_long(futimens(fd, both), 0, "futimens after a read and a write");
+	must(close(fd));
+	must(stat("k", &st));
+	is_long(st.st_atim.tv_sec, 7, "atime after the close");
+	is_long(st.st_mtim.tv_sec, 8, "mtime after the close");
+}
+
+T_SECTIONS = { { "kept", t_kept }, { "set", t_set }, { "now", t_now }, { "perm", t_perm }, T_END };
