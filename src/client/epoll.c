@@ -22,7 +22,10 @@
 #define NS_PER_S      1000000000LL
 #define MAXEVENTS_MAX (0x7fffffff / (long)sizeof(struct epoll_event))
 #define KEPT_BITS     (EPOLLET | EPOLLONESHOT | EPOLLWAKEUP | EPOLLEXCLUSIVE)
-#define NESTING_MAX   4
+#define EXCLUSIVE_OK                                                                     \
+	(EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET |              \
+	 EPOLLEXCLUSIVE)
+#define NESTING_MAX 4
 
 /* A member of Hare's. All fields under the core lock; told and bytes are hints, not
  * logged. */
@@ -264,14 +267,53 @@ bool epoll_shadow_ready(struct task *t, struct ofd *shadow, u32 seq)
 /* Relayed members have to be asked before the event is prepared that the others use. */
 enum which { RELAYED, OTHERS };
 
+/* Where a call found no more room the next one begins, as Linux has members take turns.
+ * Hints, in fields that a shadow has no other use for. */
+static u32 turn(const struct ofd *shadow)
+{
+	return (u32)__atomic_load_n(&shadow->off, __ATOMIC_RELAXED);
+}
+
+static void set_turn(struct ofd *shadow, u32 n)
+{
+	__atomic_store_n(&shadow->off, n, __ATOMIC_RELAXED);
+}
+
+static bool hosts_first(const struct ofd *shadow)
+{
+	return __atomic_load_n(&shadow->dir_state, __ATOMIC_RELAXED);
+}
+
+static void set_hosts_first(struct ofd *shadow, bool first)
+{
+	if (unlikely(first != hosts_first(shadow)))
+		__atomic_store_n(&shadow->dir_state, first, __ATOMIC_RELAXED);
+}
+
+/* Member number *n of a set, or from its end on the first, until all were seen that there
+ * are from `from` on. */
+static bool see_next(struct task *t, struct ofd *shadow, u32 from, u32 *n, bool *over,
+		     struct seen *s)
+{
+	if (!*over && see(t, shadow, *n, s))
+		return true;
+	if (!*over) {
+		*over = true;
+		*n = 0;
+	}
+	return *n < from && see(t, shadow, *n, s);
+}
+
 /* Events of Hare's members, behind `got` others and at most max in all, to the program:
  * how many there are then, or -EFAULT. */
 static long collect(struct task *t, struct ofd *shadow, enum which which,
 		    struct epoll_event *user, long got, long max, u32 seq)
 {
+	u32 from = turn(shadow), n;
+	bool over = false;
 	struct seen s;
 
-	for (u32 n = 0; got < max && see(t, shadow, n, &s); n++) {
+	for (n = from; got < max && see_next(t, shadow, from, &n, &over, &s); n++) {
 		struct epoll_event ev;
 		u32 bytes = 0, now, ready;
 
@@ -295,6 +337,8 @@ static long collect(struct task *t, struct ofd *shadow, enum which which,
 			return got ? got : -EFAULT;
 		got++;
 		note_told(t, shadow, &s, now, bytes, true);
+		if (got == max)
+			set_turn(shadow, n + 1);
 	}
 	return got;
 }
@@ -447,6 +491,8 @@ static long ctl_hare(struct task *t, struct ofd *o, long a[6])
 	if (!ofd_is_pipe(o) && o->kind != OFD_RELAY)
 		return -EPERM;
 	shadow = instance(t, (int)a[0], &r);
+	if (shadow && ev.events & EPOLLEXCLUSIVE && ev.events & ~EXCLUSIVE_OK)
+		return -EINVAL;
 	return shadow ? item_change(t, shadow, o, (int)a[1], (int)a[2], &ev) : r;
 }
 
@@ -521,15 +567,21 @@ static long wait_members(struct task *t, struct ofd *shadow, long a[6], s64 ns,
 	for (;;) {
 		struct pollfd p = { .fd = (int)a[0], .events = POLLIN };
 		long got = collect(t, shadow, RELAYED, user, 0, max, 0), r;
+		bool first = hosts_first(shadow);
 		u32 seq = msg_event_prepare(&t->ctx);
 
 		if (!got)
 			watch_relayed(t, shadow, seq);
+		/* When Hare's had left no room for the host's these come first. */
+		if (first)
+			got = host_events((int)a[0], user, got, max);
 		if (got >= 0)
 			got = collect(t, shadow, OTHERS, user, got, max, seq);
 		if (got < 0)
 			return got;
-		got = host_events((int)a[0], user, got, max);
+		set_hosts_first(shadow, !first && got == max);
+		if (!first)
+			got = host_events((int)a[0], user, got, max);
 		if (got || until_left(&u) == 0)
 			return got;
 		r = wait_mixed(t, seq, &p, 1, &u, mask, mask_size);

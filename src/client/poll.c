@@ -164,12 +164,13 @@ static u32 look_hares(struct task *t, struct set *s, u32 ready, u32 seq)
 		struct pollfd *p = &s->p[i];
 		struct ofd *o = entry_ofd(t, p);
 
+		/* One that is closed meanwhile is told of, but ends no wait. */
 		if (p->fd < 0 && p->fd != IGNORED && !o)
-			p->revents = POLLNVAL; /* closed meanwhile */
+			p->revents = POLLNVAL;
 		else if (o && o->kind != OFD_RELAY)
 			p->revents = (short)ofd_poll(t, o, (u16)p->events,
 						     ready ? 0 : seq, NULL);
-		ready += p->fd < 0 && p->revents && (!o || o->kind != OFD_RELAY);
+		ready += o && p->revents && o->kind != OFD_RELAY;
 		if (o)
 			ofd_put(t, o);
 	}
