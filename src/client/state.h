@@ -93,6 +93,8 @@ struct vnode {
 	u64 atime; /* VNODE_READ: of the read that it was not told of */
 	u32 writes; /* counts writes inside the file */
 	u32 busy; /* futex: tid of the thread that makes the file longer */
+	u32 epoch; /* grows when entries of the map are forgotten */
+	u32 pad;
 };
 
 /* Descriptions that a thread uses in its running call, by its reply slot: if it is killed there,

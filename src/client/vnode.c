@@ -118,6 +118,7 @@ static bool forget_step(struct ck *ck, struct vnode *v, u64 from, u64 to)
 {
 	u64 index, value;
 
+	TX_ADD(ck, v->epoch, 1);
 	for (u32 i = 0; i < TX_STEP; i++) {
 		if (!radix_next(&v->map, from, &index, &value) || index >= to)
 			return true;
@@ -150,6 +151,7 @@ void vnode_filled(struct task *t, u64 ino, u64 from, u64 to)
 	if (!v)
 		return;
 	ck_lock(&t->ctx, ck);
+	TX_ADD(ck, v->epoch, 1);
 	for (u32 n = 1; radix_next(&v->map, from, &index, &value) && index < to;
 	     from = index + 1) {
 		if (!(value & VBLK_HOLE))
@@ -209,16 +211,17 @@ void vnode_put(struct task *t, struct vnode *v)
 /* --- what the server says --------------------------------------------------------- */
 
 /* Enters runs; blocks that are known as they are stay as they are. Up to `max` blocks.
- * False: the core kernel is full. */
+ * Nothing when something was forgotten since `epoch`, before which they were asked for:
+ * they may be from before what was the reason. False: the core kernel is full. */
 static bool learn(struct task *t, struct vnode *v, const struct run *run, u32 runs,
-		  u64 max)
+		  u64 max, u32 epoch)
 {
 	struct ck *ck = t->ctx.ck;
 	bool ok = true;
 	u32 n = 0;
 
 	ck_lock(&t->ctx, ck);
-	for (u32 i = 0; ok && i < runs; i++, run++) {
+	for (u32 i = 0; ok && i < runs && v->epoch == epoch; i++, run++) {
 		for (u32 k = 0; ok && k < run->count && max; k++, max--) {
 			u64 value = run->blk ? (run->blk + k) | VBLK_STALE : VBLK_HOLE;
 			u64 old = radix_get(&v->map, run->index + k);
@@ -257,6 +260,7 @@ void vnode_refresh(struct task *t, struct vnode *v, const struct attr *a,
 {
 	struct ck *ck = t->ctx.ck;
 	struct attr again = *a;
+	u32 epoch;
 
 	if (is_current(v, a) || a->version < v->version) {
 		if (wants_atime(a) && !(v->flags & (VNODE_ATIME | VNODE_READ)))
@@ -276,10 +280,11 @@ void vnode_refresh(struct task *t, struct vnode *v, const struct attr *a,
 	TX_SET(ck, v->version, again.version);
 	TX_SET(ck, v->size, again.size);
 	TX_SET(ck, v->flags, wants_atime(&again) ? VNODE_ATIME : 0);
+	epoch = v->epoch;
 	ck_unlock(ck);
-	if (runs && runs->p)
+	if (runs && runs->p && again.version == a->version)
 		(void)learn(t, v, runs->p, runs->len / (u32)sizeof(struct run),
-			    FETCH_BLOCKS);
+			    FETCH_BLOCKS, epoch);
 }
 
 /* Asks for blocks [first, first + count); with BLOCKS_ALLOC they are there afterwards.
@@ -291,13 +296,14 @@ static long fetch(struct task *t, struct vnode *v, u64 first, u32 count, u32 fla
 		.ino = v->ino, .first = first, .count = count, .flags = flags
 	};
 	struct rep_BLOCKS p = { .runs = { .p = runs, .cap = sizeof(runs) } };
+	u32 epoch = __atomic_load_n(&v->epoch, __ATOMIC_ACQUIRE);
 	long r = room_blocks(t, ino_server(v->ino), &q, &p);
 
 	if (r < 0)
 		return r;
 	if (!p.runs.len)
 		return -EIO;
-	return learn(t, v, p.runs.p, p.runs.len / (u32)sizeof(struct run), count)
+	return learn(t, v, p.runs.p, p.runs.len / (u32)sizeof(struct run), count, epoch)
 		       ? 0
 		       : -ENOMEM;
 }
@@ -321,15 +327,18 @@ static void flush(struct task *t, struct vnode *v, u32 flags, u64 off, u64 end, 
 	rpc_flush(&t->ctx, ino_server(v->ino), &q, &p);
 }
 
-/* Values of up to BATCH map entries from index on. */
-static void look(struct task *t, struct vnode *v, u64 index, u32 count, u64 *value)
+/* Values of up to BATCH map entries from index on; the epoch that they are from. */
+static u32 look(struct task *t, struct vnode *v, u64 index, u32 count, u64 *value)
 {
 	struct ck *ck = t->ctx.ck;
+	u32 epoch;
 
 	ck_lock(&t->ctx, ck);
 	for (u32 i = 0; i < count; i++)
 		value[i] = radix_get(&v->map, index + i);
+	epoch = v->epoch;
 	ck_unlock(ck);
+	return epoch;
 }
 
 /* Bytes [from, to), whose first block is *value. */
@@ -410,16 +419,18 @@ static char *block_of(struct task *t, u64 value)
 	return mem_block(t->ctx.isl, VBLK(value));
 }
 
-/* Blocks that were made fit for use: their entries say so, where they are still the same.
- * False: they are not, the file was learned anew meanwhile. Lock held. */
-static bool settle(struct ck *ck, struct vnode *v, u64 index, u32 count, const u64 *was)
+/* Blocks that were made fit for use: their entries say so, unless some were forgotten
+ * since they were looked at (and may have been learned again, with other lines in DRAM).
+ * False: the map leads elsewhere now. Lock held. */
+static bool settle(struct ck *ck, struct vnode *v, u64 index, u32 count, const u64 *was,
+		   u32 epoch)
 {
 	bool same = true;
 
 	for (u32 i = 0; i < count; i++) {
 		u64 now = radix_get(&v->map, index + i);
 
-		if (now == was[i] && now & VBLK_STALE)
+		if (now == was[i] && now & VBLK_STALE && v->epoch == epoch)
 			(void)tx_radix_set(ck, &v->map, index + i, now & ~VBLK_STALE);
 		else
 			same &= VBLK(now) == VBLK(was[i]);
@@ -429,7 +440,7 @@ static bool settle(struct ck *ck, struct vnode *v, u64 index, u32 count, const u
 
 /* Drops old cache lines of blocks that need it. */
 static void freshen(struct task *t, struct vnode *v, u64 index, u32 count,
-		    const u64 *value)
+		    const u64 *value, u32 epoch)
 {
 	struct ck *ck = t->ctx.ck;
 	bool any = false;
@@ -443,7 +454,7 @@ static void freshen(struct task *t, struct vnode *v, u64 index, u32 count,
 	if (!any)
 		return;
 	ck_lock(&t->ctx, ck);
-	(void)settle(ck, v, index, count, value);
+	(void)settle(ck, v, index, count, value, epoch);
 	ck_unlock(ck);
 }
 
@@ -510,13 +521,13 @@ long vnode_read(struct task *t, struct vnode *v, struct uio *u, u64 *off)
 	while (u->total) {
 		u64 size = size_now(t, v, *off), index = *off / PAGE_SIZE, len;
 		size_t before = u->total;
-		u32 count;
+		u32 count, epoch;
 
 		if (*off >= size)
 			break;
 		len = MIN(u->total, size - *off);
 		count = (u32)MIN((*off + len - 1) / PAGE_SIZE - index + 1, (u64)BATCH);
-		look(t, v, index, count, value);
+		epoch = look(t, v, index, count, value);
 		count = known(value, count);
 		if (!count) {
 			r = fetch(t, v, index, FETCH_BLOCKS, 0);
@@ -524,7 +535,7 @@ long vnode_read(struct task *t, struct vnode *v, struct uio *u, u64 *off)
 				break;
 			continue;
 		}
-		freshen(t, v, index, count, value);
+		freshen(t, v, index, count, value, epoch);
 		len = MIN(len, (index + count) * PAGE_SIZE - *off);
 		r = read_blocks(t, u, *off, len, value);
 		*off += before - u->total;
@@ -552,13 +563,13 @@ static u32 allocated(const u64 *value, u32 count)
  * server that is short of blocks gives what it has. 0: what it gave is already another's
  * again (the file was truncated); to be asked for anew. */
 static long blocks_for_write(struct task *t, struct vnode *v, u64 off, u64 len,
-			     u64 *value)
+			     u64 *value, u32 *epoch)
 {
 	u64 index = off / PAGE_SIZE, blocks = v->size / PAGE_SIZE;
 	u32 count = (u32)((off + len - 1) / PAGE_SIZE - index + 1), ahead = count;
 	long r;
 
-	look(t, v, index, count, value);
+	*epoch = look(t, v, index, count, value);
 	if (likely(allocated(value, count) == count))
 		return count;
 	if (off + len > v->size)
@@ -566,7 +577,7 @@ static long blocks_for_write(struct task *t, struct vnode *v, u64 off, u64 len,
 	r = fetch(t, v, index, ahead, BLOCKS_ALLOC);
 	if (r < 0)
 		return r;
-	look(t, v, index, count, value);
+	*epoch = look(t, v, index, count, value);
 	return allocated(value, count);
 }
 
@@ -631,7 +642,7 @@ static void note_before(struct task *t, struct vnode *v, u64 off, u64 end)
 /* They were. Inside the file they are written back and told at close; when it is longer
  * now, or when its map leads elsewhere, at once. */
 static void note_after(struct task *t, struct vnode *v, u64 off, u64 end,
-		       const u64 *value)
+		       const u64 *value, u32 epoch)
 {
 	struct ck *ck = t->ctx.ck;
 	u64 index = off / PAGE_SIZE, now = host_realtime_ns();
@@ -640,7 +651,7 @@ static void note_after(struct task *t, struct vnode *v, u64 off, u64 end,
 
 	ck_lock(&t->ctx, ck);
 	longer = end > v->size;
-	same = settle(ck, v, index, count, value);
+	same = settle(ck, v, index, count, value, epoch);
 	if (!longer && same) {
 		dirty_range(ck, v, off, end);
 		TX_SET(ck, v->mtime, now);
@@ -678,7 +689,8 @@ static long write_step(struct task *t, struct vnode *v, struct uio *u, u64 *off)
 	u64 start = *off, in = start % PAGE_SIZE, value[BATCH];
 	u64 len = MIN((u64)u->total, BATCH * PAGE_SIZE - in);
 	size_t before = u->total;
-	long r = blocks_for_write(t, v, start, len, value);
+	u32 epoch;
+	long r = blocks_for_write(t, v, start, len, value, &epoch);
 
 	if (r <= 0)
 		return r;
@@ -692,7 +704,7 @@ static long write_step(struct task *t, struct vnode *v, struct uio *u, u64 *off)
 	if (!len)
 		return r;
 	*off = start + len;
-	note_after(t, v, start, start + len, value);
+	note_after(t, v, start, start + len, value, epoch);
 	return r;
 }
 
