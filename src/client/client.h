@@ -61,16 +61,12 @@ struct task {
 
 /* --- boot and recovery -------------------------------------------------------------------- */
 
-struct intent;
 /* Boot: the client's root in a core kernel (lock held, in a transaction). -ENOSPC. */
 long client_core_init(struct ck *ck);
 /* For the core agent, before it looks at anything of a dead process: rolls back what the process
  * left half done in the core kernels of this island. Its calls on near servers mark their progress
  * in the servers' transactions (STEP_CALL in path.h), so a mark counts only after this. */
 void client_settle(struct ctx *c);
-/* For the core agent: finishes or takes back an operation of several messages whose process is
- * dead. `it` is a private copy; no lock held. May be repeated. 0 or a negative errno. */
-long client_intent_recover(struct ctx *c, struct ck *ck, const struct intent *it);
 
 /* --- life of a process, called by intercept in this order ------------------------------- */
 

@@ -170,16 +170,14 @@ static struct exec_pass *pass_new(struct task *t, u32 cap)
 	return pass;
 }
 
-static void pass_add(struct task *t, u64 ino, u64 shared)
+/* In the transaction that counts the reference at its server, or hears of it. */
+static void pass_add(struct task *t, struct ck *ck, struct ofd *o)
 {
-	struct ck *ck = t->ctx.ck;
 	struct exec_pass *pass = t->proc->pass;
 
-	ck_lock(&t->ctx, ck);
-	TX_SET(ck, pass->ref[pass->count].ino, ino);
-	TX_SET(ck, pass->ref[pass->count].shared, shared);
+	TX_SET(ck, pass->ref[pass->count].ino, o->ino);
+	TX_SET(ck, pass->ref[pass->count].shared, o->shared);
 	TX_ADD(ck, pass->count, 1);
-	ck_unlock(ck);
 }
 
 static void pass_file(struct task *t, u64 ino)
@@ -304,10 +302,9 @@ static bool hare_fd(struct task *t, struct ofd *o, struct image_fd *d)
 	case OFD_DIR:
 	case OFD_PIPE:
 	case OFD_FIFO:
-		if (ofd_share(t, o, 1))
+		if (ofd_share(t, o, 1, pass_add))
 			return false;
 		d->shared = o->shared;
-		pass_add(t, o->ino, o->shared);
 		return true;
 	case OFD_PATH:
 		return true; /* opened anew there */

@@ -1,36 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Opens at far servers, exact when their process is killed.
+ * Calls by which a description comes to count at a far server, exact when their process is killed.
  *
  * A far OPEN (or CREATE that opens) is counted by the server before the caller knows of it: who
- * is killed in between would leave an open that nobody closes. So before the call its slot and
- * number are recorded as an intent; the transaction that notes the open in its description ends
- * that. Who finds the intent after the process's death makes a call of its own to that server:
- * replies come in order, so the dead one's, if there is any, lies in its slot by then, whoever
- * drained it; and an open that it tells of is closed.
+ * is killed in between would leave an open that nobody closes. So before the call an intent is
+ * recorded; the transaction that notes the open in its description ends that. Who finds the intent
+ * after the process's death looks whether the call was answered (rpc_late_reply), and takes back
+ * what was counted, in the transaction that ends the intent.
  *
- * A reference more of a shared description (DUP) is as exact: old_ino is its id.
- *
- *   intent: step the RPC's id, ino (0: in CREATE's reply), ino_dflags the open's flags,
- *           new_dflags the server, new_dir slot << 32 | call (far_call_note)
+ *   intent     step          ino                    ino_dflags       old_ino      new_dir
+ *   FAR_OPEN   the RPC's id  0: in CREATE's reply   the open's flags -            -
+ *   FAR_DUP    -             the inode              new references   shared id    -
+ *   FAR_DUP    -             the inode              new references   0            the description
+ *                                                   beside its own                that gets an id
  */
 #include "client/path.h"
-
-void far_call_note(struct task *t, struct intent *it, u32 srv)
-{
-	if (likely(rpc_is_near(&t->ctx, srv)))
-		return;
-	it->new_dflags = srv;
-	it->new_dir = (u64)t->ctx.slot << 32 | msg_call_next(&t->ctx);
-}
-
-long far_call_result(struct ctx *c, const struct intent *it, u32 id, void *rep)
-{
-	if (!it->new_dir)
-		return -ENOMSG;
-	return rpc_late_reply(c, it->new_dflags, (u32)(it->new_dir >> 32),
-			      (u32)it->new_dir, id, rep);
-}
 
 struct intent_node *far_open_begin(struct task *t, u32 srv, u32 id, u64 ino, u32 flags)
 {
@@ -38,57 +22,90 @@ struct intent_node *far_open_begin(struct task *t, u32 srv, u32 id, u64 ino, u32
 		.op = INTENT_FAR_OPEN, .step = id, .ino = ino, .ino_dflags = flags
 	};
 
-	if (likely(rpc_is_near(&t->ctx, srv)))
-		return NULL;
-	far_call_note(t, &it, srv);
-	return intent_begin(t, &it);
+	return likely(rpc_is_near(&t->ctx, srv)) ? NULL : intent_begin(t, &it);
 }
 
-struct intent_node *far_dup_begin(struct task *t, u32 srv, u64 ino, u64 shared)
+struct intent_node *far_dup_begin(struct task *t, u64 ino, u64 shared, u32 refs,
+				  struct ofd *moved)
 {
-	struct intent it = {
-		.op = INTENT_FAR_OPEN, .step = RPC_DUP, .ino = ino, .old_ino = shared
-	};
+	struct intent it = { .op = INTENT_FAR_DUP,
+			     .ino = ino,
+			     .ino_dflags = refs,
+			     .new_dir = (u64)moved,
+			     .old_ino = shared };
 
-	if (likely(rpc_is_near(&t->ctx, srv)))
-		return NULL;
-	far_call_note(t, &it, srv);
-	return intent_begin(t, &it);
+	return rpc_is_near(&t->ctx, ino_server(ino)) ? NULL : intent_begin(t, &it);
 }
 
-void far_open_noted(struct ck *ck, struct intent_node *n)
+void far_noted(struct ck *ck, struct intent_node *n)
 {
-	if (likely(!n))
-		return;
-	tx_list_del(ck, &n->link);
-	ck_free(ck, n);
+	if (unlikely(n))
+		intent_drop(ck, n);
 }
 
-void far_open_failed(struct task *t, struct intent_node *n)
+void far_failed(struct task *t, struct intent_node *n)
 {
 	if (n)
 		intent_end(t, n);
 }
 
-void far_open_recover(struct ctx *c, const struct intent *it)
+long far_aware_open(struct task *t, struct ofd *o, const struct req_OPEN *q,
+		    struct rep_OPEN *p)
 {
+	u32 srv = ino_server(q->ino);
+	struct intent_node *n = far_open_begin(t, srv, RPC_OPEN, q->ino, q->flags);
+	long r = STEP_CALL(t, srv, OPEN, open, q, p, TX_SET(ck_, o->ino, q->ino);
+			   far_noted(ck_, n));
+
+	if (r)
+		far_failed(t, n);
+	return r;
+}
+
+/* --- recovery -------------------------------------------------------------------------------- */
+
+/* `count` CLOSEs leave in the transaction that ends the intent. Without memory for them the open
+ * stays, which is less harm than one close too many. */
+static void close_and_end(struct task *t, struct intent_node *n,
+			  const struct req_CLOSE *q, u32 count)
+{
+	struct rpc_env e;
+
+	step_lock(t, t->ctx.core, &e);
+	for (; count && rpc_post_close(&e, ino_server(q->ino), q) >= 0; count--)
+		;
+	if (n->it.new_dir) {
+		struct ofd *o = (struct ofd *)n->it.new_dir;
+
+		/* What the dead one still holds of it is closed as a shared one. */
+		TX_SET(e.ck, o->shared, q->ofd);
+		TX_SET(e.ck, o->lock_owner, 0);
+	}
+	intent_drop(e.ck, n);
+	msg_unlock(&t->ctx, e.ck);
+}
+
+void far_recover(struct task *t, struct intent_node *n)
+{
+	const struct intent *it = &n->it;
+	u32 id = it->op == INTENT_FAR_DUP ? RPC_DUP : it->step;
+	struct req_CLOSE q = { .ino = it->ino,
+			       .flags = it->ino_dflags,
+			       .core = t->ctx.core };
 	union {
 		struct rep_OPEN open;
 		struct rep_CREATE create;
 		struct rep_DUP dup;
 	} p = { 0 };
-	struct req_CLOSE q = { .ino = it->ino,
-			       .flags = it->ino_dflags,
-			       .core = c->core,
-			       .ofd = it->old_ino };
-	struct rep_CLOSE rep;
 
-	if (far_call_result(c, it, it->step, &p))
+	if (rpc_late_reply(&t->ctx, it->slot, it->seq, id, &p) ||
+	    (id == RPC_CREATE && !p.create.opened)) {
+		intent_end(t, n);
 		return;
-	if (it->step == RPC_CREATE) {
-		if (!p.create.opened)
-			return;
-		q.ino = p.create.ino;
 	}
-	(void)rpc_close(c, it->new_dflags, &q, &rep);
+	if (id == RPC_CREATE)
+		q.ino = p.create.ino;
+	if (id == RPC_DUP)
+		q.ofd = p.dup.ofd;
+	close_and_end(t, n, &q, id == RPC_DUP ? it->ino_dflags : 1);
 }

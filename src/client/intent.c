@@ -2,39 +2,40 @@
 /*
  * Operations of several messages and what becomes of them when their process is killed.
  *
- * Before such an operation does anything it records in proc.intents what it is at; the agent
- * finds the record when the process is dead and calls client_intent_recover. `step` says how far
- * it came. At near servers step changes in the same transaction as what it counts (STEP_CALL), so
- * it is exact; at a far one it changes when the reply is in, so the call that follows the step
- * may have been made.
+ * Before such an operation does anything it records in proc.intents what it is at; who reaps the
+ * process finds the record. `step` says how far it came. At near servers step changes in the same
+ * transaction as what it counts (STEP_CALL), so it is exact. At far ones it changes when the reply
+ * is in; but the reply outlives who waited for it, in its slot: so recovery first looks there
+ * what became of the last call (g_edges), and then knows the step exactly too. It never looks at
+ * names: by now they may lead elsewhere.
  *
  *   op           step  done so far                              recovery
- *   CREATE       0     inode made, if ino is not 0              DESTROY (far: entry there? keep)
+ *   CREATE       0     inode made, if ino is not 0              DESTROY
  *                1     ADD_MAP                                  keep
  *   UNLINK       0     -                                        -
- *                1     RM_MAP                                   LINK -1
- *   LINK         0     far: perhaps LINK +1                     its late reply tells
- *                1     LINK +1                                  LINK -1 (far: entry there? keep)
+ *                1     RM_MAP; or LINK +1 of EXCHANGE           LINK -1
+ *   LINK         0     -                                        -
+ *                1     LINK +1                                  LINK -1
  *                2     ADD_MAP                                  keep
- *   RENAME       0     target marked, if it is a directory      ABORT
- *                1     the same                                 ABORT (far: entry there? as 2)
- *                2     ADD_MAP                                  RM_MAP, then as 3
- *                3     RM_MAP                                   SET_PARENT, LINK -1 or COMMIT
- *                4     SET_PARENT, COMMIT                       -
+ *   RENAME             see path_rename.c                        rename_finish
  *   RMDIR        0     some parts marked                        ABORT
- *                1     all parts marked                         ABORT (far: entry gone? COMMIT)
+ *                1     all parts marked                         ABORT
  *                2     RM_MAP                                   COMMIT
  *   EXCHANGE     0     -                                        - (far: b leads to I? as 1)
  *                1     ADD_MAP of the second name               the rest, or taken back
  *                2     ADD_MAP of the first name                SET_PARENT
+ *   EXCHANGE           see path_exchange.c                      exchange_finish
  *   RENAME_LOCK  0     lock may be held                         give it back
+ *   FAR_OPEN, FAR_DUP  see far_open.c
+ *
+ * Of intents of one thread that are open at once only one may have an edge for a call.
  *
  * A dead process's last message was delivered when its send returned, and rings are in order: so
- * what the agent of the same core asks after that is answered after it.
+ * what is asked from the same core after that is answered after it.
  *
- * A LINK -1 must not be done twice: it is sent in the transaction that ends the intent, or marked
- * in the one that does it. Where a far RM_MAP may or may not have run (UNLINK 0), nothing is
- * done: an inode that nobody can reach costs memory, a link too few costs data.
+ * Recovery may be killed too, and then done again by the next one. What must not be done twice (a
+ * LINK -1, a CLOSE) is sent in the transaction that ends the intent, or marked in the one that does
+ * it; what was found of the dead one's last call becomes the step first (catch_up).
  */
 #include "client/path.h"
 
@@ -48,6 +49,8 @@ struct intent_node *intent_begin(struct task *t, const struct intent *it)
 	if (n) {
 		n->it = *it;
 		n->it.owner = task_owner(t);
+		n->it.slot = t->ctx.slot;
+		n->it.seq = msg_call_next(&t->ctx);
 		list_init_fresh(&n->link);
 		tx_list_add_tail(ck, &t->proc->intents, &n->link);
 	}
@@ -55,13 +58,25 @@ struct intent_node *intent_begin(struct task *t, const struct intent *it)
 	return n;
 }
 
+void intent_mark(struct task *t, struct ck *ck, struct intent_node *n, u32 step)
+{
+	TX_SET(ck, n->it.step, step);
+	TX_SET(ck, n->it.seq, msg_call_next(&t->ctx));
+}
+
 void intent_step(struct task *t, struct intent_node *n, u32 step)
 {
 	struct ck *ck = t->ctx.ck;
 
 	ck_lock(&t->ctx, ck);
-	TX_SET(ck, n->it.step, step);
+	intent_mark(t, ck, n, step);
 	ck_unlock(ck);
+}
+
+void intent_drop(struct ck *ck, struct intent_node *n)
+{
+	tx_list_del(ck, &n->link);
+	ck_free(ck, n);
 }
 
 void intent_end(struct task *t, struct intent_node *n)
@@ -69,8 +84,7 @@ void intent_end(struct task *t, struct intent_node *n)
 	struct ck *ck = t->ctx.ck;
 
 	ck_lock(&t->ctx, ck);
-	tx_list_del(ck, &n->link);
-	ck_free(ck, n);
+	intent_drop(ck, n);
 	ck_unlock(ck);
 }
 
@@ -97,12 +111,10 @@ static bool link_drop_post(struct task *t, struct intent_node *n,
 
 	step_lock(t, t->ctx.core, &e);
 	ok = rpc_post_link(&e, ino_server(q->ino), q) >= 0;
-	if (ok) {
-		tx_list_del(e.ck, &n->link);
-		ck_free(e.ck, n);
-	} else {
+	if (ok)
+		intent_drop(e.ck, n);
+	else
 		ck_abort(e.ck);
-	}
 	msg_unlock(&t->ctx, e.ck);
 	return ok;
 }
@@ -138,132 +150,123 @@ void client_settle(struct ctx *c)
 	}
 }
 
-/* --- recovery, in the agent ------------------------------------------------------------------ */
+/* --- recovery -------------------------------------------------------------------------------- */
 
-static const struct cred g_root_cred;
-
-/* Whether dir/name is there, and whose: 0 when it is not, or cannot be told. */
-static u64 entry_ino(struct ctx *c, u64 dir, u32 dflags, const char *name)
-{
-	struct req_RESOLVE q = { .dir = dir,
-				 .name = { .p = name, .len = (u32)strlen(name) },
-				 .cred = &g_root_cred };
-	struct rep_RESOLVE p;
-	u32 srv = rpc_entry_server(c, dir, dflags, name, q.name.len);
-
-	return rpc_resolve(c, srv, &q, &p) ? 0 : p.ino;
-}
-
-static void destroy(struct ctx *c, const struct intent *it)
-{
-	struct req_DESTROY q = { .ino = it->ino };
-	struct rep_DESTROY p;
-
-	if (it->ino_dflags & DIR_DISTRIBUTED) {
-		struct req_SHARD sq = { .dir = it->ino, .op = SHARD_DROP };
-
-		(void)shards_all(c, &sq);
-	}
-	rpc_destroy(c, ino_server(it->ino), &q, &p);
-}
-
-static void rename_finish(struct ctx *c, const struct intent *it)
-{
-	u32 srv =
-		rpc_entry_server(c, it->dir, it->dir_dflags, it->name, strlen(it->name));
-	struct req_RM_MAP q = { .dir = it->dir,
-				.name = { .p = it->name, .len = (u32)strlen(it->name) },
-				.cred = &g_root_cred,
-				.flags = RM_MOVED,
-				.expect = it->ino };
-	struct rep_RM_MAP p;
-	struct req_SET_PARENT sq = { .ino = it->ino,
-				     .parent = it->new_dir,
-				     .parent_dflags = it->new_dflags,
-				     .name = { .p = it->new_name,
-					       .len = (u32)strlen(it->new_name) } };
-	struct rep_SET_PARENT sp;
-
-	if (it->step < 3)
-		rpc_rm_map(c, srv, &q, &p);
-	if (it->ino_dflags & INTENT_IS_DIR)
-		rpc_set_parent(c, ino_server(it->ino), &sq, &sp);
-	if (!it->old_ino)
-		return;
-	if (it->old_dflags & INTENT_OLD_DIR)
-		dir_phase_end(c, it->old_ino, it->old_dflags, RMDIR_COMMIT, it->owner);
-	else
-		link_drop(c, it->old_ino);
-}
-
-static bool is_near(const struct ctx *c, u64 dir, u32 dflags, const char *name)
-{
-	return rpc_is_near(c, rpc_entry_server(c, dir, dflags, name, strlen(name)));
-}
-
-static void rename_recover(struct ctx *c, const struct intent *it)
-{
-	bool added = it->step >= 2;
-
-	if (it->step == 1 && !is_near(c, it->new_dir, it->new_dflags, it->new_name))
-		added = entry_ino(c, it->new_dir, it->new_dflags, it->new_name) ==
-			it->ino;
-	if (it->step > 3)
-		return;
-	if (added)
-		rename_finish(c, it);
-	else if (it->old_ino && it->old_dflags & INTENT_OLD_DIR)
-		dir_phase_end(c, it->old_ino, it->old_dflags, RMDIR_ABORT, it->owner);
-}
-
-/* Whether the entry of a CREATE, LINK or RMDIR leads to its inode, when only looking can tell. */
-static bool entry_there(struct ctx *c, const struct intent *it)
-{
-	return !is_near(c, it->dir, it->dir_dflags, it->name) &&
-	       entry_ino(c, it->dir, it->dir_dflags, it->name) == it->ino;
-}
-
-static void rmdir_recover(struct ctx *c, const struct intent *it)
-{
-	bool gone = it->step == 2;
-
-	if (it->step == 1 && !is_near(c, it->dir, it->dir_dflags, it->name))
-		gone = !entry_there(c, it);
-	dir_phase_end(c, it->ino, it->ino_dflags, gone ? RMDIR_COMMIT : RMDIR_ABORT,
-		      it->owner);
-}
-
-long client_intent_recover(struct ctx *c, struct ck *ck, const struct intent *it)
-{
-	struct req_RENAME_LOCK lq = { .op = 0, .owner = it->owner };
-	struct rep_RENAME_LOCK lp;
+/* The replies that say more than that a step was done. */
+union reply {
+	struct rep_CREATE create;
+	struct rep_ADD_MAP add_map;
+	struct rep_RM_MAP rm_map;
+	struct rep_RENAME rename;
 	struct rep_LINK link;
+};
 
-	(void)ck;
+static void note_created(struct ck *ck, struct intent_node *n, const union reply *p)
+{
+	TX_SET(ck, n->it.ino, p->create.ino);
+	TX_SET(ck, n->it.ino_dflags, p->create.dflags);
+}
+static void note_replaced(struct ck *ck, struct intent_node *n, const union reply *p)
+{
+	rename_note_added(ck, n, &p->add_map);
+}
+static void note_renamed(struct ck *ck, struct intent_node *n, const union reply *p)
+{
+	rename_note_renamed(ck, n, &p->rename);
+}
+
+/* Which call takes an operation from a step to the next; note does it when it is more. */
+static const struct edge {
+	u8 op, step, next;
+	u16 id;
+	void (*note)(struct ck *ck, struct intent_node *n, const union reply *p);
+} g_edges[] = {
+	{ INTENT_CREATE, 0, 0, RPC_CREATE, note_created },
+	{ INTENT_CREATE, 0, 1, RPC_ADD_MAP, NULL },
+	{ INTENT_UNLINK, 0, 1, RPC_RM_MAP, NULL },
+	{ INTENT_UNLINK, 0, 1, RPC_LINK, NULL },
+	{ INTENT_LINK, 0, 1, RPC_LINK, NULL },
+	{ INTENT_LINK, 1, 2, RPC_ADD_MAP, NULL },
+	{ INTENT_RENAME, RENAME_ADD, 0, RPC_ADD_MAP, note_replaced },
+	{ INTENT_RENAME, RENAME_ADD, 0, RPC_RENAME, note_renamed },
+	{ INTENT_RENAME, RENAME_REMOVE, RENAME_DONE, RPC_RM_MAP, NULL },
+	{ INTENT_RENAME, RENAME_UNDO, RENAME_RESTORE, RPC_RM_MAP, NULL },
+	{ INTENT_RENAME, RENAME_RESTORE, RENAME_UNDONE, RPC_ADD_MAP, NULL },
+	{ INTENT_RMDIR, 1, 2, RPC_RM_MAP, NULL },
+	{ INTENT_EXCHANGE, EXCHANGE_FIRST, EXCHANGE_SECOND, RPC_ADD_MAP, NULL },
+	{ INTENT_EXCHANGE, EXCHANGE_SECOND, EXCHANGE_DONE, RPC_ADD_MAP, NULL },
+	{ INTENT_EXCHANGE, EXCHANGE_UNDO, EXCHANGE_UNDONE, RPC_ADD_MAP, NULL },
+};
+
+/* Marks what the dead thread's last call has done, and that it is ours now. */
+static void catch_up(struct task *t, struct intent_node *n)
+{
+	const struct edge *done = NULL;
+	struct ck *ck = t->ctx.ck;
+	union reply p;
+
+	for (u32 i = 0; i < ARRAY_SIZE(g_edges) && !done; i++) {
+		const struct edge *e = &g_edges[i];
+
+		memset(&p, 0, sizeof(p)); /* and no room for BYTES */
+		if (e->op == n->it.op && e->step == n->it.step &&
+		    !rpc_late_reply(&t->ctx, n->it.slot, n->it.seq, e->id, &p))
+			done = e;
+	}
+	ck_lock(&t->ctx, ck);
+	if (done && done->note)
+		done->note(ck, n, &p);
+	else if (done)
+		TX_SET(ck, n->it.step, done->next);
+	TX_SET(ck, n->it.slot, t->ctx.slot);
+	TX_SET(ck, n->it.seq, msg_call_next(&t->ctx));
+	ck_unlock(ck);
+}
+
+static void rename_unlock(struct task *t, const struct intent *it)
+{
+	struct req_RENAME_LOCK q = { .op = 0, .owner = it->owner };
+	struct rep_RENAME_LOCK p;
+
+	(void)rpc_rename_lock(&t->ctx, 0, &q, &p);
+}
+
+void intent_recover(struct task *t, struct intent_node *n)
+{
+	struct intent *it = &n->it;
+
+	if (it->op == INTENT_FAR_OPEN || it->op == INTENT_FAR_DUP) {
+		far_recover(t, n);
+		return;
+	}
+	catch_up(t, n);
 	switch (it->op) {
 	case INTENT_CREATE:
-		if (it->ino && it->step == 0 && !entry_there(c, it))
-			destroy(c, it);
-		return 0;
+		if (it->ino && it->step == 0)
+			inode_destroy(t, it->ino, it->ino_dflags);
+		break;
 	case INTENT_UNLINK:
-		return it->step == 1 ? link_drop(c, it->ino) : 0;
 	case INTENT_LINK:
-		return (it->step == 1 || !far_call_result(c, it, RPC_LINK, &link)) &&
-				       !entry_there(c, it)
-			       ? link_drop(c, it->ino)
-			       : 0;
+		if (it->step == 1) {
+			link_drop_end(t, n, it->ino);
+			return;
+		}
+		break;
 	case INTENT_RENAME:
-		rename_recover(c, it);
-		return 0;
-	case INTENT_RMDIR:
-		rmdir_recover(c, it);
-		return 0;
+		(void)rename_finish(t, n);
+		return;
 	case INTENT_EXCHANGE:
-		exchange_recover(c, it);
-		return 0;
+		(void)exchange_finish(t, n);
+		return;
+	case INTENT_RMDIR:
+		dir_unmark(t, it->ino, it->ino_dflags,
+			   it->step == 2 ? RMDIR_COMMIT : RMDIR_ABORT);
+		break;
 	case INTENT_RENAME_LOCK:
-		return rpc_rename_lock(c, 0, &lq, &lp);
+		rename_unlock(t, it);
+		break;
 	default:
-		return 0;
+		break;
 	}
+	intent_end(t, n);
 }

@@ -194,7 +194,6 @@ struct ofd *mapping_pin(struct task *t, struct ofd *of, bool writable, long *err
 	struct req_OPEN q = { .ino = of->ino, .flags = acc, .cred = &t->proc->cred };
 	struct rep_OPEN p = { .runs = { .p = NULL } };
 	struct ck *ck = t->ctx.ck;
-	struct intent_node *n;
 	struct ofd *pin = NULL;
 	struct list *l;
 	u32 i;
@@ -221,13 +220,9 @@ struct ofd *mapping_pin(struct task *t, struct ofd *of, bool writable, long *err
 	if (!pin)
 		return NULL;
 	pin->far = of->far;
-	n = far_open_begin(t, ofd_server(of), RPC_OPEN, q.ino, q.flags);
-	*err = STEP_CALL(t, ofd_server(of), OPEN, open, &q, &p,
-			 TX_SET(ck_, pin->ino, of->ino);
-			 far_open_noted(ck_, n));
+	*err = far_aware_open(t, pin, &q, &p);
 	if (!*err)
 		return pin;
-	far_open_failed(t, n);
 	ofd_put(t, pin);
 	return NULL;
 }

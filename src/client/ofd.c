@@ -417,10 +417,21 @@ bool pos_lock(struct task *t, struct ofd *o)
 
 /* --- sharing ---------------------------------------------------------------------- */
 
-long ofd_share(struct task *t, struct ofd *o, u32 add_refs)
+static void note_shared(struct task *t, struct ck *ck, struct ofd *o, u64 shared,
+			ofd_share_fn *noted)
 {
-	struct ck *ck = t->ctx.ck;
+	if (!o->shared) {
+		TX_SET(ck, o->shared, shared);
+		TX_SET(ck, o->lock_owner, 0);
+	}
+	if (noted)
+		noted(t, ck, o);
+}
+
+long ofd_share(struct task *t, struct ofd *o, u32 add_refs, ofd_share_fn *noted)
+{
 	struct req_DUP q = { .ino = o->ino };
+	struct intent_node *n;
 	struct rep_DUP p;
 	bool locked;
 	long r;
@@ -434,13 +445,12 @@ long ofd_share(struct task *t, struct ofd *o, u32 add_refs)
 	q.off = o->off;
 	q.flags = o->flags;
 	q.lock_owner = o->lock_owner ? LOCK_OWNER_OFD | o->lock_owner : 0;
-	r = rpc_dup(&t->ctx, ofd_server(o), &q, &p);
-	if (!r && !o->shared) {
-		ck_lock(&t->ctx, ck);
-		TX_SET(ck, o->shared, p.ofd);
-		TX_SET(ck, o->lock_owner, 0);
-		ck_unlock(ck);
-	}
+	n = far_dup_begin(t, o->ino, o->shared, add_refs, o->shared ? NULL : o);
+	r = STEP_CALL(t, ofd_server(o), DUP, dup, &q, &p,
+		      note_shared(t, ck_, o, p.ofd, noted);
+		      far_noted(ck_, n));
+	if (r)
+		far_failed(t, n);
 	pos_unlock(o, locked);
 	return r;
 }

@@ -211,7 +211,7 @@ long pass_out(struct task *t, struct ofd *o)
 	u32 id;
 
 	if (t->ctx.isl->super->cores > 1 && has_server_offset(o))
-		r = ofd_share(t, o, 0);
+		r = ofd_share(t, o, 0, NULL);
 	if (r)
 		return r;
 	id = flight_number(t);
@@ -252,29 +252,23 @@ static long count_shared(struct task *t, struct ofd *o, const struct image_fd *d
 	u32 srv = ino_server(d->ino);
 	struct req_DUP q = { .ino = d->ino, .ofd = d->shared, .refs = 1 };
 	struct rep_DUP p;
-	struct intent_node *n = far_dup_begin(t, srv, d->ino, d->shared);
+	struct intent_node *n = far_dup_begin(t, d->ino, d->shared, 1, NULL);
 	long r = STEP_CALL(t, srv, DUP, dup, &q, &p, TX_SET(ck_, o->ino, d->ino);
-			   TX_SET(ck_, o->shared, d->shared); far_open_noted(ck_, n));
+			   TX_SET(ck_, o->shared, d->shared); far_noted(ck_, n));
 
 	if (r)
-		far_open_failed(t, n);
+		far_failed(t, n);
 	return r;
 }
 
 static long count_path(struct task *t, struct ofd *o, const struct image_fd *d)
 {
-	u32 srv = ino_server(d->ino);
 	struct req_OPEN q = { .ino = d->ino,
 			      .flags = d->flags | OPEN_NOCHECK,
 			      .cred = &t->proc->cred };
 	struct rep_OPEN p = { 0 };
-	struct intent_node *n = far_open_begin(t, srv, RPC_OPEN, d->ino, q.flags);
-	long r = STEP_CALL(t, srv, OPEN, open, &q, &p, TX_SET(ck_, o->ino, d->ino);
-			   far_open_noted(ck_, n));
 
-	if (r)
-		far_open_failed(t, n);
-	return r;
+	return far_aware_open(t, o, &q, &p);
 }
 
 /* The proxy's descriptor, under a number of its own there. */

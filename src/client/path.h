@@ -81,27 +81,26 @@ void retry_wait(struct task *t, u32 seq);
 
 /* --- intent.c ------------------------------------------------------------------------------ */
 
-/* In intent.ino_dflags and old_dflags, beside DIR_*: the inode is a directory. */
-#define INTENT_IS_DIR  0x80000000u
-#define INTENT_OLD_DIR 0x80000000u
-
 /* Locks a near server's core kernel to run its handlers here; ended by msg_unlock. */
 void step_lock(struct task *t, u32 srv, struct rpc_env *e);
 /* rpc_name(), and when it succeeds `...` in the transaction that is open then in core kernel ck_:
  * the server's own one when it is near, so that the call and the mark are one even if the thread
- * is killed; else one of this core, when the reply is in. (Traced calls go by rpc_name.) */
+ * is killed; else one of this core, when the reply is in. */
 #define STEP_CALL(t, srv, NAME, name, q, p, ...)                                         \
 	({                                                                               \
 		struct task *t_ = (t);                                                   \
 		struct rpc_env e_;                                                       \
 		u32 srv_ = (srv);                                                        \
 		long r_;                                                                 \
-		if (likely(rpc_is_near(&t_->ctx, srv_) && !trace_is_on(t_->ctx.ck))) {   \
+		if (likely(rpc_is_near(&t_->ctx, srv_))) {                               \
+			u64 start_ = rpc_trace_start(&t_->ctx);                          \
 			step_lock(t_, srv_, &e_);                                        \
 			r_ = fs_##name(&e_, (q), (p));                                   \
 			e_.ck->counter[COUNT_LOCAL(RPC_##NAME)]++;                       \
 			if (r_ < 0)                                                      \
 				ck_abort(e_.ck);                                         \
+			if (unlikely(start_))                                            \
+				rpc_trace(&t_->ctx, RPC_##NAME, start_, r_, 0, srv_);    \
 		} else {                                                                 \
 			r_ = rpc_##name(&t_->ctx, srv_, (q), (p));                       \
 			step_lock(t_, t_->ctx.core, &e_);                                \
@@ -113,19 +112,29 @@ void step_lock(struct task *t, u32 srv, struct rpc_env *e);
 		msg_unlock(&t_->ctx, e_.ck);                                             \
 		r_;                                                                      \
 	})
-/* far_open.c: an open at a far server, from before its call (NULL when it is near) to the
- * transaction that notes it, or to its failure. */
-/* Writes into an intent that the very next call, to srv, is step 0's; and afterwards, when it was
- * a far one: its result, -ENOMSG when it was not made. */
-void far_call_note(struct task *t, struct intent *it, u32 srv);
-long far_call_result(struct ctx *c, const struct intent *it, u32 id, void *rep);
-struct intent_node *far_open_begin(struct task *t, u32 srv, u32 id, u64 ino, u32 flags);
-/* The same for one more reference, DUP, of a shared description. */
-struct intent_node *far_dup_begin(struct task *t, u32 srv, u64 ino, u64 shared);
-void far_open_noted(struct ck *ck, struct intent_node *n);
-void far_open_failed(struct task *t, struct intent_node *n);
+/* Sets the step of an intent in a transaction; calls count from here. Where a step's call is of the
+ * same RPC as the one before, this and not step alone has to be set. */
+void intent_mark(struct task *t, struct ck *ck, struct intent_node *n, u32 step);
+/* Ends an intent in the running transaction. */
+void intent_drop(struct ck *ck, struct intent_node *n);
 /* The last steps of an operation: a link of `ino` is dropped, exactly once, and the intent ends. */
 void link_drop_end(struct task *t, struct intent_node *n, u64 ino);
+
+/* --- far_open.c ------------------------------------------------------------------------------- */
+
+/* An open, or more references of a shared description, at a far server, from before the call (NULL
+ * when it is near) to the transaction that notes it, or to its failure. */
+struct intent_node *far_open_begin(struct task *t, u32 srv, u32 id, u64 ino, u32 flags);
+struct intent_node *far_dup_begin(struct task *t, u64 ino, u64 shared, u32 refs,
+				  struct ofd *moved);
+void far_noted(struct ck *ck, struct intent_node *n);
+void far_failed(struct task *t, struct intent_node *n);
+/* OPEN; the transaction that counts it, or hears of it, gives o its inode: from then on it owes a
+ * CLOSE. */
+long far_aware_open(struct task *t, struct ofd *o, const struct req_OPEN *q,
+		    struct rep_OPEN *p);
+/* Recovery of both. */
+void far_recover(struct task *t, struct intent_node *n);
 
 /* --- path_create.c -------------------------------------------------------------------------- */
 
@@ -153,6 +162,10 @@ long create(struct task *t, const struct place *pl, struct creation *cr);
 /* An inode without a name, to be found in `at` (for what it inherits). */
 long create_unnamed(struct task *t, const struct place *at, const struct perm *parent,
 		    u32 srv, struct creation *cr);
+/* Takes an inode without a name back; dflags: a distributed directory has parts everywhere. */
+void inode_destroy(struct task *t, u64 ino, u32 dflags);
+/* Tells a directory where it hangs. */
+void dir_set_parent(struct task *t, u64 ino, u64 dir, u32 dir_dflags, const char *name);
 
 /* The same for every server's part of a distributed directory, at once; parts that are gone do not
  * matter. The first error. */
@@ -164,7 +177,16 @@ long shards_all(struct ctx *c, const struct req_SHARD *q);
  * again, they lead elsewhere by now. */
 long exchange_apart(struct task *t, const struct place *from, const struct place *to,
 		    u32 sticky_owner);
-void exchange_recover(struct ctx *c, const struct intent *it);
+/* Steps of an INTENT_EXCHANGE, see there; from any of them to the end, of the intent too. */
+enum {
+	EXCHANGE_FIRST,
+	EXCHANGE_SECOND,
+	EXCHANGE_DONE,
+	EXCHANGE_UNDO,
+	EXCHANGE_UNDONE,
+	EXCHANGE_LOST
+};
+long exchange_finish(struct task *t, struct intent_node *n);
 
 /* --- path_remove.c -------------------------------------------------------------------------- */
 
@@ -172,9 +194,26 @@ void exchange_recover(struct ctx *c, const struct intent *it);
  * itself when a server refuses. */
 long dir_mark(struct task *t, u64 dir, u32 dflags);
 void dir_unmark(struct task *t, u64 dir, u32 dflags, u32 phase);
-/* COMMIT or ABORT, by whoever recovers for `owner` too. */
-void dir_phase_end(struct ctx *c, u64 dir, u32 dflags, u32 phase, u64 owner);
-/* Drops one link of a file; when that was the last and nobody has it open it is gone. */
-long link_drop(struct ctx *c, u64 ino);
+
+/* --- path_rename.c -------------------------------------------------------------------------- */
+
+/* Steps of an INTENT_RENAME, see there. */
+enum {
+	RENAME_BEGUN,
+	RENAME_ADD,
+	RENAME_REMOVE,
+	RENAME_DONE,
+	RENAME_TOLD,
+	RENAME_UNDO,
+	RENAME_RESTORE,
+	RENAME_UNDONE
+};
+/* What the replies to ADD_MAP and RENAME say becomes the step; in a transaction. */
+void rename_note_added(struct ck *ck, struct intent_node *n, const struct rep_ADD_MAP *p);
+void rename_note_renamed(struct ck *ck, struct intent_node *n,
+			 const struct rep_RENAME *p);
+/* From any step to the end, of the intent too; by the process or by who recovers it. 0, or -ENOENT
+ * when the old name was gone and all is as before. */
+long rename_finish(struct task *t, struct intent_node *n);
 
 #endif

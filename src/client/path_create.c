@@ -66,9 +66,9 @@ static long call_create(struct task *t, u32 srv, struct req_CREATE *q,
 		if (cr->open)
 			n = far_open_begin(t, srv, RPC_CREATE, 0, q->open_flags);
 		r = STEP_CALL(t, srv, CREATE, create, q, &p, note_made(ck_, cr, &p);
-			      far_open_noted(ck_, n));
+			      far_noted(ck_, n));
 		if (r)
-			far_open_failed(t, n);
+			far_failed(t, n);
 		if (likely(r != -EAGAIN))
 			break;
 		/* Its directory is being removed: look again when that is over. */
@@ -115,19 +115,18 @@ long shards_all(struct ctx *c, const struct req_SHARD *q)
 	return 0;
 }
 
-/* Takes an unnamed inode back. */
-static void create_undo(struct task *t, const struct creation *cr)
+void inode_destroy(struct task *t, u64 ino, u32 dflags)
 {
 	struct ctx *c = &t->ctx;
-	struct req_DESTROY q = { .ino = cr->ino };
+	struct req_DESTROY q = { .ino = ino };
 	struct rep_DESTROY p;
 
-	if (cr->distribute) {
-		struct req_SHARD sq = { .dir = cr->ino, .op = SHARD_DROP };
+	if (dflags & DIR_DISTRIBUTED) {
+		struct req_SHARD sq = { .dir = ino, .op = SHARD_DROP };
 
 		(void)shards_all(c, &sq);
 	}
-	rpc_destroy(c, ino_server(cr->ino), &q, &p);
+	rpc_destroy(c, ino_server(ino), &q, &p);
 }
 
 /* A distributed directory's part at every server. */
@@ -168,30 +167,26 @@ static long add_map(struct task *t, const struct place *pl, u32 srv,
 }
 
 /* Opens what was just made, whatever its mode says. When it is gone already, it was not opened. */
-static void open_made(struct task *t, u32 srv, struct creation *cr)
+static void open_made(struct task *t, struct creation *cr)
 {
 	struct req_OPEN q = { .ino = cr->ino,
 			      .flags = cr->open_flags | OPEN_NOCHECK,
 			      .cred = &t->proc->cred };
 	struct rep_OPEN p = { .runs = cr->runs };
-	struct intent_node *n = far_open_begin(t, srv, RPC_OPEN, q.ino, q.flags);
 
-	if (STEP_CALL(t, srv, OPEN, open, &q, &p, TX_SET(ck_, cr->ofd->ino, cr->ino);
-		      far_open_noted(ck_, n))) {
-		far_open_failed(t, n);
+	if (far_aware_open(t, cr->ofd, &q, &p))
 		return;
-	}
 	cr->opened = true;
 	cr->attr = p.attr;
 	cr->runs.len = p.runs.len;
 }
 
-static void set_parent(struct task *t, const struct place *pl, u64 ino)
+void dir_set_parent(struct task *t, u64 ino, u64 dir, u32 dir_dflags, const char *name)
 {
 	struct req_SET_PARENT q = { .ino = ino,
-				    .parent = pl->dir,
-				    .parent_dflags = pl->dir_dflags,
-				    .name = { .p = pl->name, .len = pl->name_len } };
+				    .parent = dir,
+				    .parent_dflags = dir_dflags,
+				    .name = { .p = name, .len = (u32)strlen(name) } };
 	struct rep_SET_PARENT p;
 
 	rpc_set_parent(&t->ctx, ino_server(ino), &q, &p);
@@ -238,17 +233,17 @@ static long make_and_name(struct task *t, const struct place *pl, u32 entry_srv,
 		r = make_shards(t, cr);
 	/* Before it can be found by name: `..` must work from the first moment. */
 	if (!r && cr->type == HS_IFDIR)
-		set_parent(t, pl, cr->ino);
+		dir_set_parent(t, cr->ino, pl->dir, pl->dir_dflags, pl->name);
 	if (!r)
 		r = add_map(t, pl, entry_srv, cr, taken);
 	if (r) {
-		create_undo(t, cr);
+		inode_destroy(t, cr->ino, cr->dflags);
 		cr->created = false;
 		return r;
 	}
 	cache_learn(t, mark, pl, cr->ino, cr->type, cr->dflags);
 	if (open)
-		open_made(t, srv, cr);
+		open_made(t, cr);
 	return 0;
 }
 

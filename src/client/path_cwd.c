@@ -16,20 +16,15 @@ static long cwd_open(struct task *t, struct proc *p, u64 ino, u32 dflags,
 {
 	struct req_OPEN q = { .ino = ino, .flags = OPEN_CWD, .cred = &p->cred };
 	struct rep_OPEN rep = { .runs = { .p = NULL } };
-	u32 srv = ino_server(ino);
 	struct ofd *o = ofd_new(t, OFD_PATH, 0, OPEN_CWD & ~OPEN_NOCHECK);
-	struct intent_node *n;
 	long r;
 
 	if (!o)
 		return -ENFILE;
-	o->far = !rpc_is_near(&t->ctx, srv);
+	o->far = !rpc_is_near(&t->ctx, ino_server(ino));
 	o->dflags = dflags;
-	n = far_open_begin(t, srv, RPC_OPEN, ino, q.flags);
-	r = STEP_CALL(t, srv, OPEN, open, &q, &rep, TX_SET(ck_, o->ino, ino);
-		      far_open_noted(ck_, n));
+	r = far_aware_open(t, o, &q, &rep);
 	if (r) {
-		far_open_failed(t, n);
 		ofd_put(t, o);
 		return r;
 	}

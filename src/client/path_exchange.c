@@ -14,7 +14,16 @@
  * drops a link that I really has, which is what the extra one is for: so when a is gone at step 2
  * the exchange did not happen, and when b is gone it did, just before.
  *
- * Killed after step 1 the agent does the rest, or takes step 1 back.
+ * Steps of the intent; exchange_finish goes on from any of them, for the process itself and for who
+ * recovers it:
+ *
+ *   intent   under way or to be done next              it failed
+ *   FIRST    1                                         nothing was done
+ *   SECOND   2                                         UNDO
+ *   DONE     3                                         -
+ *   UNDO     ADD_MAP (Q, b): J for I again: UNDONE     LOST
+ *   LOST     b is another's: J's link goes; a directory, which nobody can have removed, gets the
+ *            name if it is free
  */
 #include "client/path.h"
 
@@ -38,6 +47,7 @@ static void fill_add(struct req_ADD_MAP *q, u64 dir, const char *name, u64 ino,
 				   .dflags = dflags & DIR_DISTRIBUTED };
 }
 
+/* The name leads to `ino` from now on, if it led to `expect`; -EAGAIN, -ENOENT: it did not. */
 static void fill_swap(struct req_ADD_MAP *q, u64 dir, const char *name, u64 expect,
 		      u64 ino, u32 dflags)
 {
@@ -46,94 +56,79 @@ static void fill_swap(struct req_ADD_MAP *q, u64 dir, const char *name, u64 expe
 	q->expect = expect;
 }
 
-/* The name leads to `ino` from now on, if it led to `expect`; -EAGAIN, -ENOENT: it did not. */
-static long swap(struct ctx *c, u64 dir, u32 dir_dflags, const char *name, u64 expect,
-		 u64 ino, u32 dflags)
+static long swap_step(struct task *t, struct intent_node *n, u32 srv,
+		      const struct req_ADD_MAP *q, u32 step)
 {
+	struct rep_ADD_MAP p;
+
+	return STEP_CALL(t, srv, ADD_MAP, add_map, q, &p, intent_mark(t, ck_, n, step));
+}
+
+/* Step 2. */
+static long second(struct task *t, struct intent_node *n)
+{
+	const struct intent *it = &n->it;
+	struct req_ADD_MAP q;
+
+	fill_swap(&q, it->dir, it->name, it->ino, it->old_ino, it->old_dflags);
+	return swap_step(t, n, server_of(&t->ctx, it->dir, it->dir_dflags, it->name), &q,
+			 EXCHANGE_DONE);
+}
+
+/* Step 1 is taken back: b leads to J again. */
+static long take_back(struct task *t, struct intent_node *n)
+{
+	const struct intent *it = &n->it;
+	struct req_ADD_MAP q;
+
+	fill_swap(&q, it->new_dir, it->new_name, it->ino, it->old_ino, it->old_dflags);
+	return swap_step(t, n,
+			 server_of(&t->ctx, it->new_dir, it->new_dflags, it->new_name),
+			 &q, EXCHANGE_UNDONE);
+}
+
+/* Somebody removed b meanwhile, or replaced it: that was J's name. Ends the intent. */
+static void lost(struct task *t, struct intent_node *n)
+{
+	const struct intent *it = &n->it;
+	u32 srv = server_of(&t->ctx, it->new_dir, it->new_dflags, it->new_name);
 	struct req_ADD_MAP q;
 	struct rep_ADD_MAP p;
 
-	fill_swap(&q, dir, name, expect, ino, dflags);
-	return rpc_add_map(c, server_of(c, dir, dir_dflags, name), &q, &p);
-}
-
-static u64 leads_to(struct ctx *c, u64 dir, u32 dir_dflags, const char *name)
-{
-	struct req_RESOLVE q = { .dir = dir,
-				 .name = { .p = name, .len = (u32)strlen(name) },
-				 .cred = &g_any };
-	struct rep_RESOLVE p;
-
-	return rpc_resolve(c, server_of(c, dir, dir_dflags, name), &q, &p) ? 0 : p.ino;
-}
-
-/* Step 1 is taken back: b leads to J again. When somebody removed it meanwhile, or replaced it, that
- * was J's name. */
-static void take_back(struct ctx *c, const struct intent *it)
-{
-	struct req_ADD_MAP q;
-	struct rep_ADD_MAP p;
-
-	if (!swap(c, it->new_dir, it->new_dflags, it->new_name, it->ino, it->old_ino,
-		  it->old_dflags))
-		return;
 	if (TYPE_OF(it->old_dflags) != HS_IFDIR) {
-		link_drop(c, it->old_ino);
+		link_drop_end(t, n, it->old_ino);
 		return;
 	}
-	/* A directory that nobody removed must keep a name. */
 	fill_add(&q, it->new_dir, it->new_name, it->old_ino, it->old_dflags);
-	(void)rpc_add_map(c, server_of(c, it->new_dir, it->new_dflags, it->new_name), &q,
-			  &p);
+	(void)rpc_add_map(&t->ctx, srv, &q, &p);
+	intent_end(t, n);
 }
 
-static void set_parent(struct ctx *c, u64 ino, u64 parent, u32 parent_dflags,
-		       const char *name)
+static void tell(struct task *t, const struct intent *it)
 {
-	struct req_SET_PARENT q = { .ino = ino,
-				    .parent = parent,
-				    .parent_dflags = parent_dflags,
-				    .name = { .p = name, .len = (u32)strlen(name) } };
-	struct rep_SET_PARENT p;
-
-	rpc_set_parent(c, ino_server(ino), &q, &p);
-}
-
-/* After step 2, which gave r. */
-static long finish(struct ctx *c, const struct intent *it, long r)
-{
-	if (r) {
-		take_back(c, it);
-		return r == -EAGAIN ? -ENOENT : r;
-	}
 	if (TYPE_OF(it->ino_dflags) == HS_IFDIR)
-		set_parent(c, it->ino, it->new_dir, it->new_dflags, it->new_name);
+		dir_set_parent(t, it->ino, it->new_dir, it->new_dflags, it->new_name);
 	if (TYPE_OF(it->old_dflags) == HS_IFDIR)
-		set_parent(c, it->old_ino, it->dir, it->dir_dflags, it->name);
-	return 0;
+		dir_set_parent(t, it->old_ino, it->dir, it->dir_dflags, it->name);
 }
 
-/* Whether step 1 was done, when that server is far and its reply was not seen. */
-static bool begun(struct ctx *c, const struct intent *it)
+long exchange_finish(struct task *t, struct intent_node *n)
 {
-	u32 srv = server_of(c, it->new_dir, it->new_dflags, it->new_name);
+	const struct intent *it = &n->it;
+	u32 end;
 
-	return !rpc_is_near(c, srv) &&
-	       leads_to(c, it->new_dir, it->new_dflags, it->new_name) == it->ino;
-}
-
-void exchange_recover(struct ctx *c, const struct intent *it)
-{
-	long r = 0;
-
-	if (it->step == 0 && !begun(c, it))
-		return;
-	if (it->step < 2)
-		r = swap(c, it->dir, it->dir_dflags, it->name, it->ino, it->old_ino,
-			 it->old_dflags);
-	if (r == -EAGAIN && leads_to(c, it->dir, it->dir_dflags, it->name) == it->old_ino)
-		r = 0; /* step 2 was done, at a far server */
-	(void)finish(c, it, r);
+	if (it->step == EXCHANGE_SECOND && second(t, n))
+		intent_step(t, n, EXCHANGE_UNDO);
+	if (it->step == EXCHANGE_UNDO && take_back(t, n))
+		intent_step(t, n, EXCHANGE_LOST);
+	if (it->step == EXCHANGE_DONE)
+		tell(t, it);
+	end = it->step;
+	if (end == EXCHANGE_LOST)
+		lost(t, n);
+	else
+		intent_end(t, n);
+	return end == EXCHANGE_DONE ? 0 : -ENOENT;
 }
 
 /* Step 1, as the program; sticky: whose J is matters. */
@@ -141,39 +136,25 @@ static long begin(struct task *t, const struct place *to, u32 sticky_owner,
 		  struct intent_node *n)
 {
 	struct req_ADD_MAP q;
-	struct rep_ADD_MAP p;
 
 	fill_swap(&q, n->it.new_dir, n->it.new_name, to->ino, n->it.ino,
 		  n->it.ino_dflags);
 	q.cred = &t->proc->cred;
 	q.sticky_owner = sticky_owner;
-	return STEP_CALL(t, server_of(&t->ctx, to->dir, to->dir_dflags, n->it.new_name),
-			 ADD_MAP, add_map, &q, &p, TX_SET(ck_, n->it.step, 1));
+	return swap_step(t, n,
+			 server_of(&t->ctx, to->dir, to->dir_dflags, n->it.new_name), &q,
+			 EXCHANGE_SECOND);
 }
 
-static long second(struct task *t, struct intent_node *n)
-{
-	const struct intent *it = &n->it;
-	u32 srv = server_of(&t->ctx, it->dir, it->dir_dflags, it->name);
-	struct req_ADD_MAP q;
-	struct rep_ADD_MAP p;
-	long r;
-
-	fill_swap(&q, it->dir, it->name, it->ino, it->old_ino, it->old_dflags);
-	r = STEP_CALL(t, srv, ADD_MAP, add_map, &q, &p, TX_SET(ck_, n->it.step, 2));
-	return finish(&t->ctx, it, r);
-}
-
-/* An extra link of I, dropped exactly once whatever happens: an INTENT_LINK that has no name. */
+/* An extra link of I, dropped exactly once whatever happens: an UNLINK without RM_MAP. */
 static long hold_link(struct task *t, u64 ino, struct intent_node **held)
 {
-	struct intent it = { .op = INTENT_LINK, .ino = ino };
+	struct intent it = { .op = INTENT_UNLINK, .ino = ino };
 	struct req_LINK q = { .ino = ino, .delta = 1 };
 	struct rep_LINK p;
 	u32 srv = ino_server(ino);
 	long r;
 
-	far_call_note(t, &it, srv);
 	*held = intent_begin(t, &it);
 	if (!*held)
 		return -ENOSPC;
@@ -210,11 +191,11 @@ long exchange_apart(struct task *t, const struct place *from, const struct place
 		return r == -ENOENT ? -EAGAIN : r; /* removed meanwhile */
 	n = intent_begin(t, &it);
 	r = n ? begin(t, to, sticky_owner, n) : -ENOSPC;
-	if (!r)
-		r = second(t, n);
-	else if (r == -ENOENT)
+	if (r == -ENOENT)
 		r = -EAGAIN;
-	if (n)
+	if (!r)
+		r = exchange_finish(t, n);
+	else if (n)
 		intent_end(t, n);
 	if (held)
 		link_drop_end(t, held, from->ino);

@@ -83,7 +83,6 @@ static long link_place(struct task *t, const struct place *from, const struct pl
 		return first ? first : r;
 	}
 	memcpy(it.name, to->name, to->name_len + 1);
-	far_call_note(t, &it, ino_server(from->ino));
 	n = intent_begin(t, &it);
 	if (!n)
 		return -ENOSPC;

@@ -146,19 +146,6 @@ static long may_read_removed(struct task *t, u64 ino)
 	return r ? r : perm_check(&t->proc->cred, a.mode, a.uid, a.gid, MAY_READ);
 }
 
-static long call_open(struct task *t, struct opening *op, struct req_OPEN *q,
-		      struct rep_OPEN *p)
-{
-	u32 srv = ino_server(q->ino);
-	struct intent_node *n = far_open_begin(t, srv, RPC_OPEN, q->ino, q->flags);
-	long r = STEP_CALL(t, srv, OPEN, open, q, p, TX_SET(ck_, op->ofd->ino, q->ino);
-			   far_open_noted(ck_, n));
-
-	if (r)
-		far_open_failed(t, n);
-	return r;
-}
-
 static long open_there(struct task *t, struct opening *op)
 {
 	const struct place *pl = &op->pl;
@@ -187,12 +174,12 @@ static long open_there(struct task *t, struct opening *op)
 		return r;
 	runs_wanted(t, op, pl->ino);
 	p.runs = op->runs;
-	r = call_open(t, op, &q, &p);
+	r = far_aware_open(t, op->ofd, &q, &p);
 	if (r == -ENOENT && !pl->dir && pl->type == HS_IFDIR) {
 		r = may_read_removed(t, pl->ino);
 		q.flags |= OPEN_NOCHECK;
 		if (!r)
-			r = call_open(t, op, &q, &p);
+			r = far_aware_open(t, op->ofd, &q, &p);
 	}
 	op->runs.len = p.runs.len;
 	return r ? r : install(t, op, &p.attr);
@@ -561,8 +548,7 @@ long path_open_exec(struct task *t, int dirfd, const char *path, int at_flags,
 	*o = ofd_new(t, OFD_FILE, 0, O_RDONLY | O_LARGEFILE);
 	if (!*o)
 		return -ENFILE;
-	r = STEP_CALL(t, ino_server(q.ino), OPEN, open, &q, &p,
-		      TX_SET(ck_, (*o)->ino, q.ino));
+	r = far_aware_open(t, *o, &q, &p);
 	if (!r)
 		r = perm_check(&t->proc->cred, p.attr.mode, p.attr.uid, p.attr.gid,
 			       MAY_EXEC);

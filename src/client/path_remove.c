@@ -23,14 +23,6 @@
 
 /* --- the parts ------------------------------------------------------------------------------ */
 
-long link_drop(struct ctx *c, u64 ino)
-{
-	struct req_LINK q = { .ino = ino, .delta = -1 };
-	struct rep_LINK p;
-
-	return rpc_link(c, ino_server(ino), &q, &p);
-}
-
 static u64 servers_of(const struct ctx *c, u64 dir, u32 dflags)
 {
 	return dflags & DIR_DISTRIBUTED ? rpc_servers(c) : 1ULL << ino_server(dir);
@@ -69,11 +61,12 @@ static long rmdir_phase(struct task *t, u64 servers, u64 dir, u32 phase)
 
 /* ABORT ends at home: there another rmdir of the same process may begin as soon as the home says so,
  * whose marks this one's ABORT must not take. */
-void dir_phase_end(struct ctx *c, u64 dir, u32 dflags, u32 phase, u64 owner)
+void dir_unmark(struct task *t, u64 dir, u32 dflags, u32 phase)
 {
 	static const struct cred none;
+	struct ctx *c = &t->ctx;
 	struct req_RMDIR q = {
-		.dir = dir, .phase = phase, .cred = &none, .owner = owner
+		.dir = dir, .phase = phase, .cred = &none, .owner = task_owner(t)
 	};
 	u64 servers = servers_of(c, dir, dflags), home = 1ULL << ino_server(dir);
 	struct rep_RMDIR p[MAX_CORES];
@@ -84,11 +77,6 @@ void dir_phase_end(struct ctx *c, u64 dir, u32 dflags, u32 phase, u64 owner)
 		servers = home;
 	}
 	rpc_all_rmdir(c, servers, &q, false, p, r);
-}
-
-void dir_unmark(struct task *t, u64 dir, u32 dflags, u32 phase)
-{
-	dir_phase_end(&t->ctx, dir, dflags, phase, task_owner(t));
 }
 
 long dir_mark(struct task *t, u64 dir, u32 dflags)

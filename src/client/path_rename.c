@@ -12,13 +12,28 @@
  *   3     O a directory: MARK (rmdir)   I       O marked not empty: ENOTEMPTY
  *   4     ADD_MAP (Q, b) -> I, REPLACE  I       I        atomic for who looks b up
  *   5     RM_MAP (P, a), expect I       -       I        somebody removed a: undo 4, ENOENT
- *   6     O: LINK -1, or COMMIT         -       I
- *   7     I a directory: SET_PARENT     -       I
+ *   6     I a directory: SET_PARENT     -       I
+ *   7     O: LINK -1, or COMMIT         -       I
+ *
+ * With O marked and both names at one server, RENAME does 4 to 6 at once.
  *
  * Exchanging two names at different servers: path_exchange.c.
  *
  * The race of step 5 (a removed or renamed by another between the lookup and RM_MAP) puts O back
  * under b. Between 4 and 5 the file has both names, as between link and unlink.
+ *
+ * Steps of the intent. rename_finish goes on from any of them, for the process itself and for who
+ * recovers it:
+ *
+ *   intent   done so far                       next
+ *   BEGUN    O perhaps marked                  ABORT
+ *   ADD      the same; 4 is under way          ABORT
+ *   REMOVE   4                                 5; a was gone: UNDO
+ *   DONE     5                                 6, 7
+ *   TOLD     5 and 6, or I moved on from b     7
+ *   UNDO     4, a gone                         RM_MAP (Q, b); b was gone: TOLD
+ *   RESTORE  b gone again                      ADD_MAP (Q, b) -> O; b was taken: TOLD
+ *   UNDONE   all as before                     ABORT
  */
 #include "client/path.h"
 
@@ -31,8 +46,7 @@ struct moving {
 	bool is_dir;
 	bool locked; /* RENAME_LOCK held */
 	bool sticky; /* the new name's directory: who owns what is replaced matters */
-	u64 marked; /* the directory that is to be replaced, marked */
-	u32 marked_dflags;
+	bool one_server; /* both names are at one server, which may do it all */
 	struct intent_node *intent, *lock_intent;
 };
 
@@ -104,17 +118,6 @@ static u32 owner_of(struct task *t, u64 ino)
 	return ino && !attr_get(t, ino, &a) ? a.uid : ~0u;
 }
 
-static void set_parent(struct task *t, u64 ino, const struct place *at)
-{
-	struct req_SET_PARENT q = { .ino = ino,
-				    .parent = at->dir,
-				    .parent_dflags = at->dir_dflags,
-				    .name = { .p = at->name, .len = at->name_len } };
-	struct rep_SET_PARENT p;
-
-	rpc_set_parent(&t->ctx, ino_server(ino), &q, &p);
-}
-
 static void forget_both(struct task *t, const struct moving *m)
 {
 	cache_forget(t, m->from.dir, m->from.dir_dflags, m->from.name, m->from.name_len);
@@ -143,11 +146,14 @@ static long allowed(struct task *t, struct moving *m)
 	if (cred->uid == 0)
 		return 0;
 	r = dir_may_write(t, m->from.dir, &p);
-	if (!r && p.mode & HS_ISVTX)
+	if (!r && p.mode & HS_ISVTX) {
 		r = sticky_check(cred, &p, owner_of(t, m->from.ino));
+		m->one_server = false; /* which knows the owners of its own inodes only */
+	}
 	if (!r)
 		r = dir_may_write(t, m->to.dir, &p);
 	m->sticky = (p.mode & HS_ISVTX) != 0;
+	m->one_server &= !m->sticky;
 	if (!r && m->to.ino && m->sticky)
 		r = sticky_check(cred, &p, owner_of(t, m->to.ino));
 	if (r || m->from.dir == m->to.dir)
@@ -178,21 +184,37 @@ static long types_fit(const struct moving *m)
 
 /* --- the general way ------------------------------------------------------------------------------------- */
 
+/* What was marked, or is about to be, stands in the intent. */
+static void note_marked(struct task *t, struct intent_node *n, u64 dir, u32 dflags)
+{
+	struct ck *ck = t->ctx.ck;
+
+	ck_lock(&t->ctx, ck);
+	TX_SET(ck, n->it.marked, dir);
+	TX_SET(ck, n->it.marked_dflags, dflags);
+	ck_unlock(ck);
+}
+
+static void unmark(struct task *t, struct intent_node *n, u32 phase)
+{
+	if (!n->it.marked)
+		return;
+	dir_unmark(t, n->it.marked, n->it.marked_dflags, phase);
+	note_marked(t, n, 0, 0);
+}
+
 static long mark_target(struct task *t, struct moving *m)
 {
 	long r;
 
-	if (m->marked == m->to.ino)
+	if (m->intent->it.marked == m->to.ino)
 		return 0;
-	if (m->marked)
-		dir_unmark(t, m->marked, m->marked_dflags, RMDIR_ABORT);
-	m->marked = 0;
+	unmark(t, m->intent, RMDIR_ABORT);
+	note_marked(t, m->intent, m->to.ino, m->to.dflags);
 	r = dir_mark(t, m->to.ino, m->to.dflags);
 	if (r)
-		return r;
-	m->marked = m->to.ino;
-	m->marked_dflags = m->to.dflags;
-	return 0;
+		note_marked(t, m->intent, 0, 0);
+	return r;
 }
 
 /* What stands under the new name now, marked when it is an (empty) directory. */
@@ -215,57 +237,100 @@ static long look_at_target(struct task *t, struct moving *m)
 }
 
 /* The intent knows what was really replaced. */
-static void note_added(struct ck *ck, struct intent_node *n, const struct rep_ADD_MAP *p)
+static void note_replaced(struct ck *ck, struct intent_node *n, u64 old, u32 type,
+			  u32 dflags, u32 step)
 {
-	bool old_dir = (p->old_type & HS_IFMT) == HS_IFDIR;
-
-	if (p->same)
-		return;
-	TX_SET(ck, n->it.old_ino, p->old_ino);
-	if (p->old_ino)
-		TX_SET(ck, n->it.old_dflags,
-		       p->old_dflags | (old_dir ? INTENT_OLD_DIR : 0));
-	TX_SET(ck, n->it.step, 2);
+	TX_SET(ck, n->it.old_ino, old);
+	TX_SET(ck, n->it.old_type, old ? type & HS_IFMT : 0);
+	TX_SET(ck, n->it.old_dflags, old ? dflags : 0);
+	TX_SET(ck, n->it.step, step);
 }
 
-/* Step 4. *p says what was replaced. */
-static long add_new(struct task *t, struct moving *m, struct rep_ADD_MAP *p)
+void rename_note_added(struct ck *ck, struct intent_node *n, const struct rep_ADD_MAP *p)
+{
+	if (!p->same)
+		note_replaced(ck, n, p->old_ino, p->old_type, p->old_dflags,
+			      RENAME_REMOVE);
+}
+
+void rename_note_renamed(struct ck *ck, struct intent_node *n, const struct rep_RENAME *p)
+{
+	if (!p->same)
+		note_replaced(ck, n, p->old_done ? 0 : p->old_ino, p->old_type,
+			      p->old_dflags, RENAME_TOLD);
+}
+
+/* Steps 4 and 5 at once, with the target marked if it is a directory. */
+static long rename_marked(struct task *t, struct moving *m, u32 srv, u32 wait_seq,
+			  bool *busy)
 {
 	const struct place *from = &m->from, *to = &m->to;
-	u32 srv = rpc_entry_server(&t->ctx, to->dir, to->dir_dflags, to->name,
-				   to->name_len);
+	struct req_RENAME q = { .dir = from->dir,
+				.name = { .p = from->name, .len = from->name_len },
+				.new_dir = to->dir,
+				.new_name = { .p = to->name, .len = to->name_len },
+				.cred = &t->proc->cred,
+				.flags = m->flags,
+				.marked = m->intent->it.marked,
+				.wait_seq = wait_seq };
+	struct rep_RENAME p = { .busy = 0 };
+	long r = STEP_CALL(t, srv, RENAME, rename, &q, &p,
+			   rename_note_renamed(ck_, m->intent, &p));
+
+	*busy = p.busy;
+	return r;
+}
+
+/* Step 4 alone; the intent says what was replaced. */
+static long add_new(struct task *t, struct moving *m, u32 srv, u32 wait_seq, bool *busy)
+{
+	const struct place *from = &m->from, *to = &m->to;
 	struct req_ADD_MAP q = { .dir = to->dir,
 				 .name = { .p = to->name, .len = to->name_len },
 				 .cred = &t->proc->cred,
 				 .ino = from->ino,
 				 .type = from->type,
 				 .dflags = from->dflags,
-				 .sticky_owner = ~0u };
+				 .flags = m->flags & RENAME_NOREPLACE ? 0 : MAP_REPLACE,
+				 .marked = m->intent->it.marked,
+				 .expect = to->ino,
+				 .sticky_owner = ~0u,
+				 .wait_seq = wait_seq };
+	struct rep_ADD_MAP p = { .busy = 0 };
+	long r;
+
+	if (to->ino && m->sticky)
+		q.sticky_owner = owner_of(t, to->ino);
+	r = STEP_CALL(t, srv, ADD_MAP, add_map, &q, &p,
+		      rename_note_added(ck_, m->intent, &p));
+	*busy = p.busy;
+	return r;
+}
+
+/* Step 4, or 4 and 5, with a target that others may change all the time. Where one server can do
+ * both it must: else the directory has two names for a moment, and who removes it by one of them
+ * leaves the other. */
+static long enter_new(struct task *t, struct moving *m)
+{
+	const struct place *to = &m->to;
+	u32 srv = rpc_entry_server(&t->ctx, to->dir, to->dir_dflags, to->name,
+				   to->name_len);
+	u32 wait_seq = 0;
 	int i;
 
-	q.flags = m->flags & RENAME_NOREPLACE ? 0 : MAP_REPLACE;
 	for (i = 0; i < RACE_RETRIES; i++) {
-		long r;
+		bool busy;
+		long r = m->one_server ? rename_marked(t, m, srv, wait_seq, &busy)
+				       : add_new(t, m, srv, wait_seq, &busy);
 
-		q.marked = m->marked;
-		q.expect = to->ino;
-		if (to->ino && m->sticky)
-			q.sticky_owner = owner_of(t, to->ino);
-		p->busy = 0;
-		p->old_ino = 0;
-		p->same = 0;
-		r = STEP_CALL(t, srv, ADD_MAP, add_map, &q, p,
-			      note_added(ck_, m->intent, p));
 		if (r != -EAGAIN)
 			return r;
-		if (p->busy) {
+		if (busy) {
 			/* Q is being removed. Two of these must not wait for each other. */
-			if (m->marked)
-				dir_unmark(t, m->marked, m->marked_dflags, RMDIR_ABORT);
-			m->marked = 0;
-			if (q.wait_seq)
-				retry_wait(t, q.wait_seq);
-			q.wait_seq = msg_event_prepare(&t->ctx);
+			unmark(t, m->intent, RMDIR_ABORT);
+			if (wait_seq)
+				retry_wait(t, wait_seq);
+			wait_seq = msg_event_prepare(&t->ctx);
 		}
 		/* Another target than the one looked at, or one that must be marked first. */
 		cache_forget(t, to->dir, to->dir_dflags, to->name, to->name_len);
@@ -276,51 +341,74 @@ static long add_new(struct task *t, struct moving *m, struct rep_ADD_MAP *p)
 	return -EBUSY;
 }
 
-/* Step 5. */
-static long remove_old(struct task *t, const struct moving *m)
-{
-	const struct place *from = &m->from;
-	u32 srv = rpc_entry_server(&t->ctx, from->dir, from->dir_dflags, from->name,
-				   from->name_len);
-	struct req_RM_MAP q = { .dir = from->dir,
-				.name = { .p = from->name, .len = from->name_len },
-				.cred = &t->proc->cred,
-				.flags = RM_MOVED,
-				.expect = from->ino };
-	struct rep_RM_MAP p;
-	long r = STEP_CALL(t, srv, RM_MAP, rm_map, &q, &p,
-			   TX_SET(ck_, m->intent->it.step, 3));
+static const struct cred g_root_cred;
 
-	return r == -EAGAIN ? -ENOENT : r;
+/* RM_MAP of a name that leads to the inode that moves; then the intent is at `step`. */
+static long remove_name(struct task *t, struct intent_node *n, u64 dir, u32 dflags,
+			const char *name, u32 step)
+{
+	u32 len = (u32)strlen(name);
+	u32 srv = rpc_entry_server(&t->ctx, dir, dflags, name, len);
+	struct req_RM_MAP q = { .dir = dir,
+				.name = { .p = name, .len = len },
+				.cred = &g_root_cred,
+				.flags = RM_MOVED,
+				.expect = n->it.ino };
+	struct rep_RM_MAP p;
+
+	return STEP_CALL(t, srv, RM_MAP, rm_map, &q, &p, TX_SET(ck_, n->it.step, step));
 }
 
-/* Step 5 found the old name gone: what was replaced gets its name back. */
-static void undo_new(struct task *t, const struct moving *m,
-		     const struct rep_ADD_MAP *old)
+/* What was replaced gets its name back. */
+static long restore_old(struct task *t, struct intent_node *n)
 {
-	const struct place *to = &m->to;
-	u32 srv = rpc_entry_server(&t->ctx, to->dir, to->dir_dflags, to->name,
-				   to->name_len);
-	struct req_RM_MAP rq = { .dir = to->dir,
-				 .name = { .p = to->name, .len = to->name_len },
-				 .cred = &t->proc->cred,
-				 .flags = RM_MOVED,
-				 .expect = m->from.ino };
-	struct req_ADD_MAP aq = { .dir = to->dir,
-				  .name = { .p = to->name, .len = to->name_len },
-				  .cred = &t->proc->cred,
-				  .ino = old->old_ino,
-				  .type = old->old_type,
-				  .dflags = old->old_dflags };
-	struct rep_RM_MAP rp;
-	struct rep_ADD_MAP ap;
+	const struct intent *it = &n->it;
+	u32 len = (u32)strlen(it->new_name);
+	u32 srv =
+		rpc_entry_server(&t->ctx, it->new_dir, it->new_dflags, it->new_name, len);
+	struct req_ADD_MAP q = { .dir = it->new_dir,
+				 .name = { .p = it->new_name, .len = len },
+				 .cred = &g_root_cred,
+				 .ino = it->old_ino,
+				 .type = it->old_type,
+				 .dflags = it->old_dflags };
+	struct rep_ADD_MAP p;
 
-	if (rpc_rm_map(&t->ctx, srv, &rq, &rp) || !old->old_ino)
-		return;
-	if (rpc_add_map(&t->ctx, srv, &aq, &ap) && (old->old_type & HS_IFMT) != HS_IFDIR)
-		link_drop(
-			&t->ctx,
-			old->old_ino); /* the name was taken meanwhile: it is replaced */
+	return STEP_CALL(t, srv, ADD_MAP, add_map, &q, &p,
+			 TX_SET(ck_, n->it.step, RENAME_UNDONE));
+}
+
+/* From ADD_MAP on to where it is decided. */
+static void settle_names(struct task *t, struct intent_node *n)
+{
+	struct intent *it = &n->it;
+
+	if (it->step == RENAME_REMOVE &&
+	    remove_name(t, n, it->dir, it->dir_dflags, it->name, RENAME_DONE))
+		intent_step(t, n, RENAME_UNDO);
+	if (it->step == RENAME_UNDO &&
+	    remove_name(t, n, it->new_dir, it->new_dflags, it->new_name, RENAME_RESTORE))
+		intent_step(t, n, RENAME_TOLD);
+	if (it->step == RENAME_RESTORE && it->old_ino && restore_old(t, n))
+		intent_step(t, n, RENAME_TOLD);
+}
+
+long rename_finish(struct task *t, struct intent_node *n)
+{
+	struct intent *it = &n->it;
+	bool replaced, done;
+
+	settle_names(t, n);
+	if (it->step == RENAME_DONE && it->ino_type == HS_IFDIR)
+		dir_set_parent(t, it->ino, it->new_dir, it->new_dflags, it->new_name);
+	done = it->step < RENAME_UNDO;
+	replaced = it->old_ino && (it->step == RENAME_DONE || it->step == RENAME_TOLD);
+	unmark(t, n, replaced && it->old_ino == it->marked ? RMDIR_COMMIT : RMDIR_ABORT);
+	if (replaced && it->old_type != HS_IFDIR)
+		link_drop_end(t, n, it->old_ino);
+	else
+		intent_end(t, n);
+	return done ? 0 : -ENOENT;
 }
 
 static long intent_for(struct task *t, struct moving *m)
@@ -331,10 +419,8 @@ static long intent_for(struct task *t, struct moving *m)
 			     .new_dir = m->to.dir,
 			     .new_dflags = m->to.dir_dflags,
 			     .ino = m->from.ino,
-			     .old_ino = m->to.ino };
+			     .ino_type = m->from.type };
 
-	it.ino_dflags = m->from.dflags | (m->is_dir ? INTENT_IS_DIR : 0);
-	it.old_dflags = m->to.dflags | (m->to.type == HS_IFDIR ? INTENT_OLD_DIR : 0);
 	memcpy(it.name, m->from.name, m->from.name_len + 1);
 	memcpy(it.new_name, m->to.name, m->to.name_len + 1);
 	m->intent = intent_begin(t, &it);
@@ -344,33 +430,17 @@ static long intent_for(struct task *t, struct moving *m)
 /* Steps 3 to 7. */
 static long move(struct task *t, struct moving *m)
 {
-	struct rep_ADD_MAP old;
-	long r = look_at_target(t, m);
+	long r = intent_for(t, m), r2;
 
-	if (!r)
-		r = intent_for(t, m);
 	if (r)
 		return r;
-	intent_step(t, m->intent, 1);
-	r = add_new(t, m, &old);
-	if (r || old.same)
-		return r;
-	r = remove_old(t, m);
-	if (r) {
-		intent_step(t, m->intent, 1);
-		undo_new(t, m, &old);
-		return r;
+	r = look_at_target(t, m);
+	if (!r) {
+		intent_step(t, m->intent, RENAME_ADD);
+		r = enter_new(t, m);
 	}
-	if (m->is_dir)
-		set_parent(t, m->from.ino, &m->to);
-	if (old.old_ino && old.old_ino == m->marked) {
-		dir_unmark(t, m->marked, m->marked_dflags, RMDIR_COMMIT);
-		m->marked = 0;
-	} else if (old.old_ino) {
-		link_drop_end(t, m->intent, old.old_ino);
-		m->intent = NULL;
-	}
-	return 0;
+	r2 = rename_finish(t, m->intent);
+	return r ? r : r2;
 }
 
 static long rename_general(struct task *t, struct moving *m)
@@ -382,44 +452,11 @@ static long rename_general(struct task *t, struct moving *m)
 				   m->sticky ? owner_of(t, m->to.ino) : ~0u);
 	else if (!r)
 		r = move(t, m);
-	if (m->marked)
-		dir_unmark(t, m->marked, m->marked_dflags, RMDIR_ABORT);
-	if (m->intent)
-		intent_end(t, m->intent);
 	forget_both(t, m);
 	return r;
 }
 
 /* --- one server --------------------------------------------------------------------------------------------- */
-
-/* RENAME replaced a file whose inode is at another server. */
-static void replaced_far(struct task *t, struct moving *m, u64 ino)
-{
-	if (m->intent)
-		link_drop_end(t, m->intent, ino);
-	else
-		link_drop(&t->ctx, ino);
-	m->intent = NULL;
-}
-
-/* When RENAME may leave a link to be dropped elsewhere, that is recorded before: as an UNLINK. */
-static long intent_for_one(struct task *t, struct moving *m, u32 srv)
-{
-	struct intent it = { .op = INTENT_UNLINK, .ino = m->to.ino };
-
-	if (!m->to.ino || ino_server(m->to.ino) == srv || m->flags & RENAME_EXCHANGE)
-		return 0;
-	m->intent = intent_begin(t, &it);
-	return m->intent ? 0 : -ENOSPC;
-}
-
-static void note_renamed(struct ck *ck, struct intent_node *n, const struct rep_RENAME *p)
-{
-	if (!n || p->same || !p->old_ino || p->old_done)
-		return;
-	TX_SET(ck, n->it.ino, p->old_ino);
-	TX_SET(ck, n->it.step, 1);
-}
 
 /* RENAME; -EAGAIN when the general way is needed. */
 static long rename_one(struct task *t, struct moving *m, u32 srv)
@@ -434,14 +471,9 @@ static long rename_one(struct task *t, struct moving *m, u32 srv)
 	struct rep_RENAME p;
 	long r;
 
-	r = intent_for_one(t, m, srv);
-	if (r)
-		return r;
 	for (;;) {
-		p.old_ino = 0;
 		p.busy = 0;
-		r = STEP_CALL(t, srv, RENAME, rename, &q, &p,
-			      note_renamed(ck_, m->intent, &p));
+		r = rpc_rename(&t->ctx, srv, &q, &p);
 		if (r != -EAGAIN || !p.busy)
 			break;
 		if (q.wait_seq)
@@ -450,15 +482,6 @@ static long rename_one(struct task *t, struct moving *m, u32 srv)
 	}
 	if (r || p.same)
 		return r;
-	/* Where a directory hangs, the server has told those that are its own. */
-	if ((p.type & HS_IFMT) == HS_IFDIR && ino_server(p.ino) != srv)
-		set_parent(t, p.ino, to);
-	if (m->flags & RENAME_EXCHANGE) {
-		if ((p.old_type & HS_IFMT) == HS_IFDIR && ino_server(p.old_ino) != srv)
-			set_parent(t, p.old_ino, from);
-	} else if (p.old_ino && !p.old_done) {
-		replaced_far(t, m, p.old_ino);
-	}
 	forget_both(t, m);
 	return 0;
 }
@@ -497,12 +520,9 @@ static long rename_places(struct task *t, struct moving *m)
 	if (!r)
 		r = types_fit(m);
 	if (!r) {
-		r = -EAGAIN;
-		if (srv == new_srv && !(t->ctx.isl->super->without & WITHOUT_COALESCING))
-			r = rename_one(t, m, srv);
-		if (m->intent)
-			intent_end(t, m->intent);
-		m->intent = NULL;
+		m->one_server = srv == new_srv &&
+				!(t->ctx.isl->super->without & WITHOUT_COALESCING);
+		r = m->one_server ? rename_one(t, m, srv) : -EAGAIN;
 		if (r == -EAGAIN)
 			r = rename_general(t, m);
 	}
@@ -527,8 +547,6 @@ static long try_rename(struct task *t, long *olddir, long *oldpath, long *newdir
 
 	m.flags = flags;
 	m.locked = false;
-	m.marked = 0;
-	m.intent = NULL;
 	m.lock_intent = NULL;
 	r = path_walk(t, olddir, oldpath, WALK_PARENT, &m.from);
 	if (r && r != CLIENT_HOST)

@@ -377,25 +377,17 @@ static void intents_recover(struct task *t, struct proc *p)
 
 	for (;;) {
 		struct intent_node *n = NULL;
-		struct intent it;
 
 		ck_lock(&t->ctx, ck);
+		/* The newest first: what it was part of stays locked meanwhile. */
 		if (!list_empty(&p->intents)) {
-			n = LIST_ENTRY(p->intents.next, struct intent_node, link);
-			it = n->it;
+			n = LIST_ENTRY(p->intents.prev, struct intent_node, link);
+			ck->counter[COUNT_RECOVERIES]++;
 		}
 		ck_unlock(ck);
 		if (!n)
 			return;
-		if (it.op != INTENT_FAR_OPEN)
-			(void)client_intent_recover(&t->ctx, ck, &it);
-		ck_lock(&t->ctx, ck);
-		tx_list_del(ck, &n->link);
-		ck_free(ck, n);
-		ck->counter[COUNT_RECOVERIES]++;
-		ck_unlock(ck);
-		if (it.op == INTENT_FAR_OPEN)
-			far_open_recover(&t->ctx, &it);
+		intent_recover(t, n);
 	}
 }
 

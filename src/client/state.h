@@ -239,8 +239,11 @@ void fdtable_put(struct task *t, struct fdtable **ft);
 long fdtable_new(struct task *t, struct fdtable **to, bool host);
 /* The POSIX locks of the table's process: others', from now on, or its own (exec elsewhere). */
 void fdtable_pass_locks(struct task *t, struct fdtable *ft, bool own);
-/* Makes a description SHARED (idempotent), for passing it to another core; -errno. */
-long ofd_share(struct task *t, struct ofd *o, u32 add_refs);
+/* Makes a description SHARED (idempotent), for passing it to another core, with add_refs references
+ * for there; -errno. `noted` (may be NULL) runs in the transaction that counts them, to note them
+ * for the case that the process is killed. */
+typedef void ofd_share_fn(struct task *t, struct ck *ck, struct ofd *o);
+long ofd_share(struct task *t, struct ofd *o, u32 add_refs, ofd_share_fn *noted);
 
 /* --- file data: file.c ------------------------------------------------------------------------ */
 
@@ -346,9 +349,9 @@ struct intent_node {
 struct intent_node *intent_begin(struct task *t, const struct intent *it);
 void intent_step(struct task *t, struct intent_node *n, u32 step);
 void intent_end(struct task *t, struct intent_node *n);
-
-/* The process of an INTENT_FAR_OPEN is dead: takes the open back if it was made. Not twice. */
-void far_open_recover(struct ctx *c, const struct intent *it);
+/* The process of an intent is dead: goes on with the operation or takes it back, then ends it. t acts
+ * for that process (t->proc); who dies in it is followed by another one that does the rest. */
+void intent_recover(struct task *t, struct intent_node *n);
 
 /* --- waiting: wait.c ---------------------------------------------------------------------------- */
 

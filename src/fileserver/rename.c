@@ -71,8 +71,20 @@ static long may_move(struct rpc_env *e, const struct side *from, const struct si
 	return i ? fs_perm(cr, i->mode, i->uid, i->gid, MAY_WRITE) : 0;
 }
 
-/* The inode that now stands at s: ctime, and a directory's place when its inode is here. */
-static long arrived(struct rpc_env *e, const struct side *s, u64 ino, u64 now)
+/* A directory's home is told in the same transaction where it hangs now, so that no kill can come
+ * between; whoever hears of the rename finds it told. */
+static long tell_home(struct rpc_env *e, const struct side *s, u64 ino)
+{
+	struct req_SET_PARENT q = { .ino = ino,
+				    .parent = s->dir,
+				    .parent_dflags = s->d.part->dflags,
+				    .name = *s->name };
+
+	return rpc_post_set_parent(e, ino_server(ino), &q);
+}
+
+/* The inode that now stands at s: ctime, and a directory's place. */
+static long arrived(struct rpc_env *e, const struct side *s, u64 ino, u32 type, u64 now)
 {
 	struct fs_inode *i = fs_inode_find(fs_of(e->ck), ino);
 	struct fs_part *p;
@@ -80,7 +92,9 @@ static long arrived(struct rpc_env *e, const struct side *s, u64 ino, u64 now)
 	long r;
 
 	if (!i)
-		return 0;
+		return type == HS_IFDIR && ino_server(ino) != e->srv
+			       ? tell_home(e, s, ino)
+			       : 0;
 	if (i->ctime != now)
 		TX_SET(e->ck, i->ctime, now);
 	if (!fs_is_dir(i))
@@ -107,9 +121,9 @@ static long exchange(struct rpc_env *e, struct side *a, struct side *b,
 	if (!r)
 		r = fs_entry_set(e, &b->d, b->n, ino, type, dflags);
 	if (!r)
-		r = arrived(e, a, a->n->ino, now);
+		r = arrived(e, a, a->n->ino, (u32)a->n->type << 12, now);
 	if (!r)
-		r = arrived(e, b, b->n->ino, now);
+		r = arrived(e, b, b->n->ino, (u32)b->n->type << 12, now);
 	return r;
 }
 
@@ -143,22 +157,23 @@ static long may_replace(struct rpc_env *e, const struct req_RENAME *q,
 }
 
 /* What stood at the new name loses its link; a directory of another server is the client's. */
-static void replaced(struct rpc_env *e, const struct req_RENAME *q, struct rep_RENAME *p,
+static long replaced(struct rpc_env *e, const struct req_RENAME *q, struct rep_RENAME *p,
 		     u64 now)
 {
 	struct fs_inode *i = fs_inode_find(fs_of(e->ck), p->old_ino);
 
 	if (!i && p->old_type != HS_IFDIR && ino_server(p->old_ino) != e->srv) {
-		p->old_done = !fs_link_drop_far(e, p->old_ino);
-		return;
+		p->old_done = 1;
+		return fs_link_drop_far(e, p->old_ino);
 	}
 	if (!i || !i->nlink || p->old_ino == q->marked || fs_type(i) != p->old_type)
-		return;
+		return 0;
 	if (fs_is_dir(i))
 		fs_dir_gone(e, i, now);
 	else
 		fs_inode_unlink(e, i, now);
 	p->old_done = 1;
+	return 0;
 }
 
 static long move(struct rpc_env *e, const struct req_RENAME *q, struct rep_RENAME *p,
@@ -186,9 +201,9 @@ static long move(struct rpc_env *e, const struct req_RENAME *q, struct rep_RENAM
 	if (!r)
 		r = fs_entry_del(e, &from->d, from->n);
 	if (!r)
-		r = arrived(e, to, ino, now);
+		r = arrived(e, to, ino, p->type, now);
 	if (!r && p->old_ino)
-		replaced(e, q, p, now);
+		r = replaced(e, q, p, now);
 	return r;
 }
 

@@ -123,7 +123,7 @@ static inline bool msg_drain(struct ctx *c)
  * is in the slot. *data points to its payload there, valid until the next prepare. Spins a short
  * time (draining), then rings dst's doorbell and sleeps. The slot's buffer of MSG_DATA_MAX bytes
  * may be used to put the request together: its content is free from prepare until the send. */
-u32 msg_call_prepare(struct ctx *c);
+u32 msg_call_prepare(struct ctx *c, u32 type, u32 dst);
 u32 msg_call_next(struct ctx *c); /* the number that the next call will have */
 /* Several calls under way at once: prepare_many gives the first of `count` (at most MAX_CORES)
  * numbers in a row; wait_many returns when the first `sent` of them are answered, by the cores of
@@ -134,8 +134,10 @@ u32 msg_call_next(struct ctx *c); /* the number that the next call will have */
 u32 msg_call_prepare_many(struct ctx *c, u32 count);
 void msg_call_wait_many(struct ctx *c, u32 sent, u64 dsts);
 s32 msg_call_part(struct ctx *c, u32 i, const u8 **data, u32 *len);
-/* The reply to call seq of a slot whose thread died meanwhile, wherever that was; data and len as
- * msg_call_wait. False: there is none. */
+/* The last call that the thread of a slot made, also when it died in it; *seq its number. False:
+ * it made none. */
+bool msg_slot_call(struct ck *ck, u32 slot, u32 *seq, u32 *type, u32 *dst);
+/* The reply to it; data and len as msg_call_wait. False: there is none. */
 bool msg_slot_reply(struct ck *ck, u32 slot, u32 seq, s32 *status, const u8 **data,
 		    u32 *len);
 u8 *msg_call_buffer(struct ctx *c);

@@ -44,7 +44,9 @@ struct ring {
 /* A reply slot, in its core's kernel. Owned by the thread `tid`; filled by who drains. */
 struct msg_slot {
 	u32 tid;
-	u32 call_seq; /* the last call made */
+	u32 call_seq; /* the last call made, */
+	u32 call_type,
+		call_dst; /* what it was and where it went; written after its number */
 	u32 done_seq; /* the last call answered */
 	s32 status;
 	u32 len;

@@ -134,12 +134,18 @@ void slot_reply(struct ctx *c, struct ck *ck, const struct msg_hdr *h, const voi
 	m->unsent |= 1ULL << ck->core;
 }
 
-u32 msg_call_prepare(struct ctx *c)
+/* The number first: who is killed right after it has not sent anything, so what else the slot says
+ * of the call is not believed (msg_slot_reply finds no reply). */
+u32 msg_call_prepare(struct ctx *c, u32 type, u32 dst)
 {
 	struct msg_slot *s = slot_of_ctx(c);
+	u32 seq = s->call_seq + 1;
 
 	s->many = 0;
-	return ++s->call_seq;
+	__atomic_store_n(&s->call_seq, seq, __ATOMIC_RELEASE);
+	__atomic_store_n(&s->call_type, type, __ATOMIC_RELEASE);
+	__atomic_store_n(&s->call_dst, dst, __ATOMIC_RELEASE);
+	return seq;
 }
 
 u32 msg_call_prepare_many(struct ctx *c, u32 count)
@@ -152,6 +158,7 @@ u32 msg_call_prepare_many(struct ctx *c, u32 count)
 	s->many = 0;
 	compiler_barrier();
 	s->call_seq += count;
+	s->call_type = 0; /* its replies are not kept for others */
 	s->done = 0;
 	s->want = ~0ULL;
 	compiler_barrier();
@@ -162,6 +169,18 @@ u32 msg_call_prepare_many(struct ctx *c, u32 count)
 u32 msg_call_next(struct ctx *c)
 {
 	return slot_of_ctx(c)->call_seq + 1;
+}
+
+bool msg_slot_call(struct ck *ck, u32 slot, u32 *seq, u32 *type, u32 *dst)
+{
+	struct msg_slot *s = slot < MSG_SLOTS ? msg_root(ck)->slot[slot] : NULL;
+
+	if (!s || !s->call_seq)
+		return false;
+	*seq = s->call_seq;
+	*type = s->call_type;
+	*dst = s->call_dst;
+	return true;
 }
 
 bool msg_slot_reply(struct ck *ck, u32 slot, u32 seq, s32 *status, const u8 **data,

@@ -34,14 +34,20 @@ enum intent_op {
 	INTENT_RMDIR,
 	INTENT_RENAME_LOCK,
 	INTENT_FAR_OPEN,
+	INTENT_FAR_DUP,
 	INTENT_EXCHANGE
 };
 struct intent {
 	u32 op;
 	u32 step;
+	u32 slot,
+		seq; /* who makes its calls, and the number of the first: see rpc_late_reply */
 	u64 dir, ino, new_dir, old_ino;
+	u64 marked; /* RENAME: the directory that RMDIR_MARK was or is about to be sent for */
 	u64 owner; /* of marks and locks at servers: core << 32 | host_pid */
-	u32 dir_dflags, ino_dflags, new_dflags, old_dflags;
+	u32 dir_dflags, ino_dflags, new_dflags, old_dflags, marked_dflags;
+	u32 ino_type, old_type; /* RENAME: HS_IF* */
+	u32 pad;
 	char name[NAME_LEN_MAX + 1], new_name[NAME_LEN_MAX + 1];
 };
 
@@ -61,7 +67,6 @@ struct proc {
 	u32 target_core; /* PROC_PROXY: where the program runs */
 	u32 watched; /* the agent has a pidfd on it */
 	u32 exit_status; /* wait status, set by the agent for proxies */
-	u32 frozen; /* futex: other threads wait while one executes a new program */
 	/* file system context */
 	u64 cwd; /* inode; 0: the host's cwd counts */
 	u32 cwd_dflags;

@@ -80,7 +80,7 @@ void trace_add(struct ck *ck, const struct trace_rec *r)
 	ring->rec[i % TRACE_RECS] = *r;
 }
 
-static void trace_rpc(struct ctx *c, u32 id, u64 start, long result, u32 where, u32 peer)
+void rpc_trace(struct ctx *c, u32 id, u64 start, long result, u32 where, u32 peer)
 {
 	u64 now = host_monotonic_ns();
 	struct trace_rec r = {
@@ -209,7 +209,7 @@ static void receive(struct ctx *c, struct ck *ck, const struct msg_hdr *h,
 		BUG_ON(post_reply(c, ck, h, r, NULL) < 0);
 	}
 	if (start)
-		trace_rpc(c, h->type, start, r, 2, h->src);
+		rpc_trace(c, h->type, start, r, 2, h->src);
 }
 
 void rpc_init(void)
@@ -294,7 +294,7 @@ static __attribute__((noinline)) long call_far(struct ctx *c, u32 srv, u32 id,
 	h.len = (u32)len;
 	h.kind = call ? MSG_REQUEST : MSG_ONEWAY;
 	if (call)
-		h.seq = msg_call_prepare(c);
+		h.seq = msg_call_prepare(c, id, srv);
 	send_request(c, srv, &h, buf);
 	if (!call)
 		return 0;
@@ -302,15 +302,20 @@ static __attribute__((noinline)) long call_far(struct ctx *c, u32 srv, u32 id,
 	return decode_reply(id, p, status, reply, got);
 }
 
-long rpc_late_reply(struct ctx *c, u32 srv, u32 slot, u32 seq, u32 id, void *p)
+long rpc_late_reply(struct ctx *c, u32 slot, u32 since, u32 id, void *p)
 {
 	struct req_PING pq = { 0 };
 	struct rep_PING pp;
+	u32 seq, type, dst, len;
 	const u8 *data;
 	s32 status;
-	u32 len;
-	long r = rpc_ping(c, srv, &pq, &pp);
+	long r;
 
+	if (!msg_slot_call(c->ck, slot, &seq, &type, &dst) || (s32)(seq - since) < 0 ||
+	    type != id)
+		return -ENOMSG;
+	/* Replies of one server come in order. */
+	r = rpc_ping(c, dst, &pq, &pp);
 	if (r || !msg_slot_reply(c->ck, slot, seq, &status, &data, &len))
 		return -ENOMSG;
 	r = decode_reply(id, p, status, data, len);
@@ -325,7 +330,7 @@ static __attribute__((noinline)) long call_traced(struct ctx *c, u32 srv, u32 id
 	u64 start = host_monotonic_ns();
 	long r = near ? call_near(c, srv, id, q, p) : call_far(c, srv, id, q, p);
 
-	trace_rpc(c, id, start, r, near ? 0 : 1, srv);
+	rpc_trace(c, id, start, r, near ? 0 : 1, srv);
 	return r;
 }
 
@@ -405,7 +410,7 @@ static void many_far(const struct many *m, u64 far, u64 near)
 		m->result[srv] =
 			decode_reply(m->id, m->p + srv * m->p_step, status, reply, len);
 		if (start)
-			trace_rpc(m->c, m->id, start, m->result[srv], 1, srv);
+			rpc_trace(m->c, m->id, start, m->result[srv], 1, srv);
 	}
 }
 

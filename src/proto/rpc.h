@@ -17,6 +17,7 @@
 #ifndef HARE_PROTO_RPC_H
 #define HARE_PROTO_RPC_H
 
+#include "base/host.h"
 #include "mem/mem.h"
 #include "msg/msg.h"
 #include "proto/types.h"
@@ -121,11 +122,11 @@ static inline u64 rpc_servers(const struct ctx *c) /* all of them */
 	return ~0ULL >> (64 - c->isl->super->servers);
 }
 
-/* For recovery: what a thread that is dead was answered to its call number seq (msg_call_next
- * before the call) of RPC id to a far server: p as the stub would have filled it, and its result;
- * -ENOMSG when that call was never made, or nobody knows. Makes a call itself, behind which
- * nothing of the dead one can still be under way. */
-long rpc_late_reply(struct ctx *c, u32 srv, u32 slot, u32 seq, u32 id, void *p);
+/* For recovery: what a thread that is dead was answered to the last call that it made to a far
+ * server, if that was of RPC id and its number `since` (msg_call_next) or later: p as the stub
+ * would have filled it, and its result; -ENOMSG when there was no such call, or it never left. Makes
+ * a call itself, behind which nothing of the dead one can still be under way. */
+long rpc_late_reply(struct ctx *c, u32 slot, u32 since, u32 id, void *p);
 
 /* True when calls to that core are local calls. */
 static inline bool rpc_is_near(const struct ctx *c, u32 core)
@@ -210,5 +211,11 @@ static inline bool trace_is_on(struct ck *ck)
 {
 	return unlikely(__atomic_load_n(&ck->tracing, __ATOMIC_RELAXED));
 }
+/* A call that is not made by its stub: when it began, or 0 when nobody listens; and its record. */
+static inline u64 rpc_trace_start(struct ctx *c)
+{
+	return trace_is_on(c->ck) ? host_monotonic_ns() : 0;
+}
+void rpc_trace(struct ctx *c, u32 id, u64 start, long result, u32 where, u32 peer);
 
 #endif

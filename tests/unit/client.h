@@ -190,6 +190,18 @@ static inline u32 town_check(struct town *town, u32 *leaks)
 	return bad;
 }
 
+/* Until what was under way between the cores when a process died has arrived: requests, and what
+ * their handlers sent on. One person of each core is asked to wait for it. */
+static inline void town_settle(struct town *town, struct person **p, u32 n)
+{
+	struct req_PING q = { 0 };
+	struct rep_PING rep;
+
+	for (u32 i = 0; i < 3 * n; i++)
+		for (u32 core = 0; core < town->w.cores; core++)
+			rpc_ping(&p[i % n]->t.ctx, core, &q, &rep);
+}
+
 static inline void town_end(struct town *town)
 {
 	__atomic_store_n(&town->stop, 1, __ATOMIC_RELEASE);

@@ -101,7 +101,7 @@ static long r_share(struct person *p)
 {
 	bool host;
 	struct ofd *o = fd_get(&p->t, NEAR, &host);
-	long r = ofd_share(&p->t, o, 0);
+	long r = ofd_share(&p->t, o, 0, NULL);
 
 	ofd_put(&p->t, o);
 	return r ? r : CALL(p, read, NEAR, g_buf, 10) != 0;
@@ -212,7 +212,7 @@ static void bury(struct person *agent, struct person *dead)
 		struct proc *p = LIST_ENTRY(l, struct proc, all);
 
 		l = l->next;
-		if (p->state == PROC_NEW && p->maker == dead->p->host_pid)
+		if (p->state == PROC_NEW && !p->host_pid)
 			client_reap_new(&agent->t, p);
 	}
 	proc_release(&agent->t, dead->p);

@@ -197,7 +197,7 @@ static void shared(void)
 	fill(buf, 50000);
 	expect(CALL(who[0], write, fd, buf, 50000) == 50000, "write", 0, 0);
 	model_write(0, buf, 50000);
-	expect(!ofd_share(&who[0]->t, o, 1), "ofd_share", 0, 0);
+	expect(!ofd_share(&who[0]->t, o, 1, NULL), "ofd_share", 0, 0);
 	ofd_put(&who[0]->t, o);
 	expect(CALL(who[0], lseek, fd, 0, SEEK_CUR) == 50000, "the offset went along", 0, 0);
 	for (int i = 0; i < 40; i++)

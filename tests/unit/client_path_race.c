@@ -12,6 +12,7 @@
 
 static struct town g;
 static u32 g_calls, g_odd, g_turns;
+static bool g_crowd; /* only directories, made, renamed over each other and removed in one place */
 
 struct racer {
 	u32 core;
@@ -23,7 +24,9 @@ static void place_name(char *buf, u64 *seed)
 {
 	u32 d = (u32)t_random(seed) % DIRS, n = (u32)t_random(seed) % NAMES;
 
-	if (t_random(seed) % 6 == 0)
+	if (g_crowd)
+		sprintf(buf, "/hare/d0/n%u", n);
+	else if (t_random(seed) % 6 == 0)
 		sprintf(buf, "/hare/d%u/n%u/n%u", d, n, (u32)t_random(seed) % NAMES);
 	else
 		sprintf(buf, "/hare/d%u/n%u", d, n);
@@ -88,8 +91,12 @@ static void *race(void *arg)
 	char x[64], y[64];
 
 	for (u32 i = 0; i < g_turns; i++) {
+		static const u8 crowd[] = { 2, 3, 5, 5 };
 		u32 what = (u32)t_random(&r->seed) % 13;
 		long res;
+
+		if (g_crowd)
+			what = crowd[what % 4];
 
 		place_name(x, &r->seed);
 		place_name(y, &r->seed);
@@ -190,5 +197,7 @@ int main(int argc, char **argv)
 	run("four islands", &(struct world_cfg){ .cores = 4 }, n / 10, seed);
 	run("emulated", &(struct world_cfg){ .cores = 3, .model = MEM_EMULATED }, n / 10,
 	    seed);
+	g_crowd = true;
+	run("crowd", &(struct world_cfg){ .cores = 4 }, n / 4, seed);
 	return done_testing();
 }

@@ -91,7 +91,7 @@ static u64 call(struct ctx *c, u32 dst, u32 type, struct request *q, u32 len)
 	s32 status;
 
 	memcpy(big, q, sizeof(*q));
-	h.seq = msg_call_prepare(c);
+	h.seq = msg_call_prepare(c, type, dst);
 	for (;;) {
 		long r;
 

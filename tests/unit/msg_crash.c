@@ -50,7 +50,7 @@ static void send(u32 kind, u64 value, u32 len, bool post)
 
 	if (kind == MSG_REQUEST) {
 		h.slot = g_a->slot;
-		h.seq = g_seq = msg_call_prepare(g_a);
+		h.seq = g_seq = msg_call_prepare(g_a, h.type, 1);
 	}
 	memcpy(data, &value, sizeof(value));
 	ck_lock(g_a, g_a->ck);
