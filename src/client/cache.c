@@ -200,9 +200,11 @@ static struct dentry *dentry_new(struct ck *ck, struct client_root *r, u64 dir,
 
 /* --- lookup -------------------------------------------------------------------------------- */
 
+/* RESOLVE, answered into out->res. */
 static long resolve(struct task *t, u32 srv, u64 dir, const char *name, size_t len,
-		    bool want_attr, struct place *out, struct rep_RESOLVE *p)
+		    bool want_attr, struct place *out)
 {
+	struct rep_RESOLVE *p = &out->res;
 	struct req_RESOLVE q;
 	long r;
 
@@ -222,12 +224,7 @@ static long resolve(struct task *t, u32 srv, u64 dir, const char *name, size_t l
 		out->has_attr = false;
 		return r;
 	}
-	out->ino = p->ino;
-	out->type = p->type & HS_IFMT;
-	out->dflags = p->dflags;
-	out->has_attr = p->has_attr != 0;
-	if (p->has_attr && want_attr)
-		out->attr = p->attr;
+	place_resolved(out);
 	return 0;
 }
 
@@ -324,7 +321,6 @@ out:
 static long lookup_far(struct task *t, u32 srv, u64 dir, const char *name, size_t len,
 		       bool want_attr, struct place *out)
 {
-	struct rep_RESOLVE p;
 	u64 inval = 0;
 	long r;
 	bool cache = !(t->ctx.isl->super->without & WITHOUT_DIRECTORY_CACHE);
@@ -344,20 +340,18 @@ static long lookup_far(struct task *t, u32 srv, u64 dir, const char *name, size_
 		}
 	}
 	out->dflags = 0;
-	r = resolve(t, srv, dir, name, len, want_attr, out, &p);
-	if (cache && (!r || r == -ENOENT) && p.dir_mode)
-		cache_insert(t, dir, name, len, inval, &p, out);
+	r = resolve(t, srv, dir, name, len, want_attr, out);
+	if (cache && (!r || r == -ENOENT) && out->res.dir_mode)
+		cache_insert(t, dir, name, len, inval, &out->res, out);
 	return r;
 }
 
 static long lookup_at(struct task *t, u32 srv, u64 dir, const char *name, size_t len,
 		      bool want_attr, struct place *out)
 {
-	struct rep_RESOLVE p;
-
 	if (unlikely(!rpc_is_near(&t->ctx, srv)))
 		return lookup_far(t, srv, dir, name, len, want_attr, out);
-	return resolve(t, srv, dir, name, len, want_attr, out, &p);
+	return resolve(t, srv, dir, name, len, want_attr, out);
 }
 
 long cache_lookup(struct task *t, u64 dir, u32 dflags, const char *name, size_t len,

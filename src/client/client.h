@@ -47,8 +47,9 @@ struct task {
 	u32 hold_used, hold_counted;
 	struct ofd *hold[TASK_HOLDS];
 	u32 spread; /* an import: what it makes goes to all servers, see create() */
-	u32 pad;
 	bool copies_locked; /* user_read runs with a core lock held: a fault ends it at once */
+	bool ids_known; /* uid, gid: the real ones of this thread, asked for once */
+	u32 uid, gid;
 	s64 *poll_time; /* timespec of the host call that a poke has to end, see client_poked */
 	/* scratch of the running call */
 	char path[PATH_LEN_MAX]; /* a path copied in */

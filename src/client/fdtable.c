@@ -144,7 +144,7 @@ struct ofd *fd_get(struct task *t, int fd, bool *host)
 	return NULL;
 }
 
-struct ofd *fd_use(struct task *t, long fd, long *ret)
+struct ofd *fd_use_slow(struct task *t, long fd, long *ret)
 {
 	bool host;
 	struct ofd *o = fd_get(t, (int)fd, &host);

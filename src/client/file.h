@@ -74,8 +74,27 @@ void fd_close_entry(struct task *t, struct fdtable *ft, u32 fd);
 /* A table of its own for a process that shares one. -ENOMEM. */
 long fdtable_unshare(struct task *t, struct proc *p);
 /* fd_get for calls that can only be about Hare's: *ret is CLIENT_HOST or -EBADF on
- * NULL. */
-struct ofd *fd_use(struct task *t, long fd, long *ret);
+ * NULL. The one description that the only thread of a process uses is noted inline. */
+struct ofd *fd_use_slow(struct task *t, long fd, long *ret);
+static inline struct ofd *fd_use(struct task *t, long fd, long *ret)
+{
+	struct fdtable *ft = t->proc->fds;
+	struct fdent *e = likely(ft) ? fd_entry(ft, (int)fd) : NULL;
+
+	if (unlikely(!e || e->kind != FD_HARE || !fd_is_alone(t, ft) || t->hold_used))
+		return fd_use_slow(t, fd, ret);
+	t->hold_used = 1;
+	t->hold[0] = e->ofd;
+	return e->ofd;
+}
+/* ofd_put of what fd_use gave. */
+static inline void fd_done(struct task *t, struct ofd *o)
+{
+	if (likely(t->hold_used == 1 && !t->hold_counted && t->hold[0] == o))
+		t->hold_used = 0;
+	else
+		ofd_put(t, o);
+}
 
 /* --- ofd.c ------------------------------------------------------------------------ */
 

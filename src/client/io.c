@@ -106,73 +106,51 @@ static bool in_range(const long a[6])
 	return (u64)a[2] <= USER_TOP && (u64)a[1] <= USER_TOP - (u64)a[2];
 }
 
-long client_read(struct task *t, long a[6])
+/* read, write, pread, pwrite: nr with constants, so that each is compiled by itself. */
+static __attribute__((always_inline)) inline long do_rw(struct task *t, long a[6],
+							long nr, bool write, bool at)
 {
+	u64 off = at ? (u64)a[3] : 0;
 	struct uio u;
 	long r;
 	struct ofd *o = fd_use(t, a[0], &r);
 
 	if (!o)
 		return r;
-	uio_buf(&u, (void *)a[1], (size_t)a[2]);
-	if (!relayed(t, o, __NR_read, a, &r))
-		r = likely(in_range(a)) || !ofd_can_read(o) ? ofd_readv(t, o, &u, NULL, 0)
-							    : -EFAULT;
-	ofd_put(t, o);
+	if (relayed(t, o, nr, a, &r))
+		;
+	else if (at && a[3] < 0)
+		r = -EINVAL;
+	else if (unlikely(!in_range(a)) &&
+		 (at || (write ? ofd_can_write(o) : ofd_can_read(o))))
+		r = -EFAULT;
+	else {
+		uio_buf(&u, (void *)a[1], (size_t)a[2]);
+		r = write ? ofd_writev(t, o, &u, at ? &off : NULL, 0)
+			  : ofd_readv(t, o, &u, at ? &off : NULL, 0);
+	}
+	fd_done(t, o);
 	return r;
+}
+
+long client_read(struct task *t, long a[6])
+{
+	return do_rw(t, a, __NR_read, false, false);
 }
 
 long client_write(struct task *t, long a[6])
 {
-	struct uio u;
-	long r;
-	struct ofd *o = fd_use(t, a[0], &r);
-
-	if (!o)
-		return r;
-	uio_buf(&u, (void *)a[1], (size_t)a[2]);
-	if (!relayed(t, o, __NR_write, a, &r))
-		r = likely(in_range(a)) || !ofd_can_write(o)
-			    ? ofd_writev(t, o, &u, NULL, 0)
-			    : -EFAULT;
-	ofd_put(t, o);
-	return r;
+	return do_rw(t, a, __NR_write, true, false);
 }
 
 long client_pread64(struct task *t, long a[6])
 {
-	u64 off = (u64)a[3];
-	struct uio u;
-	long r;
-	struct ofd *o = fd_use(t, a[0], &r);
-
-	if (!o)
-		return r;
-	uio_buf(&u, (void *)a[1], (size_t)a[2]);
-	if (!relayed(t, o, __NR_pread64, a, &r))
-		r = a[3] < 0	   ? -EINVAL
-		    : !in_range(a) ? -EFAULT
-				   : ofd_readv(t, o, &u, &off, 0);
-	ofd_put(t, o);
-	return r;
+	return do_rw(t, a, __NR_pread64, false, true);
 }
 
 long client_pwrite64(struct task *t, long a[6])
 {
-	u64 off = (u64)a[3];
-	struct uio u;
-	long r;
-	struct ofd *o = fd_use(t, a[0], &r);
-
-	if (!o)
-		return r;
-	uio_buf(&u, (void *)a[1], (size_t)a[2]);
-	if (!relayed(t, o, __NR_pwrite64, a, &r))
-		r = a[3] < 0	   ? -EINVAL
-		    : !in_range(a) ? -EFAULT
-				   : ofd_writev(t, o, &u, &off, 0);
-	ofd_put(t, o);
-	return r;
+	return do_rw(t, a, __NR_pwrite64, true, true);
 }
 
 /* All six calls with vectors. off -1: the description's own offset, where that is
@@ -190,13 +168,13 @@ static long do_vec(struct task *t, long a[6], bool write, bool with_off, u32 rwf
 	if (!o)
 		return r;
 	if (relayed(t, o, nr[write][at != NULL], a, &r)) {
-		ofd_put(t, o);
+		fd_done(t, o);
 		return r;
 	}
 	r = uio_vec(&u, (const void *)a[1], a[2]);
 	if (!r)
 		r = write ? ofd_writev(t, o, &u, at, rwf) : ofd_readv(t, o, &u, at, rwf);
-	ofd_put(t, o);
+	fd_done(t, o);
 	return r;
 }
 
@@ -300,7 +278,7 @@ long client_lseek(struct task *t, long a[6])
 		r = -EINVAL;
 	else
 		r = seek_file(t, o, a[1], whence);
-	ofd_put(t, o);
+	fd_done(t, o);
 	return r;
 }
 
@@ -319,7 +297,7 @@ long client_fstat(struct task *t, long a[6])
 		if (!r)
 			r = attr_put_stat(&at, (void *)a[1]);
 	}
-	ofd_put(t, o);
+	fd_done(t, o);
 	return r;
 }
 
@@ -331,7 +309,7 @@ long client_fstatfs(struct task *t, long a[6])
 	if (!o)
 		return r;
 	r = o->kind == OFD_RELAY ? -ENOSYS : attr_put_statfs(t, (void *)a[1]);
-	ofd_put(t, o);
+	fd_done(t, o);
 	return r;
 }
 
@@ -342,7 +320,7 @@ static struct ofd *use_inode(struct task *t, long fd, long *r)
 
 	if (o && (o->flags & O_PATH || o->kind == OFD_RELAY)) {
 		*r = o->flags & O_PATH ? -EBADF : -EPERM;
-		ofd_put(t, o);
+		fd_done(t, o);
 		return NULL;
 	}
 	return o;
@@ -361,7 +339,7 @@ long client_fchmod(struct task *t, long a[6])
 		r = -EBADF;
 	else
 		r = attr_chmod(t, o->ino, (u32)a[1]);
-	ofd_put(t, o);
+	fd_done(t, o);
 	return r;
 }
 
@@ -378,7 +356,7 @@ long client_fchown(struct task *t, long a[6])
 		r = -EBADF;
 	else
 		r = attr_chown(t, o->ino, (u32)a[1], (u32)a[2]);
-	ofd_put(t, o);
+	fd_done(t, o);
 	return r;
 }
 
@@ -391,7 +369,7 @@ long client_fsetxattr(struct task *t, long a[6])
 		return r;
 	r = xattr_set(t, o->ino, (const char *)a[1], (const void *)a[2], (size_t)a[3],
 		      (int)a[4]);
-	ofd_put(t, o);
+	fd_done(t, o);
 	return r;
 }
 
@@ -403,7 +381,7 @@ long client_fgetxattr(struct task *t, long a[6])
 	if (!o)
 		return r;
 	r = xattr_get(t, o->ino, (const char *)a[1], (void *)a[2], (size_t)a[3]);
-	ofd_put(t, o);
+	fd_done(t, o);
 	return r;
 }
 
@@ -415,7 +393,7 @@ long client_flistxattr(struct task *t, long a[6])
 	if (!o)
 		return r;
 	r = xattr_list(t, o->ino, (char *)a[1], (size_t)a[2]);
-	ofd_put(t, o);
+	fd_done(t, o);
 	return r;
 }
 
@@ -427,7 +405,7 @@ long client_fremovexattr(struct task *t, long a[6])
 	if (!o)
 		return r;
 	r = xattr_remove(t, o->ino, (const char *)a[1]);
-	ofd_put(t, o);
+	fd_done(t, o);
 	return r;
 }
 
@@ -448,7 +426,7 @@ static long do_fsync(struct task *t, long a[6], long nr)
 		r = -EINVAL;
 	else
 		r = o->kind == OFD_FILE ? file_sync(t, o) : 0;
-	ofd_put(t, o);
+	fd_done(t, o);
 	return r;
 }
 
@@ -472,7 +450,7 @@ long client_syncfs(struct task *t, long a[6])
 	r = o->flags & O_PATH ? -EBADF : 0;
 	if (!r && o->kind == OFD_FILE)
 		r = file_sync(t, o);
-	ofd_put(t, o);
+	fd_done(t, o);
 	return r;
 }
 
@@ -492,7 +470,7 @@ long client_sync_file_range(struct task *t, long a[6])
 		r = -ESPIPE;
 	else
 		r = o->kind == OFD_FILE ? file_sync(t, o) : 0;
-	ofd_put(t, o);
+	fd_done(t, o);
 	return r;
 }
 
@@ -543,7 +521,7 @@ long client_ftruncate(struct task *t, long a[6])
 		return r;
 	if (!relayed(t, o, __NR_ftruncate, a, &r))
 		r = truncate_ofd(t, o, a[1]);
-	ofd_put(t, o);
+	fd_done(t, o);
 	return r;
 }
 
@@ -615,7 +593,7 @@ long client_fallocate(struct task *t, long a[6])
 		if (!r)
 			r = fallocate_ofd(t, o, (u32)a[1], (u64)a[2], (u64)a[3]);
 	}
-	ofd_put(t, o);
+	fd_done(t, o);
 	return r;
 }
 
@@ -634,7 +612,7 @@ long client_fadvise64(struct task *t, long a[6])
 		r = -ESPIPE;
 	else
 		r = a[2] < 0 || (u32)a[3] > FADV_MAX ? -EINVAL : 0;
-	ofd_put(t, o);
+	fd_done(t, o);
 	return r;
 }
 
@@ -649,6 +627,6 @@ long client_readahead(struct task *t, long a[6])
 		r = -EBADF;
 	else
 		r = o->kind == OFD_FILE ? 0 : -EINVAL;
-	ofd_put(t, o);
+	fd_done(t, o);
 	return r;
 }

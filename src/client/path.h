@@ -48,6 +48,15 @@ long dir_perm_get(struct task *t, u64 dir, struct perm *p);
 /* The same from the cache alone: no message. */
 bool dir_perm_peek(struct task *t, u64 dir, struct perm *p);
 
+/* What a lookup that succeeded says of the name. */
+static inline void place_resolved(struct place *out)
+{
+	out->ino = out->res.ino;
+	out->type = out->res.type & HS_IFMT;
+	out->dflags = out->res.dflags;
+	out->has_attr = out->res.has_attr != 0;
+}
+
 /* --- perm.c -------------------------------------------------------------------------------- */
 
 bool cred_in_group(const struct cred *cred, u32 gid);
@@ -74,8 +83,8 @@ static inline bool place_has_no_name(const struct place *pl)
 {
 	return !pl->dir || pl->last_dot || pl->last_dotdot;
 }
-/* The attributes of what a walk found. */
-long place_attr(struct task *t, const struct place *pl, struct attr *a);
+/* The attributes of what a walk found: into pl->res.attr. */
+long place_attr(struct task *t, struct place *pl);
 /* Waits until a server says that what made it answer -EAGAIN may have changed. */
 void retry_wait(struct task *t, u32 seq);
 

@@ -126,6 +126,29 @@ static long take(struct reading *rd, u32 srv, long r, const struct rep_DIRENT *p
 	return p->data.len ? 0 : 1;
 }
 
+/* The same for an answer that was put where it belongs: the server writes getdents64's records,
+ * in which only the positions are to be changed. */
+static long take_in_place(struct reading *rd, u32 srv, long r, const struct rep_DIRENT *p)
+{
+	char *rec = rd->out + rd->used, *end = rec + p->data.len;
+
+	if (r == -EINVAL && rd->used)
+		return 1;
+	if (r)
+		return r;
+	while (rec < end) {
+		struct dirent64 *d = (void *)rec;
+
+		rd->pos = pos_of(rd, srv, d->off);
+		d->off = rd->pos;
+		rec += d->len;
+	}
+	rd->used += p->data.len;
+	if (p->eof)
+		return 2;
+	return p->data.len ? 0 : 1;
+}
+
 /* One batch of one server; results as take. */
 static long read_batch(struct reading *rd, u32 srv)
 {
@@ -134,7 +157,11 @@ static long read_batch(struct reading *rd, u32 srv)
 	struct rep_DIRENT p = { .data = { .p = rd->t->bounce, .cap = BATCH } };
 
 	q.size = (u32)MIN(rd->size - rd->used, (size_t)BATCH);
-	return take(rd, srv, rpc_dirent(&rd->t->ctx, srv, &q, &p), &p);
+	if (rd->old)
+		return take(rd, srv, rpc_dirent(&rd->t->ctx, srv, &q, &p), &p);
+	p.data.p = rd->out + rd->used;
+	p.data.cap = q.size;
+	return take_in_place(rd, srv, rpc_dirent(&rd->t->ctx, srv, &q, &p), &p);
 }
 
 /* This server's part is at its end: the position of the next one's beginning. */

@@ -179,7 +179,6 @@ long attr_put_statfs(struct task *t, void *user)
 static long do_stat(struct task *t, long *dirfd, long *upath, long ubuf, u32 wf)
 {
 	struct place pl;
-	struct attr a;
 	long r;
 
 	r = path_walk(t, dirfd, upath, wf | WALK_ATTR, &pl);
@@ -187,8 +186,8 @@ static long do_stat(struct task *t, long *dirfd, long *upath, long ubuf, u32 wf)
 		*upath = (long)LINK_LIKE;
 	if (r)
 		return r;
-	r = place_attr(t, &pl, &a);
-	return r ? r : attr_put_stat(&a, (void *)ubuf);
+	r = place_attr(t, &pl);
+	return r ? r : attr_put_stat(&pl.res.attr, (void *)ubuf);
 }
 
 long client_stat(struct task *t, long a[6])
@@ -234,7 +233,6 @@ long client_statx(struct task *t, long a[6])
 	const long known = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH |
 			   AT_STATX_SYNC_TYPE;
 	struct place pl;
-	struct attr at;
 	long r;
 
 	if (a[2] & ~known || (a[2] & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE)
@@ -249,8 +247,8 @@ long client_statx(struct task *t, long a[6])
 		a[1] = (long)LINK_LIKE;
 	if (r)
 		return r;
-	r = place_attr(t, &pl, &at);
-	return r ? r : attr_put_statx(&at, (void *)a[4]);
+	r = place_attr(t, &pl);
+	return r ? r : attr_put_statx(&pl.res.attr, (void *)a[4]);
 }
 
 long client_statfs(struct task *t, long a[6])
@@ -263,19 +261,30 @@ long client_statfs(struct task *t, long a[6])
 
 /* --- access ------------------------------------------------------------------------------------------ */
 
-/* access(2) asks for the real ids, not those that the process works with. */
-static void real_cred(const struct task *t, struct cred *c)
+/* access(2) asks for the real ids, not those that the process works with; mostly they are equal,
+ * and only the thread itself changes them (change_ids; a user namespace changes their numbers). */
+static long real_check(struct task *t, const struct attr *a, u32 mode)
 {
-	*c = t->proc->cred;
-	c->uid = (u32)SYS(getuid);
-	c->gid = (u32)SYS(getgid);
+	const struct cred *own = &t->proc->cred;
+	struct cred real;
+
+	if (!t->ids_known || t->proc->flags & PROC_STAY) {
+		t->uid = (u32)SYS(getuid);
+		t->gid = (u32)SYS(getgid);
+		t->ids_known = true;
+	}
+	if (likely(t->uid == own->uid && t->gid == own->gid))
+		return perm_check(own, a->mode, a->uid, a->gid, mode);
+	real = *own;
+	real.uid = t->uid;
+	real.gid = t->gid;
+	return perm_check(&real, a->mode, a->uid, a->gid, mode);
 }
 
 static long do_access(struct task *t, long *dirfd, long *upath, long mode, long flags)
 {
-	struct cred cred;
+	const struct attr *a;
 	struct place pl;
-	struct attr a;
 	long r;
 
 	if (mode & ~7L ||
@@ -284,13 +293,13 @@ static long do_access(struct task *t, long *dirfd, long *upath, long mode, long 
 	r = path_walk(t, dirfd, upath, at_flags(flags) | (mode ? WALK_ATTR : 0), &pl);
 	if (r || !mode)
 		return r;
-	r = place_attr(t, &pl, &a);
+	r = place_attr(t, &pl);
 	if (r)
 		return r;
+	a = &pl.res.attr;
 	if (flags & AT_EACCESS)
-		return perm_check(&t->proc->cred, a.mode, a.uid, a.gid, (u32)mode);
-	real_cred(t, &cred);
-	return perm_check(&cred, a.mode, a.uid, a.gid, (u32)mode);
+		return perm_check(&t->proc->cred, a->mode, a->uid, a->gid, (u32)mode);
+	return real_check(t, a, (u32)mode);
 }
 
 long client_access(struct task *t, long a[6])

@@ -652,6 +652,7 @@ static long change_ids(struct task *t, long nr, const long a[6])
 
 	if (sys_failed(r))
 		return r;
+	t->ids_known = false;
 	cred_read(t, &cred);
 	ck_lock(&t->ctx, ck);
 	tx_save(ck, &t->proc->cred, ALIGN_DOWN(sizeof(cred), (size_t)8));

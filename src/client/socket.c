@@ -228,20 +228,21 @@ static bool is_other_type(const struct task *t, int fd, u64 ino, const struct bo
 /* Where connect and send go: ua, *len become what the host understands. 0 or -errno. */
 static long resolve(struct task *t, int fd, struct unix_addr *ua, long *len)
 {
+	const struct attr *a;
 	struct bound b;
 	struct place pl;
-	struct attr a;
 	long r = walk_addr(t, ua, WALK_FOLLOW | WALK_ATTR, &pl, len);
 
 	if (r)
 		return r == CLIENT_HOST ? 0 : r;
-	r = place_attr(t, &pl, &a);
+	r = place_attr(t, &pl);
 	if (r)
 		return r;
-	r = perm_check(&t->proc->cred, a.mode, a.uid, a.gid, MAY_WRITE);
+	a = &pl.res.attr;
+	r = perm_check(&t->proc->cred, a->mode, a->uid, a->gid, MAY_WRITE);
 	if (r)
 		return r;
-	if ((a.mode & HS_IFMT) != HS_IFSOCK || bound_get(t, pl.ino, &b))
+	if ((a->mode & HS_IFMT) != HS_IFSOCK || bound_get(t, pl.ino, &b))
 		return -ECONNREFUSED;
 	/* The host finds abstract names among those of one type. */
 	if (is_other_type(t, fd, pl.ino, &b))

@@ -174,12 +174,13 @@ struct place {
 	bool must_dir; /* the path ended in a slash (or /. ) */
 	bool last_dot; /* the last component was "." (rmdir: EINVAL, rename: EBUSY) */
 	bool last_dotdot;
-	bool has_attr; /* attr is valid: it came with the lookup */
+	bool has_attr; /* res.attr is valid: it came with the lookup */
 	bool magic; /* /proc/self/fd/N, /dev/fd/N of Hare's description number magic_fd: it, or
 			  * with `host` the link, which the host does not have */
 	s32 magic_fd;
 	u32 magic_pid; /* it is that process's, as programs know it; 0: the caller's */
-	struct attr attr;
+	struct rep_RESOLVE
+		res; /* the server's answer to the last lookup, made in place */
 	char name[NAME_LEN_MAX + 1];
 };
 #define WALK_FOLLOW 1u /* follow a symlink at the end */

@@ -412,6 +412,26 @@ static long last_name(struct task *t, struct cursor *c, const char *name, size_t
 	return 0;
 }
 
+/* The last name was looked up, with result r: 1 when that is all, else the caller's result. */
+static long near_last(struct cursor *c, const char *name, size_t len, long r,
+		      struct place *out)
+{
+	if (r && !(r == -ENOENT && c->flags & WALK_PARENT))
+		return r;
+	if (!r && (out->res.type & HS_IFMT) == HS_IFLNK &&
+	    c->flags & (WALK_FOLLOW | WALK_NO_SYMLINKS))
+		return 0; /* last_name knows what to do */
+	place_named(out, c, name, len, false);
+	if (r) {
+		out->ino = 0;
+		out->type = 0;
+		out->dflags = 0;
+	} else {
+		place_resolved(out);
+	}
+	return 1;
+}
+
 /* A name in the middle: into the directory that it names. As leave_root. */
 static long middle_name(struct task *t, struct cursor *c, const char *name, size_t len,
 			struct place *out, char *host_buf, bool *rewritten)
@@ -455,9 +475,77 @@ static long dots(struct task *t, struct cursor *c, const char *p, size_t len, bo
 	return 1;
 }
 
+/* Goes on as long as it is plain: names of one near server, into directories, and perhaps the last
+ * name. 1: out is filled; 0: on with c as it is then, for whatever comes next; -errno. One hold of
+ * the server's lock instead of one a name; of so many names, since others wait. */
+#define NEAR_NAMES 16
+static long walk_near(struct task *t, struct cursor *c, struct place *out)
+{
+	u32 srv = ino_server(c->dir);
+	struct req_RESOLVE q = { .cred = &t->proc->cred };
+	struct rpc_env e;
+	long r = 0;
+	u32 n;
+
+	step_lock(t, srv, &e);
+	for (n = 0; n < NEAR_NAMES; n++) {
+		const char *p = c->rest, *after;
+		size_t len;
+		bool last;
+
+		while (*p == '/')
+			p++;
+		len = component(p);
+		for (after = p + len; *after == '/'; after++)
+			;
+		if (unlikely(!len || len > NAME_LEN_MAX ||
+			     (p[0] == '.' && (len == 1 || (len == 2 && p[1] == '.')))))
+			break;
+		last = !*after;
+		if (last && (p[len] || c->flags & WALK_NOLAST))
+			break;
+		q.dir = c->dir;
+		q.name.p = p;
+		q.name.len = (u32)len;
+		q.want_attr = last && c->flags & WALK_ATTR;
+		r = fs_resolve(&e, &q, &out->res);
+		if (last) {
+			r = near_last(c, p, len, r, out);
+			n++;
+			break;
+		}
+		if (r || (out->res.type & HS_IFMT) != HS_IFDIR)
+			break;
+		c->dir = out->res.ino;
+		c->dflags = out->res.dflags;
+		c->rest = p + len;
+		if (c->dflags & DIR_DISTRIBUTED || ino_server(c->dir) != srv) {
+			n++;
+			break;
+		}
+	}
+	e.ck->counter[COUNT_LOCAL(RPC_RESOLVE)] += n;
+	if (unlikely(r < 0))
+		ck_abort(e.ck);
+	msg_unlock(&t->ctx, e.ck);
+	return r;
+}
+
+static bool goes_near(const struct task *t, const struct cursor *c)
+{
+	return rpc_is_near(&t->ctx, ino_server(c->dir)) &&
+	       !(c->dflags & DIR_DISTRIBUTED) && !trace_is_on(t->ctx.ck);
+}
+
 static long walk_inside(struct task *t, struct cursor *c, struct place *out,
 			char *host_buf, bool *rewritten)
 {
+	if (likely(goes_near(t, c))) {
+		long r = walk_near(t, c, out);
+
+		if (likely(r))
+			return r < 0 ? r : 0;
+	}
 	for (;;) {
 		const char *p = c->rest;
 		const char *after;
@@ -700,11 +788,12 @@ long host_lookup(long *dirfd, long upath, int at_flags)
 	return SYS(newfstatat, dirfd ? (int)*dirfd : AT_FDCWD, upath, st, at_flags);
 }
 
-long place_attr(struct task *t, const struct place *pl, struct attr *a)
+long place_attr(struct task *t, struct place *pl)
 {
+	struct attr *a = &pl->res.attr;
+
 	if (!pl->has_attr || (pl->type == HS_IFDIR && pl->dflags & DIR_DISTRIBUTED))
 		return attr_get(t, pl->ino, a);
-	*a = pl->attr;
 	if (pl->type == HS_IFREG && unlikely(!rpc_is_near(&t->ctx, ino_server(pl->ino))))
 		file_attr(t, a);
 	return 0;

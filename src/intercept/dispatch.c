@@ -28,10 +28,30 @@ static bool at_follows(long nr, const long a[6])
 }
 
 /* A path argument that names the program itself means the program, not this loader. */
-static inline void fix_exe(long *path)
+static inline bool fix_exe(long *path)
 {
-	if (unlikely(proc_is_exe((const char *)*path)))
-		*path = (long)g_program.exe;
+	if (likely(!proc_is_exe((const char *)*path)))
+		return false;
+	*path = (long)g_program.exe;
+	return true;
+}
+
+/* Calls that answer CLIENT_HOST for a path of the host and have done nothing then: only those paths
+ * are looked at for the program's own name, not Hare's, which would cost each stat 40
+ * instructions. The others (open) make the host's call themselves. */
+static inline bool fixes_late(long nr)
+{
+	switch (nr) {
+	case __NR_stat:
+	case __NR_access:
+	case __NR_newfstatat:
+	case __NR_statx:
+	case __NR_faccessat:
+	case __NR_faccessat2:
+		return true;
+	default:
+		return false;
+	}
 }
 
 static inline long route(struct task *task, long nr, long a[6])
@@ -43,13 +63,19 @@ static inline long route(struct task *task, long nr, long a[6])
 	ret = client_##name(task, a);                                                    \
 	break;
 #define ROUTE_PATH(name)                                                                 \
-	fix_exe(&a[0]);                                                                  \
+	if (!fixes_late(__NR_##name))                                                    \
+		fix_exe(&a[0]);                                                          \
 	ret = client_##name(task, a);                                                    \
+	if (fixes_late(__NR_##name) && ret == CLIENT_HOST && fix_exe(&a[0]))             \
+		ret = client_##name(task, a);                                            \
 	break;
 #define ROUTE_AT(name)                                                                   \
-	if (at_follows(nr, a))                                                           \
+	if (!fixes_late(__NR_##name) && at_follows(__NR_##name, a))                      \
 		fix_exe(&a[1]);                                                          \
 	ret = client_##name(task, a);                                                    \
+	if (fixes_late(__NR_##name) && ret == CLIENT_HOST &&                             \
+	    at_follows(__NR_##name, a) && fix_exe(&a[1]))                                \
+		ret = client_##name(task, a);                                            \
 	break;
 #define ROUTE_ICPT(name) return icpt_##name(task, a);
 #define ROUTE_HOST(name)                                                                 \

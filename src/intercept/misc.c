@@ -90,10 +90,10 @@ static bool is_own_pid_exe(const char *s, s32 pid)
 bool proc_is_exe(const char *user_path)
 {
 	char path[40];
-	u64 head;
+	u64 head = 0;
 
-	/* the first word rules out nearly all paths */
-	if (user_read(&head, user_path, 6) || memcmp(&head, "/proc/", 6))
+	/* the first word rules out nearly all paths: "/proc/" */
+	if (user_read(&head, user_path, 6) || head != 0x2f636f72702fULL)
 		return false;
 	if (user_read_str(path, user_path, sizeof(path)) < 0)
 		return false;
