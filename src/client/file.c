@@ -364,16 +364,18 @@ long file_read_here(struct task *t, struct ofd *o, struct uio *u)
 	return r;
 }
 
-long file_write_here(struct task *t, struct ofd *o, struct uio *u)
+long file_write_here(struct task *t, struct ofd *o, struct uio *u, u32 flags)
 {
 	bool locked;
 	u64 off = 0;
 	long r;
 
 	if (unlikely(!pos_lock_local(t, o, &locked)))
-		return write_by_call(t, o, u, &off, IO_SHARED);
+		return write_by_call(t, o, u, &off, IO_SHARED | flags);
 	off = get_off(o);
-	r = file_writev(t, o, u, &off, o->flags & O_APPEND ? IO_APPEND : 0);
+	if (o->flags & O_APPEND && !(flags & IO_NOAPPEND))
+		flags |= IO_APPEND;
+	r = file_writev(t, o, u, &off, flags & IO_APPEND);
 	set_off(o, off);
 	pos_unlock(o, locked);
 	return r;

@@ -249,9 +249,10 @@ long user_zero(char *user, size_t n); /* zeros to the program's memory: 0, -EFAU
 
 long file_readv(struct task *t, struct ofd *o, struct uio *u, u64 *off);
 long file_writev(struct task *t, struct ofd *o, struct uio *u, u64 *off, u32 flags);
-/* A read or write at the description's own offset (shared ones: at the server). */
+/* A read or write at the description's own offset (shared ones: at the server). flags:
+ * IO_APPEND, IO_NOAPPEND in O_APPEND's place. */
 long file_read_here(struct task *t, struct ofd *o, struct uio *u);
-long file_write_here(struct task *t, struct ofd *o, struct uio *u);
+long file_write_here(struct task *t, struct ofd *o, struct uio *u, u32 flags);
 
 #define VNODE_WROTE 1u /* written by this core since `version` was learned */
 #define VNODE_ATIME 2u /* the first read has to set atime */

@@ -9,7 +9,11 @@
 
 #include "client/file.h"
 
-#define RWF_KNOWN	 (RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND)
+#ifndef RWF_NOAPPEND
+#define RWF_NOAPPEND 0x20
+#endif
+#define RWF_KNOWN                                                                        \
+	(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND | RWF_NOAPPEND)
 #define USER_TOP	 0x7ffffffff000UL
 #define FADV_MAX	 5 /* POSIX_FADV_NOREUSE */
 #define SYNC_RANGE_KNOWN 7
@@ -65,12 +69,19 @@ static long ofd_readv(struct task *t, struct ofd *o, struct uio *u, const u64 *a
 	return r;
 }
 
+/* How a write stands to the end: what it was told, before what the description says. */
+static u32 append_flags(u32 rwf)
+{
+	return (rwf & RWF_APPEND ? IO_APPEND : 0) |
+	       (rwf & RWF_NOAPPEND ? IO_NOAPPEND : 0);
+}
+
 static long write_file_at(struct task *t, struct ofd *o, struct uio *u, u64 off, u32 rwf)
 {
 	/* pwrite on an O_APPEND description appends on Linux, whatever POSIX says. */
-	u32 flags = o->flags & O_APPEND || rwf & RWF_APPEND ? IO_APPEND : 0;
+	bool append = o->flags & O_APPEND && !(rwf & RWF_NOAPPEND);
 
-	return file_writev(t, o, u, &off, flags);
+	return file_writev(t, o, u, &off, append || rwf & RWF_APPEND ? IO_APPEND : 0);
 }
 
 static long ofd_writev(struct task *t, struct ofd *o, struct uio *u, const u64 *at,
@@ -85,7 +96,8 @@ static long ofd_writev(struct task *t, struct ofd *o, struct uio *u, const u64 *
 		return -EBADF;
 	switch (o->kind) {
 	case OFD_FILE:
-		r = at ? write_file_at(t, o, u, *at, rwf) : file_write_here(t, o, u);
+		r = at ? write_file_at(t, o, u, *at, rwf)
+		       : file_write_here(t, o, u, append_flags(rwf));
 		break;
 	case OFD_PIPE:
 	case OFD_FIFO:
@@ -205,7 +217,9 @@ static long vec2_check(struct task *t, const long a[6])
 		return -EINVAL;
 	if (fd_is_host(t, (int)a[0]))
 		return CLIENT_HOST;
-	return (u32)a[5] & ~(u32)RWF_KNOWN ? -EOPNOTSUPP : 0;
+	if ((u32)a[5] & ~(u32)RWF_KNOWN)
+		return -EOPNOTSUPP;
+	return (a[5] & RWF_APPEND && a[5] & RWF_NOAPPEND) ? -EINVAL : 0;
 }
 
 long client_preadv2(struct task *t, long a[6])

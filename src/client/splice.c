@@ -343,10 +343,10 @@ static long check_range(const struct end *in, const struct end *out, u64 len, u3
 		return -EINVAL;
 	if (!can_read(in) || !can_write(out) || out->flags & O_APPEND)
 		return -EBADF;
-	if ((s64)in->off < 0 || (s64)out->off < 0)
-		return -EINVAL;
 	if (in->off + len < in->off || out->off + len < out->off)
 		return -EOVERFLOW;
+	if ((s64)in->off < 0 || (s64)out->off < 0)
+		return -EINVAL;
 	return overlap(in, out, len) ? -EINVAL : 0;
 }
 
@@ -384,6 +384,8 @@ static long check_splice(const struct end *in, const struct end *out, u32 flags)
 		return -EINVAL;
 	if (out->seekable && out->flags & O_APPEND)
 		return -EINVAL;
+	if ((in->given && (s64)in->off < 0) || (out->given && (s64)out->off < 0))
+		return -EINVAL;
 	return in->type == HS_IFDIR ? -EINVAL : 0;
 }
 
@@ -413,10 +415,37 @@ static long check_tee(const struct end *in, const struct end *out, u32 flags)
 		return -EINVAL;
 	if (!can_read(in) || !can_write(out))
 		return -EBADF;
-	/* A pipe of the host cannot be looked into from here. */
-	if (in->type != HS_IFIFO || out->type != HS_IFIFO || !in->o)
+	if (in->type != HS_IFIFO || out->type != HS_IFIFO ||
+	    (in->o && !ofd_is_pipe(in->o)))
 		return -EINVAL;
-	return out->o && in->o->ino == out->o->ino ? -EINVAL : 0;
+	return in->o && out->o && in->o->ino == out->o->ino ? -EINVAL : 0;
+}
+
+/* The host's pipes can be looked into by a third one of the host's. */
+static long tee_from_host(struct task *t, struct end *in, struct end *out, u64 len,
+			  bool nonblock)
+{
+	s32 tmp[2];
+	u8 buf[PIECE];
+	long r = SYS(pipe2, tmp, O_CLOEXEC), got;
+	u64 done = 0;
+
+	if (r)
+		return r;
+	got = host_block(__NR_tee, in->fd, tmp[1], (long)MIN(len, RW_MAX),
+			 nonblock ? SPLICE_NONBLOCK : 0, 0, 0);
+	r = got == -EINTR ? -HARE_ERESTARTSYS : got;
+	while (got > 0 && done < (u64)got) {
+		r = SYS(read, tmp[0], buf, MIN((u64)got - done, (u64)PIECE));
+		if (r > 0)
+			r = put(t, out, buf, (size_t)r, nonblock || done);
+		if (r <= 0)
+			break;
+		done += (u64)r;
+	}
+	SYS(close, tmp[0]);
+	SYS(close, tmp[1]);
+	return done ? (long)done : r;
 }
 
 /* What is in one pipe also into another; waits for the first bytes only. */
@@ -428,6 +457,8 @@ static long copy_tee(struct task *t, struct end *in, struct end *out, u64 len,
 	long r = 0;
 
 	nonblock |= ((in->flags | out->flags) & O_NONBLOCK) != 0;
+	if (!in->o)
+		return tee_from_host(t, in, out, len, nonblock);
 	while (done < len) {
 		u32 n = (u32)MIN(len - done, (u64)PIECE);
 

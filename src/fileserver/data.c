@@ -382,7 +382,8 @@ long fs_write(struct rpc_env *e, const struct req_WRITE *q, struct rep_WRITE *p)
 		return r;
 	if (o)
 		off = o->off;
-	if ((q->flags & IO_APPEND) || (o && (o->flags & O_APPEND)))
+	if ((q->flags & IO_APPEND) ||
+	    (o && (o->flags & O_APPEND) && !(q->flags & IO_NOAPPEND)))
 		off = i->size;
 	if (off > FS_SIZE_MAX)
 		return -EINVAL;

@@ -101,6 +101,7 @@ struct extent {
 	16u /* READ of a pipe, from byte `off` of what is in it: nothing is taken */
 #define IO_STEAL                                                                         \
 	32u /* WRITE: -HARE_ESTEAL when there are too few blocks here to write it all */
+#define IO_NOAPPEND 64u /* WRITE: where the offset is, also with O_APPEND */
 /* BLOCKS flags */
 #define BLOCKS_ALLOC 1u
 #define BLOCKS_STEAL 2u /* as IO_STEAL */
