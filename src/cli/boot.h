@@ -91,4 +91,14 @@ int hide_loader(const char *path, int fd_base);
  * kernel is still to be made. */
 _Noreturn void agent_main(const struct super *s, u32 core, int sock, bool fresh);
 
+/* hostwatch.c: inotify watches of the host's files. The job thread has the job; the main thread
+ * reads what is ready in epoll under key fd << 32, and tends about once a second while there is
+ * anything to tend. */
+struct task;
+struct sched_job;
+void hostwatch_init(int epoll);
+void hostwatch_job(struct task *t, const struct sched_job *job);
+void hostwatch_read(struct task *t, int fd);
+bool hostwatch_tend(struct task *t);
+
 #endif

@@ -47,6 +47,7 @@
 #define GATHER_MAX     (8UL << 20) /* of a core kernel */
 #define LOST_AFTER_MS  1500 /* a new agent waits so long for its predecessor's orphans */
 #define GIVE_UP_MS     2000
+#define TEND_MS	       1000
 #define CHAOS_NS       3000000
 #define IDLE_NS	       1000000000
 #define PINGS	       8
@@ -68,6 +69,8 @@ static struct agent {
 	u64 give_up_at; /* alone: when to end whatever is left; 0: not alone */
 	u64 watch_at; /* when to look at new processes; 0: none are new */
 	u64 gathered; /* bytes of the core kernel that are in huge pages, if the host could */
+	u64 tend_at; /* when to tend the watches of the host's files */
+	bool tends; /* there are some */
 	struct task task; /* of the main thread */
 	struct task job_task;
 	struct ctx server;
@@ -459,6 +462,16 @@ static void *map(size_t size)
 	return p == MAP_FAILED ? NULL : p;
 }
 
+static void do_watch_job(struct task *t, const struct sched_job *job)
+{
+	u64 one = 1;
+
+	hostwatch_job(t, job);
+	__atomic_store_n(&g_agent.tends, true, __ATOMIC_SEQ_CST);
+	if (write(g_agent.doorbell, &one, sizeof(one)) < 0)
+		die("doorbell", -errno);
+}
+
 static u32 listen_for_jobs(struct task *t)
 {
 	struct proc_root *r = proc_root(t->ctx.ck);
@@ -488,6 +501,8 @@ static void *job_thread(void *arg)
 		while (sched_job_first(&t->ctx, job)) {
 			if (job->kind == JOB_EXEC)
 				do_exec_job(t, job, image, pointers, stack);
+			else if (job->kind == JOB_HOST_WATCH)
+				do_watch_job(t, job);
 			else
 				sched_job_signal(&t->ctx, job);
 			sched_job_done(&t->ctx);
@@ -640,6 +655,8 @@ static int timeout(void)
 
 	if (g_agent.lost_at && (!at || g_agent.lost_at < at))
 		at = g_agent.lost_at;
+	if (g_agent.tends && (!at || g_agent.tend_at < at))
+		at = g_agent.tend_at;
 	if (!at)
 		return -1;
 	return at > now ? (int)(at - now) : 0;
@@ -662,6 +679,10 @@ static void handle(const struct epoll_event *e, int sig_fd)
 			g_agent.watch_at = now_ms() + WATCH_DELAY_MS;
 		break;
 	default:
+		if (!(u32)e->data.u64) {
+			hostwatch_read(&g_agent.task, (int)(e->data.u64 >> 32));
+			break;
+		}
 		close((int)(e->data.u64 >> 32));
 		process_gone((u32)e->data.u64);
 	}
@@ -680,6 +701,12 @@ static _Noreturn void main_thread(int sig_fd)
 			look_at_processes();
 		if (g_agent.lost_at && now_ms() >= g_agent.lost_at)
 			report_lost();
+		if (g_agent.tends && now_ms() >= g_agent.tend_at) {
+			g_agent.tends = false; /* a job may come meanwhile */
+			if (hostwatch_tend(&g_agent.task))
+				g_agent.tends = true;
+			g_agent.tend_at = now_ms() + TEND_MS;
+		}
 		check_end();
 	}
 }
@@ -810,6 +837,7 @@ _Noreturn void agent_main(const struct super *s, u32 core, int sock, bool fresh)
 	g_agent.doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (g_agent.epoll < 0 || g_agent.doorbell < 0)
 		die("descriptors", -errno);
+	hostwatch_init(g_agent.epoll);
 	epoll_watch(sig_fd, KEY_SIGNALS);
 	epoll_watch(sock, KEY_SOCKET);
 	epoll_watch(g_agent.doorbell, KEY_DOORBELL);

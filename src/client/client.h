@@ -39,6 +39,14 @@
 struct proc;
 struct ofd;
 
+/* What the running call found by a path or a descriptor, for the events of inotify: an inode and
+ * the name that led to it (hash 0: not known). Kept while something is watched. */
+struct notify_seen {
+	u64 ino, dir, hash;
+	u32 dflags; /* of dir */
+	u32 type; /* of ino */
+};
+
 struct task {
 	struct ctx ctx; /* who runs and where, see mem.h; fixed after client_attach */
 	struct proc *proc; /* its process's entry in the core kernel */
@@ -50,6 +58,7 @@ struct task {
 	bool copies_locked; /* user_read runs with a core lock held: a fault ends it at once */
 	bool ids_known; /* uid, gid: the real ones of this thread, asked for once */
 	u32 uid, gid;
+	struct notify_seen seen;
 	s64 *poll_time; /* timespec of the host call that a poke has to end, see client_poked */
 	/* scratch of the running call */
 	char path[PATH_LEN_MAX]; /* a path copied in */

@@ -10,6 +10,7 @@
 
 #include <asm/errno.h>
 #include <linux/fcntl.h>
+#include <linux/inotify.h>
 #include <linux/uio.h>
 
 #include "base/str.h"

@@ -66,6 +66,8 @@ static long ofd_readv(struct task *t, struct ofd *o, struct uio *u, const u64 *a
 		return -EBADF;
 	}
 	count_bytes(t, COUNT_BYTES_READ, r);
+	if (r > 0)
+		notify_ofd(t, o, IN_ACCESS);
 	return r;
 }
 
@@ -108,6 +110,8 @@ static long ofd_writev(struct task *t, struct ofd *o, struct uio *u, const u64 *
 	}
 	if (rwf & (RWF_DSYNC | RWF_SYNC) && r > 0 && o->kind == OFD_FILE)
 		(void)file_sync(t, o);
+	if (r > 0)
+		notify_ofd(t, o, IN_MODIFY);
 	count_bytes(t, COUNT_BYTES_WRITTEN, r);
 	return r;
 }
@@ -337,6 +341,8 @@ static struct ofd *use_inode(struct task *t, long fd, long *r)
 		fd_done(t, o);
 		return NULL;
 	}
+	if (o)
+		notify_saw_ofd(t, o);
 	return o;
 }
 
@@ -347,6 +353,7 @@ long client_fchmod(struct task *t, long a[6])
 
 	if (!o)
 		return r;
+	notify_saw_ofd(t, o);
 	if (relayed(t, o, __NR_fchmod, a, &r))
 		;
 	else if (o->flags & O_PATH)
@@ -364,6 +371,7 @@ long client_fchown(struct task *t, long a[6])
 
 	if (!o)
 		return r;
+	notify_saw_ofd(t, o);
 	if (relayed(t, o, __NR_fchown, a, &r))
 		;
 	else if (o->flags & O_PATH)
@@ -523,6 +531,8 @@ static long truncate_ofd(struct task *t, struct ofd *o, s64 size)
 		file_truncated(t, o->ino, &p.attr);
 	if (maps_any(t))
 		maps_grown(t, o->ino);
+	if (!r)
+		notify_ofd(t, o, IN_MODIFY);
 	return r;
 }
 
@@ -562,6 +572,8 @@ static long fallocate_ofd(struct task *t, struct ofd *o, u32 mode, u64 off, u64 
 	changed_there(t, o);
 	if (maps_any(t))
 		maps_grown(t, o->ino);
+	if (!r)
+		notify_ofd(t, o, IN_MODIFY);
 	return r;
 }
 

@@ -11,7 +11,7 @@
  *
  *   step  this core                                             killed after it: the agent
  *   1     last reference goes: link to client_root.closing      goes on with 2
- *   2     leave epoll sets, write back, give back locks         does it again, harmless
+ *   2     leave epoll sets, write back, locks, inotify          does it again, harmless
  *   3     own server: CLOSE and free, one transaction           nothing left to do
  *         far server: CLOSE into the outbox and free, one       nothing left to do
  *         server on another core of the island: CLOSE and       frees it when close_sent says that
@@ -240,6 +240,7 @@ static void close_prepare(struct task *t, struct ofd *o)
 	}
 	if (o->lock_owner)
 		ofd_locks_release(t, o);
+	notify_closed(t, o);
 }
 
 static void close_by_call(struct task *t, struct ofd *o)
@@ -297,7 +298,8 @@ void ofd_drop_unlock(struct task *t, struct ofd *o)
 	r = client_root(ck);
 	tx_list_add_tail(ck, &r->closing, &o->link);
 	TX_SET(ck, o->closer, t->ctx.tid);
-	if (likely(!o->vnode && !o->lock_owner && list_empty(&o->watch))) {
+	if (likely(!o->vnode && !o->lock_owner && list_empty(&o->watch) &&
+		   !ck->watched)) {
 		ck_commit(
 			ck); /* close_in_tx that fails takes back its own changes alone */
 		if (likely(close_in_tx(t, o)))
@@ -444,6 +446,9 @@ long ofd_share(struct task *t, struct ofd *o, u32 add_refs, ofd_share_fn *noted)
 	q.refs = o->shared ? add_refs : add_refs + 1;
 	q.off = o->off;
 	q.flags = o->flags;
+	q.parent = o->parent;
+	q.parent_dflags = o->parent_dflags;
+	q.hash = o->name_hash;
 	q.lock_owner = o->lock_owner ? LOCK_OWNER_OFD | o->lock_owner : 0;
 	n = far_dup_begin(t, o->ino, o->shared, add_refs, o->shared ? NULL : o);
 	r = STEP_CALL(t, ofd_server(o), DUP, dup, &q, &p,
@@ -465,6 +470,7 @@ void ofd_image(const struct ofd *o, struct image_fd *d)
 	d->ino = o->ino;
 	d->shared = o->shared;
 	d->dir_state = o->dir_state;
+	d->name_hash = o->name_hash;
 	d->relay_pid = o->relay_pid;
 	d->relay_core = o->relay_core;
 	d->relay_fd = o->relay_fd;
@@ -485,6 +491,7 @@ struct ofd *ofd_of_image(struct task *t, const struct image_fd *d, u64 ino)
 	TX_SET(ck, o->mode, d->mode);
 	TX_SET(ck, o->shared, ino ? d->shared : 0);
 	TX_SET(ck, o->dir_state, d->dir_state);
+	TX_SET(ck, o->name_hash, d->name_hash);
 	TX_SET(ck, o->relay_pid, d->relay_pid);
 	TX_SET(ck, o->relay_core, d->relay_core);
 	TX_SET(ck, o->relay_fd, d->relay_fd);

@@ -8,6 +8,7 @@
 
 #include <asm/errno.h>
 #include <linux/fcntl.h>
+#include <linux/inotify.h>
 
 #include "base/str.h"
 #include "base/sys.h"

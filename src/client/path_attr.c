@@ -35,6 +35,8 @@ long attr_chmod(struct task *t, u64 ino, u32 mode)
 	struct rep_CHMOD p;
 	long r = ino ? rpc_chmod(&t->ctx, ino_server(ino), &q, &p) : -EBADF;
 
+	if (!r)
+		notify_ino(t, ino, IN_ATTRIB);
 	return r ? r : tell_shards(t, &p.attr);
 }
 
@@ -46,6 +48,8 @@ long attr_chown(struct task *t, u64 ino, u32 uid, u32 gid)
 	struct rep_CHOWN p;
 	long r = ino ? rpc_chown(&t->ctx, ino_server(ino), &q, &p) : -EBADF;
 
+	if (!r)
+		notify_ino(t, ino, IN_ATTRIB);
 	return r ? r : tell_shards(t, &p.attr);
 }
 
@@ -65,6 +69,9 @@ static long set_times(struct task *t, u64 ino, const struct times *ts)
 {
 	struct req_UTIMENS q = { .ino = ino, .cred = &t->proc->cred };
 	struct rep_UTIMENS p;
+	u32 atime = UTIMENS_ATIME | UTIMENS_ATIME_NOW;
+	u32 mtime = UTIMENS_MTIME | UTIMENS_MTIME_NOW;
+	long r;
 
 	if (!ino)
 		return -EBADF;
@@ -84,7 +91,13 @@ static long set_times(struct task *t, u64 ino, const struct times *ts)
 		q.mtime = to_ns(&ts[1]);
 	}
 	vnode_sync_ino(t, ino); /* what was read and written so far was before */
-	return rpc_utimens(&t->ctx, ino_server(ino), &q, &p);
+	r = rpc_utimens(&t->ctx, ino_server(ino), &q, &p);
+	if (!r) /* both times are attributes; one alone is as if read or written, says Linux */
+		notify_ino(t, ino,
+			   !(q.flags & mtime)	? IN_ACCESS
+			   : !(q.flags & atime) ? IN_MODIFY
+						: IN_ATTRIB);
+	return r;
 }
 
 static bool nsec_valid(s64 nsec)
@@ -208,6 +221,7 @@ long client_utimensat(struct task *t, long a[6])
 		o = fd_get(t, (int)a[0], &host);
 		if (!o)
 			return host ? CLIENT_HOST : -EBADF;
+		notify_saw_ofd(t, o);
 		r = o->flags & O_PATH ? -EBADF : set_times(t, o->ino, a[2] ? ts : NULL);
 		ofd_put(t, o);
 		return r;
@@ -245,6 +259,7 @@ long client_futimesat(struct task *t, long a[6])
 
 		if (!o)
 			return host ? CLIENT_HOST : -EBADF;
+		notify_saw_ofd(t, o);
 		r = set_times(t, o->ino, a[2] ? ts : NULL);
 		ofd_put(t, o);
 		return r;
@@ -295,5 +310,7 @@ long client_truncate(struct task *t, long a[6])
 	r = rpc_trunc(&t->ctx, ino_server(pl.ino), &q, &p);
 	if (!r && !rpc_is_near(&t->ctx, ino_server(pl.ino)))
 		file_truncated(t, pl.ino, &p.attr);
+	if (!r)
+		notify_ino(t, pl.ino, IN_MODIFY);
 	return r;
 }

@@ -313,6 +313,8 @@ static long do_getdents(struct task *t, long a[6], bool old)
 	(void)pos_lock_local(t, o, &locked);
 	r = read_dir(t, o, (void *)a[1], (u32)a[2], old);
 	pos_unlock(o, locked);
+	if (r >= 0)
+		notify_ofd(t, o, IN_ACCESS);
 	ofd_put(t, o);
 	return r;
 }

@@ -175,6 +175,8 @@ long exchange_apart(struct task *t, const struct place *from, const struct place
 			     .new_dir = to->dir,
 			     .new_dflags = to->dir_dflags,
 			     .ino = from->ino,
+			     .ino_type = from->type,
+			     .old_type = to->type,
 			     .ino_dflags = from->dflags | from->type,
 			     .old_ino = to->ino,
 			     .old_dflags = to->dflags | to->type };
@@ -199,5 +201,7 @@ long exchange_apart(struct task *t, const struct place *from, const struct place
 		intent_end(t, n);
 	if (held)
 		link_drop_end(t, held, from->ino);
+	if (!r)
+		notify_exchanged(t, &it);
 	return r;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Calls whose paths only the host's file systems can serve: mounts, swap, accounting, file
- * handles, watches. Host paths are passed on; a path in Hare gives what a file system without
+ * handles. Host paths are passed on; a path in Hare gives what a file system without
  * the feature gives.
  */
 #include "client/path.h"
@@ -88,13 +88,6 @@ long client_name_to_handle_at(struct task *t, long a[6])
 		 (a[4] & AT_EMPTY_PATH ? WALK_EMPTY : 0);
 
 	return host_only(t, &a[0], &a[1], wf, -EOPNOTSUPP);
-}
-
-long client_inotify_add_watch(struct task *t, long a[6])
-{
-	if (!fd_is_host(t, (int)a[0]))
-		return -EINVAL;
-	return host_only(t, NULL, &a[1], WALK_FOLLOW, -ENOSYS);
 }
 
 long client_fanotify_mark(struct task *t, long a[6])

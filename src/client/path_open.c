@@ -32,6 +32,7 @@ struct opening {
 	u32 mode; /* of a new file */
 	u32 walk; /* WALK_* from RESOLVE_* */
 	struct place pl;
+	bool made; /* by this very call */
 	struct ofd *ofd; /* made before the inode is opened, with ino 0 until it is */
 	struct rpc_bytes runs; /* a far file's first blocks; empty for near ones */
 	u8 runs_buf[RUNS_BYTES];
@@ -111,6 +112,7 @@ static long install(struct task *t, struct opening *op, const struct attr *a)
 	} else if (o->kind == OFD_FILE) {
 		file_opened(t, o, a, &op->runs);
 	}
+	notify_opened(t, o, &op->pl, op->flags & O_TRUNC && !op->made);
 	op->ofd = NULL; /* fd_install takes it in any case */
 	return fd_install(t, o, (op->flags & O_CLOEXEC) != 0, 0);
 }
@@ -257,6 +259,7 @@ static long creat_at(struct task *t, struct opening *op)
 	op->pl.type = cr.type;
 	op->pl.dflags = cr.dflags;
 	if (cr.opened) {
+		op->made = cr.created;
 		op->runs = cr.runs;
 		return install(t, op, &cr.attr);
 	}
@@ -397,6 +400,7 @@ static long do_open(struct task *t, struct opening *op)
 	if (r)
 		return r;
 	op->ofd = NULL;
+	op->made = false;
 	if (op->flags & TMPFILE_BIT)
 		r = open_tmpfile(t, op);
 	else if (op->flags & O_CREAT)
@@ -562,5 +566,6 @@ long path_open_exec(struct task *t, int dirfd, const char *path, int at_flags,
 	(*o)->parent = out->dir;
 	(*o)->parent_dflags = out->dir_dflags;
 	file_opened(t, *o, &p.attr, &p.runs);
+	notify_opened(t, *o, out, false);
 	return 0;
 }

@@ -278,6 +278,8 @@ static long rename_marked(struct task *t, struct moving *m, u32 srv, u32 wait_se
 			   rename_note_renamed(ck_, m->intent, &p));
 
 	*busy = p.busy;
+	if (!r && !p.same && ino_server(from->ino) != srv)
+		notify_moved(t, from->ino);
 	return r;
 }
 
@@ -291,7 +293,8 @@ static long add_new(struct task *t, struct moving *m, u32 srv, u32 wait_seq, boo
 				 .ino = from->ino,
 				 .type = from->type,
 				 .dflags = from->dflags,
-				 .flags = m->flags & RENAME_NOREPLACE ? 0 : MAP_REPLACE,
+				 .flags = MAP_MOVED |
+					  (m->flags & RENAME_NOREPLACE ? 0 : MAP_REPLACE),
 				 .marked = m->intent->it.marked,
 				 .expect = to->ino,
 				 .sticky_owner = ~0u,
@@ -371,7 +374,8 @@ static long restore_old(struct task *t, struct intent_node *n)
 				 .cred = &g_root_cred,
 				 .ino = it->old_ino,
 				 .type = it->old_type,
-				 .dflags = it->old_dflags };
+				 .dflags = it->old_dflags,
+				 .flags = MAP_MOVED };
 	struct rep_ADD_MAP p;
 
 	return STEP_CALL(t, srv, ADD_MAP, add_map, &q, &p,
@@ -401,6 +405,8 @@ long rename_finish(struct task *t, struct intent_node *n)
 	settle_names(t, n);
 	if (it->step == RENAME_DONE && it->ino_type == HS_IFDIR)
 		dir_set_parent(t, it->ino, it->new_dir, it->new_dflags, it->new_name);
+	if (it->step == RENAME_DONE)
+		notify_renamed(t, it);
 	done = it->step < RENAME_UNDO;
 	replaced = it->old_ino && (it->step == RENAME_DONE || it->step == RENAME_TOLD);
 	unmark(t, n, replaced && it->old_ino == it->marked ? RMDIR_COMMIT : RMDIR_ABORT);
@@ -482,6 +488,10 @@ static long rename_one(struct task *t, struct moving *m, u32 srv)
 	}
 	if (r || p.same)
 		return r;
+	if (ino_server(p.ino) != srv)
+		notify_moved(t, from->ino);
+	if (m->flags & RENAME_EXCHANGE && ino_server(to->ino) != srv)
+		notify_moved(t, to->ino);
 	forget_both(t, m);
 	return 0;
 }

@@ -370,7 +370,8 @@ long ofd_path(struct task *t, struct ofd *o, char *buf, size_t size)
 	} else if (o->kind == OFD_RELAY) {
 		return str_format(buf, size, "/dev/fd/%u", o->relay_fd);
 	} else if (o->kind == OFD_PIPE) {
-		return str_format(buf, size, "pipe:[%lu]", o->ino);
+		return ofd_is_inotify(o) ? str_format(buf, size, "anon_inode:inotify")
+					 : str_format(buf, size, "pipe:[%lu]", o->ino);
 	} else if (o->parent &&
 		   name_in_dir(t, o->parent, o->parent_dflags, o->ino, name)) {
 		len = walk_path_of(t, o->parent, buf, size);

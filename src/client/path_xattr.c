@@ -72,9 +72,12 @@ long xattr_set(struct task *t, u64 ino, const char *user_name, const void *user_
 	if (is_distribute(t))
 		return -EPERM;
 	r = size ? user_read(t->bounce, user_value, size) : 0;
-	return r ? r
-		 : xattr_call(t, ino, XATTR_SET, t->path2, (size_t)len, (u32)flags, size,
-			      &p);
+	if (!r)
+		r = xattr_call(t, ino, XATTR_SET, t->path2, (size_t)len, (u32)flags, size,
+			       &p);
+	if (!r)
+		notify_ino(t, ino, IN_ATTRIB);
+	return r;
 }
 
 /* What a get or list gave, to the program. */
@@ -133,12 +136,16 @@ long xattr_remove(struct task *t, u64 ino, const char *user_name)
 {
 	struct rep_XATTR p;
 	long len = read_name(t, user_name);
+	long r;
 
 	if (len < 0)
 		return len;
 	if (is_distribute(t))
 		return -EPERM;
-	return xattr_call(t, ino, XATTR_REMOVE, t->path2, (size_t)len, 0, 0, &p);
+	r = xattr_call(t, ino, XATTR_REMOVE, t->path2, (size_t)len, 0, 0, &p);
+	if (!r)
+		notify_ino(t, ino, IN_ATTRIB);
+	return r;
 }
 
 /* --- by path ------------------------------------------------------------------------------------------------ */

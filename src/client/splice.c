@@ -281,6 +281,10 @@ static long copy(struct task *t, struct end *in, struct end *out, u64 len, bool 
 	}
 	if (r == -EINTR)
 		r = -HARE_ERESTARTSYS;
+	if (done && in->o)
+		notify_ofd(t, in->o, IN_ACCESS);
+	if (done && out->o)
+		notify_ofd(t, out->o, IN_MODIFY);
 	return done ? (long)done : r;
 }
 

@@ -77,6 +77,7 @@ struct ofd {
 	u32 closer; /* thread that closes it */
 	u32 close_sent; /* its CLOSE left by a local call on another core */
 	u32 untold; /* no OPEN of it is counted: no CLOSE is owed */
+	u64 name_hash; /* of the name in `parent` that it was opened by, for inotify; 0: unknown */
 };
 
 struct vnode {
@@ -152,6 +153,7 @@ struct client_root {
 	struct list vnode_lru; /* closed vnodes, oldest first */
 	u64 vnodes_closed;
 	u64 lock_owners; /* lock owners given out, see ofd.lock_owner */
+	u64 cookies; /* of renames that inotify is told of by this core */
 	struct list flights; /* descriptions on their way through sockets: pass.c */
 	u32 flight_last, pad; /* the last number given */
 };
@@ -353,6 +355,78 @@ void intent_end(struct task *t, struct intent_node *n);
 /* The process of an intent is dead: goes on with the operation or takes it back, then ends it. t acts
  * for that process (t->proc); who dies in it is followed by another one that does the rest. */
 void intent_recover(struct task *t, struct intent_node *n);
+
+/* --- inotify: notify.c --------------------------------------------------------------------------- */
+
+static inline bool watching(const struct task *t)
+{
+	return unlikely(__atomic_load_n(&t->ctx.ck->watched, __ATOMIC_RELAXED));
+}
+static inline bool ofd_is_inotify(const struct ofd *o)
+{
+	return o->kind == OFD_PIPE && !(o->mode & HS_IFMT);
+}
+void notify_ofd_slow(struct task *t, struct ofd *o, u32 mask);
+void notify_opened_slow(struct task *t, struct ofd *o, const struct place *pl,
+			bool truncated);
+void notify_closed_slow(struct task *t, struct ofd *o);
+void notify_saw_slow(struct task *t, const struct place *pl);
+void notify_saw_ofd_slow(struct task *t, const struct ofd *o);
+void notify_ino_slow(struct task *t, u64 ino, u32 mask);
+void notify_moved_slow(struct task *t, u64 ino);
+void notify_renamed_slow(struct task *t, const struct intent *it);
+void notify_exchanged_slow(struct task *t, const struct intent *it);
+/* mask (IN_ACCESS...) of an open file happened. */
+static inline void notify_ofd(struct task *t, struct ofd *o, u32 mask)
+{
+	if (watching(t))
+		notify_ofd_slow(t, o, mask);
+}
+/* It was opened (and truncated) by this name. */
+static inline void notify_opened(struct task *t, struct ofd *o, const struct place *pl,
+				 bool truncated)
+{
+	if (watching(t))
+		notify_opened_slow(t, o, pl, truncated);
+}
+static inline void notify_closed(struct task *t, struct ofd *o)
+{
+	if (watching(t))
+		notify_closed_slow(t, o);
+}
+/* The call is about what a path, or a descriptor, led to: for a notify_ino that follows. */
+static inline void notify_saw(struct task *t, const struct place *pl)
+{
+	if (watching(t))
+		notify_saw_slow(t, pl);
+}
+static inline void notify_saw_ofd(struct task *t, const struct ofd *o)
+{
+	if (watching(t))
+		notify_saw_ofd_slow(t, o);
+}
+static inline void notify_ino(struct task *t, u64 ino, u32 mask)
+{
+	if (watching(t))
+		notify_ino_slow(t, ino, mask);
+}
+/* A rename by a server that has not the inode. */
+static inline void notify_moved(struct task *t, u64 ino)
+{
+	if (watching(t))
+		notify_moved_slow(t, ino);
+}
+/* A rename, or an exchange, of names at different servers. */
+static inline void notify_renamed(struct task *t, const struct intent *it)
+{
+	if (watching(t))
+		notify_renamed_slow(t, it);
+}
+static inline void notify_exchanged(struct task *t, const struct intent *it)
+{
+	if (watching(t))
+		notify_exchanged_slow(t, it);
+}
 
 /* --- waiting: wait.c ---------------------------------------------------------------------------- */
 

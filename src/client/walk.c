@@ -761,6 +761,8 @@ static long walk_user(struct task *t, long *dirfd, long *upath, u32 flags,
 	if (unlikely(r < 0))
 		return r;
 	r = walk(t, dirfd ? (int)*dirfd : AT_FDCWD, buf, flags, pl, host_buf, &rewritten);
+	if (!r && !pl->host)
+		notify_saw(t, pl);
 	if (r || !pl->host)
 		return r;
 	if (rewritten) {

@@ -516,8 +516,7 @@ bool fs_dead_trim(struct ck *ck, u32 max)
 
 bool fs_trim(struct ctx *c, struct ck *ck)
 {
-	(void)c;
-	return fs_dead_trim(ck, FS_TRIM_STEP);
+	return fs_dead_trim(ck, FS_TRIM_STEP) | fs_notify_trim(c, ck);
 }
 
 void fs_limbo_free(struct ck *ck, struct fs_more *m)

@@ -5,6 +5,8 @@
  * Order of checks, as Linux has it: search permission of the directory, whether the name is
  * there, write permission, sticky bit, type.
  */
+#include <linux/inotify.h>
+
 #include "fileserver/fs.h"
 
 /* --- CREATE ------------------------------------------------------------------------------------- */
@@ -192,6 +194,7 @@ long fs_create(struct rpc_env *e, const struct req_CREATE *q, struct rep_CREATE 
 	if (r < 0)
 		return r;
 	fs_dir_touch(e->ck, &d, i->btime);
+	fs_notify_name(e, q->dir, q->name.p, q->name.len, fs_type(i), IN_CREATE, 0);
 	if ((q->flags & CREATE_OPEN) && fs_is_reg(i)) {
 		r = fs_open_inode(e, i, q->open_flags & ~(u32)O_TRUNC, NULL, NULL, NULL);
 		p->opened = !r;
@@ -300,6 +303,8 @@ long fs_add_map(struct rpc_env *e, const struct req_ADD_MAP *q, struct rep_ADD_M
 	if (r < 0)
 		return r;
 	fs_dir_touch(e->ck, &d, host_realtime_ns());
+	if (!(q->flags & MAP_MOVED))
+		fs_notify_name(e, q->dir, q->name.p, q->name.len, q->type, IN_CREATE, 0);
 	return 0;
 }
 
@@ -375,5 +380,7 @@ long fs_rm_map(struct rpc_env *e, const struct req_RM_MAP *q, struct rep_RM_MAP 
 		r = fs_link_drop_far(e, p->ino);
 		p->done = !r;
 	}
+	if (!r && !(q->flags & RM_MOVED))
+		fs_notify_name(e, q->dir, q->name.p, q->name.len, p->type, IN_DELETE, 0);
 	return r;
 }

@@ -280,6 +280,7 @@ static long shard_drop(struct rpc_env *e, struct fs_dir *d)
 		return 0; /* DESTROY and RMDIR do it */
 	if (d->part->entries)
 		return -ENOTEMPTY;
+	fs_notify_gone(e, d->part->node.key, false);
 	fs_table_remove(e->ck, &fs_of(e->ck)->shards, &d->part->node);
 	fs_part_release(e, d->part);
 	ck_free(e->ck, d->part);

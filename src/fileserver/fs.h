@@ -8,6 +8,7 @@
  *   map.c    BLOCKS, TRUNC, FLUSH  open.c   OPEN, CLOSE, shared offsets    pipe.c  pipes, FIFOs
  *   create.c CREATE, ADD_MAP...    rename.c RENAME, its lock               rmdir.c RMDIR, SHARD
  *   lock.c   LOCK                  xattr.c  XATTR                          wait.c  waiters
+ *   notify.c inotify
  *   check.c  fsck                  init.c   boot, deaths
  *
  * All of it is protected by the core lock and changed inside transactions (mem.h). Two kinds of
@@ -189,7 +190,8 @@ struct fs_ofd {
 	u64 id, off;
 	u32 flags, refs;
 	u32 core; /* whose OPEN it took over */
-	u32 pad;
+	u32 parent_dflags;
+	u64 parent, hash; /* the name that it was opened by, for inotify */
 };
 
 struct fs_waiter {
@@ -205,6 +207,19 @@ struct fs_pipe {
 	u32 pad;
 	blk_t *slot; /* pages blocks, 0: not allocated */
 	struct list waiters;
+	struct fs_notify *notify; /* it is an inotify instance */
+};
+
+/* An inotify instance: notify.c. */
+struct fs_event;
+struct fs_notify {
+	u64 inst; /* its inode */
+	struct list events; /* not read yet */
+	struct fs_event *over; /* IN_Q_OVERFLOW, in events or not */
+	u32 count, bytes; /* of events; bytes as programs read them */
+	u32 next_wd, watches;
+	struct radix wds, inos; /* wd -> struct fs_wd *; inode -> wd */
+	struct fs_notify *dead; /* fs.dead_notify, once it is closed */
 };
 
 struct fs_lock {
@@ -270,6 +285,12 @@ struct fs {
 	struct list blocked;
 	u64 rename_owner;
 	struct list rename_waiters;
+	/* inotify: notify.c */
+	u64 watch_bits; /* what FILTER said last */
+	u32 watch_count[64]; /* inodes of each bit */
+	u32 next_cookie, pad2;
+	struct fs_notify *dead_notify;
+	struct fs_table watched; /* struct fs_watched; made at the first */
 	struct fs_table inodes, entries, shards, negs;
 };
 
@@ -573,6 +594,45 @@ void fs_marks_owner_died(struct rpc_env *e, u64 owner);
 void fs_part_unmark(struct rpc_env *e, struct fs_part *p, bool serial);
 /* A directory of this server loses its last link. */
 void fs_dir_gone(struct rpc_env *e, struct fs_inode *i, u64 now);
+
+/* --- notify.c ------------------------------------------------------------------------------------- */
+
+long fs_notify_read(struct rpc_env *e, struct fs_pipe *p, const struct req_READ *q,
+		    struct rep_READ *rep);
+void fs_notify_release(struct ck *ck, struct fs_notify *n);
+bool fs_notify_trim(struct ctx *c, struct ck *ck);
+u32 fs_notify_cookie(struct rpc_env *e); /* joins the two halves of a rename */
+void fs_notify_name_slow(struct rpc_env *e, u64 dir, const char *name, u32 len, u32 type,
+			 u32 mask, u32 cookie);
+void fs_notify_self_slow(struct rpc_env *e, u64 ino, u32 mask);
+void fs_notify_gone_slow(struct rpc_env *e, u64 ino, bool home);
+/* A shared description of an inode of this server is closed. */
+void fs_notify_closed(struct rpc_env *e, const struct fs_inode *i,
+		      const struct fs_ofd *o);
+/* Does anybody watch anything of this server? */
+static inline bool fs_watching(const struct rpc_env *e)
+{
+	return unlikely(fs_of(e->ck)->watch_bits != 0);
+}
+/* mask (IN_CREATE...) of a name in a directory, of which this server has that part. */
+static inline void fs_notify_name(struct rpc_env *e, u64 dir, const char *name, u32 len,
+				  u32 type, u32 mask, u32 cookie)
+{
+	if (fs_watching(e))
+		fs_notify_name_slow(e, dir, name, len, type, mask, cookie);
+}
+/* mask of an inode of this server. */
+static inline void fs_notify_self(struct rpc_env *e, u64 ino, u32 mask)
+{
+	if (fs_watching(e))
+		fs_notify_self_slow(e, ino, mask);
+}
+/* An inode, or (not home) a part of a directory, goes, and with it its watches. */
+static inline void fs_notify_gone(struct rpc_env *e, u64 ino, bool home)
+{
+	if (fs_watching(e))
+		fs_notify_gone_slow(e, ino, home);
+}
 
 /* create.c: one link less of a file of another server. -ENOSPC. */
 long fs_link_drop_far(struct rpc_env *e, u64 ino);

@@ -5,6 +5,8 @@
  * An inode lives while it has links or opens. A directory's stored link count is 1 while it is
  * there and 0 when removed; what stat shows is 2 + subdirectories, as tmpfs does.
  */
+#include <linux/inotify.h>
+
 #include "fileserver/fs.h"
 
 #define LINKS_MAX 0x7fffffffu
@@ -92,6 +94,7 @@ void fs_inode_release(struct rpc_env *e, struct fs_inode *i)
 
 	if (i->nlink || i->opens)
 		return;
+	fs_notify_gone(e, i->node.key, true);
 	fs_table_remove(ck, &f->inodes, &i->node);
 	if (i->more)
 		more_free(e, i);
@@ -121,6 +124,7 @@ void fs_inode_release(struct rpc_env *e, struct fs_inode *i)
 void fs_inode_unlink(struct rpc_env *e, struct fs_inode *i, u64 now)
 {
 	TX_SET(e->ck, i->nlink, i->nlink - 1);
+	fs_notify_self(e, i->node.key, IN_ATTRIB);
 	if (i->nlink || i->opens) {
 		if (i->ctime != now)
 			TX_SET(e->ck, i->ctime, now);
@@ -194,6 +198,7 @@ long fs_link(struct rpc_env *e, const struct req_LINK *q, struct rep_LINK *p)
 		TX_SET(e->ck, i->nlink, i->nlink + 1);
 		TX_SET(e->ck, i->ctime, now);
 		fs_inode_attr(i, &p->attr);
+		fs_notify_self(e, q->ino, IN_ATTRIB);
 		return 0;
 	}
 	fs_inode_attr(i, &p->attr);

@@ -303,6 +303,7 @@ static void ofd_drop(struct rpc_env *e, struct fs_inode *i, struct fs_ofd *o)
 		TX_SET(e->ck, o->refs, o->refs - 1);
 		return;
 	}
+	fs_notify_closed(e, i, o);
 	fs_locks_ofd_gone(e, i->more, LOCK_OWNER_SHARED | o->id);
 	tx_list_del(e->ck, &o->link);
 	ck_free(e->ck, o);
@@ -356,6 +357,9 @@ long fs_dup(struct rpc_env *e, const struct req_DUP *q, struct rep_DUP *p)
 		o->flags = q->flags;
 		o->refs = q->refs;
 		o->core = e->core;
+		o->parent = q->parent;
+		o->parent_dflags = q->parent_dflags;
+		o->hash = q->hash;
 		tx_list_add_tail(e->ck, &i->more->ofds, &o->link);
 		if (q->lock_owner)
 			fs_locks_pass(e, i->more, q->lock_owner,

@@ -66,6 +66,8 @@ void fs_pipe_release(struct rpc_env *e, struct fs_inode *i)
 
 	if (!p)
 		return;
+	if (p->notify)
+		fs_notify_release(e->ck, p->notify);
 	fs_wake_all(e, &p->waiters, FS_WAIT_ANY);
 	fs_wait_free(e->ck, &p->waiters);
 	slots_free(e->ck, p);
@@ -123,6 +125,8 @@ long fs_pipe_read(struct rpc_env *e, struct fs_inode *i, const struct req_READ *
 
 	if (!pipe || !pipe->readers)
 		return -EBADF;
+	if (pipe->notify)
+		return fs_notify_read(e, pipe, q, p);
 	if (!len || !p->data.p)
 		return 0;
 	len = MIN(len, used(pipe));
@@ -276,7 +280,7 @@ static u32 poll_pipe(const struct fs_pipe *pipe, const struct req_POLL *q)
 	u32 ready = 0;
 
 	if (reads(q->access)) {
-		if (used(pipe))
+		if (used(pipe) || (pipe->notify && pipe->notify->bytes))
 			ready |= POLL_IN;
 		/* A FIFO that nobody wrote to since we opened it has not been hung up. */
 		if (!pipe->writers && !(q->since && pipe->writer_opens == q->since - 1))
@@ -307,7 +311,7 @@ long fs_poll(struct rpc_env *e, const struct req_POLL *q, struct rep_POLL *p)
 	pipe = i->pipe;
 	if (!pipe)
 		return -EBADF; /* nobody has it open */
-	p->bytes = used(pipe);
+	p->bytes = pipe->notify ? pipe->notify->bytes : used(pipe);
 	p->capacity = pipe->pages * PAGE_SIZE;
 	p->revents = q->fifo_peer ? poll_peer(pipe, q) : poll_pipe(pipe, q);
 	if (p->revents || !q->wait_seq)
@@ -354,7 +358,7 @@ long fs_pipe_size(struct rpc_env *e, const struct req_PIPE_SIZE *q,
 	u32 pages = 1, bytes;
 	blk_t *slot;
 
-	if (!i || fs_type(i) != HS_IFIFO || !i->pipe)
+	if (!i || fs_type(i) != HS_IFIFO || !i->pipe || i->pipe->notify)
 		return -EBADF;
 	if (!q->size || q->size > 1u << 31)
 		return -EINVAL;

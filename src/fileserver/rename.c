@@ -6,6 +6,8 @@
  * What cannot be decided here is EAGAIN (busy = 0) and the client goes the general way: ADD_MAP
  * at the new name's server, RM_MAP at the old one's.
  */
+#include <linux/inotify.h>
+
 #include "fileserver/fs.h"
 
 #define RENAME_NOREPLACE 1u
@@ -108,6 +110,21 @@ static long arrived(struct rpc_env *e, const struct side *s, u64 ino, u32 type, 
 	return fs_invalidate(e, mask, INVAL_ENTRY, ino, "..", 2);
 }
 
+/* What stood at `from` is at `to` now. */
+static void moved(struct rpc_env *e, const struct side *from, const struct side *to,
+		  u64 ino, u32 type)
+{
+	u32 cookie;
+
+	if (!fs_watching(e))
+		return;
+	cookie = fs_notify_cookie(e);
+	fs_notify_name(e, from->dir, from->name->p, from->name->len, type, IN_MOVED_FROM,
+		       cookie);
+	fs_notify_name(e, to->dir, to->name->p, to->name->len, type, IN_MOVED_TO, cookie);
+	fs_notify_self(e, ino, IN_MOVE_SELF);
+}
+
 static long exchange(struct rpc_env *e, struct side *a, struct side *b,
 		     const struct cred *cr, u64 now)
 {
@@ -124,6 +141,10 @@ static long exchange(struct rpc_env *e, struct side *a, struct side *b,
 		r = arrived(e, a, a->n->ino, (u32)a->n->type << 12, now);
 	if (!r)
 		r = arrived(e, b, b->n->ino, (u32)b->n->type << 12, now);
+	if (!r) {
+		moved(e, a, b, ino, type);
+		moved(e, b, a, a->n->ino, (u32)a->n->type << 12);
+	}
 	return r;
 }
 
@@ -202,6 +223,8 @@ static long move(struct rpc_env *e, const struct req_RENAME *q, struct rep_RENAM
 		r = fs_entry_del(e, &from->d, from->n);
 	if (!r)
 		r = arrived(e, to, ino, p->type, now);
+	if (!r)
+		moved(e, from, to, ino, p->type);
 	if (!r && p->old_ino)
 		r = replaced(e, q, p, now);
 	return r;

@@ -14,6 +14,8 @@
  * rmdir meets step 1's serial mark and waits, so marks of two never wait for each other. When
  * the marking process dies the agent ends it by its intent, or fs_owner_died aborts it.
  */
+#include <linux/inotify.h>
+
 #include "fileserver/fs.h"
 
 /* Links a part into fs.marks while it has an owner. */
@@ -95,6 +97,7 @@ static long commit(struct rpc_env *e, const struct req_RMDIR *q, struct fs_dir *
 		fs_dir_gone(e, d->inode, host_realtime_ns());
 		return 0;
 	}
+	fs_notify_gone(e, q->dir, false);
 	fs_table_remove(e->ck, &fs_of(e->ck)->shards, &d->part->node);
 	fs_part_release(e, d->part);
 	ck_free(e->ck, d->part);
@@ -159,6 +162,7 @@ static long all(struct rpc_env *e, const struct req_RMDIR *q, struct rep_RMDIR *
 		return r;
 	fs_dir_touch(e->ck, &d, now);
 	fs_dir_gone(e, child.inode, now);
+	fs_notify_name(e, q->parent, q->name.p, q->name.len, HS_IFDIR, IN_DELETE, 0);
 	return 0;
 }
 

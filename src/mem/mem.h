@@ -242,6 +242,8 @@ struct ck {
 	/* fixed after init */
 	u32 core, island;
 	u32 tracing; /* outside the log: `hare trace` listens to this core */
+	u32 watched; /* inotify watches something: rpc_is_watched says more */
+	u32 pad;
 	u64 magic;
 	struct ck_class cls[CK_CLASSES];
 	u64 counter[CK_COUNTERS]; /* statistics: relaxed, outside the log */

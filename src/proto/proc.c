@@ -25,6 +25,7 @@ long proc_init(struct ck *ck)
 		return -ENOSPC;
 	list_init_fresh(&r->all);
 	list_init_fresh(&r->jobs);
+	list_init_fresh(&r->watches);
 	for (i = 0; i < PROC_BUCKETS; i++)
 		list_init_fresh(&r->hash[i]);
 	TX_SET(ck, ck->root[CK_ROOT_SCHED], r);

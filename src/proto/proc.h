@@ -46,7 +46,7 @@ struct intent {
 	u64 marked; /* RENAME: the directory that RMDIR_MARK was or is about to be sent for */
 	u64 owner; /* of marks and locks at servers: core << 32 | host_pid */
 	u32 dir_dflags, ino_dflags, new_dflags, old_dflags, marked_dflags;
-	u32 ino_type, old_type; /* RENAME: HS_IF* */
+	u32 ino_type, old_type; /* RENAME, EXCHANGE: HS_IF* */
 	u32 pad;
 	char name[NAME_LEN_MAX + 1], new_name[NAME_LEN_MAX + 1];
 };
@@ -155,6 +155,7 @@ struct image_fd {
 	u32 relay_pid, relay_core, relay_fd; /* RELAY */
 	u32 parent_dflags;
 	u64 parent; /* the directory that it was opened in; 0: unknown */
+	u64 name_hash; /* of its name there, for inotify; 0: unknown */
 };
 
 /* --- the processes of one core kernel -------------------------------------------------------- */
@@ -173,6 +174,8 @@ struct proc_root {
 	u32 halting; /* the instance ends: no new processes */
 	u32 agent_pid; /* host pid of the agent */
 	u32 server; /* split: where this core's programs make inodes and pipes */
+	struct list watches; /* struct host_watch: asked for, or done and not fetched */
+	u32 watch_tag, watch_count;
 };
 
 static inline struct proc_root *proc_root(struct ck *ck)
@@ -189,7 +192,7 @@ static inline u32 core_server(const struct ctx *c)
 }
 
 /* What the scheduling server gives its agent to do. In core-kernel memory, on proc_root.jobs. */
-enum sched_job_kind { JOB_EXEC, JOB_SIGNAL };
+enum sched_job_kind { JOB_EXEC, JOB_SIGNAL, JOB_HOST_WATCH };
 struct sched_job {
 	struct list link;
 	u32 kind;
@@ -202,6 +205,17 @@ struct sched_job {
 	u8 data[];
 };
 #define JOB_HOST 3u /* group: pid is the host's number of one process */
+
+/* A HOST_WATCH that was asked for: until its result is fetched, on proc_root.watches; and what
+ * its job carries. */
+struct host_watch {
+	struct list link;
+	u64 inst;
+	u32 op, pid, fd, mask;
+	u32 tag, done;
+	s64 result;
+	u32 core, slot, seq, pad; /* who waits */
+};
 
 /* What PROCS tells of a process. */
 struct proc_numbers {

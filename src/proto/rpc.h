@@ -17,6 +17,7 @@
 #ifndef HARE_PROTO_RPC_H
 #define HARE_PROTO_RPC_H
 
+#include "base/hash.h"
 #include "base/host.h"
 #include "mem/mem.h"
 #include "msg/msg.h"
@@ -199,6 +200,7 @@ void trace_add(struct ck *ck, const struct trace_rec *r);
 /* What rpc_core_init made, as far as others may know. */
 struct rpc_core {
 	struct trace_ring *trace;
+	u64 watched[MAX_CORES]; /* FILTER: which inodes of each server inotify watches */
 };
 /* The ring of a core kernel, made at boot. */
 static inline struct trace_ring *trace_ring(struct ck *ck)
@@ -206,6 +208,18 @@ static inline struct trace_ring *trace_ring(struct ck *ck)
 	struct rpc_core *r = ck->root[CK_ROOT_TRACE];
 
 	return r ? r->trace : NULL;
+}
+/* Perhaps watched by inotify, as this core was told; ask ck->watched first. */
+static inline u64 rpc_watch_bit(u64 ino)
+{
+	return 1ULL << (hash_u64(ino) & 63);
+}
+static inline bool rpc_is_watched(struct ck *ck, u64 ino)
+{
+	const struct rpc_core *r = ck->root[CK_ROOT_TRACE];
+	u32 srv = ino_server(ino);
+
+	return srv < MAX_CORES && (r->watched[srv] & rpc_watch_bit(ino));
 }
 static inline bool trace_is_on(struct ck *ck)
 {

@@ -85,6 +85,7 @@ struct extent {
 #define MAP_REPLACE                                                                      \
 	1u /* rename: replaces an entry that is there (checks types, see rpc.def) */
 #define MAP_EXCHANGE 2u /* replaces whatever is there, if it is `expect` */
+#define MAP_MOVED    4u /* half of a rename: inotify hears of it by NOTE */
 /* RM_MAP flags */
 #define RM_FILE	  1u /* -EISDIR for a directory */
 #define RM_DIR	  2u /* -ENOTDIR for anything else */
@@ -133,6 +134,11 @@ enum { LOCK_FLOCK, LOCK_POSIX, LOCK_OFD };
 /* The owner of flock and OFD locks of a shared description: this and its id. */
 #define LOCK_OWNER_SHARED (3ULL << 62)
 enum { LOCK_GET, LOCK_SET, LOCK_RELEASE_OWNER };
+/* WD operations; its inode for a watch of the host's: this and the host's own number. */
+enum { WD_ADD, WD_REMOVE, WD_DROP };
+#define WD_HOST (0xffffULL << INO_SERVER_SHIFT)
+/* HOST_WATCH operations */
+enum { HOST_WATCH_ADD, HOST_WATCH_REMOVE, HOST_WATCH_RESULT };
 /* events for POLL, as poll(2)'s bits */
 #define HP_IN	 0x1u
 #define HP_PRI	 0x2u

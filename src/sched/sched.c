@@ -432,6 +432,100 @@ long sched_host_io(struct rpc_env *e, const struct req_HOST_IO *q,
 	}
 }
 
+/* --- watches of the host's files ------------------------------------------------------------------- */
+
+#define WATCHES_MAX 1024u /* not fetched: of threads that were killed */
+
+static struct host_watch *watch_find(struct proc_root *r, u32 tag)
+{
+	for (struct list *l = r->watches.next; l != &r->watches; l = l->next) {
+		struct host_watch *w = LIST_ENTRY(l, struct host_watch, link);
+
+		if (w->tag == tag)
+			return w;
+	}
+	return NULL;
+}
+
+static void watch_drop(struct ck *ck, struct host_watch *w)
+{
+	tx_list_del(ck, &w->link);
+	TX_ADD(ck, proc_root(ck)->watch_count, -1);
+	ck_free(ck, w);
+}
+
+static long watch_fetch(struct rpc_env *e, const struct req_HOST_WATCH *q,
+			struct rep_HOST_WATCH *rep)
+{
+	struct host_watch *w = watch_find(proc_root(e->ck), q->tag);
+
+	if (!w)
+		return -EINVAL;
+	if (!w->done) {
+		TX_SET(e->ck, w->core, e->core);
+		TX_SET(e->ck, w->slot, e->slot);
+		TX_SET(e->ck, w->seq, q->wait_seq);
+		ck_commit(e->ck);
+		return -EAGAIN;
+	}
+	rep->result = w->result;
+	watch_drop(e->ck, w);
+	return 0;
+}
+
+long sched_host_watch(struct rpc_env *e, const struct req_HOST_WATCH *q,
+		      struct rep_HOST_WATCH *rep)
+{
+	struct proc_root *r = proc_root(e->ck);
+	struct host_watch *w;
+
+	rep->tag = 0;
+	rep->result = 0;
+	if (q->op == HOST_WATCH_RESULT)
+		return watch_fetch(e, q, rep);
+	if (q->op > HOST_WATCH_RESULT)
+		return -EINVAL;
+	if (r->watch_count >= WATCHES_MAX)
+		watch_drop(e->ck, LIST_ENTRY(r->watches.next, struct host_watch, link));
+	w = ck_alloc(e->ck, sizeof(*w));
+	if (!w)
+		return -ENOMEM;
+	TX_ADD(e->ck, r->watch_tag, 1);
+	TX_ADD(e->ck, r->watch_count, 1);
+	*w = (struct host_watch){
+		.inst = q->inst,
+		.op = q->op,
+		.pid = q->pid,
+		.fd = q->fd,
+		.mask = q->mask,
+		.tag = r->watch_tag,
+	};
+	list_init_fresh(&w->link);
+	tx_list_add_tail(e->ck, &r->watches, &w->link);
+	rep->tag = w->tag;
+	return job_new(e, JOB_HOST_WATCH, w, sizeof(*w)) ? 0 : -ENOMEM;
+}
+
+void sched_watch_done(struct ctx *c, u32 tag, s64 result)
+{
+	struct rpc_env e = {
+		.c = c, .ck = c->ck, .srv = c->core, .core = c->core, .slot = c->slot
+	};
+	struct host_watch *w;
+
+	ck_lock(c, c->ck);
+	w = watch_find(proc_root(c->ck), tag);
+	if (w) {
+		TX_SET(c->ck, w->result, result);
+		TX_SET(c->ck, w->done, 1);
+		if (w->seq)
+			rpc_wake(&e, w->core, w->slot, w->seq);
+		if (w->op == HOST_WATCH_REMOVE) /* nobody asks */
+			watch_drop(c->ck, w);
+	}
+	msg_unlock(c, c->ck);
+}
+
 static bool has_other_numbers(const struct proc *p)
 {
 	return p->state == PROC_RUNNING && p->host_pid &&
