@@ -13,6 +13,8 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -W
 ifdef WERROR
 WARN += -Werror
 endif
+# One short line a command; `make V=1` shows all of it, `make -s` nothing.
+Q = $(if $(V),,@$(if $(findstring s,$(firstword -$(MAKEFLAGS))),,echo '  CC $@' &&))
 OPT ?= -O2 -g
 # Paths in debug information are relative, so the same sources give the same objects anywhere.
 BASE_FLAGS := -std=gnu17 $(WARN) $(OPT) -Isrc -ffile-prefix-map=$(CURDIR)=. -MMD -MP -DHARE_VERSION='"$(VERSION)"' $(EXTRA)
@@ -43,7 +45,7 @@ HARE_OBJ := $(call host_obj,$(CORE_SRC) $(CLI_SRC))
 CORE_HOST_OBJ := $(call host_obj,$(CORE_SRC) src/cli/host.c)
 
 .PHONY: all check check-unit check-matrix demo bench help clean setup layers tidy cppcheck format check-format \
-	san compdb docs install
+	san tsan fuzz cover compdb docs install
 .DEFAULT_GOAL := all
 
 all: $(BUILD)/hare $(BUILD)/hare-ld $(BUILD)/hare-passthrough $(BUILD)/bench/hb ## the hare command, the program loader, the benchmark programs
@@ -53,27 +55,27 @@ setup: ## install what the build and the tests need (Debian packages)
 
 $(BUILD)/free/%.o: src/%.c
 	@mkdir -p $(@D)
-	$(CC) $(FREE_FLAGS) -c -o $@ $<
+	$(Q)$(CC) $(FREE_FLAGS) -c -o $@ $<
 $(BUILD)/free/%.o: src/%.S
 	@mkdir -p $(@D)
-	$(CC) $(FREE_FLAGS) -c -o $@ $<
+	$(Q)$(CC) $(FREE_FLAGS) -c -o $@ $<
 $(BUILD)/host/%.o: src/%.c
 	@mkdir -p $(@D)
-	$(CC) $(HOST_FLAGS) -c -o $@ $<
+	$(Q)$(CC) $(HOST_FLAGS) -c -o $@ $<
 # Crash points: the same code, dying at a chosen store (tests of recovery).
 $(BUILD)/crash/%.o: src/%.c
 	@mkdir -p $(@D)
-	$(CC) $(HOST_FLAGS) -DHARE_CRASH_POINTS -c -o $@ $<
+	$(Q)$(CC) $(HOST_FLAGS) -DHARE_CRASH_POINTS -c -o $@ $<
 
 $(BUILD)/hare-ld: $(LD_OBJ)
-	$(CC) $(LD_FLAGS) -o $@ $^ -lgcc
+	$(Q)$(CC) $(LD_FLAGS) -o $@ $^ -lgcc
 $(BUILD)/hare-passthrough: $(call free_obj,$(PASS_SRC))
-	$(CC) $(LD_FLAGS) -o $@ $^ -lgcc
+	$(Q)$(CC) $(LD_FLAGS) -o $@ $^ -lgcc
 $(BUILD)/hare: $(HARE_OBJ)
-	$(CC) -o $@ $^ -lpthread
+	$(Q)$(CC) -o $@ $^ -lpthread
 $(BUILD)/bench/hb: $(wildcard bench/workloads/*.c bench/workloads/*.h)
 	@mkdir -p $(@D)
-	$(CC) -std=gnu17 -O2 -Wall -Wextra -o $@ $(filter %.c,$^) -lpthread
+	$(Q)$(CC) -std=gnu17 -O2 -Wall -Wextra -o $@ $(filter %.c,$^) -lpthread
 
 -include $(LD_OBJ:.o=.d) $(HARE_OBJ:.o=.d) $(patsubst %.o,%.d,$(call free_obj,$(PASS_SRC)))
 -include $(wildcard $(BUILD)/crash/*/*.d $(BUILD)/tests/*/*.d)
@@ -89,13 +91,13 @@ ICPT_TEST := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/inter
 
 $(UNIT_BIN): $(BUILD)/tests/%: tests/%.c $(CORE_HOST_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(HOST_FLAGS) -Itests -o $@ $< $(CORE_HOST_OBJ) -lpthread
+	$(Q)$(CC) $(HOST_FLAGS) -Itests -o $@ $< $(CORE_HOST_OBJ) -lpthread
 $(CRASH_BIN): $(BUILD)/tests/%: tests/%.c $(CRASH_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(HOST_FLAGS) -DHARE_CRASH_POINTS -Itests -o $@ $< $(CRASH_OBJ) -lpthread
+	$(Q)$(CC) $(HOST_FLAGS) -DHARE_CRASH_POINTS -Itests -o $@ $< $(CRASH_OBJ) -lpthread
 $(ICPT_TEST): $(BUILD)/tests/%: tests/%.c
 	@mkdir -p $(@D)
-	$(CC) -std=gnu17 -O1 -o $@ $< -lpthread
+	$(Q)$(CC) -std=gnu17 -O1 -o $@ $< -lpthread
 
 tests-build: all $(UNIT_BIN) $(CRASH_BIN) $(ICPT_TEST)
 .PHONY: tests-build
@@ -103,7 +105,7 @@ tests-build: all $(UNIT_BIN) $(CRASH_BIN) $(ICPT_TEST)
 SPEED_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/unit/*_speed.c)))
 $(SPEED_BIN): $(BUILD)/tests/%: tests/%.c $(CORE_HOST_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(HOST_FLAGS) -Itests -o $@ $< $(CORE_HOST_OBJ) -lpthread
+	$(Q)$(CC) $(HOST_FLAGS) -Itests -o $@ $< $(CORE_HOST_OBJ) -lpthread
 speed: $(SPEED_BIN) ## what single handlers cost, in one process
 	@for b in $(SPEED_BIN); do $$b; done
 .PHONY: speed
@@ -135,6 +137,13 @@ san: ## unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/san EXTRA='-fsanitize=address,undefined' \
 		check-unit
 
+tsan: ## unit tests under ThreadSanitizer
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/tsan EXTRA=-fsanitize=thread check-unit
+fuzz: $(UNIT_BIN) ## random requests, messages and operations, other ones each time (FUZZ_SECONDS=60)
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz $(BUILD)
+cover: ## lines that the unit tests reach, by file (package gcovr)
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/cover OPT='-O0 -g' EXTRA=--coverage check-unit
+	@gcovr --root . --object-directory $(BUILD)/cover --exclude tests
 FORMATTED := $(wildcard src/*/*.c src/*/*.h)
 format: ## clang-format in place
 	clang-format -i $(FORMATTED)

@@ -278,8 +278,9 @@ static void t_small_buffers(void)
 	   "nor the largest number");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	g_seed = argc > 1 ? strtoull(argv[1], NULL, 0) : g_seed;
 	for (u32 i = 0; i < BIG; i++)
 		g_text[i] = (char)t_random(&g_seed);
 	for (u32 id = 1; id < RPC_COUNT; id++) {

@@ -3,7 +3,7 @@
 #include "proto/proc.h"
 #include "unit/world.h"
 
-#define LOAD 42
+#define LOAD 3 /* programs of core 0; of the others one more each */
 
 static struct world g_w;
 
@@ -13,12 +13,12 @@ static void begin(const struct world_cfg *cfg)
 	rpc_init();
 	for (u32 i = 0; i < g_w.cores; i++) {
 		struct ctx *c = &g_w.ctx[i];
-		struct proc_root *r;
 
 		ck_lock(c, c->ck);
-		r = ck_alloc(c->ck, sizeof(*r));
-		r->threads = LOAD + i;
-		TX_SET(c->ck, c->ck->root[CK_ROOT_SCHED], r);
+		need(proc_init(c->ck) == 0, "proc_init");
+		for (u32 n = 0; n < LOAD + i; n++)
+			need(proc_new(c->ck) != NULL, "a program");
+		proc_new(c->ck)->waiting = 1; /* which is no load */
 		ck_unlock(c->ck);
 	}
 	need(msg_slot_take(&g_w.ctx[0]) == 0, "a slot");
@@ -26,7 +26,7 @@ static void begin(const struct world_cfg *cfg)
 
 static long ping(u32 dst)
 {
-	struct req_PING q = { 0 };
+	struct req_PING q = { .count = 1 };
 	struct rep_PING p = { 0 };
 	long r = rpc_ping(&g_w.ctx[0], dst, &q, &p);
 
