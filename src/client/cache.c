@@ -318,6 +318,23 @@ out:
 	ck_unlock(ck);
 }
 
+/* 0, -ENOENT, -EACCES; 1: the cache does not know. */
+static long cache_answer(struct task *t, u64 dir, const char *name, size_t len,
+			 u64 *inval, struct place *out)
+{
+	msg_drain(&t->ctx);
+	switch (cache_look(t, dir, name, len, inval, out)) {
+	case HIT_ENTRY:
+		return 0;
+	case HIT_ABSENT:
+		return -ENOENT;
+	case HIT_DENIED:
+		return -EACCES;
+	default:
+		return 1;
+	}
+}
+
 static long lookup_far(struct task *t, u32 srv, u64 dir, const char *name, size_t len,
 		       bool want_attr, struct place *out)
 {
@@ -327,17 +344,9 @@ static long lookup_far(struct task *t, u32 srv, u64 dir, const char *name, size_
 
 	out->has_attr = false;
 	if (cache) {
-		msg_drain(&t->ctx);
-		switch (cache_look(t, dir, name, len, &inval, out)) {
-		case HIT_ENTRY:
-			return 0;
-		case HIT_ABSENT:
-			return -ENOENT;
-		case HIT_DENIED:
-			return -EACCES;
-		case HIT_NO:
-			break;
-		}
+		r = cache_answer(t, dir, name, len, &inval, out);
+		if (r <= 0)
+			return r;
 	}
 	out->dflags = 0;
 	r = resolve(t, srv, dir, name, len, want_attr, out);
@@ -360,6 +369,21 @@ long cache_lookup(struct task *t, u64 dir, u32 dflags, const char *name, size_t 
 	u32 srv = rpc_entry_server(&t->ctx, dir, dflags, name, len);
 
 	return lookup_at(t, srv, dir, name, len, want_attr, out);
+}
+
+long cache_peek(struct task *t, u64 dir, u32 dflags, const char *name, size_t len,
+		struct place *out)
+{
+	u32 srv = rpc_entry_server(&t->ctx, dir, dflags, name, len);
+	u64 inval;
+	long r = 1;
+
+	if (rpc_is_near(&t->ctx, srv))
+		return lookup_at(t, srv, dir, name, len, false, out);
+	if (!(t->ctx.isl->super->without & WITHOUT_DIRECTORY_CACHE))
+		r = cache_answer(t, dir, name, len, &inval, out);
+	out->unlooked = r == 1;
+	return r == 1 ? 0 : r;
 }
 
 long cache_lookup_parent(struct task *t, u64 dir, struct place *out)

@@ -31,6 +31,9 @@
  * -EACCES, -ENOTDIR. */
 long cache_lookup(struct task *t, u64 dir, u32 dflags, const char *name, size_t len,
 		  bool want_attr, struct place *out);
+/* The same if that costs no message: else 0, with out->unlooked. */
+long cache_peek(struct task *t, u64 dir, u32 dflags, const char *name, size_t len,
+		struct place *out);
 /* The parent of a directory (not of the root), which only its home knows. */
 long cache_lookup_parent(struct task *t, u64 dir, struct place *out);
 /* What a far server told of a name in another way than by RESOLVE (CREATE, ADD_MAP record the

@@ -17,6 +17,9 @@
  *
  * With O marked and both names at one server, RENAME does 4 to 6 at once.
  *
+ * A new name that only a message could tell of is not looked up before: the intent has from the reply what
+ * stood there.
+ *
  * Exchanging two names at different servers: path_exchange.c.
  *
  * The race of step 5 (a removed or renamed by another between the lookup and RM_MAP) puts O back
@@ -45,6 +48,7 @@ struct moving {
 	u32 flags; /* RENAME_* */
 	bool is_dir;
 	bool locked; /* RENAME_LOCK held */
+	bool entered; /* the new name leads to the inode, and its server knows that this core caches that */
 	bool sticky; /* the new name's directory: who owns what is replaced matters */
 	bool one_server; /* both names are at one server, which may do it all */
 	struct intent_node *intent, *lock_intent;
@@ -122,6 +126,14 @@ static void forget_both(struct task *t, const struct moving *m)
 {
 	cache_forget(t, m->from.dir, m->from.dir_dflags, m->from.name, m->from.name_len);
 	cache_forget(t, m->to.dir, m->to.dir_dflags, m->to.name, m->to.name_len);
+}
+
+/* What the new name's server told by its reply: it leads to the inode that was moved. */
+static void learn_moved(struct task *t, const struct moving *m, u64 mark, u32 type,
+			u32 dflags)
+{
+	cache_forget(t, m->from.dir, m->from.dir_dflags, m->from.name, m->from.name_len);
+	cache_learn(t, mark, &m->to, m->from.ino, type, dflags);
 }
 
 /* --- checks --------------------------------------------------------------------------------------------- */
@@ -280,6 +292,7 @@ static long rename_marked(struct task *t, struct moving *m, u32 srv, u32 wait_se
 	*busy = p.busy;
 	if (!r && !p.same && ino_server(from->ino) != srv)
 		notify_moved(t, from->ino);
+	m->entered = !r && !p.same;
 	return r;
 }
 
@@ -307,6 +320,7 @@ static long add_new(struct task *t, struct moving *m, u32 srv, u32 wait_seq, boo
 	r = STEP_CALL(t, srv, ADD_MAP, add_map, &q, &p,
 		      rename_note_added(ck_, m->intent, &p));
 	*busy = p.busy;
+	m->entered = !r && !p.same;
 	return r;
 }
 
@@ -440,7 +454,7 @@ static long move(struct task *t, struct moving *m)
 
 	if (r)
 		return r;
-	r = look_at_target(t, m);
+	r = m->to.unlooked ? 0 : look_at_target(t, m);
 	if (!r) {
 		intent_step(t, m->intent, RENAME_ADD);
 		r = enter_new(t, m);
@@ -451,6 +465,7 @@ static long move(struct task *t, struct moving *m)
 
 static long rename_general(struct task *t, struct moving *m)
 {
+	u64 mark = cache_mark(t);
 	long r = allowed(t, m);
 
 	if (!r && m->flags & RENAME_EXCHANGE)
@@ -458,7 +473,10 @@ static long rename_general(struct task *t, struct moving *m)
 				   m->sticky ? owner_of(t, m->to.ino) : ~0u);
 	else if (!r)
 		r = move(t, m);
-	forget_both(t, m);
+	if (r || !m->entered)
+		forget_both(t, m);
+	else
+		learn_moved(t, m, mark, m->from.type, m->from.dflags);
 	return r;
 }
 
@@ -474,6 +492,7 @@ static long rename_one(struct task *t, struct moving *m, u32 srv)
 				.new_name = { .p = to->name, .len = to->name_len },
 				.cred = &t->proc->cred,
 				.flags = m->flags };
+	u64 mark = cache_mark(t);
 	struct rep_RENAME p;
 	long r;
 
@@ -492,7 +511,10 @@ static long rename_one(struct task *t, struct moving *m, u32 srv)
 		notify_moved(t, from->ino);
 	if (m->flags & RENAME_EXCHANGE && ino_server(to->ino) != srv)
 		notify_moved(t, to->ino);
-	forget_both(t, m);
+	if (m->flags & RENAME_EXCHANGE || p.ino != from->ino)
+		forget_both(t, m);
+	else
+		learn_moved(t, m, mark, p.type & HS_IFMT, p.dflags);
 	return 0;
 }
 
@@ -557,11 +579,13 @@ static long try_rename(struct task *t, long *olddir, long *oldpath, long *newdir
 
 	m.flags = flags;
 	m.locked = false;
+	m.entered = false;
 	m.lock_intent = NULL;
 	r = path_walk(t, olddir, oldpath, WALK_PARENT, &m.from);
 	if (r && r != CLIENT_HOST)
 		return r;
-	r2 = path_walk2(t, newdir, newpath, WALK_PARENT, &m.to);
+	r2 = path_walk2(t, newdir, newpath,
+			WALK_PARENT | (flags & RENAME_EXCHANGE ? 0 : WALK_PEEK), &m.to);
 	/* A last name that is too long shows only when it is looked up, after the old one. */
 	if (r2 == -ENAMETOOLONG && !r && !m.from.ino && !place_has_no_name(&m.from))
 		return -ENOENT;

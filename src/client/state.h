@@ -176,6 +176,7 @@ struct place {
 	bool must_dir; /* the path ended in a slash (or /. ) */
 	bool last_dot; /* the last component was "." (rmdir: EINVAL, rename: EBUSY) */
 	bool last_dotdot;
+	bool unlooked; /* WALK_PEEK, and it would have cost a message: ino is 0 */
 	bool has_attr; /* res.attr is valid: it came with the lookup */
 	bool magic; /* /proc/self/fd/N, /dev/fd/N of Hare's description number magic_fd: it, or
 			  * with `host` the link, which the host does not have */
@@ -195,6 +196,7 @@ struct place {
 #define WALK_NO_MAGIC	 64u
 #define WALK_BENEATH	 128u /* -EXDEV for what leaves dirfd's tree */
 #define WALK_IN_ROOT	 256u /* dirfd is the root */
+#define WALK_PEEK	 1024u /* with WALK_PARENT: the last name only if it costs no message */
 #define WALK_NO_XDEV	 512u /* -EXDEV for what leads from Hare to the host */
 
 /* Resolves path (already in task memory) relative to dirfd. 0 also when place->host; then

@@ -380,6 +380,7 @@ static void place_named(struct place *out, const struct cursor *c, const char *n
 	out->last_dot = false;
 	out->last_dotdot = false;
 	out->has_attr = false;
+	out->unlooked = false;
 	out->magic = false;
 }
 
@@ -395,6 +396,10 @@ static long last_name(struct task *t, struct cursor *c, const char *name, size_t
 	out->dflags = 0;
 	if (c->flags & WALK_NOLAST)
 		return 0;
+	if (c->flags & WALK_PEEK && !must_dir) {
+		r = cache_peek(t, c->dir, c->dflags, name, len, out);
+		return r == -ENOENT ? 0 : r;
+	}
 	r = cache_lookup(t, c->dir, c->dflags, name, len, (c->flags & WALK_ATTR) != 0,
 			 out);
 	if (r == -ENOENT && c->flags & WALK_PARENT)
