@@ -495,6 +495,65 @@ static void t_unread(void)
 	ok(at_end(p[0]), "and closed");
 }
 
+/* victim NAME in|out: receives descriptors, or sends them, until it is killed. */
+static int s_victim(int argc, char **argv)
+{
+	int s = connect_to(argv[0], SOCK_SEQPACKET), fds[4], n, in = argv[1][0] == 'i';
+	int keep = in ? -1 : receive_fd(s);
+
+	for (;;) {
+		if (in) {
+			n = receive_fds(s, fds, 4, 0);
+			while (n > 0)
+				close(fds[--n]);
+		} else {
+			send_fd(s, keep);
+		}
+	}
+	return argc;
+}
+
+/* Whoever is killed in the middle of passing a pipe's end: it is closed when all have gone. */
+static void t_kills(void)
+{
+	int open_ends = 0, wrong = 0;
+	unsigned seed = 12345;
+
+	signal(SIGPIPE, SIG_IGN);
+	for (int i = 0; i < 24; i++) {
+		int p[2], s, c, fds[2], n, in = i % 2;
+		char name[16];
+		pid_t pid;
+
+		snprintf(name, sizeof(name), "k%d", i);
+		s = listen_at(name, SOCK_SEQPACKET);
+		must(pipe(p));
+		must(fcntl(p[1], F_SETFD, FD_CLOEXEC));
+		pid = must(t_start(i % 4 < 2 ? T_EXEC : T_FORK, "victim", name,
+				   in ? "in" : "out", NULL));
+		c = must(accept(s, NULL, NULL));
+		fds[0] = fds[1] = p[1];
+		if (!in)
+			must(send_fd(c, p[1]));
+		seed = seed * 1103515245 + 12345;
+		for (unsigned k = 0; k < 5 + (seed >> 16) % 60; k++) {
+			if (in && send_fds(c, fds, 2, "x", 0) < 0)
+				break;
+			if (!in && (n = receive_fds(c, fds, 2, 0)) > 0)
+				must(close(fds[0]));
+		}
+		must(kill(pid, SIGKILL));
+		wrong += t_end(pid) != 1000 + SIGKILL;
+		must(close(c));
+		must(close(s));
+		must(close(p[1]));
+		open_ends += !at_end(p[0]);
+		must(close(p[0]));
+	}
+	is_long(wrong, 0, "all were killed");
+	is_long(open_ends, 0, "no pipe stays open");
+}
+
 /* A file without a name lives on in a socket. */
 static void t_unlinked(void)
 {
@@ -689,6 +748,7 @@ static void t_creds(void)
 }
 
 T_SUBS = { { "sender", s_sender }, { "reader", s_reader }, { "pipes", s_pipes },
+	   { "victim", s_victim },
 	   { "dir", s_dir },	   { "asker", s_asker },   { "who", s_who },
 	   T_END };
 
@@ -696,7 +756,7 @@ T_SECTIONS = {
 	{ "named", t_named },	  { "offset", t_offset },     { "pipes", t_pipes },
 	{ "dir", t_dir },	  { "mixed", t_mixed },	      { "many", t_many },
 	{ "numbers", t_numbers }, { "peek", t_peek },	      { "cut", t_cut },
-	{ "limit", t_limit },	  { "unread", t_unread },     { "unlinked", t_unlinked },
+	{ "limit", t_limit },	  { "unread", t_unread }, { "kills", t_kills },     { "unlinked", t_unlinked },
 	{ "mmsg", t_mmsg },	  { "server", t_server },     { "creds", t_creds },
 	T_END,
 };
