@@ -315,7 +315,7 @@ static long set_flags(struct task *t, struct ofd *o, u32 flags)
 	return 0;
 }
 
-static long get_flags(struct task *t, struct ofd *o)
+long ofd_flags(struct task *t, struct ofd *o)
 {
 	struct req_OFD_FLAGS q = { .ino = o->ino, .ofd = o->shared };
 	struct rep_OFD_FLAGS p;
@@ -401,7 +401,7 @@ static long fcntl_hare(struct task *t, struct ofd *o, u32 fd, int cmd, long arg)
 	case F_SETFD:
 		return fcntl_number(t, o, fd, cmd, arg);
 	case F_GETFL:
-		return get_flags(t, o);
+		return ofd_flags(t, o);
 	}
 	if (o->flags & O_PATH)
 		return -EBADF;

@@ -182,6 +182,12 @@ static inline bool ofd_can_write(const struct ofd *o)
 {
 	return !(o->flags & O_PATH) && ((o->flags & O_ACCMODE) + 1) & 2;
 }
+/* O_NONBLOCK, as far as it is known here: of a SHARED one the server is asked when it would
+ * wait (pipe.c), for another core may have changed it. */
+static inline bool ofd_nonblock(const struct ofd *o)
+{
+	return o->flags & O_NONBLOCK && !o->shared;
+}
 static inline bool ofd_is_pipe(const struct ofd *o)
 {
 	return o->kind == OFD_PIPE || o->kind == OFD_FIFO;
@@ -275,6 +281,11 @@ void vnode_forget(struct task *t, struct vnode *v, u64 from, u64 to);
 void vnode_filled(struct task *t, u64 ino, u64 from, u64 to);
 long vnode_read(struct task *t, struct vnode *v, struct uio *u, u64 *off);
 long vnode_write(struct task *t, struct vnode *v, struct uio *u, u64 *off);
+
+/* --- fcntl.c ---------------------------------------------------------------------- */
+
+/* O_* as they are now: those of a SHARED description are the server's. */
+long ofd_flags(struct task *t, struct ofd *o);
 
 /* --- lock.c ----------------------------------------------------------------------- */
 

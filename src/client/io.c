@@ -39,7 +39,7 @@ static bool relayed(struct task *t, struct ofd *o, long nr, long a[6], long *r)
 static long ofd_readv(struct task *t, struct ofd *o, struct uio *u, const u64 *at,
 		      u32 rwf)
 {
-	bool nonblock = o->flags & O_NONBLOCK || rwf & RWF_NOWAIT;
+	bool nonblock = ofd_nonblock(o) || rwf & RWF_NOWAIT;
 	long r;
 
 	if (at && ofd_is_pipe(o))
@@ -80,16 +80,19 @@ static u32 append_flags(u32 rwf)
 
 static long write_file_at(struct task *t, struct ofd *o, struct uio *u, u64 off, u32 rwf)
 {
-	/* pwrite on an O_APPEND description appends on Linux, whatever POSIX says. */
-	bool append = o->flags & O_APPEND && !(rwf & RWF_NOAPPEND);
+	u32 flags = append_flags(rwf);
 
-	return file_writev(t, o, u, &off, append || rwf & RWF_APPEND ? IO_APPEND : 0);
+	/* pwrite on an O_APPEND description appends on Linux, whatever POSIX says; of a SHARED
+	 * one the server knows. */
+	if (o->flags & O_APPEND && !o->shared && !(flags & IO_NOAPPEND))
+		flags |= IO_APPEND;
+	return file_writev(t, o, u, &off, flags);
 }
 
 static long ofd_writev(struct task *t, struct ofd *o, struct uio *u, const u64 *at,
 		       u32 rwf)
 {
-	bool nonblock = o->flags & O_NONBLOCK || rwf & RWF_NOWAIT;
+	bool nonblock = ofd_nonblock(o) || rwf & RWF_NOWAIT;
 	long r;
 
 	if (at && ofd_is_pipe(o))

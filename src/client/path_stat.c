@@ -368,7 +368,7 @@ long ofd_path(struct task *t, struct ofd *o, char *buf, size_t size)
 		if (len != -ENOENT)
 			return len;
 	} else if (o->kind == OFD_RELAY) {
-		return str_format(buf, size, "/dev/fd/%u", o->relay_fd);
+		return relay_path(t, o, buf, size);
 	} else if (o->kind == OFD_PIPE) {
 		return ofd_is_inotify(o) ? str_format(buf, size, "anon_inode:inotify")
 					 : str_format(buf, size, "pipe:[%lu]", o->ino);
@@ -394,6 +394,8 @@ static long readlink_other(struct task *t, const struct place *pl, char *buf)
 	o.kind = d.kind;
 	o.mode = d.mode;
 	o.ino = d.ino;
+	o.relay_pid = d.relay_pid;
+	o.relay_core = d.relay_core;
 	o.relay_fd = d.relay_fd;
 	o.parent = d.parent;
 	o.parent_dflags = d.parent_dflags;

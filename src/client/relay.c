@@ -305,6 +305,20 @@ static long do_fstat(struct task *t, struct ofd *o, void *user)
 	return r.out_len == sizeof(st) ? user_write(user, &st, sizeof(st)) : -EIO;
 }
 
+long relay_path(struct task *t, struct ofd *o, char *buf, size_t size)
+{
+	struct request r = of_ofd(o, HIO_PATH);
+	long ret;
+
+	r.out = buf;
+	r.out_cap = (u32)MIN(size - 1, (size_t)PATH_LEN_MAX);
+	ret = request(t, &r);
+	if (ret < 0)
+		return ret;
+	buf[r.out_len] = '\0';
+	return (long)strlen(buf);
+}
+
 /* What an ioctl's argument points to: bytes, or 0 when it is a number or we do not know. */
 static long ioctl_size(u64 nr)
 {

@@ -63,7 +63,11 @@ static long hare_end(struct task *t, struct end *e)
 	long r = 0;
 
 	e->type = e->o->mode & HS_IFMT;
-	e->flags = e->o->flags;
+	r = ofd_flags(t, e->o);
+	if (r < 0)
+		return r;
+	e->flags = (u32)r;
+	r = 0;
 	e->seekable = e->o->kind == OFD_FILE;
 	if (e->given || !e->seekable)
 		return 0;

@@ -331,6 +331,8 @@ void file_truncated(struct task *t, u64 ino,
  * number is the table's), fsync, fdatasync, ftruncate, fallocate, fchmod, fchown, utimensat.
  * Waits as the host's call would. */
 long relay_op(struct task *t, struct ofd *o, long nr, long a[6]);
+/* What /proc/self/fd says of it at the proxy; length without NUL. */
+long relay_path(struct task *t, struct ofd *o, char *buf, size_t size);
 /* Which of `events` are ready now; waits for the proxy's answer, and uses the thread's event. */
 long relay_poll(struct task *t, struct ofd *o, u32 events);
 /* Sets the event seq when one of them is, once. For a wait: first relay_poll all, then

@@ -362,6 +362,14 @@ long fs_read(struct rpc_env *e, const struct req_READ *q, struct rep_READ *p)
 	return 0;
 }
 
+/* O_APPEND of a shared description, which any core may have set; it holds for pwrite too. */
+static bool appends(const struct fs_inode *i, const struct req_WRITE *q)
+{
+	const struct fs_ofd *o = unlikely(q->ofd) ? fs_ofd_find(i, q->ofd) : NULL;
+
+	return o && (o->flags & O_APPEND) && !(q->flags & IO_NOAPPEND);
+}
+
 long fs_write(struct rpc_env *e, const struct req_WRITE *q, struct rep_WRITE *p)
 {
 	struct fs_inode *i = fs_inode_find(fs_of(e->ck), q->ino);
@@ -382,8 +390,7 @@ long fs_write(struct rpc_env *e, const struct req_WRITE *q, struct rep_WRITE *p)
 		return r;
 	if (o)
 		off = o->off;
-	if ((q->flags & IO_APPEND) ||
-	    (o && (o->flags & O_APPEND) && !(q->flags & IO_NOAPPEND)))
+	if ((q->flags & IO_APPEND) || appends(i, q))
 		off = i->size;
 	if (off > FS_SIZE_MAX)
 		return -EINVAL;

@@ -295,9 +295,46 @@ static void t_passing(void)
 	is_long(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDWR, "its mode");
 }
 
+/* Clears O_NONBLOCK of a pipe, and writes to it later. */
+static int s_block(int argc, char **argv)
+{
+	if (fcntl(atoi(argv[0]), F_SETFL, 0) || write(atoi(argv[2]), "k", 1) != 1)
+		return 1;
+	t_sleep_ms(50);
+	return write(atoi(argv[1]), "late", 4) != 4 || argc != 3;
+}
+
+/* Flags that another process sets or clears hold here at once. */
+static void t_flags(void)
+{
+	for (int how = T_FORK; how <= T_EXEC; how++) {
+		int p[2], q[2], fd;
+		char buf[8];
+		pid_t pid;
+
+		must(pipe2(p, O_NONBLOCK));
+		must(pipe(q));
+		must(fcntl(p[1], F_SETFL, 0));
+		is_errno(read(p[0], buf, 4), EAGAIN, "O_NONBLOCK is set, how %d", how);
+		pid = must(t_start(how, "block", t_num(p[0]), t_num(p[1]), t_num(q[1]),
+				   NULL));
+		must(read(q[0], buf, 1));
+		is_long(fcntl(p[0], F_GETFL) & O_NONBLOCK, 0, "a child clears it, how %d",
+			how);
+		is_long(read(p[0], buf, 4), 4, "so a read waits, how %d", how);
+		is_long(t_end(pid), 0, "for the child, how %d", how);
+		fd = must(open("f", O_RDWR | O_CREAT | O_TRUNC, 0644));
+		must(write(fd, "abcd", 4));
+		is_long(t_end(t_start(how, "setfl", t_num(fd), NULL)), 0,
+			"a child sets O_APPEND, how %d", how);
+		is_long(pwrite(fd, "e", 1, 0), 1, "pwrite, how %d", how);
+		is_str(t_get("f"), "abcde", "appends, how %d", how);
+	}
+}
+
 T_SUBS = { { "write", s_write },   { "seek", s_seek },
 	   { "append", s_append }, { "records", s_records },
-	   { "setfl", s_setfl },   { "take", s_take },
+	   { "block", s_block },   { "setfl", s_setfl },   { "take", s_take },
 	   { "sender", s_sender }, T_END };
 
 T_SECTIONS = {
@@ -308,5 +345,6 @@ T_SECTIONS = {
 	{ "readers", t_readers },
 	{ "back", t_back },
 	{ "passing", t_passing },
+	{ "flags", t_flags },
 	T_END,
 };
