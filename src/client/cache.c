@@ -53,7 +53,7 @@ long client_core_init(struct ck *ck)
 	r->dentries = heads_new(ck, CACHE_BUCKETS);
 	r->perms = heads_new(ck, CACHE_BUCKETS);
 	r->vnodes = heads_new(ck, VNODE_BUCKETS);
-	if (!r->dentries || !r->perms || !r->vnodes)
+	if (!r->dentries || !r->perms || !r->vnodes || sites_init(ck, r))
 		return -ENOSPC;
 	list_init_fresh(&r->lru);
 	list_init_fresh(&r->perm_lru);

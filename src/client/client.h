@@ -59,6 +59,7 @@ struct task {
 	bool ids_known; /* uid, gid: the real ones of this thread, asked for once */
 	u32 uid, gid;
 	struct notify_seen seen;
+	void *exec_mem; /* what exec prepares lies here; kept for the next one. NULL: not mapped yet */
 	s64 *poll_time; /* timespec of the host call that a poke has to end, see client_poked */
 	/* scratch of the running call */
 	char path[PATH_LEN_MAX]; /* a path copied in */
@@ -117,6 +118,17 @@ bool client_poked(struct task *t, u64 value);
  * that its file had, and the file has grown: now the page is there, and the access goes on. */
 bool client_fault(struct task *t, u64 addr);
 
+/* Sites of system calls in a file, known by a number that is the same only for the same contents;
+ * offsets in the file, not 0 or 1. See sites.c. These may be called in a signal handler. */
+/* A call at a site trapped. weight: how much a patch would have saved, in traps. */
+void client_site_trapped(struct task *t, u64 file, u32 off, u32 weight);
+/* The sites to patch, at most max of them: how many. */
+u32 client_sites_hot(struct task *t, u64 file, u32 *off, u32 max);
+/* A process has mapped the file to run it. */
+void client_sites_mapped(struct task *t, u64 file);
+/* Changes when there are more sites to patch. */
+u64 client_sites_news(struct task *t);
+
 /* Leaving: closes all descriptors and frees the entry; a killed process's agent does the same.
  * Called before the host's exit_group. */
 void client_exit(struct task *t, int status);
@@ -169,8 +181,8 @@ struct exec_plan {
 	char path
 		[PATH_LEN_MAX]; /* the program to load, as the program named it, absolute */
 	char comm[16]; /* the last part of the name that the program gave, cut short */
-	void *mem; /* the plan's memory, host mmap; exec_drop frees it */
-	size_t mem_size;
+	void *mem; /* the plan's memory: the task's exec_mem */
+	size_t mem_size; /* used of it */
 	/* arguments for the loader's own command line, see loader.c: core, memory descriptors;
 	 * loader=FD: the loader itself; close=FD: path is /proc/self/fd/FD, to be closed when it
 	 * is loaded */
@@ -190,6 +202,8 @@ long client_exec_prepare(struct task *t, int dirfd, const char *user_path,
 			 struct exec_plan *plan);
 void client_exec_commit(struct task *t, struct exec_plan *plan);
 void client_exec_drop(struct exec_plan *plan);
+/* Gives exec_mem of one task to another one of the same memory: to a vfork child, and back. */
+void client_exec_lend(struct task *from, struct task *to);
 
 /* The other end of an exec on another core, for the agent there. receive makes the entry of a
  * process (st->proc, also on most errors: then client_reap_new drops it) from an image of len

@@ -26,6 +26,7 @@
 #define ARGS_MAX    (6u << 20)
 #define LOADER_ROOM 8192 /* of the host's limit on arguments, for the loader's own */
 #define ARENA_SIZE  (16u << 20)
+#define ARENA_KEPT  65536u /* of its pages, from one exec that fails to the next one */
 
 /* --- memory of a plan ----------------------------------------------------------------------------- */
 
@@ -39,17 +40,44 @@ struct arena {
 	u32 pointers, room;
 };
 
-static long arena_map(struct exec_plan *plan, struct arena *a)
+static long arena_map(struct task *t, struct arena *a)
 {
-	long p = SYS(mmap, 0, ARENA_SIZE, PROT_READ | PROT_WRITE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (!t->exec_mem) {
+		long p = SYS(mmap, 0, ARENA_SIZE, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	if (sys_failed(p))
-		return p;
-	plan->mem = (void *)p;
-	plan->mem_size = ARENA_SIZE;
-	*a = (struct arena){ .base = (char *)p, .limit = ARGS_MIN - LOADER_ROOM };
+		if (sys_failed(p))
+			return p;
+		t->exec_mem = (void *)p;
+	}
+	*a = (struct arena){ .base = t->exec_mem, .limit = ARGS_MIN - LOADER_ROOM };
 	return 0;
+}
+
+void client_exec_drop(struct exec_plan *plan)
+{
+	if (plan->mem_size > ARENA_KEPT)
+		SYS(madvise, (char *)plan->mem + ARENA_KEPT, plan->mem_size - ARENA_KEPT,
+		    MADV_DONTNEED);
+	plan->mem_size = 0;
+}
+
+void exec_forget(struct task *t)
+{
+	if (t->exec_mem)
+		SYS(munmap, t->exec_mem, ARENA_SIZE);
+	t->exec_mem = NULL;
+}
+
+void client_exec_lend(struct task *from, struct task *to)
+{
+	if (!from->exec_mem)
+		return;
+	if (to->exec_mem)
+		SYS(munmap, from->exec_mem, ARENA_SIZE);
+	else
+		to->exec_mem = from->exec_mem;
+	from->exec_mem = NULL;
 }
 
 /* The host's limit is a quarter of the stack's; asked for only by those who need it. */
@@ -532,12 +560,15 @@ static long plan_program(struct task *t, int dirfd, char **argv, char **envp, in
 	char *head[2 * SCRIPTS_MAX + 2];
 	struct arena a;
 	u32 heads;
-	long r = arena_map(plan, &a);
+	long r = arena_map(t, &a);
 
-	if (!r)
-		r = resolve(t, &a, g, dirfd, flags, head, &heads);
+	if (r)
+		return r;
+	r = resolve(t, &a, g, dirfd, flags, head, &heads);
 	if (!r)
 		r = copy_arguments(plan, &a, argv, envp, head, heads);
+	plan->mem = a.base;
+	plan->mem_size = a.used;
 	if (r)
 		return r;
 	str_copy(plan->path, g->path, sizeof(plan->path));
@@ -638,11 +669,4 @@ void client_exec_commit(struct task *t, struct exec_plan *plan)
 	}
 	commit_entry(t, plan);
 	msg_slot_give(&t->ctx);
-}
-
-void client_exec_drop(struct exec_plan *plan)
-{
-	if (plan->mem)
-		SYS(munmap, plan->mem, plan->mem_size);
-	plan->mem = NULL;
 }

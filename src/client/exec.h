@@ -10,4 +10,7 @@ bool exec_far(struct task *t, struct exec_plan *plan);
 /* The program is there: what it took along is its own. */
 void exec_pass_done(struct task *t, struct proc *p);
 
+/* The thread ends: its exec_mem goes. */
+void exec_forget(struct task *t);
+
 #endif

@@ -21,7 +21,7 @@
 #include "base/str.h"
 #include "base/sys.h"
 #include "client/file.h"
-#include "client/process.h"
+#include "client/exec.h"
 
 #define NAP_NS		 100000
 #define US_PER_S	 1000000u
@@ -227,6 +227,7 @@ void client_thread_exit(struct task *t)
 {
 	if (!t->ctx.tid)
 		t->ctx.tid = (u32)SYS(gettid);
+	exec_forget(t);
 	msg_slot_give(&t->ctx);
 	thread_count(t, (u32)-1);
 }

@@ -156,7 +156,10 @@ struct client_root {
 	u64 cookies; /* of renames that inotify is told of by this core */
 	struct list flights; /* descriptions on their way through sockets: pass.c */
 	u32 flight_last, pad; /* the last number given */
+	struct site *sites; /* sites.c */
+	u64 sites_news; /* grows when there are more sites to patch */
 };
+long sites_init(struct ck *ck, struct client_root *r); /* -ENOSPC */
 static inline struct client_root *client_root(struct ck *ck)
 {
 	return ck->root[CK_ROOT_CLIENT];

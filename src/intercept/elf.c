@@ -248,6 +248,10 @@ void elf_load(struct thread *t, const char *path, struct image *img, bool interp
 	file_open(&f);
 	read_headers(&f);
 	find_extent(&f, img, interp);
+	if (!interp) {
+		g_program.main_lo = img->lo;
+		g_program.main_hi = img->hi;
+	}
 	load_segments(&f, img);
 	img->entry = img->bias + f.eh.e_entry;
 	img->phnum = f.eh.e_phnum;

@@ -85,6 +85,7 @@ struct thread {
 	u32 work; /* a signal waits for the end of the running call */
 	u32 redeliver; /* signal that the exit window lets in: old mask is saved_mask */
 	u64 exit_mask;
+	u64 entry; /* icpt_entry, where stubs jump to */
 
 	struct process *process;
 	struct sighand *sighand;
@@ -113,6 +114,7 @@ _Static_assert(offsetof(struct thread, self) == T_SELF, "entry.S");
 _Static_assert(offsetof(struct thread, stack_top) == T_STACK, "entry.S");
 _Static_assert(offsetof(struct thread, work) == T_WORK, "entry.S");
 _Static_assert(offsetof(struct thread, exit_mask) == T_EXIT_MASK, "entry.S");
+_Static_assert(offsetof(struct thread, entry) == T_ENTRY, "patch.c");
 _Static_assert(sizeof(struct frame) == F_SIZE, "entry.S");
 
 /* The program as it was started; written before it runs. */
@@ -185,6 +187,11 @@ long sud_arm(void);
 void sud_signal(int sig, siginfo_t *info, struct ucontext *uc);
 /* A site trapped: patches it when it has done so often enough. */
 void patch_count(u64 site);
+/* An mmap of a file's text, where images lie: with the sites patched that are known. */
+bool patch_is_text(const long a[6]);
+long patch_map(struct task *t, const long a[6]);
+/* What children trap at, and forget with their end, is patched before there are more. */
+void patch_before_fork(struct task *t);
 void patch_fork_child(void);
 /* When rip is in a stub: the address that the stub loads into rcx; else 0. */
 u64 patch_stub_return(u64 rip, u64 rcx);

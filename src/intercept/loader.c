@@ -304,8 +304,6 @@ static u64 load_program(struct thread *t, const struct start *s, const char *pat
 
 	interp.bias = 0;
 	elf_load(t, path, img, false);
-	g_program.main_lo = img->lo;
-	g_program.main_hi = img->hi;
 	if (img->interp[0])
 		elf_load(t, img->interp, &interp, true);
 	if (img->exec_stack)

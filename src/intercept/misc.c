@@ -39,7 +39,9 @@ long icpt_mmap(struct task *task, long a[6])
 	if (is_image(a))
 		a[0] = (long)place_image((u64)a[1]);
 	ret = client_mmap(task, a);
-	return ret == CLIENT_HOST ? icpt_host_call(__NR_mmap, a) : ret;
+	if (ret != CLIENT_HOST)
+		return ret;
+	return patch_is_text(a) ? patch_map(task, a) : icpt_host_call(__NR_mmap, a);
 }
 
 long icpt_prctl(struct task *task, long a[6])

@@ -368,3 +368,39 @@ bool client_fault(struct task *t, u64 addr)
 	(void)addr;
 	return false;
 }
+
+/* Nothing is learned from other processes. */
+void client_site_trapped(struct task *t, u64 file, u32 off, u32 weight)
+{
+	(void)t;
+	(void)file;
+	(void)off;
+	(void)weight;
+}
+
+u32 client_sites_hot(struct task *t, u64 file, u32 *off, u32 max)
+{
+	(void)t;
+	(void)file;
+	(void)off;
+	(void)max;
+	return 0;
+}
+
+void client_sites_mapped(struct task *t, u64 file)
+{
+	(void)t;
+	(void)file;
+}
+
+u64 client_sites_news(struct task *t)
+{
+	(void)t;
+	return 0;
+}
+
+void client_exec_lend(struct task *from, struct task *to)
+{
+	(void)from;
+	(void)to;
+}

@@ -106,6 +106,7 @@ struct thread *thread_new(void)
 		return NULL;
 	t->self = t;
 	t->stack_top = (u64)t;
+	t->entry = (u64)icpt_entry;
 	t->vstack.ss_flags = STACK_OFF;
 	return t;
 }
@@ -176,6 +177,7 @@ static long fork_copy(struct thread *t, long nr, const long a[6], u64 flags, u64
 
 	if (ret)
 		return ret;
+	patch_before_fork(task);
 	signal_block_all(&t->start_mask);
 	if (threads)
 		lock_take(&t->sighand->lock); /* whole, and free, in the child */
@@ -274,6 +276,8 @@ static long fork_shared(struct thread *t, struct thread *child, long nr, const l
 	long ret;
 
 	child_setup(t, child, flags, child_sp);
+	if (flags & CLONE_VFORK)
+		client_exec_lend(&t->task, &child->task);
 	signal_block_all(&mask);
 	child->start_mask = t->work ? t->saved_mask : mask;
 	if (flags & CLONE_THREAD)
@@ -281,6 +285,8 @@ static long fork_shared(struct thread *t, struct thread *child, long nr, const l
 	else
 		ret = clone_process(t, child, nr, a, flags);
 	signal_set_mask(mask);
+	if (flags & CLONE_VFORK)
+		client_exec_lend(&child->task, &t->task);
 	if (sys_failed(ret) || (flags & CLONE_VFORK))
 		thread_free(child);
 	return ret;

@@ -87,6 +87,35 @@ static void t_spawn(void)
 	ok(signal(SIGTERM, SIG_DFL) == SIG_IGN, "the parent still ignores it");
 }
 
+/* Of our address space, in pages. */
+static long mapped(void)
+{
+	FILE *f = fopen("/proc/self/statm", "r");
+	long pages = -1;
+
+	if (f && fscanf(f, "%ld", &pages) != 1)
+		pages = -1;
+	if (f)
+		fclose(f);
+	return pages;
+}
+
+static void t_no_leak(void)
+{
+	char *argv[] = { "true", NULL };
+	long before = 0;
+	int bad = 0;
+	pid_t pid = 0;
+
+	for (int i = 0; i < 60; i++) {
+		if (i == 10)
+			before = mapped();
+		bad += posix_spawnp(&pid, "true", NULL, NULL, argv, environ) != 0 ||
+		       exit_of(pid) != 0;
+	}
+	ok(!bad && mapped() < before + 1000, "what a spawn needed does not stay mapped");
+}
+
 static int on_stack(void *arg)
 {
 	*(volatile int *)arg = 77;
@@ -225,6 +254,7 @@ int main(void)
 	limit_seconds(60);
 	t_vfork();
 	t_spawn();
+	t_no_leak();
 	t_clone();
 	t_clear_handlers();
 	t_actions();
