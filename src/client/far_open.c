@@ -16,7 +16,8 @@
  */
 #include "client/path.h"
 
-struct intent_node *far_open_begin(struct task *t, u32 srv, u32 id, u64 ino, u32 flags)
+struct intent_node *far_open_begin_far(struct task *t, u32 srv, u32 id, u64 ino,
+				       u32 flags)
 {
 	struct intent it = {
 		.op = INTENT_FAR_OPEN, .step = id, .ino = ino, .ino_dflags = flags

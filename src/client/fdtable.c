@@ -62,12 +62,13 @@ long fd_grow(struct ck *ck, struct fdtable *ft, u32 fd)
 void fd_set_entry(struct ck *ck, struct fdtable *ft, u32 fd, u32 kind, struct ofd *o,
 		  bool cloexec)
 {
-	struct fdent *e = &ft->ent[fd];
+	struct fdent *e = &ft->ent[fd], to = { .what = e->what };
 
 	if (e->ofd != o)
 		TX_SET(ck, e->ofd, o);
-	TX_SET(ck, e->cloexec, (u8)cloexec);
-	TX_SET(ck, e->kind, (u8)kind);
+	to.kind = (u8)kind;
+	to.cloexec = cloexec;
+	TX_SET(ck, e->what, to.what);
 	if (kind == FD_NONE && fd < ft->lowest)
 		TX_SET(ck, ft->lowest, fd);
 }

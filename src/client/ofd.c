@@ -18,7 +18,7 @@
  *         close_sent, one transaction of that core; free        it ran, else goes on with 2
  *
  * Where nothing is to be done in step 2, which is the rule, 1 and 3 are one critical
- * section.
+ * section; of a description that no cores share they are one transaction, without the list.
  *
  * Local to shared: ofd_share moves offset and flags to the inode's server by DUP; from
  * then on `shared` is not 0 and reads, writes and seeks at the offset go there. What this
@@ -106,6 +106,23 @@ void hold_pass(struct task *t, struct ck *ck, struct ofd *o)
 	t->hold_counted &= ~(1u << i);
 }
 
+struct ofd *ofd_alloc(struct task *t, u32 kind, u64 ino, u32 flags)
+{
+	struct ck *ck = t->ctx.ck;
+	struct ofd *o = files_root(ck) ? ck_alloc(ck, sizeof(*o)) : NULL;
+
+	if (!o)
+		return NULL;
+	o->refs = 1;
+	o->kind = kind;
+	o->flags = flags;
+	o->ino = ino;
+	o->far = !rpc_is_near(&t->ctx, ino_server(ino));
+	list_init_fresh(&o->link);
+	list_init_fresh(&o->watch);
+	return o;
+}
+
 struct ofd *ofd_new(struct task *t, u32 kind, u64 ino, u32 flags)
 {
 	struct ck *ck = t->ctx.ck;
@@ -113,20 +130,11 @@ struct ofd *ofd_new(struct task *t, u32 kind, u64 ino, u32 flags)
 	u32 i;
 
 	ck_lock(&t->ctx, ck);
-	o = files_root(ck) ? ck_alloc(ck, sizeof(*o)) : NULL;
-	if (o) {
-		o->refs = 1;
-		o->kind = kind;
-		o->flags = flags;
-		o->ino = ino;
-		o->far = !rpc_is_near(&t->ctx, ino_server(ino));
-		list_init_fresh(&o->link);
-		list_init_fresh(&o->watch);
-		if (hold_push(t, o, true, &i))
-			hold_note(t, ck, i, o);
-	} else {
+	o = ofd_alloc(t, kind, ino, flags);
+	if (!o)
 		ck_abort(ck);
-	}
+	else if (hold_push(t, o, true, &i))
+		hold_note(t, ck, i, o);
 	ck_unlock(ck);
 	return o;
 }
@@ -173,7 +181,8 @@ static bool owes_close(const struct ofd *o)
 
 static void ofd_free(struct ck *ck, struct ofd *o)
 {
-	tx_list_del(ck, &o->link);
+	if (!list_empty(&o->link))
+		tx_list_del(ck, &o->link);
 	ck_free(ck, o);
 }
 
@@ -283,7 +292,8 @@ static void close_finish(struct task *t, struct ofd *o)
 void ofd_drop_unlock(struct task *t, struct ofd *o)
 {
 	struct ck *ck = t->ctx.ck;
-	struct client_root *r;
+	bool plain;
+	u32 mark;
 
 	TX_ADD(ck, o->refs, -1);
 	if (o->refs) {
@@ -295,11 +305,17 @@ void ofd_drop_unlock(struct task *t, struct ofd *o)
 		ck_unlock(ck);
 		return;
 	}
-	r = client_root(ck);
-	tx_list_add_tail(ck, &r->closing, &o->link);
+	plain = !o->vnode && !o->lock_owner && list_empty(&o->watch) && !ck->watched;
+	mark = ck_mark(ck);
+	/* CLOSE of one that cores share may commit in between: not without step 1. */
+	if (likely(plain && !o->shared)) {
+		if (likely(close_in_tx(t, o)))
+			return;
+		ck_abort_to(ck, mark);
+	}
+	tx_list_add_tail(ck, &client_root(ck)->closing, &o->link);
 	TX_SET(ck, o->closer, t->ctx.tid);
-	if (likely(!o->vnode && !o->lock_owner && list_empty(&o->watch) &&
-		   !ck->watched)) {
+	if (plain && o->shared) {
 		ck_commit(
 			ck); /* close_in_tx that fails takes back its own changes alone */
 		if (likely(close_in_tx(t, o)))

@@ -137,7 +137,15 @@ void link_drop_end(struct task *t, struct intent_node *n, u64 ino);
 
 /* An open, or more references of a shared description, at a far server, from before the call (NULL
  * when it is near) to the transaction that notes it, or to its failure. */
-struct intent_node *far_open_begin(struct task *t, u32 srv, u32 id, u64 ino, u32 flags);
+struct intent_node *far_open_begin_far(struct task *t, u32 srv, u32 id, u64 ino,
+				       u32 flags);
+static inline struct intent_node *far_open_begin(struct task *t, u32 srv, u32 id, u64 ino,
+						 u32 flags)
+{
+	return likely(rpc_is_near(&t->ctx, srv))
+		       ? NULL
+		       : far_open_begin_far(t, srv, id, ino, flags);
+}
 struct intent_node *far_dup_begin(struct task *t, u64 ino, u64 shared, u32 refs,
 				  struct ofd *moved);
 void far_noted(struct ck *ck, struct intent_node *n);

@@ -62,25 +62,32 @@ static long fifo_wait(struct task *t, u64 ino, u32 flags, u32 since)
 	}
 }
 
+static u32 kept_flags(const struct opening *op)
+{
+	return (op->flags & ~(u32)OPEN_NOT_KEPT) |
+	       (op->flags & O_PATH ? 0 : (u32)O_LARGEFILE);
+}
+
+static u32 kind_of(const struct opening *op, u32 type)
+{
+	if (op->flags & O_PATH)
+		return OFD_PATH;
+	if (type == HS_IFDIR)
+		return OFD_DIR;
+	return type != HS_IFIFO		    ? OFD_FILE
+	       : op->pl.dflags & PLACE_PIPE ? OFD_PIPE
+					    : OFD_FIFO;
+}
+
 /* The description that an open of such an inode will fill. While its ino is 0 nothing is counted
  * at a server: so whoever is killed owes no close that was not opened, and none too few. */
 static long want_ofd(struct task *t, struct opening *op, u32 type)
 {
-	u32 keep = op->flags & ~(u32)OPEN_NOT_KEPT;
-
 	if (!op->ofd)
-		op->ofd = ofd_new(t, OFD_FILE, 0,
-				  keep | (op->flags & O_PATH ? 0 : O_LARGEFILE));
+		op->ofd = ofd_new(t, OFD_FILE, 0, kept_flags(op));
 	if (!op->ofd)
 		return -ENFILE;
-	if (op->flags & O_PATH)
-		op->ofd->kind = OFD_PATH;
-	else if (type == HS_IFDIR)
-		op->ofd->kind = OFD_DIR;
-	else
-		op->ofd->kind = type != HS_IFIFO	     ? OFD_FILE
-				: op->pl.dflags & PLACE_PIPE ? OFD_PIPE
-							     : OFD_FIFO;
+	op->ofd->kind = kind_of(op, type);
 	return 0;
 }
 
@@ -91,12 +98,9 @@ static void drop_ofd(struct task *t, struct opening *op)
 	op->ofd = NULL;
 }
 
-/* Gives the description its number; its inode has been opened at its server. */
-static long install(struct task *t, struct opening *op, const struct attr *a)
+static void fill_ofd(const struct task *t, const struct opening *op, struct ofd *o,
+		     const struct attr *a)
 {
-	struct ofd *o = op->ofd;
-	long r;
-
 	o->far = !rpc_is_near(&t->ctx, ino_server(o->ino));
 	o->mode = a->mode;
 	o->dflags = a->dflags;
@@ -104,6 +108,15 @@ static long install(struct task *t, struct opening *op, const struct attr *a)
 		o->dflags |= OFD_NOLINK;
 	o->parent = op->pl.dir;
 	o->parent_dflags = op->pl.dir_dflags;
+}
+
+/* Gives the description its number; its inode has been opened at its server. */
+static long install(struct task *t, struct opening *op, const struct attr *a)
+{
+	struct ofd *o = op->ofd;
+	long r;
+
+	fill_ofd(t, op, o, a);
 	if (o->kind == OFD_FIFO) {
 		o->off = a->version; /* POLL's `since` */
 		r = fifo_wait(t, o->ino, op->flags, (u32)a->version);
@@ -148,6 +161,45 @@ static long may_read_removed(struct task *t, u64 ino)
 	return r ? r : perm_check(&t->proc->cred, a.mode, a.uid, a.gid, MAY_READ);
 }
 
+/* This core's own server has the file, nothing has to wait, and no description was made yet. */
+static bool opens_own(const struct task *t, const struct opening *op)
+{
+	return ino_server(op->pl.ino) == t->ctx.core &&
+	       rpc_is_near(&t->ctx, t->ctx.core) &&
+	       (op->pl.type == HS_IFREG || op->pl.type == HS_IFDIR) && !op->ofd &&
+	       t->proc->fds->limit && !watching(t) && !trace_is_on(t->ctx.ck);
+}
+
+/* Then OPEN, description and number are one transaction: one lock instead of three, and nothing to
+ * be noted in case that the thread is killed in between. The number, or -errno. */
+static long open_own(struct task *t, struct opening *op, const struct req_OPEN *q)
+{
+	struct fdtable *ft = t->proc->fds;
+	struct ck *ck = t->ctx.ck;
+	struct ofd *o = NULL;
+	struct rep_OPEN p;
+	struct rpc_env e;
+	long r;
+
+	p.runs = (struct rpc_bytes){ .p = NULL };
+	step_lock(t, t->ctx.core, &e);
+	r = fs_open(&e, q, &p);
+	ck->counter[COUNT_LOCAL(RPC_OPEN)]++;
+	if (!r) {
+		/* After OPEN, which may commit when it cuts the file. */
+		o = ofd_alloc(t, kind_of(op, op->pl.type), q->ino, kept_flags(op));
+		r = o ? fd_lowest(ck, ft, 0) : -ENFILE;
+	}
+	if (likely(r >= 0)) {
+		fill_ofd(t, op, o, &p.attr);
+		fd_set_entry(ck, ft, (u32)r, FD_HARE, o, (op->flags & O_CLOEXEC) != 0);
+	} else {
+		ck_abort(ck);
+	}
+	msg_unlock(&t->ctx, ck);
+	return r;
+}
+
 static long open_there(struct task *t, struct opening *op)
 {
 	const struct place *pl = &op->pl;
@@ -170,6 +222,11 @@ static long open_there(struct task *t, struct opening *op)
 			return -EISDIR;
 		if (pl->type == HS_IFSOCK)
 			return -ENXIO;
+	}
+	if (likely(opens_own(t, op))) {
+		r = open_own(t, op, &q);
+		if (r != -ENOENT || pl->dir)
+			return r;
 	}
 	r = want_ofd(t, op, pl->type);
 	if (r)
@@ -232,6 +289,24 @@ static long open_plain(struct task *t, struct opening *op)
 
 /* --- O_CREAT -------------------------------------------------------------------------------------------- */
 
+/* A file to be made for op->ofd, and opened. */
+static void want_file(struct task *t, struct opening *op, u32 not_passed,
+		      struct creation *cr)
+{
+	cr->mode = HS_IFREG | (op->mode & 07777 & ~t->proc->umask);
+	cr->open_flags = op->flags & ~not_passed;
+	cr->rdev = 0;
+	cr->target = NULL;
+	cr->target_len = 0;
+	cr->excl = op->flags & O_CREAT && op->flags & O_EXCL;
+	cr->open = true;
+	cr->ofd = op->ofd;
+	cr->distribute = false;
+	cr->runs.p = op->runs_buf;
+	cr->runs.len = 0;
+	cr->runs.cap = RUNS_BYTES;
+}
+
 /* -EAGAIN: start over, having been told by op->walk to follow the last name. */
 static long creat_at(struct task *t, struct opening *op)
 {
@@ -240,18 +315,7 @@ static long creat_at(struct task *t, struct opening *op)
 
 	if (r)
 		return r;
-	cr.mode = HS_IFREG | (op->mode & 07777 & ~t->proc->umask);
-	cr.open_flags = op->flags & ~(u32)(O_CREAT | O_EXCL);
-	cr.rdev = 0;
-	cr.target = NULL;
-	cr.target_len = 0;
-	cr.excl = (op->flags & O_EXCL) != 0;
-	cr.open = true;
-	cr.ofd = op->ofd;
-	cr.distribute = false;
-	cr.runs.p = op->runs_buf;
-	cr.runs.len = 0;
-	cr.runs.cap = RUNS_BYTES;
+	want_file(t, op, O_CREAT | O_EXCL, &cr);
 	r = create(t, &op->pl, &cr);
 	if (r)
 		return r;
@@ -325,18 +389,7 @@ static long open_tmpfile(struct task *t, struct opening *op)
 	r = want_ofd(t, op, HS_IFREG);
 	if (r)
 		return r;
-	cr.mode = HS_IFREG | (op->mode & 07777 & ~t->proc->umask);
-	cr.open_flags = op->flags & ~(u32)(O_TMPFILE | O_EXCL);
-	cr.rdev = 0;
-	cr.target = NULL;
-	cr.target_len = 0;
-	cr.excl = false;
-	cr.open = true;
-	cr.ofd = op->ofd;
-	cr.distribute = false;
-	cr.runs.p = op->runs_buf;
-	cr.runs.len = 0;
-	cr.runs.cap = RUNS_BYTES;
+	want_file(t, op, O_TMPFILE | O_EXCL, &cr);
 	op->pl.dir = op->pl.ino;
 	op->pl.dir_dflags = op->pl.dflags;
 	op->pl.name_len = 0;

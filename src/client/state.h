@@ -22,10 +22,15 @@ enum fd_kind { FD_NONE, FD_HOST, FD_HARE, FD_HIDDEN };
 struct fdent {
 	struct ofd
 		*ofd; /* FD_HARE; FD_HOST: Hare's members of an epoll instance, or NULL */
-	u8 kind; /* enum fd_kind */
-	u8 cloexec;
-	u8 proc_dir; /* FD_HOST: perhaps /proc, see procfs.c */
-	u8 pad;
+	union {
+		struct {
+			u8 kind; /* enum fd_kind */
+			u8 cloexec;
+			u8 proc_dir; /* FD_HOST: perhaps /proc, see procfs.c */
+			u8 pad;
+		};
+		u32 what; /* the four of them, changed by one store */
+	};
 	u32 pad2;
 };
 
@@ -226,6 +231,8 @@ void ofd_put(struct task *t,
 	     struct ofd *o); /* closes at the server when the last one goes */
 struct ofd *ofd_new(struct task *t, u32 kind, u64 ino,
 		    u32 flags); /* refs 1; NULL: ENFILE */
+/* The same in a transaction that gives it a number too, or takes it back; lock held. */
+struct ofd *ofd_alloc(struct task *t, u32 kind, u64 ino, u32 flags);
 /* Gives the lowest free number >= min, over both kinds, to the description (its reference
  * moves). -EMFILE (the reference is dropped). */
 long fd_install(struct task *t, struct ofd *o, bool cloexec, int min);

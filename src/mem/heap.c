@@ -55,14 +55,16 @@ static u32 class_of(size_t size)
 
 static void zero(void *p, size_t size)
 {
-	u64 *w = p;
+	u64 *w = p, *end = w + size / 8;
 
 	if (size > 1024) {
 		memset(p, 0, size);
 		return;
 	}
-	for (size_t i = 0; i < size / 8; i++)
-		w[i] = 0;
+	for (; end - w >= 4; w += 4)
+		w[0] = w[1] = w[2] = w[3] = 0;
+	while (w < end)
+		*w++ = 0;
 }
 
 /* A run of chunks of never used memory; the header is fresh memory, written raw. */
