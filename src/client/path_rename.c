@@ -185,6 +185,8 @@ static long types_fit(const struct moving *m)
 	if (!m->is_dir &&
 	    (from->must_dir || (to->must_dir && !(m->flags & RENAME_EXCHANGE))))
 		return -ENOTDIR;
+	if (m->flags & RENAME_EXCHANGE && to->must_dir && to->type != HS_IFDIR)
+		return -ENOTDIR;
 	if (m->flags & RENAME_EXCHANGE || !to->ino || to->ino == from->ino)
 		return 0;
 	if (m->is_dir && to->type != HS_IFDIR)

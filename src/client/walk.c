@@ -406,12 +406,9 @@ static long last_name(struct task *t, struct cursor *c, const char *name, size_t
 		return 0;
 	if (r)
 		return r;
-	if (out->type == HS_IFLNK) {
-		if (c->flags & WALK_FOLLOW || (must_dir && !(c->flags & WALK_PARENT)))
-			return 1;
-		if (c->flags & WALK_NO_SYMLINKS && !(c->flags & WALK_PARENT))
-			return -ELOOP;
-	}
+	if (out->type == HS_IFLNK &&
+	    (c->flags & WALK_FOLLOW || (must_dir && !(c->flags & WALK_PARENT))))
+		return 1;
 	if (must_dir && out->type != HS_IFDIR && !(c->flags & WALK_PARENT))
 		return -ENOTDIR;
 	return 0;
@@ -423,8 +420,7 @@ static long near_last(struct cursor *c, const char *name, size_t len, long r,
 {
 	if (r && !(r == -ENOENT && c->flags & WALK_PARENT))
 		return r;
-	if (!r && (out->res.type & HS_IFMT) == HS_IFLNK &&
-	    c->flags & (WALK_FOLLOW | WALK_NO_SYMLINKS))
+	if (!r && (out->res.type & HS_IFMT) == HS_IFLNK && c->flags & WALK_FOLLOW)
 		return 0; /* last_name knows what to do */
 	place_named(out, c, name, len, false);
 	if (r) {
