@@ -56,7 +56,7 @@ static size_t gather_core(struct view *v, u32 core, struct ps_row *out, size_t r
 	for (l = root->all.next; l != &root->all; l = l->next) {
 		const struct proc *p = LIST_ENTRY(l, struct proc, all);
 
-		if (p->flags & PROC_TOOL)
+		if (p->flags & (PROC_TOOL | PROC_HEIR))
 			continue;
 		if (n < room)
 			copy_proc(&out[n], v, core, p);

@@ -188,6 +188,7 @@ struct exec_plan {
 	 * is loaded */
 	char loader_args[512];
 	u32 target; /* core */
+	u32 relays; /* remote: descriptors that the proxy serves */
 	u32 placement, next_core, distribute; /* of the process from now on */
 	s32 keep_fd;
 };

@@ -542,7 +542,8 @@ static void loader_args(struct task *t, struct exec_plan *plan)
 			   fds->dram, fds->copy, t->ctx.isl->super->fd_base + FD_LOADER);
 
 	if (plan->remote)
-		str_format(s + n, size - (size_t)n, ",target=%u", plan->target);
+		str_format(s + n, size - (size_t)n, ",target=%u,relays=%u", plan->target,
+			   plan->relays);
 	else if (plan->keep_fd >= 0)
 		str_format(s + n, size - (size_t)n, ",close=%d", plan->keep_fd);
 }

@@ -254,6 +254,21 @@ static bool is_memory_device(u64 rdev)
 	       (minor == 3 || minor == 5 || minor == 7 || minor == 8 || minor == 9);
 }
 
+/* What tells this process's descriptors from those of another one that had its pid. */
+static u32 relay_tag(struct task *t)
+{
+	struct proc *p = t->proc;
+	struct ck *ck = t->ctx.ck;
+
+	if (!p->relay_tag) {
+		ck_lock(&t->ctx, ck);
+		TX_ADD(ck, proc_root(ck)->relay_tags, 1);
+		TX_SET(ck, p->relay_tag, proc_root(ck)->relay_tags % 0xffff + 1);
+		ck_unlock(ck);
+	}
+	return p->relay_tag;
+}
+
 /* A descriptor of this core's host: a device that every core has, or one that the proxy serves;
  * of any other kind the process stays. */
 static bool host_fd(struct task *t, int fd, struct image_fd *d)
@@ -269,7 +284,6 @@ static bool host_fd(struct task *t, int fd, struct image_fd *d)
 	d->how = IMAGE_RELAY;
 	d->relay_pid = t->proc->host_pid;
 	d->relay_core = t->ctx.core;
-	d->relay_fd = (u32)fd;
 	if (d->flags & O_PATH_)
 		return false;
 	if (type == HS_IFCHR && is_memory_device(st.st_rdev)) {
@@ -277,7 +291,10 @@ static bool host_fd(struct task *t, int fd, struct image_fd *d)
 		d->rdev = st.st_rdev;
 		return true;
 	}
-	return type == HS_IFCHR || type == HS_IFIFO || type == HS_IFREG;
+	if (type != HS_IFCHR && type != HS_IFIFO && type != HS_IFREG)
+		return false;
+	d->relay_fd = hio_number(relay_tag(t), (u32)fd);
+	return true;
 }
 
 /* What another proxy serves already goes on being served by it, under a number of its own. */
@@ -315,6 +332,28 @@ static bool hare_fd(struct task *t, struct ofd *o, struct image_fd *d)
 	}
 }
 
+/* What other proxies made for an exec that does not come about. */
+static void give_back(struct task *t, const struct image_fd *fds, u32 n)
+{
+	for (u32 i = 0; i < n; i++)
+		if (fds[i].how == IMAGE_RELAY && (fds[i].relay_pid != t->proc->host_pid ||
+						  fds[i].relay_core != t->ctx.core))
+			relay_close(t, fds[i].relay_pid, fds[i].relay_core,
+				    fds[i].relay_fd);
+}
+
+/* How many of them the own proxy is to serve. */
+static u32 count_own(struct task *t, const struct image_fd *fds, u32 n)
+{
+	u32 own = 0;
+
+	for (u32 i = 0; i < n; i++)
+		own += fds[i].how == IMAGE_RELAY &&
+		       fds[i].relay_pid == t->proc->host_pid &&
+		       fds[i].relay_core == t->ctx.core;
+	return own;
+}
+
 /* All that survives exec. Count, or -1 when something of it cannot go. */
 static s32 add_fds(struct task *t, struct image_fd *out, u32 max)
 {
@@ -327,14 +366,18 @@ static s32 add_fds(struct task *t, struct image_fd *out, u32 max)
 
 		if (e->cloexec || (e->kind != FD_HARE && e->kind != FD_HOST))
 			continue;
-		if (n == max)
+		if (n == max) {
+			give_back(t, out, n);
 			return -1;
+		}
 		memset(&out[n], 0, sizeof(out[n]));
 		out[n].fd = (s32)i;
 		ok = e->kind == FD_HOST ? host_fd(t, (int)i, &out[n])
 					: hare_fd(t, e->ofd, &out[n]);
-		if (!ok)
+		if (!ok) {
+			give_back(t, out, n);
 			return -1;
+		}
 		n++;
 	}
 	return (s32)n;
@@ -469,6 +512,7 @@ static long far(struct task *t, struct exec_plan *plan, char *room, size_t size)
 	struct exec_image *im = (struct exec_image *)room;
 	struct image_fd *fds = (struct image_fd *)(im + 1);
 	struct writer w;
+	long r;
 	s32 n;
 
 	if (!may_leave(t, im) || !pass_new(t, MIN(t->proc->fds->cap, (u32)PASS_MAX)))
@@ -480,10 +524,15 @@ static long far(struct task *t, struct exec_plan *plan, char *room, size_t size)
 		return -EPERM;
 	im->fds = (u32)n;
 	w = (struct writer){ (char *)(fds + n), room + size };
-	if (!put_strings(&w, plan))
-		return -E2BIG;
-	im->size = (u32)(w.at - room);
-	return send_image(t, plan->target, room, im->size);
+	plan->relays = count_own(t, fds, (u32)n);
+	r = put_strings(&w, plan) ? 0 : -E2BIG;
+	if (!r) {
+		im->size = (u32)(w.at - room);
+		r = send_image(t, plan->target, room, im->size);
+	}
+	if (r)
+		give_back(t, fds, (u32)n);
+	return r;
 }
 
 bool exec_far(struct task *t, struct exec_plan *plan)

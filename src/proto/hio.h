@@ -17,6 +17,12 @@
  *   HOST_IO fetch 7     --->   result 12, data; hio freed
  *
  * A signal at the caller while it waits: HIO_CANCEL; what was read is never lost.
+ *
+ * Descriptors may have more holders than the proxy's program: its children, and what they
+ * execute. When the program ends and some are still held the proxy ends too, for its parent
+ * waits for it, and leaves them to an heir: a child of it, with an entry of its own, which
+ * is found by the proxy's pid. As pids are used again, numbers of descriptors carry a tag
+ * of their proxy in their upper half (0 on operations without descriptor: any).
  */
 #ifndef HARE_PROTO_HIO_H
 #define HARE_PROTO_HIO_H
@@ -24,6 +30,16 @@
 #include "proto/proc.h"
 
 #define HIO_DATA_MAX 16384
+
+#define HIO_TAG_SHIFT 16
+static inline u32 hio_fd(u32 number)
+{
+	return number & ((1u << HIO_TAG_SHIFT) - 1);
+}
+static inline u32 hio_number(u32 tag, u32 fd)
+{
+	return tag << HIO_TAG_SHIFT | fd;
+}
 
 enum hio_op {
 	/* on the RPC alone */

@@ -102,6 +102,8 @@ struct proc {
 	u32 hio_next; /* tag of the next HOST_IO */
 	struct list hio; /* HOST_IO requests: struct hio */
 	u64 user_us, system_us, maxrss; /* of the program that ended */
+	u32 relay_tag; /* of its descriptors' numbers in HOST_IO, see hio.h; 0: none yet */
+	u32 heir_of; /* PROC_HEIR: host pid of the proxy that it took over from */
 	/* of children that were waited for and ran on other cores: the host does not know */
 	u64 child_user_us, child_system_us, child_maxrss;
 };
@@ -112,6 +114,8 @@ struct proc {
 #define PROC_TOOL     2u /* a hare command that looks in from outside, no program */
 #define PROC_REPORTED 4u /* remote start: its end was told to the proxy */
 #define PROC_KILLED   8u /* a proxy that died; its program was told to end */
+#define PROC_HEIR     16u /* goes on serving an ended proxy's descriptors, see proxy.c */
+#define PROC_HANDED   32u /* a proxy whose descriptors an heir serves now */
 
 /* --- what EXEC carries --------------------------------------------------------------------- */
 /*
@@ -176,6 +180,8 @@ struct proc_root {
 	u32 server; /* split: where this core's programs make inodes and pipes */
 	struct list watches; /* struct host_watch: asked for, or done and not fetched */
 	u32 watch_tag, watch_count;
+	u32 relay_tags; /* given out */
+	u32 pad;
 };
 
 static inline struct proc_root *proc_root(struct ck *ck)

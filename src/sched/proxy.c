@@ -12,6 +12,18 @@
  * /proc/self/fd without blocking and with O_ASYNC, so that a signal says when to try again;
  * descriptors that cannot be opened again are looked at every RETRY_NS while somebody waits.
  *
+ * The program's end is its own, for its parent waits for it. Descriptors that others still
+ * hold (children of the program) it leaves to an heir (hio.h):
+ *
+ *   proxy                               entry X    entry H        heir
+ *   program ended, some are held        PROXY      -
+ *   makes H, which gets the operations  HANDED     NEW, HEIR
+ *   forks; ends as the program did      (reaped)   NEW
+ *                                                  PROXY, HEIR    its pid in H; serves
+ *                                                  -              the last was closed: ends
+ *
+ * Killed before the fork it leaves a NEW entry, which the agent drops as any other.
+ *
  * Killed by SIGKILL it says nothing to anybody: whoever reaps it ends the program (client_reap).
  */
 #include <asm/errno.h>
@@ -61,6 +73,8 @@ static struct proxy {
 	u32 changes; /* of proc.changes, dealt with */
 	u32 foreground; /* a group of the program's core that stands for ours at the terminal */
 	u32 round; /* of trying operations */
+	u32 held; /* descriptors that were passed on and not closed yet */
+	bool heir; /* its program has ended */
 	bool waiting; /* operations wait for a descriptor without O_ASYNC */
 	u32 head, tail; /* of queue */
 	struct arrived queue[QUEUE];
@@ -228,22 +242,6 @@ static _Noreturn void end_as(u32 status)
 	}
 	for (;;)
 		SYS(exit_group, status >> 8 & 0xff);
-}
-
-static void follow_program(void)
-{
-	u32 changes = __atomic_load_n(&g.proc->changes, __ATOMIC_ACQUIRE);
-	u32 status = __atomic_load_n(&g.proc->exit_status, __ATOMIC_ACQUIRE);
-
-	if (changes == g.changes)
-		return;
-	g.changes = changes;
-	if (status == 0xffff)
-		return; /* continued, and so are we */
-	if ((status & 0xff) == 0x7f)
-		raise_default((int)(status >> 8 & 0xff));
-	else
-		end_as(status);
 }
 
 /* --- aliases --------------------------------------------------------------------------------------- */
@@ -509,10 +507,30 @@ static long do_poll(u32 fd, bool now)
 	return got || now ? (long)got : NOT_YET;
 }
 
+static long do_close(u32 fd)
+{
+	long r;
+
+	alias_close(fd);
+	r = SYS(close, fd);
+	if (!r && g.held)
+		g.held--;
+	return r;
+}
+
+/* A new descriptor that somebody will hold: its number for HOST_IO. */
+static long passed_on(long fd)
+{
+	if (sys_failed(fd))
+		return fd;
+	g.held++;
+	return (long)hio_number(g.proc->relay_tag, (u32)fd);
+}
+
 static long perform(void)
 {
 	struct hio *h = &g.io;
-	u32 fd = h->fd;
+	u32 fd = hio_fd(h->fd);
 
 	switch (h->op) {
 	case HIO_READ:
@@ -543,12 +561,11 @@ static long perform(void)
 	case HIO_FALLOCATE:
 		return SYS(fallocate, fd, h->a, h->b, h->c);
 	case HIO_CLOSE:
-		alias_close(fd);
-		return SYS(close, fd);
+		return do_close(fd);
 	case HIO_DUP:
-		return SYS(fcntl, fd, F_DUPFD_CLOEXEC, 3);
+		return passed_on(SYS(fcntl, fd, F_DUPFD_CLOEXEC, 3));
 	case HIO_OPEN:
-		return do_open();
+		return passed_on(do_open());
 	case HIO_GETPPID:
 		return do_ppid();
 	case HIO_SETPGID:
@@ -668,10 +685,136 @@ static void hio_run(void)
 	while (take()) {
 		long r = perform();
 
-		if (r == NOT_YET && !has_signal(g.io.fd))
+		if (r == NOT_YET && !has_signal(hio_fd(g.io.fd)))
 			g.waiting = true;
 		finish(r);
 	}
+}
+
+/* From here on the handlers' wake-ups find us; what they did before is looked at next. */
+static void listen(void)
+{
+	struct ck *ck = g.ctx.ck;
+
+	g.seq = msg_event_prepare(&g.ctx);
+	compiler_barrier();
+	ck_lock(&g.ctx, ck);
+	TX_SET(ck, g.proc->proxy_slot, g.ctx.slot);
+	TX_SET(ck, g.proc->proxy_seq, g.seq);
+	ck_unlock(ck);
+}
+
+/* --- the heir ------------------------------------------------------------------------------------ */
+
+/* The entry that an heir will have, with all operations that are under way; NULL: no memory. */
+static struct proc *heir_entry(void)
+{
+	struct ck *ck = g.ctx.ck;
+	struct proc *h;
+
+	ck_lock(&g.ctx, ck);
+	h = proc_new(ck);
+	if (h) {
+		h->flags = PROC_HEIR | PROC_REPORTED;
+		h->heir_of = g.proc->host_pid;
+		h->relay_tag = g.proc->relay_tag;
+		h->hio_next = g.proc->hio_next;
+		h->maker = g.ctx.tid;
+		h->start_ns = host_monotonic_ns();
+		h->cred = g.proc->cred;
+		memcpy(h->comm, g.proc->comm, sizeof(h->comm));
+		while (!list_empty(&g.proc->hio)) {
+			struct list *l = g.proc->hio.next;
+
+			tx_list_del(ck, l);
+			tx_list_add_tail(ck, &h->hio, l);
+		}
+		TX_SET(ck, g.proc->flags, g.proc->flags | PROC_HANDED);
+	}
+	ck_unlock(ck);
+	return h;
+}
+
+/* In the heir, whose signals are blocked: from here on it is a proxy without a program. */
+static void heir_begin(struct proc *h)
+{
+	struct ck *ck = g.ctx.ck;
+	u32 i, pid = (u32)SYS(getpid);
+
+	g.ctx.tid = pid;
+	g.heir = true;
+	if (msg_slot_take(&g.ctx))
+		SYS(exit_group, EXIT_LOST);
+	ck_lock(&g.ctx, ck);
+	proc_set_host_pid(ck, h, pid);
+	TX_SET(ck, h->state, PROC_PROXY);
+	ck_unlock(ck);
+	g.proc = h;
+	__atomic_store_n(&proc_root(ck)->wake_agent, 1, __ATOMIC_SEQ_CST);
+	msg_ring(g.ctx.isl, g.ctx.core, 0);
+	for (i = 0; i < ALIASES; i++)
+		if (g.alias[i].fd && g.alias[i].alias >= 0)
+			SYS(fcntl, g.alias[i].alias, F_SETOWN_, pid);
+	g.head = g.tail;
+	listen();
+	set_mask(0);
+}
+
+static bool hand_over(void)
+{
+	struct proc *h = heir_entry();
+	long pid = 0;
+
+	if (!h)
+		return false;
+	set_mask(~0ULL);
+	pid = SYS(clone, 0, 0, 0, 0, 0);
+	if (!pid)
+		heir_begin(h);
+	return !pid;
+}
+
+/* Nobody holds anything any more. */
+static void heir_end(void)
+{
+	struct ck *ck = g.ctx.ck;
+	struct list *l = g.proc->hio.next;
+	bool idle;
+
+	ck_lock(&g.ctx, ck);
+	idle = l == &g.proc->hio;
+	if (idle)
+		proc_free(ck, g.proc);
+	ck_unlock(ck);
+	if (!idle)
+		return;
+	msg_slot_give(&g.ctx);
+	for (;;)
+		SYS(exit_group, 0);
+}
+
+/* The program has ended. What it closed at its end is closed here first. */
+static void leave(u32 status)
+{
+	hio_run();
+	if (!g.held || !hand_over())
+		end_as(status);
+}
+
+static void follow_program(void)
+{
+	u32 changes = __atomic_load_n(&g.proc->changes, __ATOMIC_ACQUIRE);
+	u32 status = __atomic_load_n(&g.proc->exit_status, __ATOMIC_ACQUIRE);
+
+	if (changes == g.changes)
+		return;
+	g.changes = changes;
+	if (status == 0xffff)
+		return; /* continued, and so are we */
+	if ((status & 0xff) == 0x7f)
+		raise_default((int)(status >> 8 & 0xff));
+	else
+		leave(status);
 }
 
 /* --- life ------------------------------------------------------------------------------------------ */
@@ -708,6 +851,7 @@ static long attach(const char *args)
 		return r;
 	rpc_init();
 	g.target = (u32)argument(args, "target=");
+	g.held = (u32)argument(args, "relays=");
 	g.ctx = (struct ctx){
 		.isl = &g.isl,
 		.ck = mem_ck(&g.isl, core),
@@ -720,19 +864,6 @@ static long attach(const char *args)
 	if (!g.proc || g.proc->state != PROC_PROXY)
 		return -ESRCH;
 	return msg_slot_take(&g.ctx);
-}
-
-/* From here on the handlers' wake-ups find us; what they did before is looked at next. */
-static void listen(void)
-{
-	struct ck *ck = g.ctx.ck;
-
-	g.seq = msg_event_prepare(&g.ctx);
-	compiler_barrier();
-	ck_lock(&g.ctx, ck);
-	TX_SET(ck, g.proc->proxy_slot, g.ctx.slot);
-	TX_SET(ck, g.proc->proxy_seq, g.seq);
-	ck_unlock(ck);
 }
 
 _Noreturn void sched_proxy_main(const char *args)
@@ -751,9 +882,14 @@ _Noreturn void sched_proxy_main(const char *args)
 	listen();
 	catch_signals();
 	for (;;) {
-		relay_signals();
-		follow_program();
+		if (!g.heir) {
+			relay_signals();
+			follow_program();
+		}
+		g.head = g.heir ? g.tail : g.head;
 		hio_run();
+		if (g.heir && !g.held)
+			heir_end();
 		if (g.head == g.tail)
 			(void)msg_event_wait(&g.ctx, g.seq, g.waiting ? RETRY_NS : -1);
 		listen();

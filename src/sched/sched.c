@@ -410,13 +410,33 @@ static long hio_queue(struct rpc_env *e, struct proc *p, const struct req_HOST_I
 	return 0;
 }
 
+/* Who serves a proxy's descriptors: itself, or its heir. */
+static struct proc *server_of(struct ck *ck, u32 pid, u32 number)
+{
+	struct proc_root *r = proc_root(ck);
+	struct proc *p = proc_by_host_pid(ck, pid);
+	u32 tag = number >> HIO_TAG_SHIFT;
+	struct list *l;
+
+	if (p && p->state == PROC_PROXY && !(p->flags & (PROC_HANDED | PROC_HEIR)) &&
+	    (!tag || p->relay_tag == tag))
+		return p;
+	for (l = r->all.next; l != &r->all; l = l->next) {
+		p = LIST_ENTRY(l, struct proc, all);
+		if (p->flags & PROC_HEIR && p->heir_of == pid &&
+		    p->state != PROC_EXITING && (!tag || p->relay_tag == tag))
+			return p;
+	}
+	return NULL;
+}
+
 long sched_host_io(struct rpc_env *e, const struct req_HOST_IO *q,
 		   struct rep_HOST_IO *rep)
 {
-	struct proc *p = proc_by_host_pid(e->ck, q->pid);
+	struct proc *p = server_of(e->ck, q->pid, q->fd);
 
 	rep->data.len = 0;
-	if (!p || p->state != PROC_PROXY)
+	if (!p)
 		return -ESRCH;
 	switch (q->op) {
 	case HIO_FETCH:

@@ -112,6 +112,25 @@ is "$(wc -l <rr)" 20 "placed in turn"
 is "$("$1" fsck | sed 's/.*: //')" "0 violations" "fsck"
 END
 }
+inside "what outlives its program" <<'END'
+. "$2/lib"
+T=$2/late
+$R sh -c '(sleep 0.1; echo late; seq 3 | tail -n 1; : >a) & exit 3' >"$T"
+is $? 3 "the program's status"
+until [ -e a ]; do sleep 0.02; done
+is "$(tr '\n' ' ' <"$T")" "late 3 " "a child writes on"
+$R sh -c "(sleep 0.1; $L sh -c '(sleep 0.1; echo far; : >b) & exit 0') & exit 0" >"$T"
+until [ -e b ]; do sleep 0.02; done
+is "$(cat "$T")" far "and what it started on another core"
+seq 5 >"$T.in"
+$R sh -c 'exec 3<&0; (sleep 0.1; tr "\n" " " <&3 >read; : >c) & exit 0' <"$T.in"
+until [ -e c ]; do sleep 0.02; done
+is "$(cat read)" "1 2 3 4 5 " "and reads on"
+mkfifo "$T.fifo"
+$R sh -c '(sleep 0.1; echo one; sleep 0.1; echo two) & exit 0' >"$T.fifo" &
+is "$($L cat "$T.fifo" | tr '\n' ' ')" "one two " "a reader outside sees it all, and its end"
+END
+
 everything "2 islands"
 everything "1 island" --islands 1
 everything "emulated" --memory-model emulated

@@ -11,6 +11,13 @@
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 
+/* A number that is no descriptor, whatever this process inherited. */
+static int no_fd(void)
+{
+	(void)close(99);
+	return 99;
+}
+
 static char big[65536];
 
 static int poll1(int fd, short events, int ms)
@@ -38,7 +45,7 @@ static void t_poll(void)
 	must(read(p[0], big, 65536));
 	is_long(poll1(p[0], POLLIN, 0), 0, "emptied again");
 	is_long(poll1(f, POLLIN | POLLOUT, 0), POLLIN | POLLOUT, "a file always can");
-	is_long(poll1(99, POLLIN, 0), POLLNVAL, "no descriptor is POLLNVAL");
+	is_long(poll1(no_fd(), POLLIN, 0), POLLNVAL, "no descriptor is POLLNVAL");
 	is_long(poll(NULL, 0, 10), 0, "none at all is a pause");
 	pfd[0] = (struct pollfd){ p[0], POLLIN, 0 };
 	pfd[1] = (struct pollfd){ q[0], POLLIN, 0 };
@@ -142,7 +149,7 @@ static void t_select(void)
 		   FD_ISSET(null, &w),
 	   "all four");
 	FD_ZERO(&r);
-	FD_SET(99, &r);
+	FD_SET(no_fd(), &r);
 	is_errno(select(100, &r, NULL, NULL, &tv), EBADF, "no descriptor");
 	is_errno(select(-1, NULL, NULL, NULL, &tv), EINVAL, "a negative number");
 	tv = (struct timeval){ 0, 1000 };
@@ -166,7 +173,7 @@ static void t_epoll(void)
 	is_errno(epoll_ctl(ep, EPOLL_CTL_ADD, p[0], &ev), EEXIST, "again");
 	ev.data.u64 = 222;
 	is_long(epoll_ctl(ep, EPOLL_CTL_ADD, s[0], &ev), 0, "add a socket");
-	is_errno(epoll_ctl(ep, EPOLL_CTL_ADD, 99, &ev), EBADF, "add no descriptor");
+	is_errno(epoll_ctl(ep, EPOLL_CTL_ADD, no_fd(), &ev), EBADF, "add no descriptor");
 	is_errno(epoll_ctl(ep, EPOLL_CTL_ADD, must(open("f", O_RDWR | O_CREAT, 0644)),
 			   &ev),
 		 EPERM, "add a file");
@@ -552,7 +559,7 @@ static void t_odd(void)
 	is_errno(epoll_ctl(ep, 9, p[0], &ev), EINVAL, "an unknown operation");
 	is_errno(epoll_ctl(ep, EPOLL_CTL_ADD, p[0], NULL), EFAULT, "no event");
 	is_errno(epoll_ctl(p[0], EPOLL_CTL_ADD, p[1], &ev), EINVAL, "no instance");
-	is_errno(epoll_ctl(99, EPOLL_CTL_ADD, p[1], &ev), EBADF, "no descriptor");
+	is_errno(epoll_ctl(no_fd(), EPOLL_CTL_ADD, p[1], &ev), EBADF, "no descriptor");
 	ev.events = EPOLLIN;
 	is_errno(epoll_ctl(ep, EPOLL_CTL_MOD, p[1], &ev), ENOENT, "no member");
 	is_errno(epoll_create1(99), EINVAL, "unknown flags");
