@@ -160,16 +160,15 @@ static int pipe_other(const struct hb_place *place, unsigned int samples)
 
 /* --- fork, exec ----------------------------------------------------------------------------------- */
 
-static int fork_wait(const struct hb_place *place, unsigned int samples)
+static int fork_row(const char *row, bool share, unsigned int samples)
 {
 	struct hb_samples s;
 	int status = 0;
 
-	(void)place;
 	hb_samples_init(&s, samples);
 	for (unsigned int i = 0; i < samples && status >= 0; i++) {
 		uint64_t t = hb_ticks();
-		pid_t pid = fork();
+		pid_t pid = share ? vfork() : fork();
 
 		if (!pid)
 			_exit(0);
@@ -178,9 +177,21 @@ static int fork_wait(const struct hb_place *place, unsigned int samples)
 		hb_samples_add(&s, hb_ticks_ns(t));
 	}
 	if (status >= 0)
-		hb_report("fork_wait", &s, 1);
+		hb_report(row, &s, 1);
 	hb_samples_release(&s);
 	return status < 0 ? status : 0;
+}
+
+static int fork_wait(const struct hb_place *place, unsigned int samples)
+{
+	(void)place;
+	return fork_row("fork_wait", false, samples);
+}
+
+static int vfork_wait(const struct hb_place *place, unsigned int samples)
+{
+	(void)place;
+	return fork_row("vfork_wait", true, samples);
 }
 
 /* A program that could not be started, or that died, must not pass for a fast one. */
@@ -215,24 +226,36 @@ static int exec_true(const struct hb_place *place, unsigned int samples)
 	return err;
 }
 
-/* fork + exec of hb where + wait; books only the samples of the wanted side. */
-static int exec_row(const struct hb_place *place, const char *row, bool other, unsigned int samples)
+static pid_t spawn(char *const argv[])
+{
+	pid_t pid;
+	int err = posix_spawn(&pid, argv[0], NULL, NULL, argv, environ);
+
+	return err ? -err : pid;
+}
+
+/* fork + exec, or posix_spawn, of hb where + wait; books only the samples of the wanted side.
+ * Natively posix_spawn cannot place: it stays on this CPU, and both rows are that. */
+static int exec_row(const struct hb_place *place, const char *row, bool by_spawn, bool other,
+		    unsigned int samples)
 {
 	char *argv[] = { (char *)hb_self(), "where", NULL };
+	int cpu = other ? place->other_cpu : place->own_cpu;
+	bool any = by_spawn && place->own_cpu >= 0;
 	struct hb_samples s;
 	int status, err = 0;
 
 	hb_samples_init(&s, samples);
 	for (unsigned int i = 0; i < PLACE_TRIES * samples && s.count < samples && !err; i++) {
 		uint64_t t = hb_ticks();
-		pid_t pid = hb_spawn(other ? place->other_cpu : place->own_cpu, argv);
+		pid_t pid = by_spawn ? spawn(argv) : hb_spawn(cpu, argv);
 
 		status = pid < 0 ? (int)pid : hb_wait(pid);
 		t = hb_ticks() - t;
 		err = status_error(status, -1);
 		if (!err && status >= HB_CPUS_MAX)
 			err = -ECHILD;
-		if ((status != hb_where() % HB_CPUS_MAX) == other)
+		if (any || (status != hb_where() % HB_CPUS_MAX) == other)
 			hb_samples_add(&s, hb_ticks_ns(t));
 		if (i == samples && !s.count)
 			break;
@@ -247,12 +270,22 @@ static int exec_row(const struct hb_place *place, const char *row, bool other, u
 
 static int exec_local(const struct hb_place *place, unsigned int samples)
 {
-	return exec_row(place, "exec_local", false, samples);
+	return exec_row(place, "exec_local", false, false, samples);
 }
 
 static int exec_remote(const struct hb_place *place, unsigned int samples)
 {
-	return exec_row(place, "exec_remote", true, samples);
+	return exec_row(place, "exec_remote", false, true, samples);
+}
+
+static int spawn_local(const struct hb_place *place, unsigned int samples)
+{
+	return exec_row(place, "posix_spawn_local", true, false, samples);
+}
+
+static int spawn_remote(const struct hb_place *place, unsigned int samples)
+{
+	return exec_row(place, "posix_spawn_remote", true, true, samples);
 }
 
 static int spawn_true(const struct hb_place *place, unsigned int samples)
@@ -283,10 +316,13 @@ const struct hb_proc_op hb_proc_ops[] = {
 	{ "pipe_rtt_same", pipe_same },
 	{ "pipe_rtt_other", pipe_other },
 	{ "fork_wait", fork_wait },
+	{ "vfork_wait", vfork_wait },
 	{ "exec_true", exec_true },
 	{ "exec_local", exec_local },
 	{ "exec_remote", exec_remote },
 	{ "posix_spawn_true", spawn_true },
+	{ "posix_spawn_local", spawn_local },
+	{ "posix_spawn_remote", spawn_remote },
 	{ NULL, NULL },
 };
 

@@ -155,6 +155,20 @@ done
 wait $run
 is "$? $(cat "$TAP_TMP/out")" "0 60" "agents are killed, and nobody notices"
 
+# A fork bomb ends in EAGAIN, and nothing stays behind.
+out=$(HARE_OPTS="--cores 1" hare_run -- perl -e 'pipe(R, W);
+	while (defined($pid = fork)) {
+		if (!$pid) { close W; sysread R, $byte, 1; exit 0 }
+		last if ++$n > 5000;
+	}
+	$error = $! + 0;
+	close W;
+	1 while wait() > 0;
+	$pid = fork;
+	exit 0 if defined $pid && !$pid;
+	print "$error ", $n < 2000 ? "bounded" : "wild", " ", waitpid($pid, 0) == $pid, "\n"')
+is "$out" "11 bounded 1" "a fork bomb ends in EAGAIN; afterwards there is room again"
+
 # What is left when the instance is killed: nothing.
 mark=$((RANDOM + 100000))
 HARE_OPTS="--cores 2" hare_run -- bash -c "taskset -c 1 sleep $mark & taskset -c 0 sleep $mark &
