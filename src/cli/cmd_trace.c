@@ -2,8 +2,8 @@
 /*
  * hare trace: every RPC and system call of an instance, as it happens, or a program's summary.
  *
- * Each core kernel has a ring of records that its threads fill while `on` is set. We set it,
- * look at the rings every few milliseconds, and clear it at the end. Records that were
+ * Each core kernel has a ring of records that its threads fill while `tracing` is set. We set it,
+ * look at the rings every few milliseconds, and clear it at the end; if we are killed an agent does. Records that were
  * overwritten before we looked are counted as lost. Summaries take their counts from the cores'
  * counters, which lose nothing, and only their times from the records.
  *
@@ -74,14 +74,22 @@ static const char *syscall_name(u32 nr)
 
 /* --- the rings --------------------------------------------------------------------------------- */
 
-static void switch_rings(struct trace *t, u32 on)
+/* By our number, so that an agent switches them off when we are killed; the last one to come is who
+ * switches them off in order. */
+static void switch_rings(struct trace *t, bool on)
 {
 	u32 c;
 
 	for (c = 0; c < t->v.cores; c++) {
-		if (t->ring[c])
-			__atomic_store_n(&view_ck(&t->v, c)->tracing, on,
-					 __ATOMIC_RELAXED);
+		u32 *who = &view_ck(&t->v, c)->tracing, self = t->self;
+
+		if (!t->ring[c])
+			continue;
+		if (on)
+			__atomic_store_n(who, self, __ATOMIC_RELAXED);
+		else
+			__atomic_compare_exchange_n(who, &self, 0, false,
+						    __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 	}
 }
 
@@ -206,7 +214,7 @@ static void collect(struct trace *t)
 			collect_core(t, c);
 	}
 	deal_with_batch(t);
-	switch_rings(t, 1); /* another trace may have ended meanwhile */
+	switch_rings(t, true); /* another trace may have ended meanwhile */
 }
 
 /* --- summary ------------------------------------------------------------------------------------- */
@@ -307,7 +315,7 @@ static void finish(struct trace *t)
 	collect(t); /* what was half written at the last look is whole now */
 	nap();
 	collect(t);
-	switch_rings(t, 0);
+	switch_rings(t, false);
 }
 
 static int watch(struct trace *t)
@@ -384,7 +392,7 @@ static int trace(struct trace *t, const struct trace_opts *o)
 	t->self = t->v.ctx[0].tid;
 	signal(SIGPIPE, SIG_IGN);
 	open_rings(t);
-	switch_rings(t, 1);
+	switch_rings(t, true);
 	return o->cmd ? run(t, o->cmd) : watch(t);
 }
 

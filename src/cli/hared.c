@@ -41,8 +41,6 @@
 #include "sched/sched.h"
 
 #define WATCH_DELAY_MS 20
-#define NEW_GRACE_NS   5000000000ULL /* until a NEW entry's child is given up */
-#define END_GRACE_NS   200000000ULL /* the same while the instance ends */
 #define GATHER_AFTER   8 /* programs */
 #define GATHER_MAX     (8UL << 20) /* of a core kernel */
 #define LOST_AFTER_MS  1500 /* a new agent waits so long for its predecessor's orphans */
@@ -206,33 +204,6 @@ static u32 next_unwatched(void)
 	return host_pid;
 }
 
-/* A NEW entry whose child never came; *some: there are NEW ones that still may. */
-static struct proc *next_unborn(bool *some)
-{
-	struct ctx *c = &g_agent.task.ctx;
-	struct proc_root *r = proc_root(c->ck);
-	u64 grace = g_agent.ending ? END_GRACE_NS : NEW_GRACE_NS,
-	    now = host_monotonic_ns();
-	struct proc *found = NULL;
-	struct list *l;
-
-	*some = false;
-	ck_lock(c, c->ck);
-	for (l = r->all.next; l != &r->all && !found; l = l->next) {
-		struct proc *p = LIST_ENTRY(l, struct proc, all);
-
-		if (p->state != PROC_NEW || p->host_pid)
-			continue;
-		*some = true;
-		if (now - p->start_ns > grace && ck_thread_dead(p->maker)) {
-			TX_SET(c->ck, p->state, PROC_EXITING);
-			found = p;
-		}
-	}
-	ck_unlock(c->ck);
-	return found;
-}
-
 /* Once programs come and go here, what each of them touches at its start and at its end should cost
  * few page faults: the used part of the core kernel, as far as it has grown by now. */
 static void gather_memory(void)
@@ -253,18 +224,14 @@ static void gather_memory(void)
 static void look_at_processes(void)
 {
 	struct proc_root *r = proc_root(g_agent.task.ctx.ck);
-	struct proc *p;
 	u32 host_pid;
-	bool some;
 
 	__atomic_store_n(&r->wake_agent, 0, __ATOMIC_SEQ_CST);
 	g_agent.watch_at = 0;
 	while ((host_pid = next_unwatched()))
 		if (!watch(host_pid))
 			process_gone(host_pid);
-	while ((p = next_unborn(&some)))
-		client_reap_new(&g_agent.task, p);
-	if (some)
+	if (client_reap_unborn(&g_agent.task))
 		g_agent.watch_at = now_ms() + 500;
 	gather_memory();
 }
@@ -432,9 +399,12 @@ static bool was_done(struct task *t, const struct sched_job *job)
 {
 	struct proc *p = sched_job_entry(&t->ctx, job);
 
-	if (p && !p->host_pid)
+	if (p && !p->host_pid) {
+		client_exec_forget(t, p);
 		client_reap_new(t, p);
-	return p && p->host_pid;
+		return false;
+	}
+	return p;
 }
 
 static void do_exec_job(struct task *t, struct sched_job *job, char *image,
@@ -525,6 +495,16 @@ static void trim(struct ctx *c)
 	}
 }
 
+/* `hare trace` was killed: nobody listens any more. */
+static void stop_tracing(struct ck *ck)
+{
+	u32 who = __atomic_load_n(&ck->tracing, __ATOMIC_RELAXED);
+
+	if (unlikely(who) && ck_thread_dead(who))
+		__atomic_compare_exchange_n(&ck->tracing, &who, 0, false,
+					    __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
 static void *server_thread(void *arg)
 {
 	struct ctx *c = &g_agent.server;
@@ -543,6 +523,7 @@ static void *server_thread(void *arg)
 				die("doorbell", -errno);
 		}
 		trim(c);
+		stop_tracing(c->ck);
 		if (c->isl->super->chaos_seed)
 			mem_chaos(c->isl);
 		msg_agent_sleep(c, nap);

@@ -106,6 +106,10 @@ void client_thread_exit(struct task *t);
  * calls fork_child first of all (with its own task: for fork t is its copy); the parent calls
  * fork_parent with the host's result (an error drops the entry again). */
 long client_fork_prepare(struct task *t, u64 clone_flags, struct proc **child);
+/* Where the host's call has to leave the child's pid (CLONE_PARENT_SETTID), or it is set to UNKNOWN
+ * before. */
+#define CLIENT_BORN_UNKNOWN 0xffffffffu
+u32 *client_fork_born(struct proc *child);
 void client_fork_child(struct task *t, struct proc *child, s32 tid);
 void client_fork_parent(struct task *t, struct proc *child, long result);
 
@@ -136,8 +140,11 @@ void client_exit(struct task *t, int status);
 /* For agents and for parents: a process of this core is dead; closes what it left, and frees
  * its entry unless a proxy waits for it. Nothing to do when it left in order. */
 void client_reap(struct task *t, u32 host_pid);
-/* For agents: an entry whose maker died before the child was there. */
+/* For agents: an entry whose process never ran. */
 void client_reap_new(struct task *t, struct proc *p);
+/* Drops the entries of this core whose maker died before the child was there. True when there may be
+ * more, later. */
+bool client_reap_unborn(struct task *t);
 
 /* For the agent: gives back descriptors that were sent over sockets and will not arrive. When to
  * call it again, in ns from now; -1: nothing is on its way (the jobs' event says when that changes). */
@@ -221,6 +228,9 @@ struct exec_start {
 };
 void client_exec_agent(
 	void); /* once, before the first start: what its children inherit */
+/* Of a process that a predecessor had begun to receive: what came with its image is not closed with
+ * it, because it is received again. */
+void client_exec_forget(struct task *t, struct proc *p);
 long client_exec_receive(struct task *t, char *data, u32 len, char **pointers, u32 max,
 			 struct exec_start *st);
 void client_exec_start(struct task *t, struct exec_start *st);

@@ -32,6 +32,7 @@
 #include "base/sys.h"
 #include "client/exec.h"
 #include "client/file.h"
+#include "client/path.h"
 #include "proto/hio.h"
 
 #define INLINE_MAX	      16384
@@ -180,15 +181,6 @@ static void pass_add(struct task *t, struct ck *ck, struct ofd *o)
 	TX_ADD(ck, pass->count, 1);
 }
 
-static void pass_file(struct task *t, u64 ino)
-{
-	struct ck *ck = t->ctx.ck;
-
-	ck_lock(&t->ctx, ck);
-	TX_SET(ck, t->proc->pass->file, ino);
-	ck_unlock(ck);
-}
-
 void exec_pass_done(struct task *t, struct proc *p)
 {
 	struct ck *ck = t->ctx.ck;
@@ -201,25 +193,28 @@ void exec_pass_done(struct task *t, struct proc *p)
 	ck_unlock(ck);
 }
 
-/* Takes the last reference off the record, then gives it back: dying in between leaks it, the
- * other order would give it back twice. */
-static bool pass_pop(struct task *t, struct exec_pass *pass, struct req_CLOSE *q)
+/* Gives the last reference of the record back; that it is off the record is in the transaction that
+ * closes it, or sends the CLOSE. */
+static void pass_close(struct task *t, struct exec_pass *pass)
 {
-	struct ck *ck = t->ctx.ck;
-	bool got = false;
+	struct req_CLOSE q = {
+		.ino = pass->ref[pass->count - 1].ino,
+		.ofd = pass->ref[pass->count - 1].shared,
+		.core = t->ctx.core,
+	};
+	u32 srv = ino_server(q.ino);
+	struct rep_CLOSE rep;
+	struct rpc_env e;
 
-	ck_lock(&t->ctx, ck);
-	if (pass->count) {
-		*q = (struct req_CLOSE){
-			.ino = pass->ref[pass->count - 1].ino,
-			.ofd = pass->ref[pass->count - 1].shared,
-			.core = t->ctx.core,
-		};
-		TX_ADD(ck, pass->count, -1);
-		got = true;
-	}
-	ck_unlock(ck);
-	return got;
+	if (rpc_is_near(&t->ctx, srv) &&
+	    !STEP_CALL(t, srv, CLOSE, close, &q, &rep, TX_ADD(ck_, pass->count, -1)))
+		return;
+	step_lock(t, t->ctx.core, &e);
+	/* Without memory the reference is lost: less harm than one CLOSE too many. */
+	if (!rpc_is_near(&t->ctx, srv))
+		(void)rpc_post_close(&e, srv, &q);
+	TX_ADD(e.ck, pass->count, -1);
+	msg_unlock(&t->ctx, e.ck);
 }
 
 static void drop_file(struct task *t, u64 ino)
@@ -234,12 +229,10 @@ static void drop_file(struct task *t, u64 ino)
 void exec_pass_undo(struct task *t, struct proc *p)
 {
 	bool arrived = p->state == PROC_PROXY && ((p->flags & PROC_KILLED) || p->changes);
-	struct req_CLOSE q;
-	struct rep_CLOSE rep;
 
 	if (!arrived) {
-		while (pass_pop(t, p->pass, &q))
-			(void)rpc_close(&t->ctx, ino_server(q.ino), &q, &rep);
+		while (p->pass->count)
+			pass_close(t, p->pass);
 		drop_file(t, p->pass->file);
 	}
 	exec_pass_done(t, p);
@@ -452,13 +445,21 @@ static long send_as_file(struct task *t, u32 core, const char *data, u32 len, u6
 	struct cred root = { 0 };
 	struct req_CREATE cq = { .cred = &root, .mode = HS_IFREG | 0600 };
 	struct rep_CREATE cp = { 0 };
+	struct intent it = { .op = INTENT_CREATE };
+	struct intent_node *made = intent_begin(t, &it);
 	u32 srv = core % t->ctx.isl->super->servers, off;
-	long r = rpc_create(&t->ctx, srv, &cq, &cp);
+	long r;
 
-	if (r)
+	if (!made)
+		return -ENOSPC;
+	r = STEP_CALL(t, srv, CREATE, create, &cq, &cp,
+		      TX_SET(ck_, t->proc->pass->file, cp.ino);
+		      intent_drop(ck_, made));
+	if (r) {
+		intent_end(t, made);
 		return r;
+	}
 	*ino = cp.ino;
-	pass_file(t, cp.ino);
 	for (off = 0; off < len; off += CHUNK) {
 		u32 n = MIN(len - off, (u32)CHUNK);
 		struct req_WRITE q = { .ino = cp.ino,
@@ -641,15 +642,38 @@ static struct proc *entry_from(struct task *t, const struct exec_start *st)
 
 static struct ofd *ofd_from(struct task *t, const struct image_fd *d)
 {
-	struct req_OPEN q = { .ino = d->ino, .flags = d->flags | OPEN_NOCHECK };
+	struct req_OPEN q = { .ino = d->ino,
+			      .flags = d->flags | OPEN_NOCHECK,
+			      .cred = &t->proc->cred };
 	struct rep_OPEN rep = { 0 };
+	struct ofd *o;
 
-	if (d->how == IMAGE_HARE && d->kind == OFD_PATH) {
-		q.cred = &t->proc->cred;
-		if (rpc_open(&t->ctx, ino_server(d->ino), &q, &rep))
-			return NULL;
-	}
-	return ofd_of_image(t, d, d->ino);
+	if (d->how != IMAGE_HARE || d->kind != OFD_PATH)
+		return ofd_of_image(t, d, d->ino);
+	o = ofd_of_image(t, d, 0);
+	if (!o || !far_aware_open(t, o, &q, &rep))
+		return o;
+	ofd_put(t, o);
+	return NULL;
+}
+
+/* An agent was killed while it entered these: what came with the image is entered again. */
+void client_exec_forget(struct task *t, struct proc *p)
+{
+	struct client_root *r = client_root(t->ctx.ck);
+	struct ck *ck = t->ctx.ck;
+	struct fdtable *ft;
+
+	ck_lock(&t->ctx, ck);
+	ft = p->fds;
+	for (u32 i = 0; ft && i < ft->cap; i++)
+		if (ft->ent[i].kind == FD_HARE && ft->ent[i].ofd->kind != OFD_PATH)
+			TX_SET(ck, ft->ent[i].ofd->untold, 1);
+	for (u32 s = 0; ft && r->holds && s < MSG_SLOTS; s++)
+		for (u32 i = 0; r->holds[s].ft == ft && i < HOLDS; i++)
+			if (r->holds[s].ofd[i] && r->holds[s].ofd[i]->kind != OFD_PATH)
+				TX_SET(ck, r->holds[s].ofd[i]->untold, 1);
+	ck_unlock(ck);
 }
 
 /* Descriptors of Hare and of proxies; the child opens devices itself, see enter_devices. */

@@ -497,7 +497,7 @@ void ofd_image(const struct ofd *o, struct image_fd *d)
 struct ofd *ofd_of_image(struct task *t, const struct image_fd *d, u64 ino)
 {
 	struct ofd *o =
-		ofd_new(t, d->how == IMAGE_RELAY ? OFD_RELAY : d->kind, ino, d->flags);
+		ofd_new(t, d->how == IMAGE_RELAY ? OFD_RELAY : d->kind, 0, d->flags);
 	struct ck *ck = t->ctx.ck;
 
 	if (!o)
@@ -505,7 +505,9 @@ struct ofd *ofd_of_image(struct task *t, const struct image_fd *d, u64 ino)
 	ck_lock(&t->ctx, ck);
 	TX_SET(ck, o->dflags, d->dflags);
 	TX_SET(ck, o->mode, d->mode);
+	TX_SET(ck, o->ino, ino);
 	TX_SET(ck, o->shared, ino ? d->shared : 0);
+	TX_SET(ck, o->far, !rpc_is_near(&t->ctx, ino_server(d->ino)));
 	TX_SET(ck, o->dir_state, d->dir_state);
 	TX_SET(ck, o->name_hash, d->name_hash);
 	TX_SET(ck, o->relay_pid, d->relay_pid);

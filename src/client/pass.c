@@ -303,7 +303,6 @@ static struct ofd *take_there(struct task *t, u32 core, u32 id)
 		r = count_relay(t, o, &d);
 	else
 		r = d.kind == OFD_PATH ? count_path(t, o, &d) : count_shared(t, o, &d);
-	o->far = !rpc_is_near(&t->ctx, ino_server(d.ino));
 	if (!r)
 		return o;
 	ofd_put(t, o);

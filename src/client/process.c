@@ -6,7 +6,8 @@
  *
  *   fork    prepare: entry NEW with copies of descriptors and cwd; host's clone; the child
  *           enters its host pid and is RUNNING. A maker killed in between leaves a NEW entry
- *           without host pid, which the agent drops when no child has claimed it for a while.
+ *           without host pid: the host has written the child's pid into `born` before the child
+ *           ran, or there is none and who reaps the maker drops the entry.
  *   exit    closes everything, frees the entry. A process that still has other threads only
  *           says that it is EXITING: they may be in the middle of a call and are gone only when
  *           the host process is, so its parent's wait or the agent does the rest.
@@ -27,6 +28,8 @@
 #define US_PER_S	 1000000u
 #define RUSAGE_CHILDREN_ (-1)
 #define NAPS_MAX	 20000 /* two seconds */
+#define BORN_GRACE_NS                                                                    \
+	5000000000ULL /* until a child of which nothing is known is given up */
 
 static struct island g_island;
 
@@ -525,7 +528,12 @@ static void kill_program(struct task *t, struct proc *p)
 	    p->flags & PROC_REPORTED)
 		return;
 	q.cred = &root;
-	(void)rpc_signal(&t->ctx, p->target_core, &q, &rep);
+	if (!rpc_signal(&t->ctx, p->target_core, &q, &rep)) {
+		/* It arrived there: what went along is the program's to close. */
+		ck_lock(&t->ctx, t->ctx.ck);
+		TX_SET(t->ctx.ck, p->flags, p->flags | PROC_KILLED);
+		ck_unlock(t->ctx.ck);
+	}
 }
 
 static void reap(struct task *t, struct proc *p)
@@ -536,6 +544,7 @@ static void reap(struct task *t, struct proc *p)
 	pass_settle(t);
 	if (p->proxy_core == MAX_CORES)
 		proc_drop(t, p); /* else the agent tells the proxy and drops it */
+	(void)client_reap_unborn(t);
 }
 
 void client_reap(struct task *t, u32 host_pid)
@@ -557,6 +566,57 @@ void client_reap_new(struct task *t, struct proc *p)
 {
 	proc_release(t, p);
 	proc_drop(t, p);
+}
+
+/* An entry whose maker died in fork. A child that was born is entered in its stead; an entry whose
+ * child never was is claimed. */
+static struct proc *unborn_find(struct task *t, bool *later)
+{
+	struct ck *ck = t->ctx.ck;
+	struct proc_root *r = proc_root(ck);
+	struct proc *found = NULL;
+	bool born = false;
+	struct list *l;
+
+	ck_lock(&t->ctx, ck);
+	for (l = r->all.next; l != &r->all && !found; l = l->next) {
+		struct proc *p = LIST_ENTRY(l, struct proc, all);
+
+		if (p->state != PROC_NEW || p->host_pid || p->proxy_core != MAX_CORES ||
+		    p->maker == t->ctx.tid || !ck_thread_dead(p->maker))
+			continue;
+		if (p->born == CLIENT_BORN_UNKNOWN &&
+		    host_monotonic_ns() - p->start_ns < BORN_GRACE_NS) {
+			*later = true;
+		} else if (p->born && p->born != CLIENT_BORN_UNKNOWN) {
+			TX_SET(ck, p->pid, p->born);
+			proc_set_host_pid(ck, p, p->born);
+			born = true;
+		} else if (!p->reaper || p->reaper == t->ctx.tid ||
+			   ck_thread_dead(p->reaper)) {
+			TX_SET(ck, p->reaper, t->ctx.tid);
+			found = p;
+		}
+	}
+	ck_unlock(ck);
+	if (born)
+		agent_wake(t);
+	return found;
+}
+
+bool client_reap_unborn(struct task *t)
+{
+	bool later = false;
+	struct proc *p;
+
+	while ((p = unborn_find(t, &later)))
+		client_reap_new(t, p);
+	return later;
+}
+
+u32 *client_fork_born(struct proc *child)
+{
+	return &child->born;
 }
 
 /* --- waiting for children --------------------------------------------------------------------- */

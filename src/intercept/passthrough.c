@@ -112,6 +112,14 @@ long client_fork_prepare(struct task *t, u64 clone_flags, struct proc **child)
 	return 0;
 }
 
+u32 *client_fork_born(struct proc *child)
+{
+	static u32 born;
+
+	(void)child;
+	return &born;
+}
+
 void client_fork_child(struct task *t, struct proc *child, s32 tid)
 {
 	(void)child;

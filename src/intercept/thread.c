@@ -168,7 +168,26 @@ void thread_park(struct thread *t)
 
 /* --- children that are copies ------------------------------------------------------- */
 
-static long fork_copy(struct thread *t, long nr, const long a[6], u64 flags, u64 child_sp)
+/* The host leaves the child's pid where others find it, before the child runs: the maker may be
+ * killed in the call. Not when the program wants it elsewhere. */
+static void ask_born(long nr, long a[6], struct proc *child)
+{
+	struct clone_args *args = nr == __NR_clone3 ? (struct clone_args *)a[0] : NULL;
+	u64 flags = args ? args->flags : (u64)a[0];
+	u32 *born = client_fork_born(child);
+
+	if (flags & CLONE_PARENT_SETTID || (!args && flags & CLONE_PIDFD)) {
+		*born = CLIENT_BORN_UNKNOWN;
+	} else if (args) {
+		args->flags |= CLONE_PARENT_SETTID;
+		args->parent_tid = (u64)born;
+	} else {
+		a[0] |= CLONE_PARENT_SETTID;
+		a[2] = (long)born;
+	}
+}
+
+static long fork_copy(struct thread *t, long nr, long a[6], u64 flags, u64 child_sp)
 {
 	bool threads = __atomic_load_n(&t->process->threads, __ATOMIC_RELAXED) > 1;
 	struct task *task = &t->task;
@@ -178,6 +197,7 @@ static long fork_copy(struct thread *t, long nr, const long a[6], u64 flags, u64
 	if (ret)
 		return ret;
 	patch_before_fork(task);
+	ask_born(nr, a, child);
 	signal_block_all(&t->start_mask);
 	if (threads)
 		lock_take(&t->sighand->lock); /* whole, and free, in the child */
@@ -256,20 +276,21 @@ static long clone_thread(struct thread *t, struct thread *child, long nr, const 
 	return ret;
 }
 
-static long clone_process(struct thread *t, struct thread *child, long nr,
-			  const long a[6], u64 flags)
+static long clone_process(struct thread *t, struct thread *child, long nr, long a[6],
+			  u64 flags)
 {
 	long ret = client_fork_prepare(&t->task, flags, &child->child_proc);
 	struct proc *proc = child->child_proc;
 
 	if (ret)
 		return ret;
+	ask_born(nr, a, proc);
 	ret = icpt_clone_vm(nr, a, child);
 	client_fork_parent(&t->task, proc, ret);
 	return ret;
 }
 
-static long fork_shared(struct thread *t, struct thread *child, long nr, const long a[6],
+static long fork_shared(struct thread *t, struct thread *child, long nr, long a[6],
 			u64 flags, u64 child_sp)
 {
 	u64 mask;

@@ -241,7 +241,7 @@ struct ck {
 	u32 recovered; /* times a dead holder's transaction was rolled back */
 	/* fixed after init */
 	u32 core, island;
-	u32 tracing; /* outside the log: `hare trace` listens to this core */
+	u32 tracing; /* outside the log: the thread of `hare trace` that listens to this core, or 0 */
 	u32 watched; /* inotify watches something: rpc_is_watched says more */
 	u32 pad;
 	u64 magic;

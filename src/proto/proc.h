@@ -91,6 +91,7 @@ struct proc {
 	u32 tty_core, tty_pid; /* the proxy that can open its terminal, as host pid there;
 				* MAX_CORES: it is this core's, or there is none */
 	u32 maker; /* NEW: host id of the thread that forks it */
+	u32 born; /* NEW: its host pid, which the host's clone writes, outside the log; or 0 */
 	u32 reaper; /* thread that closes what a dead process left */
 	u32 host_ppid; /* host pid of the parent at birth */
 	u32 host_pgid; /* the host's number of group pgid: another one after a remote start */

@@ -192,8 +192,10 @@ long sched_signal(struct rpc_env *e, const struct req_SIGNAL *q, struct rep_SIGN
 		if (is_starting(e->ck,
 				q->pid)) /* after the start, in the order of the queue */
 			p = NULL;
-		else if (!p || p->state == PROC_EXITING)
+		else if (!p)
 			return -ESRCH;
+		else if (p->state == PROC_EXITING) /* as for a zombie */
+			return 0;
 		if (p && p->state == PROC_PROXY) { /* it went on: so does the signal */
 			if (p->flags & PROC_REPORTED)
 				return -ESRCH;
