@@ -288,6 +288,8 @@ static u64 take_pending(struct ctx *c, struct ck *ck)
 	if (!bits)
 		return 0;
 	m->busy |= bits & all_cores(c);
+	for (u64 left = bits & all_cores(c); left; left &= left - 1)
+		ring_prefetch(c, ck, (u32)__builtin_ctzll(left));
 	__atomic_fetch_and(&d->pending, ~bits, __ATOMIC_SEQ_CST);
 	ck_crash_point();
 	return bits & all_cores(c);

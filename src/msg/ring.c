@@ -80,8 +80,9 @@ long ring_put(struct ctx *c, struct ck *ck, u32 dst, const struct msg_hdr *h,
 		at = 0;
 	}
 	out = (struct msg_hdr *)(r->data + at);
-	__builtin_prefetch(out,
-			   1); /* these lines come while we wait for the doorbell's */
+	/* These lines come while we wait for the doorbell's. */
+	__builtin_prefetch(out, 1);
+	__builtin_prefetch(&r->tail, 1);
 	*out = *h;
 	out->order =
 		__atomic_fetch_add(&doorbell(c->isl, dst)->order, 1, __ATOMIC_SEQ_CST);
@@ -110,13 +111,20 @@ bool ring_publish(struct ctx *c, struct ck *ck, u32 dst)
 	return true;
 }
 
+void ring_prefetch(struct ctx *c, struct ck *ck, u32 src)
+{
+	struct ring *r = ring_at(c->isl, src, ck->core);
+
+	if (c->isl->model != MEM_COHERENT)
+		return; /* what is fetched too early would only be dropped again */
+	__builtin_prefetch(&r->tail);
+	__builtin_prefetch(r->data + msg_root(ck)->head[src] % room(c->isl));
+}
+
 u64 ring_tail(struct ctx *c, struct ck *ck, u32 src)
 {
 	struct ring *r = ring_at(c->isl, src, ck->core);
 
-	if (c->isl->model ==
-	    MEM_COHERENT) /* the record's line comes together with the tail's */
-		__builtin_prefetch(r->data + msg_root(ck)->head[src] % room(c->isl));
 	mem_invalidate(c->isl, &r->tail, sizeof(r->tail));
 	return __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE);
 }

@@ -17,7 +17,9 @@ struct doorbell {
 	u64 pad0[6];
 	u64 order; /* counts the records sent to this core, by anybody; not polled: own line */
 	u64 pad1[7];
-	u64 poll_until; /* CLOCK_MONOTONIC: until then some thread of the core looks by itself */
+	u64 poll_until; /* CLOCK_MONOTONIC: until then some thread of the core looks by itself; it
+			 * is written all the time meanwhile, and so is apart from the vectors */
+	u64 pad2[7];
 	u32 rung; /* vector 0 was rung since the agent last slept */
 	u32 late; /* statistics: sleeps ended by the slice with the work there: lost wake-ups */
 	struct {
@@ -132,6 +134,8 @@ long ring_put(struct ctx *c, struct ck *ck, u32 dst, const struct msg_hdr *h,
 	      const void *data);
 /* Makes everything put so far visible. False when it was already. */
 bool ring_publish(struct ctx *c, struct ck *ck, u32 dst);
+/* Its lines are wanted soon: they come while something else is waited for. */
+void ring_prefetch(struct ctx *c, struct ck *ck, u32 src);
 /* How far src's ring to us is filled. */
 u64 ring_tail(struct ctx *c, struct ck *ck, u32 src);
 /* The record of src's ring at position *head, below `tail`: its header in *h, its payload where

@@ -188,6 +188,7 @@ static void receive(struct ctx *c, struct ck *ck, const struct msg_hdr *h,
 			     .core = h->src,
 			     .slot = h->slot,
 			     .far = true,
+			     .replies = h->kind == MSG_REQUEST,
 			     .unlocked = true };
 	u64 start = trace_is_on(ck) ? host_monotonic_ns() : 0;
 	union any_rep p;
@@ -450,7 +451,9 @@ static long post(struct rpc_env *e, u32 core, u32 id, const void *q)
 		msg_post_or_forget(e->c, e->ck, core, &h, s->record);
 		return 0;
 	}
-	if (id == RPC_EVENT)
+	if (e->replies && core == e->core)
+		h.wake = MSG_WAKE_NONE; /* whom the reply wakes drains this first */
+	else if (id == RPC_EVENT)
 		h.wake = ((const struct req_EVENT *)q)->slot;
 	return msg_post(e->c, e->ck, core, &h, s->record);
 }

@@ -71,6 +71,7 @@ struct rpc_env {
 	u32 core; /* who asks: core and reply slot, for callbacks and events */
 	u32 slot;
 	bool far; /* it came by message: the asking core caches what we answer */
+	bool replies; /* who asks waits for a reply, which follows what is posted to its core */
 	bool unlocked; /* ends with msg_unlock, which then wakes whom rpc_wake names */
 };
 
