@@ -28,9 +28,10 @@
 #include "base/hash.h"
 #include "client/path.h"
 
-#define CACHE_MAX      16384 /* lookups per core; about 110 bytes each */
-#define PERMS_MAX      4096 /* directories per core */
-#define EVICT_SCAN_MAX 8 /* second chances given per insertion */
+#define CACHE_MAX	16384 /* lookups per core; about 110 bytes each */
+#define PERMS_MAX	4096 /* directories per core */
+#define EVICT_SCAN_MAX	8 /* second chances given per insertion */
+#define EVICT_WHEN_FULL 16
 
 /* --- boot ---------------------------------------------------------------------------------- */
 
@@ -53,10 +54,14 @@ long client_core_init(struct ck *ck)
 	r->dentries = heads_new(ck, CACHE_BUCKETS);
 	r->perms = heads_new(ck, CACHE_BUCKETS);
 	r->vnodes = heads_new(ck, VNODE_BUCKETS);
-	if (!r->dentries || !r->perms || !r->vnodes || sites_init(ck, r))
+	r->holds = ck_alloc(ck, MSG_SLOTS * sizeof(*r->holds));
+	if (!r->dentries || !r->perms || !r->vnodes || !r->holds || sites_init(ck, r))
 		return -ENOSPC;
 	list_init_fresh(&r->lru);
 	list_init_fresh(&r->perm_lru);
+	list_init_fresh(&r->closing);
+	list_init_fresh(&r->vnode_lru);
+	list_init_fresh(&r->flights);
 	r->cache_max = CACHE_MAX;
 	TX_SET(ck, ck->root[CK_ROOT_CLIENT], (void *)r);
 	return 0;
@@ -155,7 +160,7 @@ static struct dir_perm *perm_insert(struct ck *ck, struct client_root *r, u64 di
 
 		if (r->perms_cached >= PERMS_MAX)
 			perm_evict(ck, r);
-		p = ck_alloc(ck, sizeof(*p));
+		p = ck_alloc_for(ck, CK_GROWTH, sizeof(*p));
 		if (!p)
 			return NULL;
 		p->dir = dir;
@@ -184,9 +189,12 @@ static struct dentry *dentry_new(struct ck *ck, struct client_root *r, u64 dir,
 
 	if (r->cached >= r->cache_max)
 		dentry_evict(ck, r);
-	d = ck_alloc(ck, sizeof(*d) + len);
-	if (!d)
+	d = ck_alloc_for(ck, CK_GROWTH, sizeof(*d) + len);
+	if (!d) { /* older ones give way, to the next */
+		for (int i = 0; i < EVICT_WHEN_FULL && r->cached; i++)
+			dentry_evict(ck, r);
 		return NULL;
+	}
 	d->dir = dir;
 	d->len = (u32)len;
 	memcpy(d->name, name, len);

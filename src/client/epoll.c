@@ -45,7 +45,7 @@ struct epoll_item {
 
 static struct ofd *shadow_new(struct ck *ck)
 {
-	struct ofd *s = files_root(ck) ? ck_alloc(ck, sizeof(*s)) : NULL;
+	struct ofd *s = ck_alloc(ck, sizeof(*s));
 
 	if (!s)
 		return NULL;
@@ -386,7 +386,7 @@ static long item_add(struct ck *ck, struct ofd *shadow, struct ofd *o, int fd,
 
 	if (item_find(shadow, o, fd))
 		return -EEXIST;
-	i = ck_alloc(ck, sizeof(*i));
+	i = ck_alloc_for(ck, CK_HELD, sizeof(*i));
 	if (!i)
 		return -ENOMEM;
 	i->set = shadow;

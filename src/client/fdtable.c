@@ -29,12 +29,16 @@
 
 /* --- entries; the lock is held ---------------------------------------------------- */
 
-static struct fdents *ents_new(struct ck *ck, u32 cap)
+static struct fdents *ents_new(struct ck *ck, u32 cap, u32 hidden)
 {
-	struct fdents *e = ck_alloc(ck, sizeof(*e) + cap * sizeof(struct fdent));
+	struct fdents *e =
+		ck_alloc_for(ck, CK_HELD, sizeof(*e) + cap * sizeof(struct fdent));
 
-	if (e)
-		e->cap = cap;
+	if (!e)
+		return NULL;
+	e->cap = cap;
+	for (u32 fd = hidden; fd < hidden + HIDDEN_FDS && fd < cap; fd++)
+		e->e[fd].kind = FD_HIDDEN;
 	return e;
 }
 
@@ -49,7 +53,7 @@ long fd_grow(struct ck *ck, struct fdtable *ft, u32 fd)
 		return -EMFILE;
 	while (cap <= fd)
 		cap = MIN(2 * cap, FD_MAX);
-	e = ents_new(ck, cap);
+	e = ents_new(ck, cap, ft->hidden);
 	if (!e)
 		return -ENOMEM;
 	memcpy(e->e, ft->ent, ft->cap * sizeof(struct fdent));
@@ -407,15 +411,16 @@ void fdtable_put(struct task *t, struct fdtable **ftp)
 
 /* --- making ----------------------------------------------------------------------- */
 
-static struct fdtable *table_new(struct ck *ck, u32 cap)
+static struct fdtable *table_new(struct ck *ck, u32 cap, u32 hidden)
 {
 	struct fdtable *ft = ck_alloc(ck, sizeof(*ft));
-	struct fdents *e = ft ? ents_new(ck, cap) : NULL;
+	struct fdents *e = ft ? ents_new(ck, cap, hidden) : NULL;
 
 	if (!e)
 		return NULL;
 	ft->refs = 1;
 	ft->cap = cap;
+	ft->hidden = hidden;
 	ft->ent = e->e;
 	list_init_fresh(&ft->maps);
 	return ft;
@@ -427,15 +432,12 @@ static long table_start(struct task *t, struct fdtable **to, u32 cap, u32 limit,
 {
 	struct ck *ck = t->ctx.ck;
 	struct fdtable *ft;
-	u32 base = (u32)t->ctx.isl->super->fd_base;
 
 	ck_lock(&t->ctx, ck);
-	ft = table_new(ck, cap);
+	ft = table_new(ck, cap, (u32)t->ctx.isl->super->fd_base);
 	if (ft) {
 		ft->limit = limit;
 		ft->fsize = fsize;
-		for (u32 i = 0; i < HIDDEN_FDS && base + i < cap; i++)
-			ft->ent[base + i].kind = FD_HIDDEN;
 		TX_SET(ck, *to, ft);
 	} else {
 		ck_abort(ck);

@@ -99,9 +99,6 @@ static inline void fd_done(struct task *t, struct ofd *o)
 
 /* --- ofd.c ------------------------------------------------------------------------ */
 
-/* The client's root, with what the first use adds; NULL: the core kernel is full. Lock
- * held. */
-struct client_root *files_root(struct ck *ck);
 /* Notes, for the case that this thread is killed, that it uses o (counted). Lock held. */
 void hold_note(struct task *t, struct ck *ck, u32 i, struct ofd *o);
 /* One more description in t->hold; false when it is full. */

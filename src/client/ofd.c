@@ -41,26 +41,6 @@
 #define LOCK_OWNER_OFD	      (1ULL << 63)
 #define LOCK_OWNER_CORE_SHIFT 24
 
-struct client_root *files_root(struct ck *ck)
-{
-	struct client_root *r = client_root(ck);
-	struct hold *h;
-
-	if (likely(r->holds))
-		return r;
-	h = ck_alloc(ck, MSG_SLOTS * sizeof(*h));
-	if (!h)
-		return NULL;
-	TX_SET(ck, r->closing.next, &r->closing);
-	TX_SET(ck, r->closing.prev, &r->closing);
-	TX_SET(ck, r->vnode_lru.next, &r->vnode_lru);
-	TX_SET(ck, r->vnode_lru.prev, &r->vnode_lru);
-	TX_SET(ck, r->flights.next, &r->flights);
-	TX_SET(ck, r->flights.prev, &r->flights);
-	TX_SET(ck, r->holds, h);
-	return r;
-}
-
 /* --- a handler of the own server inside a transaction ----------------------------- */
 
 void own_begin(struct task *t, struct rpc_env *e)
@@ -82,11 +62,9 @@ void own_end(struct rpc_env *e)
 
 void hold_note(struct task *t, struct ck *ck, u32 i, struct ofd *o)
 {
-	struct client_root *r = files_root(ck);
+	struct client_root *r = client_root(ck);
 	struct hold *h;
 
-	if (!r)
-		return;
 	h = &r->holds[t->ctx.slot];
 	if (o && h->ft != t->proc->fds)
 		TX_SET(ck, h->ft, t->proc->fds);
@@ -109,7 +87,7 @@ void hold_pass(struct task *t, struct ck *ck, struct ofd *o)
 struct ofd *ofd_alloc(struct task *t, u32 kind, u64 ino, u32 flags)
 {
 	struct ck *ck = t->ctx.ck;
-	struct ofd *o = files_root(ck) ? ck_alloc(ck, sizeof(*o)) : NULL;
+	struct ofd *o = ck_alloc_for(ck, CK_HELD, sizeof(*o));
 
 	if (!o)
 		return NULL;
@@ -362,8 +340,6 @@ void holds_release(struct task *t, struct fdtable *ft)
 	struct ck *ck = t->ctx.ck;
 	struct client_root *r = client_root(ck);
 
-	if (!r->holds)
-		return;
 	for (u32 s = 0; s < MSG_SLOTS; s++) {
 		struct hold *h = &r->holds[s];
 

@@ -143,8 +143,6 @@ static struct flight *flight_find(struct ck *ck, u32 id)
 	struct client_root *r = client_root(ck);
 	struct list *l;
 
-	if (!r->holds)
-		return NULL;
 	for (l = r->flights.next; l != &r->flights; l = l->next)
 		if (LIST_ENTRY(l, struct flight, link)->id == id)
 			return LIST_ENTRY(l, struct flight, link);

@@ -108,10 +108,12 @@ void step_lock(struct task *t, u32 srv, struct rpc_env *e);
 		if (likely(rpc_is_near(&t_->ctx, srv_))) {                               \
 			u64 start_ = rpc_trace_start(&t_->ctx);                          \
 			step_lock(t_, srv_, &e_);                                        \
-			r_ = fs_##name(&e_, (q), (p));                                   \
+			do {                                                             \
+				r_ = fs_##name(&e_, (q), (p));                           \
+				if (r_ < 0)                                              \
+					ck_abort(e_.ck);                                 \
+			} while (unlikely(r_ < 0) && ck_reclaimed(e_.ck));               \
 			e_.ck->counter[COUNT_LOCAL(RPC_##NAME)]++;                       \
-			if (r_ < 0)                                                      \
-				ck_abort(e_.ck);                                         \
 			if (unlikely(start_))                                            \
 				rpc_trace(&t_->ctx, RPC_##NAME, start_, r_, 0, srv_);    \
 		} else {                                                                 \

@@ -39,6 +39,8 @@ struct fdtable {
 	u32 refs;
 	u32 cap; /* entries; grows by doubling up to the limit on open files */
 	u32 lowest; /* no free number below it */
+	u32 hidden; /* the first of the HIDDEN_FDS numbers that are not the program's */
+	u32 pad;
 	u32 limit; /* RLIMIT_NOFILE, at most FD_MAX */
 	struct fdent *ent; /* in a struct fdents; read without the lock, see fdtable.c */
 	u64 fsize; /* RLIMIT_FSIZE, bytes */
@@ -152,7 +154,7 @@ struct client_root {
 	u64 epoch; /* the last one given to a dir_perm */
 	u64 all_epoch; /* grows with INVAL_ALL */
 	struct inval inval_ring[INVAL_RING]; /* at inval_count % INVAL_RING */
-	/* descriptors; made at the first use */
+	/* descriptors */
 	struct hold *holds; /* MSG_SLOTS of them */
 	struct list closing; /* descriptions without references: ofd.link */
 	struct list vnode_lru; /* closed vnodes, oldest first */

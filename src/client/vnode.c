@@ -76,8 +76,6 @@ struct vnode *vnode_find(struct task *t, u64 ino)
 	struct client_root *r = client_root(ck);
 	struct vnode *v = NULL;
 
-	if (!r->holds)
-		return NULL;
 	ck_lock(&t->ctx, ck);
 	v = find(r, ino);
 	if (v)
@@ -89,17 +87,15 @@ struct vnode *vnode_find(struct task *t, u64 ino)
 struct vnode *vnode_get(struct task *t, u64 ino)
 {
 	struct ck *ck = t->ctx.ck;
-	struct client_root *r;
-	struct vnode *v = NULL;
+	struct client_root *r = client_root(ck);
+	struct vnode *v;
 
 	ck_lock(&t->ctx, ck);
-	r = files_root(ck);
-	if (r)
-		v = find(r, ino);
+	v = find(r, ino);
 	if (v) {
 		take(ck, r, v);
-	} else if (r) {
-		v = ck_alloc(ck, sizeof(*v));
+	} else {
+		v = ck_alloc_for(ck, CK_HELD, sizeof(*v));
 		if (v) {
 			v->ino = ino;
 			v->refs = 1;

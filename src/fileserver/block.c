@@ -514,8 +514,20 @@ bool fs_dead_trim(struct ck *ck, u32 max)
 	return f->dead != NULL;
 }
 
+void fs_dead_free(struct ck *ck)
+{
+	bool more;
+
+	do {
+		more = fs_dead_trim(ck, FS_TRIM_STEP);
+		ck_commit(ck);
+	} while (more);
+}
+
 bool fs_trim(struct ctx *c, struct ck *ck)
 {
+	if (fs_locks_trim(ck))
+		return true;
 	return fs_dead_trim(ck, FS_TRIM_STEP) | fs_notify_trim(c, ck);
 }
 

@@ -350,6 +350,7 @@ u32 fs_check(struct ctx *c, struct ck *ck, void (*bad)(void *arg, const char *te
 	list(&k, &f->marks, "marks");
 	list(&k, &f->more, "inode extensions");
 	list(&k, &f->blocked, "lock waiters");
+	list(&k, &f->dead_locks, "dead locks");
 	list(&k, &f->rename_waiters, "rename waiters");
 	if (k.errors)
 		return k.errors; /* what follows walks these */

@@ -68,7 +68,7 @@ static long create_inode(struct rpc_env *e, const struct req_CREATE *q,
 	struct fs_inode *i;
 
 	inherit(d, q->cred, &mode, &gid);
-	i = fs_inode_new(e, mode, q->cred->uid, gid);
+	i = fs_inode_new(e, CK_GROWTH, mode, q->cred->uid, gid);
 	if (!i)
 		return -ENOSPC;
 	*out = i;
@@ -162,6 +162,7 @@ long fs_create(struct rpc_env *e, const struct req_CREATE *q, struct rep_CREATE 
 	u64 hash;
 	long r;
 
+	fs_make_room(e->ck);
 	p->created = p->opened = 0;
 	p->runs.len = 0;
 	if (!q->dir)
@@ -272,6 +273,7 @@ long fs_add_map(struct rpc_env *e, const struct req_ADD_MAP *q, struct rep_ADD_M
 	u64 hash;
 	long r;
 
+	fs_make_room(e->ck);
 	p->old_ino = 0;
 	p->same = p->busy = 0;
 	r = fs_name_check(&q->name);

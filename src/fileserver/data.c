@@ -213,7 +213,7 @@ long fs_data_write(struct rpc_env *e, struct fs_inode *i, u64 off, const void *b
 		   u32 len)
 {
 	struct fs *f = fs_of(e->ck);
-	u64 heap = e->ck->heap_next;
+	u64 spare = ck_spare(e->ck);
 	u32 done;
 	long r;
 
@@ -242,8 +242,7 @@ long fs_data_write(struct rpc_env *e, struct fs_inode *i, u64 off, const void *b
 	}
 	if (!done)
 		return -ENOSPC;
-	if (unlikely(e->ck->heap_next != heap) &&
-	    e->ck->heap_end - e->ck->heap_next < f->reserve) {
+	if (ck_filled(e->ck, spare)) {
 		f->tail_recovered_hint =
 			e->ck->recovered - 1; /* rolled back, as by a death */
 		return -ENOSPC;
@@ -394,6 +393,7 @@ long fs_write(struct rpc_env *e, const struct req_WRITE *q, struct rep_WRITE *p)
 		off = i->size;
 	if (off > FS_SIZE_MAX)
 		return -EINVAL;
+	fs_make_room(e->ck);
 	if ((q->flags & IO_STEAL) && !has_room(e->ck, i, off, q->data.len))
 		return -HARE_ESTEAL;
 	r = fs_data_write(e, i, off, q->data.p, q->data.len);

@@ -185,9 +185,9 @@ long fs_resolve(struct rpc_env *e, const struct req_RESOLVE *q, struct rep_RESOL
 		found(e, q, p, n->ino, (u32)n->type << 12, n->dflags);
 		return 0;
 	}
-	r = e->far ? fs_neg_add(e, q->dir, &q->name, hash) : 0;
-	if (r < 0)
-		return r;
+	if (e->far && fs_neg_add(e, q->dir, &q->name, hash) < 0)
+		p->dir_mode =
+			0; /* no memory to remember whom to tell: not to be cached */
 	r = -ENOENT;
 keep:
 	if (e->far)

@@ -136,8 +136,12 @@ long fs_neg_add(struct rpc_env *e, u64 dir, const struct rpc_str *name, u64 hash
 			return r;
 	}
 	t = fs_alloc(e->ck, sizeof(*t) + name->len);
-	if (!t)
+	if (!t) { /* the oldest gives way, to the next one */
+		if (f->negs.count)
+			(void)neg_drop(e,
+				       LIST_ENTRY(f->neg_lru.next, struct fs_neg, lru));
 		return -ENOSPC;
+	}
 	t->node.key = hash;
 	t->dir = dir;
 	t->cached = bit;

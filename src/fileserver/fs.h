@@ -258,7 +258,6 @@ struct fs {
 	u32 no_cache; /* clients cache no lookups */
 	u64 next_ino;
 	u64 next_ofd;
-	u64 reserve; /* bytes of heap that only removals may use */
 	/* blocks: block.c */
 	u64 blk_free;
 	u64 blk_own; /* blocks of this server; at boot blk_share of them, from blk_home on */
@@ -283,6 +282,7 @@ struct fs {
 	/* locks and waiters */
 	struct list more;
 	struct list blocked;
+	struct list dead_locks; /* to be freed: fs_locks_trim */
 	u64 rename_owner;
 	struct list rename_waiters;
 	/* inotify: notify.c */
@@ -301,7 +301,7 @@ static inline struct fs *fs_of(const struct ck *ck)
 
 /* --- small things ----------------------------------------------------------------------------- */
 
-/* Memory for something that grows the file system: leaves a reserve for removals. */
+/* Memory for something that grows the file system: leaves a reserve for programs and removals. */
 void *fs_alloc(struct ck *ck, size_t size);
 
 static inline bool fs_in_group(const struct cred *cr, u32 gid)
@@ -359,8 +359,9 @@ static inline struct fs_part *fs_inode_part(struct fs_inode *i)
 {
 	return &((struct fs_dirinode *)i)->part;
 }
-/* A new inode with one link, in the table; NULL: full. Its memory is fresh. */
-struct fs_inode *fs_inode_new(struct rpc_env *e, u32 mode, u32 uid, u32 gid);
+/* A new inode with one link, in the table; NULL: full. Its memory is fresh. use: pipes are HELD. */
+struct fs_inode *fs_inode_new(struct rpc_env *e, enum ck_use use, u32 mode, u32 uid,
+			      u32 gid);
 struct fs_more *fs_inode_more(struct rpc_env *e, struct fs_inode *i); /* NULL: full */
 /* Frees an inode that has neither links nor opens. */
 void fs_inode_release(struct rpc_env *e, struct fs_inode *i);
@@ -443,7 +444,7 @@ static inline void fs_entry_cached(struct rpc_env *e, struct fs_entry *n)
 	if (e->far && !(n->cached & bit) && !fs_of(e->ck)->no_cache)
 		TX_SET(e->ck, n->cached, n->cached | bit);
 }
-/* The asking core is told that a name is not there. -ENOSPC. */
+/* The asking core is told that a name is not there. -ENOSPC: it must not remember it. */
 long fs_neg_add(struct rpc_env *e, u64 dir, const struct rpc_str *name, u64 hash);
 /* Posts INVALIDATE to every core of a mask. */
 long fs_invalidate(struct rpc_env *e, u64 mask, u32 kind, u64 dir, const char *name,
@@ -497,6 +498,14 @@ void fs_dead_add(struct ck *ck, struct fs_inode *carrier);
 /* Nobody accesses the file directly any more: limbo is freed. */
 void fs_limbo_free(struct ck *ck, struct fs_more *m);
 bool fs_dead_trim(struct ck *ck, u32 max);
+/* Before anything grows, with nothing changed in the transaction: while memory is short, what was
+ * removed goes for good. */
+void fs_dead_free(struct ck *ck);
+static inline void fs_make_room(struct ck *ck)
+{
+	if (unlikely(fs_of(ck)->dead != NULL) && ck_is_tight(ck))
+		fs_dead_free(ck);
+}
 
 /* --- data.c, map.c -------------------------------------------------------------------------------- */
 
@@ -584,8 +593,11 @@ void fs_wait_free(struct ck *ck, struct list *head);
 /* --- lock.c, xattr.c, rmdir.c ----------------------------------------------------------------------- */
 
 void fs_locks_release(struct rpc_env *e, struct fs_more *m);
-/* The flock and OFD locks of a description: another owner's now; given back. */
-void fs_locks_pass(struct rpc_env *e, struct fs_more *m, u64 from, u64 to);
+/* The flock and OFD locks of a description: another owner's now; given back.
+ * -ENOSPC: too many. */
+long fs_locks_pass(struct rpc_env *e, struct fs_more *m, u64 from, u64 to);
+/* Frees some locks of inodes that are gone. True while there are more. */
+bool fs_locks_trim(struct ck *ck);
 void fs_locks_ofd_gone(struct rpc_env *e, struct fs_more *m, u64 owner);
 void fs_locks_owner_died(struct rpc_env *e, u64 owner);
 void fs_xattrs_free(struct ck *ck, struct fs_more *m);

@@ -8,7 +8,8 @@ static long root_new(struct ctx *c, struct ck *ck, u32 dflags)
 {
 	const struct super *s = c->isl->super;
 	struct rpc_env e = { .c = c, .ck = ck, .srv = ck->core, .core = c->core };
-	struct fs_inode *i = fs_inode_new(&e, HS_IFDIR | 01777, s->uid, s->gid);
+	struct fs_inode *i =
+		fs_inode_new(&e, CK_GROWTH, HS_IFDIR | 01777, s->uid, s->gid);
 
 	if (!i)
 		return -ENOSPC;
@@ -47,12 +48,12 @@ long fs_init(struct ctx *c, struct ck *ck, u32 root_dflags)
 	f->no_cache = !!(s->without & WITHOUT_DIRECTORY_CACHE);
 	f->next_ino = ((u64)ck->core << INO_SERVER_SHIFT) | 1;
 	f->next_ofd = 1;
-	f->reserve = CLAMP(heap / 32, 128 << 10, 1 << 20);
 	f->neg_max = CLAMP(heap / 8192, 256, 65536);
 	list_init_fresh(&f->marks);
 	list_init_fresh(&f->neg_lru);
 	list_init_fresh(&f->more);
 	list_init_fresh(&f->blocked);
+	list_init_fresh(&f->dead_locks);
 	list_init_fresh(&f->rename_waiters);
 	if (fs_table_init(ck, &f->inodes, buckets) < 0 ||
 	    fs_table_init(ck, &f->entries, buckets) < 0 ||

@@ -13,21 +13,16 @@
 
 void *fs_alloc(struct ck *ck, size_t size)
 {
-	u64 next = ck->heap_next;
-	void *p = ck_alloc(ck, size);
-
-	if (unlikely(ck->heap_next != next &&
-		     ck->heap_end - ck->heap_next < fs_of(ck)->reserve))
-		return NULL; /* the caller fails, and with it the transaction */
-	return p;
+	return ck_alloc_for(ck, CK_GROWTH, size);
 }
 
-struct fs_inode *fs_inode_new(struct rpc_env *e, u32 mode, u32 uid, u32 gid)
+struct fs_inode *fs_inode_new(struct rpc_env *e, enum ck_use use, u32 mode, u32 uid,
+			      u32 gid)
 {
 	struct fs *f = fs_of(e->ck);
 	bool dir = (mode & HS_IFMT) == HS_IFDIR;
-	struct fs_inode *i = fs_alloc(e->ck, dir ? sizeof(struct fs_dirinode)
-						 : sizeof(struct fs_inode));
+	struct fs_inode *i = ck_alloc_for(
+		e->ck, use, dir ? sizeof(struct fs_dirinode) : sizeof(struct fs_inode));
 
 	if (!i)
 		return NULL;
@@ -51,7 +46,7 @@ struct fs_more *fs_inode_more(struct rpc_env *e, struct fs_inode *i)
 
 	if (m)
 		return m;
-	m = ck_alloc(e->ck, sizeof(*m));
+	m = ck_alloc_for(e->ck, CK_HELD, sizeof(*m));
 	if (!m)
 		return NULL;
 	m->inode = i;

@@ -11,6 +11,8 @@
 
 enum { RD, WR, UN }; /* F_RDLCK, F_WRLCK, F_UNLCK */
 #define DEADLOCK_DEPTH 10
+#define STEP	       128u /* locks or waiters dealt with in one transaction */
+#define PASS_MAX       4096u
 
 static bool conflict(const struct fs_lock *a, const struct fs_lock *b)
 {
@@ -43,10 +45,18 @@ static void waiter_free(struct ck *ck, struct fs_lock_waiter *w)
 	ck_free(ck, w);
 }
 
+/* After STEP of them: what was done so far stays. All of this file may be done again. */
+static void step(struct ck *ck, u32 *n)
+{
+	if (++*n % STEP == 0)
+		ck_commit(ck);
+}
+
 /* Wakes those who are not in conflict any more. */
 static void wake(struct rpc_env *e, struct fs_more *m, bool all)
 {
 	struct list *l = m->lock_waiters.next;
+	u32 n = 0;
 
 	while (l != &m->lock_waiters) {
 		struct fs_lock_waiter *w = LIST_ENTRY(l, struct fs_lock_waiter, link);
@@ -56,6 +66,7 @@ static void wake(struct rpc_env *e, struct fs_more *m, bool all)
 			continue;
 		rpc_wake(e, w->core, w->slot, w->seq);
 		waiter_free(e->ck, w);
+		step(e->ck, &n);
 	}
 }
 
@@ -69,7 +80,7 @@ static bool is_own(const struct fs_lock *l, const struct fs_lock *want)
 static struct fs_lock *lock_new(struct ck *ck, struct fs_more *m,
 				const struct fs_lock *from)
 {
-	struct fs_lock *l = ck_alloc(ck, sizeof(*l));
+	struct fs_lock *l = ck_alloc_for(ck, CK_HELD, sizeof(*l));
 
 	if (!l)
 		return NULL;
@@ -82,6 +93,7 @@ static struct fs_lock *lock_new(struct ck *ck, struct fs_more *m,
 static long carve(struct ck *ck, struct fs_more *m, const struct fs_lock *want)
 {
 	struct list *next;
+	u32 n = 0;
 
 	for (struct list *at = m->locks.next; at != &m->locks; at = next) {
 		struct fs_lock *l = LIST_ENTRY(at, struct fs_lock, link), *rest;
@@ -103,6 +115,7 @@ static long carve(struct ck *ck, struct fs_more *m, const struct fs_lock *want)
 			TX_SET(ck, l->start, want->end + 1);
 		else
 			lock_free(ck, l);
+		step(ck, &n);
 	}
 	return 0;
 }
@@ -218,13 +231,16 @@ static long set(struct rpc_env *e, struct fs_more *m, struct fs_lock *want, u32 
 static void release_owner(struct rpc_env *e, struct fs_more *m, u32 kind, u64 owner)
 {
 	struct list *next;
+	u32 n = 0;
 
 	for (struct list *l = m->locks.next; l != &m->locks; l = next) {
 		struct fs_lock *k = LIST_ENTRY(l, struct fs_lock, link);
 
 		next = l->next;
-		if (k->kind == kind && k->owner == owner)
-			lock_free(e->ck, k);
+		if (k->kind != kind || k->owner != owner)
+			continue;
+		lock_free(e->ck, k);
+		step(e->ck, &n);
 	}
 	if (!list_empty(&m->lock_waiters))
 		wake(e, m, false);
@@ -292,19 +308,52 @@ long fs_lock(struct rpc_env *e, const struct req_LOCK *q, struct rep_LOCK *p)
 
 void fs_locks_release(struct rpc_env *e, struct fs_more *m)
 {
+	struct list *dead = &fs_of(e->ck)->dead_locks;
+	struct list *first = m->locks.next, *last = m->locks.prev;
+	struct ck *ck = e->ck;
+
 	wake(e, m, true);
-	while (!list_empty(&m->locks))
-		lock_free(e->ck, LIST_ENTRY(m->locks.next, struct fs_lock, link));
+	if (list_empty(&m->locks))
+		return;
+	/* There may be any number of them: freed later, in steps. */
+	TX_SET(ck, dead->prev->next, first);
+	TX_SET(ck, first->prev, dead->prev);
+	TX_SET(ck, last->next, dead);
+	TX_SET(ck, dead->prev, last);
+	TX_SET(ck, m->locks.next, &m->locks);
+	TX_SET(ck, m->locks.prev, &m->locks);
 }
 
-void fs_locks_pass(struct rpc_env *e, struct fs_more *m, u64 from, u64 to)
+bool fs_locks_trim(struct ck *ck)
 {
-	for (struct list *l = m->locks.next; l != &m->locks; l = l->next) {
+	struct list *dead = &fs_of(ck)->dead_locks;
+
+	for (u32 n = 0; n < STEP && !list_empty(dead); n++)
+		lock_free(ck, LIST_ENTRY(dead->next, struct fs_lock, link));
+	return !list_empty(dead);
+}
+
+static bool is_passed(const struct fs_lock *k, u64 from)
+{
+	return k->kind != LOCK_POSIX && k->owner == from;
+}
+
+long fs_locks_pass(struct rpc_env *e, struct fs_more *m, u64 from, u64 to)
+{
+	struct list *l;
+	u32 n = 0;
+
+	for (l = m->locks.next; l != &m->locks; l = l->next)
+		n += is_passed(LIST_ENTRY(l, struct fs_lock, link), from);
+	if (n > PASS_MAX) /* they could not be passed in one transaction */
+		return -ENOSPC;
+	for (l = m->locks.next; n && l != &m->locks; l = l->next) {
 		struct fs_lock *k = LIST_ENTRY(l, struct fs_lock, link);
 
-		if (k->kind != LOCK_POSIX && k->owner == from)
+		if (is_passed(k, from))
 			TX_SET(e->ck, k->owner, to);
 	}
+	return 0;
 }
 
 void fs_locks_ofd_gone(struct rpc_env *e, struct fs_more *m, u64 owner)

@@ -94,7 +94,7 @@ static long map_run(struct rpc_env *e, struct fs_inode *i, u64 index, blk_t blk,
  * there are now, at least 1; -ENOSPC. */
 static long map_alloc(struct rpc_env *e, struct fs_inode *i, u64 first, u64 count)
 {
-	u64 heap = e->ck->heap_next, end = first + MIN(count, (u64)ALLOC_STEP),
+	u64 spare = ck_spare(e->ck), end = first + MIN(count, (u64)ALLOC_STEP),
 	    at = first;
 
 	while (at < end) {
@@ -119,8 +119,7 @@ static long map_alloc(struct rpc_env *e, struct fs_inode *i, u64 first, u64 coun
 	}
 	if (at == first)
 		return -ENOSPC;
-	if (e->ck->heap_next != heap &&
-	    e->ck->heap_end - e->ck->heap_next < fs_of(e->ck)->reserve)
+	if (ck_filled(e->ck, spare))
 		return -ENOSPC;
 	return (long)(at - first);
 }
@@ -142,6 +141,7 @@ long fs_blocks(struct rpc_env *e, const struct req_BLOCKS *q, struct rep_BLOCKS 
 	if (!count)
 		return 0;
 	if (q->flags & BLOCKS_ALLOC) {
+		fs_make_room(e->ck);
 		if ((q->flags & BLOCKS_STEAL) && !radix_get(&i->map, q->first) &&
 		    !fs_blk_enough(e->ck, 1))
 			return -HARE_ESTEAL;
@@ -446,6 +446,7 @@ long fs_fallocate(struct rpc_env *e, const struct req_FALLOCATE *q,
 		return -EINVAL;
 	if (q->off + q->len > FS_SIZE_MAX)
 		return -EFBIG;
+	fs_make_room(e->ck);
 	fs_tail_guard(e);
 	r = i->flags & FS_I_TRIM ? fs_trim_finish(e, i) : 0;
 	if (r < 0)

@@ -181,7 +181,8 @@ long fs_notify_read(struct rpc_env *e, struct fs_pipe *p, const struct req_READ 
 
 long fs_inotify(struct rpc_env *e, const struct req_INOTIFY *q, struct rep_INOTIFY *rep)
 {
-	struct fs_inode *i = fs_inode_new(e, HS_IFIFO | 0600, q->cred->uid, q->cred->gid);
+	struct fs_inode *i =
+		fs_inode_new(e, CK_HELD, HS_IFIFO | 0600, q->cred->uid, q->cred->gid);
 	struct fs_pipe *p = i ? fs_alloc(e->ck, sizeof(*p)) : NULL;
 	struct fs_notify *n = p ? fs_alloc(e->ck, sizeof(*n)) : NULL;
 

@@ -348,7 +348,7 @@ long fs_dup(struct rpc_env *e, const struct req_DUP *q, struct rep_DUP *p)
 	} else {
 		if (!q->refs || q->refs > OFD_REFS_MAX)
 			return -EINVAL;
-		o = fs_inode_more(e, i) ? fs_alloc(e->ck, sizeof(*o)) : NULL;
+		o = fs_inode_more(e, i) ? ck_alloc_for(e->ck, CK_HELD, sizeof(*o)) : NULL;
 		if (!o)
 			return -ENOSPC;
 		o->id = f->next_ofd;
@@ -361,9 +361,9 @@ long fs_dup(struct rpc_env *e, const struct req_DUP *q, struct rep_DUP *p)
 		o->parent_dflags = q->parent_dflags;
 		o->hash = q->hash;
 		tx_list_add_tail(e->ck, &i->more->ofds, &o->link);
-		if (q->lock_owner)
-			fs_locks_pass(e, i->more, q->lock_owner,
-				      LOCK_OWNER_SHARED | o->id);
+		if (q->lock_owner && fs_locks_pass(e, i->more, q->lock_owner,
+						   LOCK_OWNER_SHARED | o->id) < 0)
+			return -ENOSPC;
 	}
 	p->ofd = o->id;
 	p->refs = o->refs;

@@ -40,10 +40,10 @@ struct fs_pipe *fs_pipe_of(struct rpc_env *e, struct fs_inode *i)
 
 	if (p)
 		return p;
-	p = fs_alloc(e->ck, sizeof(*p));
+	p = ck_alloc_for(e->ck, CK_HELD, sizeof(*p));
 	if (!p)
 		return NULL;
-	p->slot = fs_alloc(e->ck, PIPE_PAGES * sizeof(*p->slot));
+	p->slot = ck_alloc_for(e->ck, CK_HELD, PIPE_PAGES * sizeof(*p->slot));
 	if (!p->slot)
 		return NULL;
 	p->pages = PIPE_PAGES;
@@ -248,7 +248,8 @@ long fs_pipe_write(struct rpc_env *e, struct fs_inode *i, const struct req_WRITE
 
 long fs_pipe(struct rpc_env *e, const struct req_PIPE *q, struct rep_PIPE *p)
 {
-	struct fs_inode *i = fs_inode_new(e, HS_IFIFO | 0600, q->cred->uid, q->cred->gid);
+	struct fs_inode *i =
+		fs_inode_new(e, CK_HELD, HS_IFIFO | 0600, q->cred->uid, q->cred->gid);
 	long r;
 
 	if (!i || !fs_pipe_of(e, i))
@@ -373,7 +374,7 @@ long fs_pipe_size(struct rpc_env *e, const struct req_PIPE_SIZE *q,
 		return -EBUSY;
 	if (pages == pipe->pages)
 		return 0;
-	slot = fs_alloc(ck, pages * sizeof(*slot));
+	slot = ck_alloc_for(ck, CK_HELD, pages * sizeof(*slot));
 	if (!slot || refill(e, pipe, slot) < 0)
 		return -ENOMEM;
 	slots_free(ck, pipe);

@@ -190,6 +190,7 @@ long fs_xattr(struct rpc_env *e, const struct req_XATTR *q, struct rep_XATTR *p)
 {
 	struct fs_inode *i = fs_inode_find(fs_of(e->ck), q->ino);
 
+	fs_make_room(e->ck);
 	p->len = p->data.len = 0;
 	if (!i)
 		return -ENOENT;

@@ -239,6 +239,13 @@ struct ck {
 	u64 heap_base, heap_next,
 		heap_end; /* chunks in use, and never used memory: addresses */
 	u32 recovered; /* times a dead holder's transaction was rolled back */
+	/* chunks of the heap that hold nothing, see heap.c */
+	void *chunks;
+	u64 chunk_bytes;
+	void *limbo; /* free objects of chunks that are being given back */
+	u64 freed; /* raw: bytes that became free since it was last looked for such chunks */
+	u32 starved; /* raw: an allocation failed since then */
+	u32 pad2;
 	/* fixed after init */
 	u32 core, island;
 	u32 tracing; /* outside the log: the thread of `hare trace` that listens to this core, or 0 */
@@ -361,8 +368,33 @@ static inline void ck_log(struct ck *ck, void *addr, u64 old, u32 size)
 void tx_save(struct ck *ck, void *p, size_t len);
 /* Memory of the core kernel, zeroed, 16-byte aligned; NULL when it is full (ENOSPC). Rolled back
  * with the transaction. Fresh memory may be written without TX_SET until the commit. Sizes up
- * to a megabyte; classes below 32 KiB are reused exactly, larger ones by power of two. */
+ * to two megabytes; freed memory is reused for the same class of sizes first. */
 void *ck_alloc(struct ck *ck, size_t size);
+/* The same for what may fail before other things do: leaves memory for those. GROWTH: files and names;
+ * leaves enough to start and end programs. HELD: what programs hold, descriptors for example; leaves
+ * enough to remove files and end programs. */
+enum ck_use { CK_NEEDED, CK_HELD, CK_GROWTH };
+void *ck_alloc_for(struct ck *ck, enum ck_use use, size_t size);
+/* For what cannot be told its use: growth has to stop, since memory was taken after ck_spare gave
+ * `before`, and too little is left. The transaction is to fail. */
+static inline u64 ck_spare(const struct ck *ck)
+{
+	return ck->heap_end - ck->heap_next + ck->chunk_bytes;
+}
+bool ck_is_full(struct ck *ck);
+/* Nearly so: what is to be freed some time should be freed now. */
+bool ck_is_tight(const struct ck *ck);
+static inline bool ck_filled(struct ck *ck, u64 before)
+{
+	return unlikely(ck_spare(ck) != before) && ck_is_full(ck);
+}
+/* After a failure of an allocation, when the transaction has been aborted: looks for memory that other
+ * sizes have left. True: it may be tried again. */
+bool ck_reclaim(struct ck *ck);
+static inline bool ck_reclaimed(struct ck *ck)
+{
+	return unlikely(ck->starved) && ck_reclaim(ck);
+}
 /* Frees at commit: the content stays intact until then, except its first 8 bytes, which are
  * logged. */
 void ck_free(struct ck *ck, void *p);

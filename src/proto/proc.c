@@ -35,7 +35,7 @@ long proc_init(struct ck *ck)
 struct proc *proc_new(struct ck *ck)
 {
 	struct proc_root *r = proc_root(ck);
-	struct proc *p = ck_alloc(ck, sizeof(*p));
+	struct proc *p = ck_alloc_for(ck, CK_HELD, sizeof(*p));
 
 	if (!p)
 		return NULL;

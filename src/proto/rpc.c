@@ -164,10 +164,13 @@ static long handle(struct rpc_env *e, const struct msg_hdr *h, const void *data,
 	rpc_clear_rep(h->type, p);
 	rpc_place_rep(h->type, p, s->bytes, sizeof(s->bytes) - 512);
 	r = rpc_decode_req(h->type, &q, data, h->len, &cred);
-	if (!r)
-		r = run_handler(e, h->type, &q, p);
 	if (r < 0)
-		ck_abort(e->ck);
+		return r;
+	do {
+		r = run_handler(e, h->type, &q, p);
+		if (r < 0)
+			ck_abort(e->ck);
+	} while (unlikely(r < 0) && ck_reclaimed(e->ck));
 	return r;
 }
 
@@ -236,9 +239,11 @@ call_near(struct ctx *c, u32 srv, u32 id, const void *q, void *p)
 	/* What other cores told this server before (FLUSH, CLOSE) comes first. */
 	msg_drain_core(c, ck, srv);
 	ck_lock(c, ck);
-	r = run_handler(&e, id, q, p);
-	if (r < 0)
-		ck_abort(ck);
+	do {
+		r = run_handler(&e, id, q, p);
+		if (r < 0)
+			ck_abort(ck);
+	} while (unlikely(r < 0) && ck_reclaimed(ck));
 	ck->counter[COUNT_LOCAL(id)]++;
 	msg_unlock(c, ck);
 	return r;

@@ -264,6 +264,79 @@ static void t_twice(const struct op *op)
 	   op->name, trials);
 }
 
+/* Leaves chunks of two classes, and a large object, that hold nothing. */
+static void leave_empty(struct ck *ck)
+{
+	void *p[300], *large = ck_alloc(ck, 200000);
+	u32 i;
+
+	for (i = 0; i < 300; i++)
+		p[i] = ck_alloc(ck, i % 2 ? 1000 : 700);
+	ck_commit(ck);
+	for (i = 0; i < 300; i++)
+		ck_free(ck, p[i]);
+	ck_free(ck, large);
+	ck_commit(ck);
+}
+
+static u64 reclaim(void)
+{
+	struct ctx *c = &g_w.ctx[0];
+
+	ck_lock(c, c->ck);
+	c->ck->freed = 1 << 20; /* enough to be worth it */
+	ck_reclaim(c->ck);
+	ck_unlock(c->ck);
+	return c->ck->chunk_bytes;
+}
+
+static void t_reclaim(void)
+{
+	struct ctx *c = &g_w.ctx[0];
+	u64 size, want, start;
+	u32 unsound = 0, wrong = 0, points = 0;
+	int status = 99;
+	char *saved;
+
+	ck_lock(c, c->ck);
+	leave_empty(c->ck);
+	ck_unlock(c->ck);
+	start = used();
+	size = c->ck->heap_next - (u64)c->ck;
+	saved = malloc(size);
+	memcpy(saved, c->ck, size);
+	want = reclaim();
+	ok(want >= 8 * 65536, "%lu bytes in empty chunks are found", want);
+	for (u64 k = 1; status == 99; k++, points++) {
+		pid_t pid;
+
+		memcpy(c->ck, saved, size);
+		pid = world_fork(&g_w);
+		if (!pid) {
+			g_crash_count = 0;
+			g_crash_at = k;
+			reclaim();
+			_exit(0);
+		}
+		status = world_wait(pid);
+		unsound += world_check(&g_w, 0);
+		wrong += reclaim() != want || used() != start;
+		unsound += world_check(&g_w, 0);
+	}
+	free(saved);
+	ok(!unsound && !wrong && points > 500, "dying at %u points of giving chunks back",
+	   points);
+	/* They serve another class, also a large one. */
+	ck_lock(c, c->ck);
+	size = c->ck->heap_next;
+	ok(ck_alloc(c->ck, 200000) && ck_alloc(c->ck, 5000) && c->ck->heap_next == size,
+	   "what was given back is used for other sizes");
+	ck_abort(c->ck);
+	ck_unlock(c->ck);
+	is(c->ck->chunk_bytes, want, "and back after an abort");
+	is(world_check(&g_w, 0), 0, "sound");
+}
+
 int main(void)
 {
 	struct ctx *c;
@@ -281,6 +354,7 @@ int main(void)
 		t_op(&g_ops[i]);
 	t_twice(&g_ops[8]);
 	t_twice(&g_ops[9]);
+	t_reclaim();
 	is(s->left + s->right, 1000, "sums hold");
 	world_end(&g_w);
 	return done_testing();

@@ -150,7 +150,7 @@ static void t_full(struct world *w)
 	ck_lock(c, ck);
 	give_back(ck, &chain);
 	again = eat(ck, &chain, 30000);
-	is(again, first, "as many fit the second time");
+	ok(again >= first, "as many fit the second time: %u", again);
 	eat(ck, &small,
 	    sizeof(u64) * 64); /* a radix node's size: what was left of chunks */
 	is(tx_radix_set(ck, &r, 77, 1), -ENOSPC, "a radix tree says that memory is full");
