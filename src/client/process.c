@@ -450,6 +450,18 @@ static void add_usage(struct ck *ck, struct proc *p, u64 user, u64 system, u64 m
 		TX_SET(ck, p->child_maxrss, maxrss);
 }
 
+/* What the host does not know of what a process used; it counts once. Lock held. */
+static void usage_out(struct ck *ck, struct proc *p, u64 *user, u64 *system, u64 *maxrss)
+{
+	*user = p->user_us + p->child_user_us;
+	*system = p->system_us + p->child_system_us;
+	*maxrss = p->maxrss;
+	TX_SET(ck, p->user_us, 0);
+	TX_SET(ck, p->child_user_us, 0);
+	TX_SET(ck, p->system_us, 0);
+	TX_SET(ck, p->child_system_us, 0);
+}
+
 /* What its children used on other cores goes to the parent, as what they used here does. */
 static void leave_usage(struct task *t, struct proc *p)
 {
@@ -536,8 +548,27 @@ static void kill_program(struct task *t, struct proc *p)
 	}
 }
 
+/* The agent can be faster than the parent that waits: what a process and its children used
+ * elsewhere is its parent's then, as if that had taken it. */
+static void reap_usage(struct task *t, struct proc *p)
+{
+	struct ck *ck = t->ctx.ck;
+	u64 user, system, maxrss;
+	struct proc *parent;
+
+	if (p->proxy_core != MAX_CORES)
+		return; /* reported */
+	ck_lock(&t->ctx, ck);
+	parent = proc_by_host_pid(ck, p->host_ppid);
+	usage_out(ck, p, &user, &system, &maxrss);
+	if (parent && (user | system))
+		add_usage(ck, parent, user, system, maxrss);
+	ck_unlock(ck);
+}
+
 static void reap(struct task *t, struct proc *p)
 {
+	reap_usage(t, p);
 	kill_program(t, p);
 	relay_forget(t, p);
 	proc_release(t, p);
@@ -656,18 +687,17 @@ static void add_us(struct __kernel_old_timeval *tv, u64 us)
 static void take_usage(struct task *t, u32 host_pid, struct usage *ru)
 {
 	struct ck *ck = t->ctx.ck;
+	u64 user, system, maxrss;
 	struct proc *p;
-	u64 user, system;
 
 	ck_lock(&t->ctx, ck);
 	p = proc_by_host_pid(ck, host_pid);
 	if (p) {
-		user = p->user_us + p->child_user_us;
-		system = p->system_us + p->child_system_us;
-		add_usage(ck, t->proc, user, system, p->maxrss);
+		usage_out(ck, p, &user, &system, &maxrss);
+		add_usage(ck, t->proc, user, system, maxrss);
 		add_us(&ru->user, user);
 		add_us(&ru->system, system);
-		ru->maxrss = MAX(ru->maxrss, (s64)p->maxrss);
+		ru->maxrss = MAX(ru->maxrss, (s64)maxrss);
 	}
 	ck_unlock(ck);
 }
