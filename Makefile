@@ -106,7 +106,7 @@ SPEED_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/unit/
 $(SPEED_BIN): $(BUILD)/tests/%: tests/%.c $(CORE_HOST_OBJ)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(HOST_FLAGS) -Itests -o $@ $< $(CORE_HOST_OBJ) -lpthread
-speed: $(SPEED_BIN) ## what single handlers cost, in one process
+speed: $(SPEED_BIN) ## what single handlers and far calls cost
 	@for b in $(SPEED_BIN); do $$b; done
 .PHONY: speed
 
