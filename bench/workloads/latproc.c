@@ -167,7 +167,7 @@ static int fork_row(const char *row, bool share, unsigned int samples)
 
 	hb_samples_init(&s, samples);
 	for (unsigned int i = 0; i < samples && status >= 0; i++) {
-		uint64_t t = hb_ticks();
+		volatile uint64_t t = hb_ticks();
 		pid_t pid = share ? vfork() : fork();
 
 		if (!pid)

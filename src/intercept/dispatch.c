@@ -32,7 +32,7 @@ static inline bool fix_exe(long *path)
 {
 	if (likely(!proc_is_exe((const char *)*path)))
 		return false;
-	*path = (long)g_program.exe;
+	*path = (long)program_exe();
 	return true;
 }
 

@@ -221,18 +221,21 @@ static void load_segments(struct file *f, struct image *img)
 	}
 }
 
-/* What the kernel says when asked, so that a program in Hare has a name too. */
+/* A program in Hare has a name too. That of one of the host's is found out when it is asked for:
+ * a process that is new pays dear for its first look at /proc. */
 static void record_exe(struct file *f)
 {
 	char link[40];
+	long a[6] = { (long)link, (long)g_program.exe, PATH_LEN_MAX - 1 };
 	long n;
 
 	str_format(link, sizeof(link), "/proc/self/fd/%d", f->fd);
-	n = program_call(f->t, __NR_readlink, (long)link, (long)g_program.exe,
-			 PATH_LEN_MAX - 1, 0, 0, 0);
-	if (sys_failed(n))
-		n = (long)str_copy(g_program.exe, f->path, PATH_LEN_MAX);
-	g_program.exe[MIN(n, PATH_LEN_MAX - 1)] = 0;
+	n = client_readlink(&f->t->task, a);
+	g_program.exe_known = n >= 0;
+	if (n >= 0)
+		g_program.exe[MIN(n, PATH_LEN_MAX - 1)] = 0;
+	else
+		str_copy(g_program.exe, f->path, PATH_LEN_MAX);
 }
 
 void elf_load(struct thread *t, const char *path, struct image *img, bool interp)

@@ -99,7 +99,7 @@ static long do_exec(struct task *task, int dirfd, const char *path, char **argv,
 	long ret;
 
 	if (proc_is_exe(path))
-		path = g_program.exe;
+		path = program_exe();
 	ret = client_exec_prepare(task, dirfd, path, argv, envp, flags, &x.plan);
 	if (ret)
 		return ret;

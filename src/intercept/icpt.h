@@ -126,7 +126,8 @@ struct program {
 	s32 trace_fd; /* -1: off */
 	s32 loader_fd; /* this loader, hidden from the program; -1: /proc/self/exe is it */
 	u32 patch_after; /* traps at one site before it is patched; 0: never */
-	char exe[PATH_LEN_MAX]; /* what /proc/self/exe shall say */
+	bool exe_known; /* exe is that; else the path that the program was loaded by */
+	char exe[PATH_LEN_MAX]; /* what /proc/self/exe shall say: ask program_exe */
 };
 extern struct program g_program;
 
@@ -261,6 +262,9 @@ u64 place_image(u64 len);
 long program_call(struct thread *t, long nr, long a, long b, long c, long d, long e,
 		  long f);
 _Noreturn void load_fail(int status, const char *path, const char *why, long err);
+
+/* What /proc/self/exe shall say. */
+const char *program_exe(void);
 
 /* --- misc.c, trace.c, host.c -------------------------------------------------------- */
 

@@ -3,6 +3,7 @@
  * arch_prctl, /proc/self/exe. */
 #include <asm/prctl.h>
 #include <linux/errno.h>
+#include <linux/fcntl.h>
 #include <linux/mman.h>
 #include <linux/prctl.h>
 #include <linux/ptrace.h>
@@ -80,6 +81,54 @@ long icpt_arch_prctl(struct task *task, long a[6])
 
 /* --- /proc/self/exe ----------------------------------------------------------------- */
 
+/* The path of the mapping that starts where the program does, from /proc/self/maps. False: it is
+ * not there any more. buf: size + 1 bytes. */
+static bool find_exe(long fd, char *buf, size_t size, char *exe)
+{
+	size_t have = 0;
+	char want[20], *path;
+	size_t len = (size_t)str_format(want, sizeof(want), "%lx-",
+					(unsigned long)g_program.main_lo);
+	long n;
+
+	while ((n = SYS(read, fd, buf + have, size - have)) > 0) {
+		char *line = buf, *end;
+
+		buf[have + (size_t)n] = 0;
+		for (; (end = strchr(line, '\n')); line = end + 1) {
+			if (strncmp(line, want, len))
+				continue;
+			*end = 0;
+			path = strchr(line, '/');
+			if (path)
+				str_copy(exe, path, PATH_LEN_MAX);
+			return path;
+		}
+		have = strlen(line);
+		memmove(buf, line, have);
+	}
+	return false;
+}
+
+/* As the kernel keeps it: a program that was renamed since is shown by its new name. Threads that
+ * ask at the same time write the same. */
+const char *program_exe(void)
+{
+	struct task *t = &thread_self()->task;
+	long fd;
+
+	if (g_program.exe_known)
+		return g_program.exe;
+	fd = SYS(open, "/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
+	if (!sys_failed(fd)) {
+		(void)find_exe(fd, (char *)t->bounce, CLIENT_BOUNCE_SIZE - 1,
+			       g_program.exe);
+		SYS(close, fd);
+	}
+	__atomic_store_n(&g_program.exe_known, true, __ATOMIC_RELEASE);
+	return g_program.exe;
+}
+
 /* True for "NUMBER/exe" with our own number. */
 static bool is_own_pid_exe(const char *s, s32 pid)
 {
@@ -108,13 +157,14 @@ bool proc_is_exe(const char *user_path)
 
 static long copy_exe(long user_buf, long size)
 {
-	size_t len = strlen(g_program.exe);
+	const char *exe = program_exe();
+	size_t len = strlen(exe);
 	long ret;
 
 	if (size <= 0)
 		return -EINVAL;
 	len = MIN(len, (size_t)size);
-	ret = user_write((void *)user_buf, g_program.exe, len);
+	ret = user_write((void *)user_buf, exe, len);
 	return ret ? ret : (long)len;
 }
 
