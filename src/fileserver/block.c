@@ -519,14 +519,15 @@ void fs_dead_free(struct ck *ck)
 	bool more;
 
 	do {
-		more = fs_dead_trim(ck, FS_TRIM_STEP);
+		more = fs_dead_trim(ck, FS_TRIM_STEP) | fs_locks_trim(ck) |
+		       fs_xattrs_trim(ck);
 		ck_commit(ck);
 	} while (more);
 }
 
 bool fs_trim(struct ctx *c, struct ck *ck)
 {
-	if (fs_locks_trim(ck))
+	if (fs_locks_trim(ck) || fs_xattrs_trim(ck))
 		return true;
 	return fs_dead_trim(ck, FS_TRIM_STEP) | fs_notify_trim(c, ck);
 }

@@ -283,6 +283,7 @@ struct fs {
 	struct list more;
 	struct list blocked;
 	struct list dead_locks; /* to be freed: fs_locks_trim */
+	struct fs_xattr *dead_xattrs; /* the same */
 	u64 rename_owner;
 	struct list rename_waiters;
 	/* inotify: notify.c */
@@ -503,7 +504,10 @@ bool fs_dead_trim(struct ck *ck, u32 max);
 void fs_dead_free(struct ck *ck);
 static inline void fs_make_room(struct ck *ck)
 {
-	if (unlikely(fs_of(ck)->dead != NULL) && ck_is_tight(ck))
+	const struct fs *f = fs_of(ck);
+
+	if (unlikely(f->dead || f->dead_xattrs || f->dead_locks.next != &f->dead_locks) &&
+	    ck_is_tight(ck))
 		fs_dead_free(ck);
 }
 
@@ -601,6 +605,8 @@ bool fs_locks_trim(struct ck *ck);
 void fs_locks_ofd_gone(struct rpc_env *e, struct fs_more *m, u64 owner);
 void fs_locks_owner_died(struct rpc_env *e, u64 owner);
 void fs_xattrs_free(struct ck *ck, struct fs_more *m);
+/* Frees some attributes of inodes that are gone. True while there are more. */
+bool fs_xattrs_trim(struct ck *ck);
 void fs_marks_owner_died(struct rpc_env *e, u64 owner);
 /* The marks of a part that goes, or of a dead owner: removed, waiters woken. */
 void fs_part_unmark(struct rpc_env *e, struct fs_part *p, bool serial);

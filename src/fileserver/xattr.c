@@ -6,6 +6,8 @@
  */
 #include "fileserver/fs.h"
 
+#define FREED_AT_ONCE 256u
+
 enum { OP_GET, OP_SET, OP_LIST, OP_REMOVE };
 #define XATTR_CREATE	1u
 #define XATTR_REPLACE	2u
@@ -210,10 +212,37 @@ long fs_xattr(struct rpc_env *e, const struct req_XATTR *q, struct rep_XATTR *p)
 
 void fs_xattrs_free(struct ck *ck, struct fs_more *m)
 {
-	while (m->xattrs) {
+	struct fs *f = fs_of(ck);
+	u32 n = 0;
+
+	for (; m->xattrs && n < FREED_AT_ONCE; n++) {
 		struct fs_xattr *x = m->xattrs;
 
 		TX_SET(ck, m->xattrs, x->next);
 		ck_free(ck, x);
 	}
+	if (!m->xattrs)
+		return;
+	/* More than one transaction holds: freed later, in steps. */
+	for (struct fs_xattr *x = m->xattrs;; x = x->next) {
+		if (x->next)
+			continue;
+		TX_SET(ck, x->next, f->dead_xattrs);
+		break;
+	}
+	TX_SET(ck, f->dead_xattrs, m->xattrs);
+	TX_SET(ck, m->xattrs, NULL);
+}
+
+bool fs_xattrs_trim(struct ck *ck)
+{
+	struct fs *f = fs_of(ck);
+
+	for (u32 n = 0; n < FREED_AT_ONCE && f->dead_xattrs; n++) {
+		struct fs_xattr *x = f->dead_xattrs;
+
+		TX_SET(ck, f->dead_xattrs, x->next);
+		ck_free(ck, x);
+	}
+	return f->dead_xattrs != NULL;
 }

@@ -174,9 +174,15 @@ static int mk_xattr(long i)
 	if (i == 0 && mk_empty(0))
 		return -1;
 	snprintf(attr, sizeof(attr), "user.%ld", i);
-	return setxattr(name(i / 64), attr, page, 16000, 0) == 0 ? 0 :
-	       errno == ENOENT && !mk_empty(i / 64) ? mk_xattr(i) :
-						      -1;
+	if (i && i % 64 == 0 && mk_empty(i / 64))
+		return -1;
+	if (!setxattr(name(i / 64), attr, page, 16000, 0))
+		return 0;
+	if (i % 64 == 0) { /* a file without any is not counted */
+		unlink(path);
+		errno = ENOSPC;
+	}
+	return -1;
 }
 static int rm_xattr(long i)
 {
