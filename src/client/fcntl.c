@@ -159,15 +159,11 @@ static long dup_host(struct task *t, int fd, u32 min, bool cloexec)
 /* dup and F_DUPFD. */
 static long dup_min(struct task *t, long fd, u32 min, bool cloexec)
 {
-	bool host;
-	struct ofd *o;
-
 	if (!table(t))
 		return CLIENT_HOST;
-	o = fd_get(t, (int)fd, &host);
-	if (!o)
-		return host ? dup_host(t, (int)fd, min, cloexec) : -EBADF;
-	return fd_install(t, o, cloexec, (int)min);
+	if (fd_is_host(t, (int)fd))
+		return dup_host(t, (int)fd, min, cloexec);
+	return fd_dup(t, (int)fd, cloexec, min);
 }
 
 long client_dup(struct task *t, long a[6])

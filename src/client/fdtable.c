@@ -216,6 +216,32 @@ long fd_install(struct task *t, struct ofd *o, bool cloexec, int min)
 	return fd;
 }
 
+long fd_dup(struct task *t, int fd, bool cloexec, u32 min)
+{
+	struct ck *ck = t->ctx.ck;
+	struct fdtable *ft = t->proc->fds;
+	long to = -EBADF;
+	struct fdent *e;
+
+	if (unlikely(!ft->limit))
+		learn_limits(t, ft);
+	ck_lock(&t->ctx, ck);
+	e = fd_entry(ft, fd);
+	if (likely(e && e->kind == FD_HARE)) {
+		struct ofd *o = e->ofd;
+
+		to = fd_lowest(ck, ft, min);
+		if (likely(to >= 0)) {
+			fd_set_entry(ck, ft, (u32)to, FD_HARE, o, cloexec);
+			TX_ADD(ck, o->refs, 1);
+		}
+	}
+	if (unlikely(to < 0))
+		ck_abort(ck);
+	ck_unlock(ck);
+	return to;
+}
+
 /* --- host descriptors ------------------------------------------------------------- */
 
 /* Where a descriptor that the host numbered `have` belongs: `have` once it is entered,

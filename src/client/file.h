@@ -70,6 +70,9 @@ long fd_grow(struct ck *ck, struct fdtable *ft, u32 fd);
 /* Takes the entry of a number out; what has to be dropped afterwards, or NULL. Lock
  * held. */
 struct ofd *fd_clear(struct ck *ck, struct fdtable *ft, u32 fd);
+/* The lowest free number >= min for the description of one of Hare's numbers, in one transaction.
+ * -EBADF, -EMFILE. */
+long fd_dup(struct task *t, int fd, bool cloexec, u32 min);
 /* Closes a number of Hare's, or only forgets one of the host's. */
 void fd_close_entry(struct task *t, struct fdtable *ft, u32 fd);
 /* A table of its own for a process that shares one. -ENOMEM. */

@@ -145,6 +145,7 @@ long tx_radix_set(struct ck *ck, struct radix *r, u64 index, u64 value)
 /* Depth first below one node; base is the node's first index. */
 static bool next_below(u64 v, u32 height, u64 base, u64 from, u64 *index, u64 *value)
 {
+	const struct radix_node *n;
 	u32 shift;
 
 	if (!v)
@@ -154,11 +155,18 @@ static bool next_below(u64 v, u32 height, u64 base, u64 from, u64 *index, u64 *v
 		*value = v;
 		return base >= from;
 	}
+	n = (const struct radix_node *)v;
 	shift = (height - 1) * RADIX_BITS;
-	for (u64 i = from > base ? (from - base) >> shift : 0; i < RADIX_SLOTS; i++)
-		if (next_below(((const struct radix_node *)v)->slot[i], height - 1,
-			       base + (i << shift), from, index, value))
+	for (u64 i = from > base ? (from - base) >> shift : 0; i < RADIX_SLOTS; i++) {
+		if (height == 1 && n->slot[i]) { /* reading a directory is mostly this */
+			*index = base + i;
+			*value = n->slot[i];
 			return true;
+		}
+		if (height > 1 && next_below(n->slot[i], height - 1, base + (i << shift),
+					     from, index, value))
+			return true;
+	}
 	return false;
 }
 
