@@ -3,7 +3,8 @@
  * stat and its relatives, access, readlink, statfs: calls that only look.
  *
  * A near file's attributes come with the lookup of its name (RESOLVE, want_attr): stat costs one
- * local call per component. Directories report sizes as tmpfs does: 20 bytes per entry.
+ * local call, whatever the number of names (walk_near). Directories report sizes as tmpfs does:
+ * 20 bytes per entry.
  */
 #include "client/path.h"
 #include "client/procfs.h"
