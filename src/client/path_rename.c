@@ -586,8 +586,8 @@ static long try_rename(struct task *t, long *olddir, long *oldpath, long *newdir
 	r = path_walk(t, olddir, oldpath, WALK_PARENT, &m.from);
 	if (r && r != CLIENT_HOST)
 		return r;
-	r2 = path_walk2(t, newdir, newpath,
-			WALK_PARENT | (flags & RENAME_EXCHANGE ? 0 : WALK_PEEK), &m.to);
+	/* With a flag it matters before all else whether the new name is there. */
+	r2 = path_walk2(t, newdir, newpath, WALK_PARENT | (flags ? 0 : WALK_PEEK), &m.to);
 	/* A last name that is too long shows only when it is looked up, after the old one. */
 	if (r2 == -ENAMETOOLONG && !r && !m.from.ino && !place_has_no_name(&m.from))
 		return -ENOENT;
