@@ -275,17 +275,44 @@ static long write_far(struct task *t, struct ofd *o, struct uio *u, u64 *off, u3
 	return *off != start ? (long)(*off - start) : r;
 }
 
-/* How much of a write RLIMIT_FSIZE and the format's end let through; 0: -EFBIG. */
-static u64 write_room(struct task *t, u64 off)
+static u64 size_limit(const struct task *t)
 {
-	u64 limit = t->proc->fds ? t->proc->fds->fsize : ~0ULL;
+	return t->proc->fds ? t->proc->fds->fsize : ~0ULL;
+}
+
+static void raise_sigxfsz(struct task *t)
+{
+	SYS(tgkill, t->proc->host_pid, t->ctx.tid, 25 /* SIGXFSZ */);
+}
+
+static u64 size_of(struct task *t, u64 ino)
+{
+	struct attr a;
+
+	return attr_get(t, ino, &a) ? 0 : a.size;
+}
+
+/* How much of a write RLIMIT_FSIZE and the format's end let through; 0: -EFBIG. */
+static u64 write_room(struct task *t, const struct ofd *o, u64 off, u32 flags)
+{
+	u64 limit = size_limit(t);
 
 	if (likely(limit >= S_OFF_MAX))
 		return off < S_OFF_MAX ? S_OFF_MAX - off : 0;
+	if (flags & IO_APPEND)
+		off = size_of(t, o->ino);
 	if (off < limit)
 		return limit - off;
-	SYS(tgkill, t->proc->host_pid, t->ctx.tid, 25 /* SIGXFSZ */);
+	raise_sigxfsz(t);
 	return 0;
+}
+
+long file_limit(struct task *t, u64 ino, u64 end)
+{
+	if (likely(end <= size_limit(t)) || end <= size_of(t, ino))
+		return 0;
+	raise_sigxfsz(t);
+	return -EFBIG;
 }
 
 long file_writev(struct task *t, struct ofd *o, struct uio *u, u64 *off, u32 flags)
@@ -297,7 +324,7 @@ long file_writev(struct task *t, struct ofd *o, struct uio *u, u64 *off, u32 fla
 		return -EINVAL;
 	if (!u->total)
 		return 0;
-	room = write_room(t, flags & IO_APPEND ? 0 : *off);
+	room = write_room(t, o, flags & IO_APPEND ? 0 : *off, flags);
 	if (unlikely(room < u->total)) {
 		if (!room)
 			return -EFBIG;

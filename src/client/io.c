@@ -523,10 +523,9 @@ static long truncate_ofd(struct task *t, struct ofd *o, s64 size)
 		return -EBADF;
 	if (o->kind != OFD_FILE || !ofd_can_write(o))
 		return -EINVAL;
-	if (t->proc->fds && (u64)size > t->proc->fds->fsize) {
-		SYS(tgkill, t->proc->host_pid, t->ctx.tid, 25 /* SIGXFSZ */);
-		return -EFBIG;
-	}
+	r = file_limit(t, o->ino, (u64)size);
+	if (r)
+		return r;
 	if (o->vnode)
 		vnode_sync(t, o->vnode);
 	r = rpc_trunc(&t->ctx, ofd_server(o), &q, &p);
@@ -604,10 +603,9 @@ static long check_fallocate(struct task *t, const struct ofd *o, s64 mode, s64 o
 		return -ENODEV;
 	if ((u64)off + (u64)len > FILE_OFF_MAX)
 		return -EFBIG;
-	if (!(mode & FALLOC_FL_KEEP_SIZE) && t->proc->fds &&
-	    (u64)off + (u64)len > t->proc->fds->fsize)
-		return -EFBIG;
-	return 0;
+	if (mode & FALLOC_FL_PUNCH_HOLE)
+		return 0;
+	return file_limit(t, o->ino, (u64)off + (u64)len);
 }
 
 long client_fallocate(struct task *t, long a[6])

@@ -307,6 +307,9 @@ long client_truncate(struct task *t, long a[6])
 	if (pl.type != HS_IFREG)
 		return pl.type == HS_IFDIR ? -EISDIR : -EINVAL;
 	q.ino = pl.ino;
+	r = file_limit(t, pl.ino, (u64)a[1]);
+	if (r)
+		return r;
 	r = rpc_trunc(&t->ctx, ino_server(pl.ino), &q, &p);
 	if (!r && !rpc_is_near(&t->ctx, ino_server(pl.ino)))
 		file_truncated(t, pl.ino, &p.attr);

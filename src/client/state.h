@@ -272,6 +272,8 @@ long file_write(struct task *t, struct ofd *o, const char *user, size_t len, u64
 void file_opened(struct task *t, struct ofd *o, const struct attr *a,
 		 const struct rpc_bytes *runs);
 long file_sync(struct task *t, struct ofd *o); /* write back (fsync, close) */
+/* RLIMIT_FSIZE, for a file that is to be `end` bytes long: -EFBIG, with SIGXFSZ. */
+long file_limit(struct task *t, u64 ino, u64 end);
 
 /* --- blocks for a server that has none left: room.c -------------------------------------------- */
 
