@@ -146,8 +146,8 @@ void client_reap_new(struct task *t, struct proc *p);
  * more, later. */
 bool client_reap_unborn(struct task *t);
 
-/* For the agent: gives back descriptors that were sent over sockets and will not arrive. When to
- * call it again, in ns from now; -1: nothing is on its way (the jobs' event says when that changes). */
+/* For the agent, each time it wakes: gives back descriptors that were sent over sockets and will not
+ * arrive. When to call it again at the latest, in ns from now; -1: nothing is on its way. */
 s64 client_passing(struct task *t);
 
 /* System call number HARE_CALL, known only inside: how the hare command, when it runs in an

@@ -23,7 +23,7 @@
  *   7 receiver closes, asks the lock       -              dropped: nobody has the token
  *
  * Whoever is killed where: what nobody has the token of is dropped, at 7, by a close, by a parent
- * in wait, else by the sender's agent, which asks after all flights as long as there are any.
+ * in wait, else by the sender's agent, which asks after all flights a few times a second.
  */
 #include <linux/fs.h>
 
@@ -174,27 +174,26 @@ static u32 flight_number(struct task *t)
 	return id;
 }
 
+/* The agent is not woken for it: it looks by itself a few times a second, and most flights are
+ * over by then. */
 static long flight_enter(struct task *t, struct ofd *o, u32 id)
 {
 	struct client_root *r = client_root(t->ctx.ck);
+	struct ck *ck = t->ctx.ck;
 	struct flight *f;
-	struct rpc_env e;
 
-	own_begin(t, &e);
-	ck_lock(&t->ctx, e.ck);
-	f = ck_alloc(e.ck, sizeof(*f));
+	ck_lock(&t->ctx, ck);
+	f = ck_alloc(ck, sizeof(*f));
 	if (f) {
 		f->id = id;
 		f->ofd = o;
 		f->since_ns = host_monotonic_ns();
-		TX_ADD(e.ck, o->refs, 1);
-		if (list_empty(&r->flights))
-			agent_told(&e);
-		tx_list_add_tail(e.ck, &r->flights, &f->link);
+		TX_ADD(ck, o->refs, 1);
+		tx_list_add_tail(ck, &r->flights, &f->link);
 	} else {
-		ck_abort(e.ck);
+		ck_abort(ck);
 	}
-	own_end(&e);
+	ck_unlock(ck);
 	return f ? 0 : -ENOMEM;
 }
 
