@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* truncate, ftruncate, fallocate, O_TRUNC with others at work on the file. */
+#include <signal.h>
+#include <sys/resource.h>
+
 #include "t.h"
 
 static void t_truncate(void)
@@ -120,9 +123,50 @@ static void t_other(void)
 	}
 }
 
+static int g_xfsz;
+static void on_xfsz(int sig)
+{
+	(void)sig;
+	g_xfsz++;
+}
+
+static void t_limit(void)
+{
+	struct rlimit was, now;
+	int fd, end;
+	long r[7];
+
+	must(t_put("f", "0123456789"));
+	fd = must(open("f", O_RDWR));
+	end = must(open("f", O_WRONLY | O_APPEND));
+	signal(SIGXFSZ, on_xfsz);
+	must(getrlimit(RLIMIT_FSIZE, &was));
+	now = was;
+	now.rlim_cur = 8;
+	must(setrlimit(RLIMIT_FSIZE, &now)); /* also of what points are printed to */
+	r[0] = ftruncate(fd, 9);
+	r[1] = ftruncate(fd, 10) < 0 ? errno : 0;
+	r[2] = truncate("f", 10) < 0 ? errno : 0;
+	r[3] = fallocate(fd, 0, 0, 10) < 0 ? errno : 0;
+	r[4] = write(end, "x", 1) < 0 ? errno : 0;
+	r[5] = ftruncate(fd, 6);
+	r[6] = write(end, "xyz", 3);
+	must(setrlimit(RLIMIT_FSIZE, &was));
+	is_long(r[0], 0, "shrinking above the limit");
+	is_long(r[1], EFBIG, "ftruncate");
+	is_long(r[2], EFBIG, "truncate");
+	is_long(r[3], EFBIG, "fallocate");
+	is_long(r[4], EFBIG, "an appending write");
+	is_long(g_xfsz, 4, "a SIGXFSZ each");
+	is_long(r[5], 0, "shrinking below it");
+	is_long(r[6], 2, "what fits is appended");
+	is_long(t_size("f"), 8, "and no more");
+}
+
 T_SUBS = { { "cut", s_cut }, T_END };
 
 T_SECTIONS = {
 	{ "truncate", t_truncate },   { "ftruncate", t_ftruncate }, { "perm", t_perm },
-	{ "fallocate", t_fallocate }, { "other", t_other },	    T_END,
+	{ "fallocate", t_fallocate }, { "other", t_other },
+	{ "limit", t_limit },	      T_END,
 };
