@@ -394,7 +394,10 @@ static void arrived(struct rpc_env *e, const struct req_NOTIFY *q)
 	if (!(mask & (IN_IGNORED | IN_ONESHOT)))
 		return;
 	queue(e, p, (s32)q->wd, IN_IGNORED, 0, "", 0);
-	if (w->dflags & DIR_DISTRIBUTED) /* the other parts of a directory */
+	/* The other parts of a directory wanted one event too. Without room in the log they keep
+	 * their watch until their own one comes, and is dropped. */
+	if (mask & IN_ONESHOT && w->dflags & DIR_DISTRIBUTED &&
+	    e->ck->log_count < CK_LOG_MAX / 2)
 		(void)take_back(e, q->inst, w);
 	wd_free(e->ck, n, w);
 }

@@ -6,6 +6,7 @@
  * At last processes are killed at arbitrary moments.
  */
 #include <linux/falloc.h>
+#include <sys/inotify.h>
 
 #include "base/hash.h"
 #include "unit/fs.h"
@@ -204,6 +205,47 @@ static void pipe_empty(void)
 	rd(&f, a, 0, got, 10000);
 	FS(&f, read, READ, &(struct rep_READ){ .data = BYTES(got, 9) }, .ino = a, .len = 9,
 	   .flags = IO_WAIT, .wait_seq = seq);
+}
+/* a: an inotify instance; b: the file that is watched, d: the watch's number. */
+static void instance(void)
+{
+	struct rep_INOTIFY p = { 0 };
+
+	FS(&f, inotify, INOTIFY, &p, .cred = &f.cred);
+	a = p.ino;
+	b = (u64)mk(&f, ROOT, "w", MODE);
+}
+static long watch(u64 ino, u32 mask)
+{
+	struct rep_WD p = { 0 };
+	long r = FS(&f, wd, WD, &p, .inst = a, .op = WD_ADD, .ino = ino, .mask = mask);
+
+	d = p.wd;
+	return r < 0 ? r
+		     : FS(&f, watch, WATCH, NULL, .ino = ino, .inst = a, .wd = p.wd,
+			  .mask = p.mask, .cred = &f.cred);
+}
+static void watched(void)
+{
+	instance();
+	watch(ROOT, IN_ALL_EVENTS);
+	watch(b, IN_ALL_EVENTS);
+}
+static void watched_once(void)
+{
+	instance();
+	watch(b, IN_ALL_EVENTS | IN_ONESHOT);
+}
+static void watched_read(void)
+{
+	watched();
+	FS(&f, read, READ, &(struct rep_READ){ .data = BYTES(got, 900) }, .ino = a, .len = 900,
+	   .flags = IO_WAIT, .wait_seq = seq);
+}
+static void told(void)
+{
+	watched();
+	rm(&f, ROOT, "w");
 }
 static void fifo(void)
 {
@@ -435,6 +477,48 @@ static long op_pipe(void)
 {
 	return FS(&f, pipe, PIPE, NULL, .cred = &f.cred);
 }
+static long op_inotify(void)
+{
+	return FS(&f, inotify, INOTIFY, NULL, .cred = &f.cred);
+}
+static long op_watch(void)
+{
+	return watch(ROOT, IN_CREATE);
+}
+static long op_unwatch(void)
+{
+	return FS(&f, wd, WD, NULL, .inst = a, .op = WD_REMOVE, .wd = (u32)d);
+}
+static long op_unlink_watched(void)
+{
+	return rm(&f, ROOT, "w");
+}
+static long op_rename_watched(void)
+{
+	return ren("w", ROOT, "v", 0);
+}
+static long op_note(void)
+{
+	return FS(&f, note, NOTE, NULL, .ino = b, .mask = IN_MODIFY);
+}
+static long op_events(void)
+{
+	return rd(&f, a, 0, got, 900);
+}
+/* Closed, and all that hung from it taken back. */
+static long op_close_instance(void)
+{
+	struct ctx *c = &f.w.ctx[0];
+	bool more = true;
+
+	FS(&f, close, CLOSE, NULL, .ino = a, .flags = O_RDONLY);
+	while (more) {
+		ck_lock(c, c->ck);
+		more = fs_trim(c, c->ck);
+		ck_unlock(c->ck);
+	}
+	return 0;
+}
 static long op_pipe_read(void)
 {
 	return rd(&f, a, 0, got, 9000);
@@ -552,6 +636,16 @@ static const struct scenario {
 	{ "write to a waiting reader", pipe_empty, op_pipe_write, false, 0 },
 	{ "size of a pipe", pipe_, op_pipe_size, false, 0 },
 	{ "close of a pipe's end", pipe_, op_close_reader, false, 0 },
+	{ "inotify instance", none, op_inotify, false, 0 },
+	{ "watch", instance, op_watch, true, 0 },
+	{ "watch taken back", watched, op_unwatch, false, 0 },
+	{ "create in a watched directory", watched, op_create, false, 0 },
+	{ "create, and a reader waits for events", watched_read, op_create, false, 0 },
+	{ "unlink of a watched file", watched, op_unlink_watched, false, 0 },
+	{ "rename of a watched file", watched, op_rename_watched, false, 0 },
+	{ "an event that is wanted once", watched_once, op_note, false, 0 },
+	{ "reading events", told, op_events, false, 0 },
+	{ "close of an instance", told, op_close_instance, true, 0 },
 	{ "open of a FIFO", fifo, op_open, false, 0 },
 	{ "last close of a FIFO", fifo_open, op_close_reader, false, 0 },
 	{ "lock", file, op_lock, false, 0 },
