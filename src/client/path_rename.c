@@ -465,6 +465,25 @@ static long move(struct task *t, struct moving *m)
 	return r ? r : r2;
 }
 
+/* A rename changes the inode's ctime, and srv, its new entry's server, does that where it has
+ * both. A call to the inode's server else: local by creation affinity, mostly. */
+static void touch_moved(struct task *t, u64 ino, u32 srv)
+{
+	static const struct cred none;
+	struct req_UTIMENS q = { .ino = ino, .cred = &none };
+	struct rep_UTIMENS p;
+
+	if (ino_server(ino) != srv)
+		(void)rpc_utimens(&t->ctx, ino_server(ino), &q, &p);
+}
+
+static void touch_both(struct task *t, const struct moving *m, u32 srv)
+{
+	touch_moved(t, m->from.ino, srv);
+	if (m->flags & RENAME_EXCHANGE)
+		touch_moved(t, m->to.ino, srv);
+}
+
 static long rename_general(struct task *t, struct moving *m)
 {
 	u64 mark = cache_mark(t);
@@ -479,6 +498,8 @@ static long rename_general(struct task *t, struct moving *m)
 		forget_both(t, m);
 	else
 		learn_moved(t, m, mark, m->from.type, m->from.dflags);
+	if (!r)
+		touch_both(t, m, ~0u);
 	return r;
 }
 
@@ -517,6 +538,7 @@ static long rename_one(struct task *t, struct moving *m, u32 srv)
 		forget_both(t, m);
 	else
 		learn_moved(t, m, mark, p.type & HS_IFMT, p.dflags);
+	touch_both(t, m, srv);
 	return 0;
 }
 

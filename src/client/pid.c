@@ -18,9 +18,10 @@
 #include "client/procfs.h"
 #include "proto/hio.h"
 
-#define SIG_MAX	 64
-#define SIG_CONT 18
-#define SIG_STOP 19
+#define SIG_MAX	       64
+#define SIG_CONT       18
+#define SIG_STOP       19
+#define SENT_WITHIN_NS 1000000000LL /* a signal to another core, unless its agent dies */
 
 static bool is_remote(const struct proc *p)
 {
@@ -233,12 +234,24 @@ static long send_far(struct task *t, u32 core, u32 pid, bool group,
 		.group = group,
 		.info = { (void *)(s->info ? s->info : info), INFO_SIZE, 0 },
 		.cred = &cred,
+		.wait_core = t->ctx.core,
+		.wait_slot = t->ctx.slot,
+		.wait_seq = msg_event_prepare(&t->ctx),
 	};
-	struct rep_SIGNAL p;
+	struct rep_SIGNAL p = { 0 };
+	u64 until = 0;
+	long r;
 
 	if (!s->info)
 		sender_info(t, s->sig, info);
-	return rpc_signal(&t->ctx, core, &q, &p);
+	r = rpc_signal(&t->ctx, core, &q, &p);
+	/* Sent when kill returns, as on one kernel: who waits for us then finds it has come. */
+	if (!r && p.queued)
+		until = host_monotonic_ns() + SENT_WITHIN_NS;
+	while (!msg_event_came(&t->ctx, q.wait_seq) && host_monotonic_ns() < until)
+		if (msg_event_wait(&t->ctx, q.wait_seq, SENT_WITHIN_NS))
+			break;
+	return r;
 }
 
 /* -ESRCH when no other core has it; else what the first that has it says. */

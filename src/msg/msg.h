@@ -148,6 +148,7 @@ s32 msg_call_wait(struct ctx *c, u32 seq, u32 dst, const u8 **data, u32 *len);
  * nothing, at least five times a second), -ETIMEDOUT at timeout_ns (relative, -1 for ever),
  * -HARE_ERESTARTSYS on a signal. */
 u32 msg_event_prepare(struct ctx *c);
+bool msg_event_came(struct ctx *c, u32 seq);
 long msg_event_wait(struct ctx *c, u32 seq, s64 timeout_ns);
 /* Marks the event of (core, slot) in a core kernel of this island and wakes its thread. _post: in a
  * transaction of core kernel ck; wakes after msg_unlock. Woken for nothing if it is taken back. */

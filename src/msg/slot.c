@@ -411,6 +411,11 @@ static bool event_came(const struct msg_slot *s, u32 seq)
 	return __atomic_load_n(&s->event_set, __ATOMIC_SEQ_CST) == seq;
 }
 
+bool msg_event_came(struct ctx *c, u32 seq)
+{
+	return event_came(slot_of_ctx(c), seq);
+}
+
 long msg_event_wait(struct ctx *c, u32 seq, s64 timeout_ns)
 {
 	struct msg_slot *s = slot_of_ctx(c);

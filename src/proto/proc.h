@@ -206,6 +206,8 @@ struct sched_job {
 	u32 pid; /* SIGNAL: as RPC SIGNAL; JOB_HOST in group: a host pid */
 	u32 core, proxy_pid; /* EXEC: whom to tell about its end */
 	u32 sig, group;
+	u32 wait_core, wait_slot,
+		wait_seq; /* SIGNAL: whom to tell that it was sent; seq 0: nobody */
 	u64 ino; /* EXEC: the image's file, else it is in data */
 	u32 len; /* of the image, or of a SIGNAL's siginfo */
 	u32 pad;

@@ -66,13 +66,20 @@ bool sched_job_first(struct ctx *c, struct sched_job *buf)
 void sched_job_done(struct ctx *c)
 {
 	struct ck *ck = c->ck;
+	struct rpc_env e = {
+		.c = c, .ck = ck, .srv = ck->core, .core = c->core, .unlocked = true
+	};
+	struct sched_job *j;
 	struct list *l;
 
 	ck_lock(c, ck);
 	l = proc_root(ck)->jobs.next;
+	j = LIST_ENTRY(l, struct sched_job, link);
+	if (j->kind == JOB_SIGNAL && j->wait_seq)
+		rpc_wake(&e, j->wait_core, j->wait_slot, j->wait_seq);
 	tx_list_del(ck, l);
-	ck_free(ck, LIST_ENTRY(l, struct sched_job, link));
-	ck_unlock(ck);
+	ck_free(ck, j);
+	msg_unlock(c, ck);
 }
 
 struct proc *sched_job_entry(struct ctx *c, const struct sched_job *job)
@@ -162,49 +169,88 @@ static long check_group(struct ck *ck, const struct req_SIGNAL *q)
 	return ret;
 }
 
-static long queue_signal(struct rpc_env *e, u32 pid, u32 sig, u32 group, const void *info,
-			 u32 len)
+static struct sched_job *signal_job(struct rpc_env *e, u32 pid, u32 sig, u32 group,
+				    const void *info, u32 len)
 {
 	struct sched_job *j = job_new(e, JOB_SIGNAL, info, len);
 
 	if (!j)
-		return -EAGAIN;
+		return NULL;
 	j->pid = pid;
 	j->sig = sig;
 	j->group = group;
+	return j;
+}
+
+static long queue_signal(struct rpc_env *e, const struct req_SIGNAL *q,
+			 struct rep_SIGNAL *rep)
+{
+	struct sched_job *j =
+		signal_job(e, q->pid, q->sig, q->group, q->info.p, q->info.len);
+
+	if (!j)
+		return -EAGAIN;
+	j->wait_core = q->wait_core;
+	j->wait_slot = q->wait_slot;
+	j->wait_seq = q->wait_seq;
+	rep->queued = 1;
 	return 0;
+}
+
+/* The program of a proxy is elsewhere. */
+static long forward_signal(struct rpc_env *e, u32 core, const struct req_SIGNAL *q,
+			   struct rep_SIGNAL *rep)
+{
+	struct req_SIGNAL on = *q;
+
+	on.forwarded = 1;
+	rep->queued = 1;
+	return rpc_post_signal(e, core, &on);
+}
+
+static long signal_process(struct rpc_env *e, const struct req_SIGNAL *q,
+			   struct rep_SIGNAL *rep)
+{
+	struct proc *p = proc_by_pid(e->ck, q->pid);
+
+	if (p && !may_signal(q->cred, p, q->sig))
+		return -EPERM;
+	/* after the start, in the order of the queue */
+	if (is_starting(e->ck, q->pid))
+		p = NULL;
+	else if (!p)
+		return -ESRCH;
+	else if (p->state == PROC_EXITING) /* as for a zombie */
+		return 0;
+	if (p && p->state == PROC_PROXY) { /* it went on: so does the signal */
+		if (p->flags & PROC_REPORTED)
+			return -ESRCH;
+		return q->sig ? forward_signal(e, p->target_core, q, rep) : 0;
+	}
+	return q->sig ? queue_signal(e, q, rep) : 0;
 }
 
 long sched_signal(struct rpc_env *e, const struct req_SIGNAL *q, struct rep_SIGNAL *rep)
 {
-	struct proc *p;
-	long r = 0;
+	long r;
 
-	(void)rep;
-	if (q->sig > SIG_MAX || q->info.len > SIGNAL_INFO_SIZE || q->group > 2)
+	rep->queued = 0;
+	if (q->sig > SIG_MAX || q->info.len > SIGNAL_INFO_SIZE || q->group > 2 ||
+	    q->wait_core >= e->c->isl->super->cores)
 		return -EINVAL;
-	if (q->group == 1) {
-		r = check_group(e->ck, q);
+	if (q->group != 1) {
+		r = signal_process(e, q, rep);
 	} else {
-		p = proc_by_pid(e->ck, q->pid);
-		if (p && !may_signal(q->cred, p, q->sig))
-			return -EPERM;
-		if (is_starting(e->ck,
-				q->pid)) /* after the start, in the order of the queue */
-			p = NULL;
-		else if (!p)
-			return -ESRCH;
-		else if (p->state == PROC_EXITING) /* as for a zombie */
-			return 0;
-		if (p && p->state == PROC_PROXY) { /* it went on: so does the signal */
-			if (p->flags & PROC_REPORTED)
-				return -ESRCH;
-			return q->sig ? rpc_post_signal(e, p->target_core, q) : 0;
-		}
+		r = check_group(e->ck, q);
+		if (!r && q->sig)
+			r = queue_signal(e, q, rep);
 	}
-	if (r || !q->sig)
-		return r;
-	return queue_signal(e, q->pid, q->sig, q->group, q->info.p, q->info.len);
+	/* The sender waits although there is nobody any more. */
+	if (q->forwarded && q->wait_seq && !rep->queued) {
+		rpc_wake(e, q->wait_core, q->wait_slot, q->wait_seq);
+		return 0;
+	}
+	return r;
 }
 
 static void signal_one(u32 host_pid, const struct sched_job *job)
@@ -285,7 +331,7 @@ long sched_exited(struct rpc_env *e, const struct req_EXITED *q, struct rep_EXIT
 		TX_SET(e->ck, p->flags, p->flags | PROC_REPORTED);
 	/* A proxy that stopped with its program must run to follow it. */
 	if (was_stopped && !stopped(q->status))
-		(void)queue_signal(e, p->host_pid, SIG_CONT, JOB_HOST, NULL, 0);
+		(void)signal_job(e, p->host_pid, SIG_CONT, JOB_HOST, NULL, 0);
 	if (p->proxy_slot)
 		rpc_wake(e, e->srv, p->proxy_slot, p->proxy_seq);
 	return 0;
