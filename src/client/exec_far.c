@@ -454,11 +454,10 @@ static long send_as_file(struct task *t, u32 core, const char *data, u32 len, u6
 		return -ENOSPC;
 	r = STEP_CALL(t, srv, CREATE, create, &cq, &cp,
 		      TX_SET(ck_, t->proc->pass->file, cp.ino);
-		      intent_drop(ck_, made));
-	if (r) {
-		intent_end(t, made);
+		      TX_SET(ck_, made->it.op, INTENT_NONE));
+	intent_end(t, made);
+	if (r)
 		return r;
-	}
 	*ino = cp.ino;
 	for (off = 0; off < len; off += CHUNK) {
 		u32 n = MIN(len - off, (u32)CHUNK);

@@ -620,7 +620,8 @@ static struct proc *unborn_find(struct task *t, bool *later)
 		    host_monotonic_ns() - p->start_ns < BORN_GRACE_NS) {
 			*later = true;
 		} else if (p->born && p->born != CLIENT_BORN_UNKNOWN) {
-			TX_SET(ck, p->pid, p->born);
+			if (!(p->flags & PROC_HEIR)) /* which is no program */
+				TX_SET(ck, p->pid, p->born);
 			proc_set_host_pid(ck, p, p->born);
 			born = true;
 		} else if (!p->reaper || p->reaper == t->ctx.tid ||

@@ -36,6 +36,7 @@
 #include <linux/poll.h>
 #include <linux/prctl.h>
 #include <linux/resource.h>
+#include <linux/sched.h>
 
 #include "base/host.h"
 #include "base/str.h"
@@ -768,7 +769,8 @@ static bool hand_over(void)
 	if (!h)
 		return false;
 	set_mask(~0ULL);
-	pid = SYS(clone, 0, 0, 0, 0, 0);
+	/* The heir is known from its birth on: this process may be gone before it has run. */
+	pid = SYS(clone, CLONE_PARENT_SETTID, 0, &h->born, 0, 0);
 	if (!pid)
 		heir_begin(h);
 	return !pid;
