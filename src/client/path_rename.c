@@ -558,6 +558,18 @@ static long lock_and_check(struct task *t, struct moving *m)
 	return r;
 }
 
+/* Linux sees that the new name is a directory above the old one before it looks at types. Asked
+ * only after EISDIR: the new name need not be known before, and what was moved is no directory. */
+static bool is_above(struct task *t, const struct moving *m)
+{
+	struct place to = m->to;
+
+	return m->from.dir != to.dir &&
+	       !cache_lookup(t, to.dir, to.dir_dflags, to.name, to.name_len, false,
+			     &to) &&
+	       loop_check(t, to.ino, m->from.dir) == -EINVAL;
+}
+
 static long rename_places(struct task *t, struct moving *m)
 {
 	struct place *from = &m->from, *to = &m->to;
@@ -584,7 +596,7 @@ static long rename_places(struct task *t, struct moving *m)
 	}
 	if (m->lock_intent)
 		lock_give(t, m);
-	return r;
+	return r == -EISDIR && is_above(t, m) ? -ENOTEMPTY : r;
 }
 
 /* One path is the host's: never possible, but a bad descriptor or a bad path comes first. */

@@ -391,11 +391,30 @@ static void t_loop(void)
 		"each at one place");
 }
 
+/* Onto a directory above: ENOTEMPTY whatever it is that would move. */
+static void t_above(void)
+{
+	static const char *const path[] = { "a/b/c", "a/b", "a" };
+
+	must(mkdir("a", 0755));
+	must(mkdir("a/b", 0755));
+	must(mkdir("a/b/c", 0755));
+	must(mkdir("a/b/c/d", 0755));
+	must(t_put("a/b/c/f", "x"));
+	for (int i = 0; i < 3; i++) {
+		is_errno(rename("a/b/c/f", path[i]), ENOTEMPTY, "a file onto %s", path[i]);
+		is_errno(rename("a/b/c/d", path[i]), ENOTEMPTY, "a directory onto %s", path[i]);
+	}
+	is_errno(rename("a/b/c/f", "a/b/c/d"), EISDIR, "onto one beside it");
+	is_errno(rename("a/b", "a/b/c/d"), EINVAL, "below itself");
+}
+
 T_SUBS = { { "swap", s_swap }, { "replace", s_replace }, { "mover", s_mover }, T_END };
 
 T_SECTIONS = {
 	{ "samedir", t_same_dir }, { "otherdir", t_other_dir },	 { "paths", t_paths },
 	{ "content", t_content },  { "hardlinks", t_hardlinks }, { "dirs", t_dirs },
 	{ "flags", t_flags },	   { "cross", t_cross },	 { "perm", t_perm },
-	{ "atomic", t_atomic },	   { "loop", t_loop },		 T_END,
+	{ "atomic", t_atomic },	   { "loop", t_loop },		 { "above", t_above },
+	T_END,
 };
