@@ -501,14 +501,18 @@ pid_t boot_spawn(struct task *t, char **argv)
 
 	if (r)
 		return (pid_t)r;
+	/* fork() leaves the child's pid nowhere: should we be killed, the child still has time to
+	 * come. */
+	*client_fork_born(child) = CLIENT_BORN_UNKNOWN;
 	pid = fork();
 	if (!pid) {
 		client_fork_child(t, child, gettid());
 		become_program(t, argv);
 	}
 	if (pid < 0)
-		client_fork_parent(t, child, -errno);
-	return pid < 0 ? -errno : pid;
+		pid = -errno;
+	client_fork_parent(t, child, pid);
+	return pid;
 }
 
 int boot_exit_status(int st)

@@ -241,7 +241,7 @@ static void look_at_processes(void)
 struct started {
 	u32 core, pid; /* of its proxy */
 	bool found;
-	u64 user_us, system_us, maxrss; /* of its children on other cores */
+	u64 user_us, system_us, maxrss; /* of it and its children on other cores */
 };
 
 /* The entry of a program that a proxy waits for; with `drop` it is freed. */
@@ -258,9 +258,10 @@ static struct started find_started(u32 host_pid, bool drop)
 			.core = p->proxy_core,
 			.pid = p->proxy_pid,
 			.found = true,
-			.user_us = p->child_user_us,
-			.system_us = p->child_system_us,
-			.maxrss = p->child_maxrss,
+			/* its own only if it was a proxy too */
+			.user_us = p->user_us + p->child_user_us,
+			.system_us = p->system_us + p->child_system_us,
+			.maxrss = MAX(p->maxrss, p->child_maxrss),
 		};
 		if (drop)
 			proc_free(c->ck, p);

@@ -26,6 +26,7 @@
 	(EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET |              \
 	 EPOLLEXCLUSIVE)
 #define NESTING_MAX 4
+#define FREE_STEP   256u /* members freed in one transaction */
 
 /* A member of Hare's. All fields under the core lock; told and bytes are hints, not
  * logged. */
@@ -83,20 +84,38 @@ static void item_free(struct ck *ck, struct epoll_item *i)
 	ck_free(ck, i);
 }
 
+/* There may be more of them than one transaction holds: what was done so far stays. Who is killed
+ * in between leaves an empty shadow at worst. */
+static void step(struct ck *ck, u32 *n)
+{
+	if (++*n % FREE_STEP == 0)
+		ck_commit(ck);
+}
+
 void epoll_forget(struct ck *ck, struct ofd *o)
 {
-	while (!list_empty(&o->watch))
+	u32 n = 0;
+
+	while (!list_empty(&o->watch)) {
 		item_free(ck, LIST_ENTRY(o->watch.next, struct epoll_item, in_ofd));
+		step(ck, &n);
+	}
 }
 
 void epoll_shadow_free(struct ck *ck, struct ofd *s)
 {
+	u32 n = 0;
+
 	/* Nested instances list this one's items as members of others: `link` of the
 	 * shadow. */
-	while (!list_empty(&s->link))
+	while (!list_empty(&s->link)) {
 		item_free(ck, LIST_ENTRY(s->link.next, struct epoll_item, in_ofd));
-	while (!list_empty(&s->watch))
+		step(ck, &n);
+	}
+	while (!list_empty(&s->watch)) {
 		item_free(ck, LIST_ENTRY(s->watch.next, struct epoll_item, in_set));
+		step(ck, &n);
+	}
 	ck_free(ck, s);
 }
 

@@ -619,23 +619,6 @@ long client_exec_prepare(struct task *t, int dirfd, const char *user_path,
 	return 0;
 }
 
-/* A table shared by CLONE_FILES is the program's own from here on. */
-static void unshare_table(struct task *t)
-{
-	struct ck *ck = t->ctx.ck;
-	struct proc *p = t->proc;
-	struct fdtable *old = p->fds, *new = NULL;
-
-	if (!old || old->refs == 1)
-		return;
-	if (fdtable_copy(t, old, &new))
-		return;
-	ck_lock(&t->ctx, ck);
-	TX_SET(ck, p->fds, new);
-	TX_ADD(ck, old->refs, -1);
-	ck_unlock(ck);
-}
-
 static void commit_entry(struct task *t, const struct exec_plan *plan)
 {
 	struct ck *ck = t->ctx.ck;
@@ -665,7 +648,6 @@ void client_exec_commit(struct task *t, struct exec_plan *plan)
 		fdtable_put(t, &t->proc->fds);
 		exec_pass_done(t, t->proc);
 	} else {
-		unshare_table(t);
 		fdtable_exec_close(t, t->proc);
 	}
 	commit_entry(t, plan);

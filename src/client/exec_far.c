@@ -675,6 +675,23 @@ void client_exec_forget(struct task *t, struct proc *p)
 	ck_unlock(ck);
 }
 
+/* What came with the image from descriptor `from` on and will have no entry is given back. */
+static void give_up(struct task *t, const struct exec_start *st, u32 from)
+{
+	for (u32 i = from; i < st->image->fds; i++) {
+		const struct image_fd *d = &st->fds[i];
+		struct req_CLOSE q = { .ino = d->ino,
+				       .ofd = d->shared,
+				       .core = t->ctx.core };
+		struct rep_CLOSE p;
+
+		if (d->how == IMAGE_RELAY)
+			relay_close(t, d->relay_pid, d->relay_core, d->relay_fd);
+		else if (d->how == IMAGE_HARE && d->kind != OFD_PATH)
+			(void)rpc_close(&t->ctx, ino_server(d->ino), &q, &p);
+	}
+}
+
 /* Descriptors of Hare and of proxies; the child opens devices itself, see enter_devices. */
 static long enter_fds(struct task *t, const struct exec_start *st)
 {
@@ -687,16 +704,22 @@ static long enter_fds(struct task *t, const struct exec_start *st)
 
 		if (d->how == IMAGE_DEVICE) {
 			r = fd_enter_host(t, d->fd);
-			if (r < 0)
+			if (r < 0) {
+				give_up(t, st, i);
 				return r;
+			}
 			continue;
 		}
 		o = ofd_from(t, d);
-		if (!o)
+		if (!o) {
+			give_up(t, st, i);
 			return -ENFILE;
+		}
 		r = fd_install(t, o, false, d->fd);
-		if (r != d->fd)
+		if (r != d->fd) {
+			give_up(t, st, i + 1);
 			return r < 0 ? r : -EBADF;
+		}
 	}
 	return 0;
 }
@@ -710,11 +733,15 @@ long client_exec_receive(struct task *t, char *data, u32 len, char **pointers, u
 	if (!parse(st, data, len, pointers, max))
 		return -EBADMSG;
 	p = entry_from(t, st);
-	if (!p)
+	if (!p) {
+		give_up(t, st, 0);
 		return -ENOSPC;
+	}
 	t->proc = st->proc = p;
 	r = fdtable_new(t, &p->fds, false);
-	if (!r)
+	if (r)
+		give_up(t, st, 0);
+	else
 		fdtable_pass_locks(t, p->fds, st->image->lock_owner != 0);
 	if (!r)
 		r = enter_fds(t, st);

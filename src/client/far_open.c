@@ -14,6 +14,7 @@
  *   FAR_DUP    -             the inode              new references   0            the description
  *                                                   beside its own                that gets an id
  */
+#include "client/file.h"
 #include "client/path.h"
 
 struct intent_node *far_open_begin_far(struct task *t, u32 srv, u32 id, u64 ino,
@@ -86,9 +87,24 @@ static void close_and_end(struct task *t, struct intent_node *n,
 	msg_unlock(&t->ctx, e.ck);
 }
 
+/* The dead one was about to make a description shared: with its lock `busy` held. True when it
+ * has no id by now; then its offset, which others may have moved since, goes to the server. */
+static bool still_local(struct task *t, const struct ofd *o, u64 id)
+{
+	struct req_LSEEK q = { .ino = o->ino, .ofd = id, .off = (s64)o->off };
+	struct rep_LSEEK p;
+
+	if (o->shared)
+		return false;
+	if (o->kind == OFD_FILE)
+		(void)rpc_lseek(&t->ctx, ino_server(o->ino), &q, &p);
+	return true;
+}
+
 void far_recover(struct task *t, struct intent_node *n)
 {
 	const struct intent *it = &n->it;
+	struct ofd *moved = (struct ofd *)it->new_dir;
 	u32 id = it->op == INTENT_FAR_DUP ? RPC_DUP : it->step;
 	struct req_CLOSE q = { .ino = it->ino,
 			       .flags = it->ino_dflags,
@@ -108,5 +124,14 @@ void far_recover(struct task *t, struct intent_node *n)
 		q.ino = p.create.ino;
 	if (id == RPC_DUP)
 		q.ofd = p.dup.ofd;
-	close_and_end(t, n, &q, id == RPC_DUP ? it->ino_dflags : 1);
+	if (moved)
+		busy_lock(t, &moved->busy);
+	/* A sharer here may have taken the lock over and done the same again: that id stands for
+	 * the open now. The dead one's is left, which is less harm than one close too many. */
+	if (!moved || still_local(t, moved, q.ofd))
+		close_and_end(t, n, &q, id == RPC_DUP ? it->ino_dflags : 1);
+	else
+		intent_end(t, n);
+	if (moved)
+		busy_unlock(&moved->busy);
 }

@@ -271,6 +271,7 @@ long file_write_here(struct task *t, struct ofd *o, struct uio *u, u32 flags);
 struct vnode *vnode_get(struct task *t, u64 ino); /* a reference; NULL: full */
 struct vnode *vnode_find(struct task *t, u64 ino); /* a reference; NULL: none */
 void vnode_put(struct task *t, struct vnode *v);
+void vnode_leave(struct task *t, struct ofd *o);
 void vnode_refresh(struct task *t, struct vnode *v, const struct attr *a,
 		   const struct rpc_bytes *runs);
 void vnode_sync(struct task *t, struct vnode *v); /* writes back and tells */

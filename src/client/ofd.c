@@ -222,8 +222,7 @@ static void close_prepare(struct task *t, struct ofd *o)
 	ck_unlock(ck);
 	if (o->vnode) {
 		vnode_sync(t, o->vnode);
-		vnode_put(t, o->vnode);
-		o->vnode = NULL;
+		vnode_leave(t, o);
 	}
 	if (o->lock_owner)
 		ofd_locks_release(t, o);
@@ -331,8 +330,11 @@ void closing_finish(struct task *t)
 {
 	struct ofd *o;
 
-	while ((o = closing_claim(t)))
+	while ((o = closing_claim(t))) {
+		/* close_sent counts only when the server's transaction was committed. */
+		client_settle(&t->ctx);
 		close_finish(t, o);
+	}
 }
 
 void holds_release(struct task *t, struct fdtable *ft)
@@ -380,9 +382,11 @@ static void busy_lock_slow(struct task *t, u32 *word)
 		u32 tid = v & ~BUSY_WAITERS;
 
 		if (!tid || ck_thread_dead(tid)) {
-			if (busy_cas(word, v, t->ctx.tid | BUSY_WAITERS))
-				return;
-			continue;
+			if (!busy_cas(word, v, t->ctx.tid | BUSY_WAITERS))
+				continue;
+			if (tid) /* what it had not committed does not count */
+				client_settle(&t->ctx);
+			return;
 		}
 		if (v & BUSY_WAITERS || busy_cas(word, v, v | BUSY_WAITERS))
 			SYS(futex, word, FUTEX_WAIT, tid | BUSY_WAITERS, &slice, 0, 0);

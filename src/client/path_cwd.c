@@ -47,9 +47,10 @@ long cwd_set(struct task *t, struct proc *p, u64 ino, u32 dflags)
 	TX_SET(ck, p->cwd_ofd, o);
 	if (o)
 		hold_pass(t, ck, o);
-	ck_unlock(ck);
 	if (old)
-		ofd_put(t, old);
+		ofd_drop_unlock(t, old);
+	else
+		ck_unlock(ck);
 	return 0;
 }
 

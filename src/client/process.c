@@ -413,22 +413,11 @@ void proc_release(struct task *t, struct proc *p)
 	t->proc = self;
 }
 
-static void drop_hio(struct ck *ck, struct proc *p)
-{
-	while (!list_empty(&p->hio)) {
-		struct list *l = p->hio.next;
-
-		tx_list_del(ck, l);
-		ck_free(ck, l); /* the link is a hio's first member */
-	}
-}
-
 void proc_drop(struct task *t, struct proc *p)
 {
 	struct ck *ck = t->ctx.ck;
 
 	ck_lock(&t->ctx, ck);
-	drop_hio(ck, p);
 	proc_free(ck, p);
 	ck_unlock(ck);
 }

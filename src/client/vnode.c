@@ -204,6 +204,19 @@ void vnode_put(struct task *t, struct vnode *v)
 	trim(t);
 }
 
+/* A description's reference: gone from both in one transaction, so that it is not given back
+ * twice when who closes the description is killed. */
+void vnode_leave(struct task *t, struct ofd *o)
+{
+	struct ck *ck = t->ctx.ck;
+
+	ck_lock(&t->ctx, ck);
+	put_locked(ck, o->vnode);
+	TX_SET(ck, o->vnode, NULL);
+	ck_unlock(ck);
+	trim(t);
+}
+
 /* --- what the server says --------------------------------------------------------- */
 
 /* Enters runs; blocks that are known as they are stay as they are. Up to `max` blocks.

@@ -534,14 +534,23 @@ bool fs_trim(struct ctx *c, struct ck *ck)
 
 void fs_limbo_free(struct ck *ck, struct fs_more *m)
 {
-	if (!m->limbo)
-		return;
-	while (m->limbo) {
-		struct fs_inode *c = m->limbo;
+	struct fs *f = fs_of(ck);
+	struct fs_inode *last = m->limbo;
+	u64 blocks = 0;
 
-		TX_SET(ck, m->limbo, (struct fs_inode *)c->node.next);
-		fs_dead_add(ck, c);
+	if (!last)
+		return;
+	/* There may be any number of carriers: all of them in a few stores. */
+	for (;; last = (struct fs_inode *)last->node.next) {
+		blocks += last->map.count;
+		if (!last->node.next)
+			break;
 	}
+	TX_SET(ck, last->node.next, (struct fs_node *)f->dead);
+	TX_SET(ck, f->dead, m->limbo);
+	TX_SET(ck, f->dead_blocks, f->dead_blocks + blocks);
+	TX_SET(ck, m->limbo, NULL);
+	f->freed_hint++;
 	fs_dead_trim(ck, FS_TRIM_STEP / 4);
 }
 

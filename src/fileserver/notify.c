@@ -283,7 +283,9 @@ bool fs_notify_trim(struct ctx *c, struct ck *ck)
 
 	if (likely(!n))
 		return false;
-	for (u32 k = 0; k < TRIM_MAX; k++) {
+	/* A watch of a directory of many parts takes some hundred entries of the log, more when
+	 * rings are full. */
+	for (u32 k = 0; k < TRIM_MAX && ck->log_count < CK_LOG_MAX / 2; k++) {
 		if (!list_empty(&n->events)) {
 			event_drop(ck, n,
 				   LIST_ENTRY(n->events.next, struct fs_event, link));
@@ -480,12 +482,21 @@ static void watch_set(struct rpc_env *e, struct fs_watched *x, struct fs_watch *
 		watched_free(e, x);
 }
 
+/* Made at the first watch. What fs_table_init stores is not fresh memory here: logged before. */
+static long watched_table(struct ck *ck, struct fs_table *t)
+{
+	TX_SET(ck, t->seg[0], NULL);
+	TX_SET(ck, t->mask, 0);
+	TX_SET(ck, t->buckets, 0);
+	return fs_table_init(ck, t, 64);
+}
+
 static long watched_get(struct rpc_env *e, u64 ino, struct fs_watched **out)
 {
 	struct fs *f = fs_of(e->ck);
 	struct fs_watched *x;
 
-	if (!f->watched.buckets && fs_table_init(e->ck, &f->watched, 64) < 0)
+	if (!f->watched.buckets && watched_table(e->ck, &f->watched) < 0)
 		return -ENOSPC;
 	x = watched_find(f, ino);
 	if (!x) {
@@ -662,6 +673,7 @@ long fs_note(struct rpc_env *e, const struct req_NOTE *q, struct rep_NOTE *p)
 {
 	struct fs *f = fs_of(e->ck);
 	const struct fs_entry *n;
+	const struct fs_inode *i;
 	struct fs_dir d;
 	u32 mask = q->mask & (IN_ALL_EVENTS | IN_ISDIR);
 	u32 type = mask & IN_ISDIR ? HS_IFDIR : HS_IFREG;
@@ -678,6 +690,9 @@ long fs_note(struct rpc_env *e, const struct req_NOTE *q, struct rep_NOTE *p)
 		fs_notify_name(e, q->dir, q->name.p, q->name.len, type, mask, q->cookie);
 		return 0;
 	}
+	i = fs_inode_find(f, q->ino);
+	if (i && !i->nlink)
+		return -ENOENT; /* without looking through the directory at each read and write */
 	r = fs_dir_find(f, q->dir, &d);
 	if (r < 0)
 		return r;

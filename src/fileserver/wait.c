@@ -44,7 +44,8 @@ void fs_wake_all(struct rpc_env *e, struct list *head, u32 events)
 {
 	struct list *l = head->next;
 
-	while (l != head) {
+	/* What does not fit into the log looks again by itself (msg_event_wait). */
+	while (l != head && e->ck->log_count < CK_LOG_MAX / 2) {
 		struct fs_waiter *w = LIST_ENTRY(l, struct fs_waiter, link);
 
 		l = l->next;

@@ -80,7 +80,7 @@ enum hio_state { HIO_QUEUED, HIO_WAITING, HIO_BUSY, HIO_DONE };
 
 /* In the core kernel of the proxy, on proc.hio. */
 struct hio {
-	struct list link; /* first: see client's proc_drop */
+	struct list link; /* first: see proc_free */
 	u32 tag, state;
 	u32 core, slot, seq; /* who waits */
 	u32 fd, op;

@@ -64,6 +64,12 @@ void proc_set_host_pid(struct ck *ck, struct proc *p, u32 host_pid)
 
 void proc_free(struct ck *ck, struct proc *p)
 {
+	while (!list_empty(&p->hio)) {
+		struct list *l = p->hio.next;
+
+		tx_list_del(ck, l);
+		ck_free(ck, l); /* the link is a hio's first member */
+	}
 	tx_list_del(ck, &p->hash);
 	tx_list_del(ck, &p->all);
 	TX_ADD(ck, proc_root(ck)->count, -1);

@@ -248,7 +248,7 @@ long proc_init(struct ck *ck); /* boot: the root. -ENOSPC */
 struct proc *
 proc_new(struct ck *ck); /* NEW, all else zero; NULL: the core kernel is full */
 void proc_set_host_pid(struct ck *ck, struct proc *p, u32 host_pid);
-/* Of what hangs from it frees exe alone. */
+/* Of what hangs from it frees exe and hio alone. */
 void proc_free(struct ck *ck, struct proc *p);
 struct proc *proc_by_host_pid(struct ck *ck, u32 host_pid); /* NULL: none */
 /* By the pid that all see: the entry that runs, else a proxy; NULL: none. */

@@ -288,19 +288,21 @@ static __attribute__((noinline)) long call_far(struct ctx *c, u32 srv, u32 id,
 	struct msg_hdr h = { .type = (u16)id, .src = (u8)c->core, .slot = c->slot };
 	u8 *buf = msg_call_buffer(c);
 	bool call = rpc_is_two_way(id);
-	long len = rpc_encode_req(id, q, buf, MSG_DATA_MAX);
 	const u8 *reply;
 	s32 status;
 	u32 got;
+	long len;
 
 	if (unlikely(srv >= c->isl->super->cores))
 		return -ENOENT; /* an inode number that no server has */
+	/* First: until then a late reply to the slot's last owner, who was killed, may come. */
+	if (call)
+		h.seq = msg_call_prepare(c, id, srv);
+	len = rpc_encode_req(id, q, buf, MSG_DATA_MAX);
 	if (len < 0)
 		return len;
 	h.len = (u32)len;
 	h.kind = call ? MSG_REQUEST : MSG_ONEWAY;
-	if (call)
-		h.seq = msg_call_prepare(c, id, srv);
 	send_request(c, srv, &h, buf);
 	if (!call)
 		return 0;
