@@ -266,6 +266,11 @@ static void close_finish(struct task *t, struct ofd *o)
 	close_by_call(t, o);
 }
 
+static bool has_dirty(const struct ofd *o)
+{
+	return o->kind == OFD_FILE && o->vnode && o->vnode->dirty_to;
+}
+
 void ofd_drop_unlock(struct task *t, struct ofd *o)
 {
 	struct ck *ck = t->ctx.ck;
@@ -274,7 +279,12 @@ void ofd_drop_unlock(struct task *t, struct ofd *o)
 
 	TX_ADD(ck, o->refs, -1);
 	if (o->refs) {
+		u64 dirty = has_dirty(o) ? o->ino : 0;
+
 		ck_unlock(ck);
+		/* A close is one also when others still have the description. */
+		if (unlikely(dirty))
+			vnode_sync_ino(t, dirty);
 		return;
 	}
 	if (o->kind == OFD_EPOLL_SHADOW) {

@@ -332,7 +332,51 @@ static void t_flags(void)
 	}
 }
 
-T_SUBS = { { "write", s_write },   { "seek", s_seek },
+static int s_put(int argc, char **argv)
+{
+	return argc == 2 ? t_put(argv[0], argv[1]) : 2;
+}
+
+static int s_same(int argc, char **argv)
+{
+	const char *got = argc == 2 ? t_get(argv[0]) : NULL;
+
+	return got && !strcmp(got, argv[1]) ? 0 : 1;
+}
+
+static long readers(const char *want)
+{
+	long bad = 0;
+
+	for (int i = 0; i < 4; i++)
+		bad += t_end(t_start(T_EXEC, "same", "f", want, NULL)) != 0;
+	return bad;
+}
+
+/* A close of one of several descriptors is a close: who opens then sees what was written. */
+static void t_one_of(void)
+{
+	int fd, copy;
+	pid_t pid;
+
+	must(t_end(t_start(T_EXEC, "put", "f", "old text", NULL)));
+	fd = must(open("f", O_RDWR | O_CLOEXEC));
+	is_long(readers("old text"), 0, "before");
+	copy = must(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+	must(pwrite(copy, "new", 3, 0));
+	must(close(copy));
+	is_long(readers("new text"), 0, "a duplicate was closed");
+	pid = must(fork());
+	if (!pid) {
+		must(pwrite(fd, "NEW", 3, 0));
+		_exit(0);
+	}
+	is_long(t_end(pid), 0, "a child that inherited it ends");
+	is_long(readers("NEW text"), 0, "what it wrote");
+	must(close(fd));
+}
+
+T_SUBS = { { "put", s_put }, { "same", s_same }, { "write", s_write },   { "seek", s_seek },
 	   { "append", s_append }, { "records", s_records },
 	   { "block", s_block },   { "setfl", s_setfl },   { "take", s_take },
 	   { "sender", s_sender }, T_END };
@@ -346,5 +390,6 @@ T_SECTIONS = {
 	{ "back", t_back },
 	{ "passing", t_passing },
 	{ "flags", t_flags },
+	{ "one_of", t_one_of },
 	T_END,
 };
