@@ -45,7 +45,7 @@ HARE_OBJ := $(call host_obj,$(CORE_SRC) $(CLI_SRC))
 CORE_HOST_OBJ := $(call host_obj,$(CORE_SRC) src/cli/host.c)
 
 .PHONY: all check check-unit check-matrix demo bench help clean setup layers tidy cppcheck format check-format \
-	san tsan fuzz cover compdb docs install
+	san tsan fuzz cover figures compdb docs install
 .DEFAULT_GOAL := all
 
 all: $(BUILD)/hare $(BUILD)/hare-ld $(BUILD)/hare-passthrough $(BUILD)/bench/hb ## the hare command, the program loader, the benchmark programs
@@ -144,6 +144,10 @@ fuzz: $(UNIT_BIN) ## random requests, messages and operations, other ones each t
 cover: ## lines that the unit tests reach, by file (package gcovr)
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/cover OPT='-O0 -g' EXTRA=--coverage check-unit
 	@gcovr --root . --object-directory $(BUILD)/cover --exclude tests
+figures: setup ## bench's numbers as pictures in build/figures (package gnuplot-nox)
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@bench/figures $(BUILD)/figures --quick $(BENCH_ARGS)
+
 FORMATTED := $(wildcard src/*/*.c src/*/*.h)
 format: ## clang-format in place
 	clang-format -i $(FORMATTED)
