@@ -38,6 +38,17 @@ posix_compile() # PROGRAM
 		-Wno-stringop-overread -o "$out.new" "$POSIX_DIR/$1.c" && mv "$out.new" "$out"
 }
 
+# A clone in a home that is closed to others: they run a copy.
+posix_reachable()
+{
+	local bin=$POSIX_CACHE/bin
+
+	posix_as test -x "$HARE" && return
+	[ -d "$bin" ] || { mkdir "$bin.$$" && cp "$HARE" "${HARE%/*}/hare-ld" "$bin.$$/" &&
+		mv "$bin.$$" "$bin"; }
+	HARE=$bin/hare
+}
+
 posix_as() # CMD...: as $POSIX_USER
 {
 	if [ "$POSIX_USER" = "$(id -u)" ]; then
@@ -160,6 +171,7 @@ posix_areas()
 {
 	local prog
 
+	posix_reachable
 	for prog in $(posix_programs); do
 		if ! posix_prepare "$prog"; then
 			tap_point 1 "$prog: compiles"
