@@ -368,13 +368,16 @@ void fs_locks_owner_died(struct rpc_env *e, u64 owner)
 {
 	struct fs *f = fs_of(e->ck);
 	struct list *next;
+	u32 n = 0;
 
 	for (struct list *l = f->blocked.next; l != &f->blocked; l = next) {
 		struct fs_lock_waiter *w = LIST_ENTRY(l, struct fs_lock_waiter, blocked);
 
 		next = l->next;
-		if (w->want.kind == LOCK_POSIX && w->want.owner == owner)
+		if (w->want.kind == LOCK_POSIX && w->want.owner == owner) {
 			waiter_free(e->ck, w);
+			step(e->ck, &n);
+		}
 	}
 	for (struct list *l = f->more.next; l != &f->more; l = l->next)
 		release_owner(e, LIST_ENTRY(l, struct fs_more, all), LOCK_POSIX, owner);

@@ -2,6 +2,7 @@
 /* flock, POSIX record locks and open-file-description locks between processes. */
 #include "t.h"
 
+#include <pthread.h>
 #include <sys/file.h>
 
 static int setlk(int fd, int cmd, int type, off_t start, off_t len)
@@ -367,6 +368,52 @@ static void t_mapped(void)
 	}
 }
 
+enum { WAITERS = 860 };
+
+static void *waiter(void *arg)
+{
+	int *fd_and_pipe = arg;
+
+	if (write(fd_and_pipe[1], "x", 1) == 1)
+		setlk(fd_and_pipe[0], F_SETLKW, F_WRLCK, 0, 1);
+	return NULL;
+}
+
+/* A process of many threads that all wait for a lock is killed: the lock is as good as before. */
+static void t_many(void)
+{
+	int fd, p[2];
+	pid_t pid;
+	char c;
+
+	must(t_put("f", "0123456789"));
+	fd = must(open("f", O_RDWR));
+	must(pipe(p));
+	must(setlk(fd, F_SETLK, F_WRLCK, 0, 0));
+	pid = must(fork());
+	if (!pid) {
+		int arg[2] = { must(open("f", O_RDWR)), p[1] };
+		pthread_attr_t a;
+		pthread_t t;
+
+		pthread_attr_init(&a);
+		pthread_attr_setstacksize(&a, 65536);
+		for (int i = 0; i < WAITERS; i++)
+			if (pthread_create(&t, &a, waiter, arg))
+				_exit(1);
+		pause();
+	}
+	must(close(p[1]));
+	for (int i = 0; i < WAITERS && read(p[0], &c, 1) == 1; i++)
+		;
+	t_sleep_ms(200);
+	must(kill(pid, SIGKILL));
+	is_long(t_end(pid), 1000 + SIGKILL, "a process with many waiting threads is killed");
+	is_long(setlk(fd, F_SETLK, F_UNLCK, 0, 0), 0, "unlock");
+	is_long(setlk(fd, F_SETLK, F_WRLCK, 0, 0), 0, "the lock is free");
+	must(close(fd));
+}
+
 T_SUBS = { { "try", s_try },   { "flock", s_flock }, { "hold", s_hold },
 	   { "exec", s_exec }, { "count", s_count },
 	   { "log", s_log },       { "mapped", s_mapped }, T_END };
@@ -380,5 +427,6 @@ T_SECTIONS = {
 	{ "count", t_count },
 	{ "log", t_log },
 	{ "mapped", t_mapped },
+	{ "many", t_many },
 	T_END,
 };
