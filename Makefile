@@ -44,7 +44,7 @@ LD_OBJ := $(call free_obj,$(CORE_SRC) $(ICPT_SRC))
 HARE_OBJ := $(call host_obj,$(CORE_SRC) $(CLI_SRC))
 CORE_HOST_OBJ := $(call host_obj,$(CORE_SRC) src/cli/host.c)
 
-.PHONY: all check check-unit check-matrix demo bench help clean setup layers tidy cppcheck format check-format \
+.PHONY: all check check-unit check-matrix check-suites demo bench help clean setup layers tidy cppcheck format check-format \
 	san tsan fuzz cover figures compdb docs install
 .DEFAULT_GOAL := all
 
@@ -117,6 +117,11 @@ check: setup ## all tests, from a bare machine on
 
 check-matrix: setup tests-build ## the POSIX tests under every configuration (MATRIX=1/20: a part)
 	@tests/matrix $(MATRIX)
+
+SUITES ?= $(sort $(patsubst tests/suites/%.sh,%,$(filter-out %/lib.sh %/inside.sh %/steps.sh,$(wildcard tests/suites/*.sh))))
+check-suites: setup tests-build ## other people's suites in Hare, compared with tmpfs: hours (SUITES="cpython git")
+	@scripts/setup suites
+	@tests/run -t 7200 $(SUITES:%=tests/suites/%.sh)
 
 check-unit: $(UNIT_BIN) $(CRASH_BIN) ## the unit tests alone
 	@tests/run -j2 $(UNIT_BIN) $(CRASH_BIN)
