@@ -84,7 +84,7 @@ $(BUILD)/bench/hb: $(wildcard bench/workloads/*.c bench/workloads/*.h)
 
 UNIT_SRC := $(sort $(filter-out %_crash.c %_speed.c,$(wildcard tests/unit/*.c tests/proto/*.c)))
 UNIT_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
-CRASH_SRC := $(sort $(wildcard tests/unit/*_crash.c))
+CRASH_SRC := $(sort $(wildcard tests/unit/*_crash.c tests/race/*.c))
 CRASH_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(CRASH_SRC))
 CRASH_OBJ := $(call crash_obj,$(CORE_SRC) src/cli/host.c)
 ICPT_TEST := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/intercept/*.c)))

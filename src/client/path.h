@@ -107,6 +107,7 @@ void step_lock(struct task *t, u32 srv, struct rpc_env *e);
 		long r_;                                                                 \
 		if (likely(rpc_is_near(&t_->ctx, srv_))) {                               \
 			u64 start_ = rpc_trace_start(&t_->ctx);                          \
+			rpc_race(RPC_##NAME, RACE_ASK);                                  \
 			step_lock(t_, srv_, &e_);                                        \
 			do {                                                             \
 				r_ = fs_##name(&e_, (q), (p));                           \
@@ -125,6 +126,8 @@ void step_lock(struct task *t, u32 srv, struct rpc_env *e);
 			__VA_ARGS__;                                                     \
 		}                                                                        \
 		msg_unlock(&t_->ctx, e_.ck);                                             \
+		if (rpc_is_near(&t_->ctx, srv_))                                         \
+			rpc_race(RPC_##NAME, RACE_ANSWERED);                             \
 		r_;                                                                      \
 	})
 /* Sets the step of an intent in a transaction; calls count from here. Where a step's call is of the

@@ -85,7 +85,9 @@ long dir_mark(struct task *t, u64 dir, u32 dflags)
 
 	if (r)
 		return r;
+	race_point("serialized", RACE_AT);
 	r = rmdir_phase(t, servers_of(&t->ctx, dir, dflags), dir, RMDIR_MARK);
+	race_point("marked", RACE_AT);
 	if (r)
 		dir_unmark(t, dir, dflags, RMDIR_ABORT);
 	return r;

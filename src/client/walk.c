@@ -810,6 +810,7 @@ void retry_wait(struct task *t, u32 seq)
 		s64 sec, nsec;
 	} nap = { 0, 50000 };
 
+	race_point("wait", RACE_AT);
 	if (msg_event_wait(&t->ctx, seq, -1) == -HARE_ERESTARTSYS)
 		SYS(nanosleep, &nap, 0);
 }

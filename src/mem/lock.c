@@ -24,6 +24,7 @@
 #include <linux/fcntl.h>
 #include <linux/futex.h>
 
+#include "base/race.h"
 #include "base/str.h"
 #include "base/sys.h"
 #include "mem/mem.h"
@@ -34,6 +35,7 @@
 
 #ifdef HARE_CRASH_POINTS
 u64 g_crash_at, g_crash_count;
+void (*g_race_hook)(const char *what, u32 when);
 void ck_crash_point(void)
 {
 	if (++g_crash_count == g_crash_at)

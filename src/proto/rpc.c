@@ -304,6 +304,7 @@ static __attribute__((noinline)) long call_far(struct ctx *c, u32 srv, u32 id,
 	h.len = (u32)len;
 	h.kind = call ? MSG_REQUEST : MSG_ONEWAY;
 	send_request(c, srv, &h, buf);
+	rpc_race(id, RACE_SENT);
 	if (!call)
 		return 0;
 	status = msg_call_wait(c, h.seq, srv, &reply, &got);
@@ -345,11 +346,17 @@ static __attribute__((noinline)) long call_traced(struct ctx *c, u32 srv, u32 id
 static __attribute__((always_inline)) inline long rpc_call(struct ctx *c, u32 srv, u32 id,
 							   const void *q, void *p)
 {
+	long r;
+
+	rpc_race(id, RACE_ASK);
 	if (unlikely(trace_is_on(c->ck)))
-		return call_traced(c, srv, id, q, p);
-	if (likely(rpc_is_near(c, srv)))
-		return call_near(c, srv, id, q, p);
-	return call_far(c, srv, id, q, p);
+		r = call_traced(c, srv, id, q, p);
+	else if (likely(rpc_is_near(c, srv)))
+		r = call_near(c, srv, id, q, p);
+	else
+		r = call_far(c, srv, id, q, p);
+	rpc_race(id, RACE_ANSWERED);
+	return r;
 }
 
 /* --- broadcast -------------------------------------------------------------------------------- */
@@ -402,9 +409,12 @@ static void many_far(const struct many *m, u64 far, u64 near)
 {
 	u64 start = trace_is_on(m->c->ck) ? host_monotonic_ns() : 0;
 	u32 first = msg_call_prepare_many(m->c, (u32)__builtin_popcountll(far));
-	u64 sent = many_send(m, far, first);
+	u64 sent;
 	u32 i;
 
+	rpc_race(m->id, RACE_ASK);
+	sent = many_send(m, far, first);
+	rpc_race(m->id, RACE_SENT);
 	m->c->ck->counter[COUNT_BROADCASTS]++;
 	for (; near; near &= near - 1)
 		many_one(m, (u32)__builtin_ctzll(near));
@@ -420,6 +430,7 @@ static void many_far(const struct many *m, u64 far, u64 near)
 		if (start)
 			rpc_trace(m->c, m->id, start, m->result[srv], 1, srv);
 	}
+	rpc_race(m->id, RACE_ANSWERED);
 }
 
 void rpc_all(struct ctx *c, u32 id, u64 servers, const void *q, size_t q_step, void *p,

@@ -19,6 +19,7 @@
 
 #include "base/hash.h"
 #include "base/host.h"
+#include "base/race.h"
 #include "mem/mem.h"
 #include "msg/msg.h"
 #include "proto/types.h"
@@ -99,6 +100,15 @@ long rpc_core_init(struct ck *ck);
 /* Once per process: messages that arrive are decoded and dispatched from now on. */
 void rpc_init(void);
 const char *rpc_name(u32 id);
+/* An RPC as a place to stop at. */
+static inline void rpc_race(u32 id, u32 when)
+{
+#ifdef HARE_CRASH_POINTS
+	race_point(rpc_name(id), when);
+#else
+	(void)id, (void)when;
+#endif
+}
 bool rpc_is_two_way(u32 id); /* it has a reply */
 
 /* Broadcast (thesis, section 3.7.3): one RPC to every server of the mask at once, all requests sent

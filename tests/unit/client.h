@@ -32,6 +32,7 @@ struct town {
 	pthread_t agent[MAX_CORES];
 	struct ctx agent_ctx[MAX_CORES];
 	u32 stop;
+	u64 pause, paused; /* cores whose agents are to do nothing, and do nothing */
 	struct person *person[PERSONS_MAX];
 	u32 persons;
 };
@@ -63,6 +64,12 @@ static void *town_agent_main(void *arg)
 	free(arg);
 	c->tid = (u32)syscall(SYS_gettid);
 	while (!__atomic_load_n(&a.town->stop, __ATOMIC_ACQUIRE)) {
+		if (__atomic_load_n(&a.town->pause, __ATOMIC_SEQ_CST) & 1ULL << a.core) {
+			__atomic_fetch_or(&a.town->paused, 1ULL << a.core, __ATOMIC_SEQ_CST);
+			usleep(100);
+			continue;
+		}
+		__atomic_fetch_and(&a.town->paused, ~(1ULL << a.core), __ATOMIC_SEQ_CST);
 		msg_drain(c);
 		msg_agent_sleep(c, 2000000);
 	}
@@ -96,6 +103,20 @@ static inline void town_new(struct town *town, const struct world_cfg *wc)
 		a->core = i;
 		pthread_create(&town->agent[i], NULL, town_agent_main, a);
 	}
+}
+
+/* What is sent to this core lies there until somebody of it comes by: its agent does not. */
+static inline void town_pause(struct town *town, u32 core)
+{
+	__atomic_fetch_or(&town->pause, 1ULL << core, __ATOMIC_SEQ_CST);
+	msg_ring(town->w.ctx[core].isl, core, 0);
+	while (!(__atomic_load_n(&town->paused, __ATOMIC_SEQ_CST) & 1ULL << core))
+		usleep(100);
+}
+
+static inline void town_resume(struct town *town, u32 core)
+{
+	__atomic_fetch_and(&town->pause, ~(1ULL << core), __ATOMIC_SEQ_CST);
 }
 
 /* A process on a core, run by the calling thread. */
