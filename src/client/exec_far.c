@@ -304,9 +304,33 @@ static bool relayed_fd(struct task *t, struct ofd *o, struct image_fd *d)
 	return true;
 }
 
+/* Which descriptor of those that are entered has this description; -1: none. */
+static s32 entered_as(const struct fdtable *ft, const struct ofd *o,
+		      const struct image_fd *d, u32 n)
+{
+	for (u32 i = 0; i < n; i++)
+		if ((d[i].how == IMAGE_HARE || d[i].how == IMAGE_RELAY) &&
+		    ft->ent[d[i].fd].kind == FD_HARE && ft->ent[d[i].fd].ofd == o)
+			return d[i].fd;
+	return -1;
+}
+
+/* Once this process's descriptors are closed nobody has it but who gets it now. */
+static bool leaves_all(const struct fdtable *ft, const struct ofd *o)
+{
+	u32 n = 0;
+
+	if (o->shared && !o->last)
+		return false;
+	for (u32 i = 0; i < ft->cap && n <= o->refs; i++)
+		n += ft->ent[i].kind == FD_HARE && ft->ent[i].ofd == o;
+	return n == o->refs;
+}
+
 static bool hare_fd(struct task *t, struct ofd *o, struct image_fd *d)
 {
 	ofd_image(o, d);
+	d->alone = leaves_all(t->proc->fds, o);
 	switch (o->kind) {
 	case OFD_FILE:
 	case OFD_DIR:
@@ -365,8 +389,12 @@ static s32 add_fds(struct task *t, struct image_fd *out, u32 max)
 		}
 		memset(&out[n], 0, sizeof(out[n]));
 		out[n].fd = (s32)i;
-		ok = e->kind == FD_HOST ? host_fd(t, (int)i, &out[n])
-					: hare_fd(t, e->ofd, &out[n]);
+		if (e->kind == FD_HOST)
+			ok = host_fd(t, (int)i, &out[n]);
+		else if ((out[n].same = entered_as(ft, e->ofd, out, n)) >= 0)
+			ok = (out[n].how = IMAGE_SAME);
+		else
+			ok = hare_fd(t, e->ofd, &out[n]);
 		if (!ok) {
 			give_back(t, out, n);
 			return -1;
@@ -702,8 +730,10 @@ static long enter_fds(struct task *t, const struct exec_start *st)
 		struct ofd *o;
 		long r;
 
-		if (d->how == IMAGE_DEVICE) {
-			r = fd_enter_host(t, d->fd);
+		if (d->how == IMAGE_DEVICE || d->how == IMAGE_SAME) {
+			r = d->how == IMAGE_DEVICE
+				    ? fd_enter_host(t, d->fd)
+				    : fd_dup(t, d->same, false, (u32)d->fd);
 			if (r < 0) {
 				give_up(t, st, i);
 				return r;

@@ -13,6 +13,8 @@
  *   FAR_DUP    -             the inode              new references   shared id    -
  *   FAR_DUP    -             the inode              new references   0            the description
  *                                                   beside its own                that gets an id
+ * A DUP that pushes the offset of one that is LOCAL again is the second of these: while no id is
+ * noted as `shared` the offset here counts.
  */
 #include "client/file.h"
 #include "client/path.h"

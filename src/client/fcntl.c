@@ -300,8 +300,10 @@ static long set_flags(struct task *t, struct ofd *o, u32 flags)
 		struct rep_OFD_FLAGS p;
 		long r = rpc_ofd_flags(&t->ctx, ofd_server(o), &q, &p);
 
-		if (r)
+		if (r) {
+			pos_unlock(o, locked);
 			return r;
+		}
 	}
 	now = (o->flags & ~SET_FLAGS) | (flags & SET_FLAGS);
 	ck_lock(&t->ctx, ck);
@@ -313,13 +315,22 @@ static long set_flags(struct task *t, struct ofd *o, u32 flags)
 
 long ofd_flags(struct task *t, struct ofd *o)
 {
-	struct req_OFD_FLAGS q = { .ino = o->ino, .ofd = o->shared };
+	struct req_OFD_FLAGS q = { .ino = o->ino };
 	struct rep_OFD_FLAGS p;
-	long r;
+	bool locked;
+	long r = 0;
 
 	if (!o->shared)
 		return o->flags;
-	r = rpc_ofd_flags(&t->ctx, ofd_server(o), &q, &p);
+	if (pos_lock_local(t, o, &locked)) {
+		p.flags = o->flags;
+	} else {
+		q.ofd = o->shared;
+		r = rpc_ofd_flags(&t->ctx, ofd_server(o), &q, &p);
+		if (!r)
+			ofd_told(o, p.last);
+	}
+	pos_unlock(o, locked);
 	return r ? r : (long)((o->flags & ~SET_FLAGS) | (p.flags & SET_FLAGS));
 }
 

@@ -36,7 +36,10 @@ static long read_piece(struct task *t, struct ofd *o, u64 off, u32 len, u32 flag
 	if (unlikely(o->flags & O_NOATIME))
 		q.flags |= IO_NOATIME;
 	r = rpc_read(&t->ctx, ofd_server(o), &q, &p);
-	return r < 0 ? r : (long)p.data.len;
+	if (r < 0)
+		return r;
+	ofd_told(o, p.last);
+	return (long)p.data.len;
 }
 
 /* A near file and one buffer. */
@@ -163,6 +166,8 @@ static long write_piece(struct task *t, struct ofd *o, u64 off, void *data, u32 
 
 	if (r >= 0 && unlikely(o->vnode != NULL))
 		written_there(t, o, p);
+	if (r >= 0)
+		ofd_told(o, p->last);
 	return r < 0 ? r : (long)p->count;
 }
 
@@ -382,8 +387,11 @@ long file_read_here(struct task *t, struct ofd *o, struct uio *u)
 	u64 off = 0;
 	long r;
 
-	if (unlikely(!pos_lock_local(t, o, &locked)))
-		return read_by_call(t, o, u, &off, IO_SHARED);
+	if (unlikely(!pos_lock_local(t, o, &locked))) {
+		r = read_by_call(t, o, u, &off, IO_SHARED);
+		pos_unlock(o, locked);
+		return r;
+	}
 	off = get_off(o);
 	r = file_readv(t, o, u, &off);
 	set_off(o, off);
@@ -397,8 +405,11 @@ long file_write_here(struct task *t, struct ofd *o, struct uio *u, u32 flags)
 	u64 off = 0;
 	long r;
 
-	if (unlikely(!pos_lock_local(t, o, &locked)))
-		return write_by_call(t, o, u, &off, IO_SHARED | flags);
+	if (unlikely(!pos_lock_local(t, o, &locked))) {
+		r = write_by_call(t, o, u, &off, IO_SHARED | flags);
+		pos_unlock(o, locked);
+		return r;
+	}
 	off = get_off(o);
 	if (o->flags & O_APPEND && !(flags & IO_NOAPPEND))
 		flags |= IO_APPEND;

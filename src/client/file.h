@@ -152,19 +152,32 @@ static inline void pos_unlock(struct ofd *o, bool locked)
 	if (unlikely(locked))
 		busy_unlock(&o->busy);
 }
-/* The same for what is here only while the description is LOCAL. False, and nothing is
- * locked: it is SHARED. A description becomes SHARED under this lock, so whoever looked
- * before it looks again. */
+/* The same, and whether they are here: false, it is SHARED, the server has them. A description
+ * becomes SHARED, and LOCAL again, under this lock; so it is held over what is asked of the
+ * server, too. */
+bool ofd_back(struct task *t, struct ofd *o);
 static inline bool pos_lock_local(struct task *t, struct ofd *o, bool *locked)
 {
-	if (unlikely(o->shared))
-		return false;
 	*locked = pos_lock(t, o);
-	if (likely(!__atomic_load_n(&o->shared, __ATOMIC_RELAXED)))
-		return true;
-	pos_unlock(o, *locked);
-	return false;
+	return likely(!__atomic_load_n(&o->shared, __ATOMIC_RELAXED)) || ofd_back(t, o);
 }
+/* A reply about a SHARED description said who has it. */
+static inline void ofd_told(struct ofd *o, u32 last)
+{
+	if (unlikely(last))
+		__atomic_store_n(&o->last, 1, __ATOMIC_RELAXED);
+}
+/* Its id at the inode's server; 0: it has none. */
+static inline u64 ofd_id(const struct ofd *o)
+{
+	return o->shared ? o->shared : o->kept;
+}
+/* Its offset, wherever it is; lock not held. 0, -errno. */
+long ofd_pos(struct task *t, struct ofd *o, u64 *pos);
+long ofd_set_pos(struct task *t, struct ofd *o, u64 pos);
+/* The same; held. */
+long pos_get(struct task *t, struct ofd *o, u64 *pos);
+long pos_set(struct task *t, struct ofd *o, u64 pos);
 /* Whose locks flock and F_OFD_SETLK set; makes one. */
 u64 ofd_lock_owner(struct task *t, struct ofd *o);
 /* A close of a descriptor gives back the process's POSIX locks of the file. */
@@ -198,10 +211,10 @@ static inline bool ofd_is_pipe(const struct ofd *o)
 void own_begin(struct task *t, struct rpc_env *e);
 void own_end(struct rpc_env *e);
 
-/* What TAKE and EXEC tell of a description; and a description as they tell (NULL: ENFILE),
- * with inode `ino`, which it owes a close: 0 when that is counted later. */
-void ofd_image(const struct ofd *o, struct image_fd *d);
-struct ofd *ofd_of_image(struct task *t, const struct image_fd *d, u64 ino);
+/* ofd_share for who holds the description's lock, or is alone with it. */
+long ofd_share_held(struct task *t, struct ofd *o, u32 add_refs, ofd_share_fn *noted);
+/* Flags of open that F_SETFL changes. */
+#define OFD_STATUS ((u32)(O_APPEND | O_NONBLOCK | O_NOATIME | O_DIRECT))
 
 /* --- pass.c ----------------------------------------------------------------------- */
 

@@ -81,12 +81,18 @@ static u32 append_flags(u32 rwf)
 static long write_file_at(struct task *t, struct ofd *o, struct uio *u, u64 off, u32 rwf)
 {
 	u32 flags = append_flags(rwf);
+	bool locked = false, here = true;
+	long r;
 
 	/* pwrite on an O_APPEND description appends on Linux, whatever POSIX says; of a SHARED
 	 * one the server knows. */
-	if (o->flags & O_APPEND && !o->shared && !(flags & IO_NOAPPEND))
+	if (unlikely(o->shared))
+		here = pos_lock_local(t, o, &locked);
+	if (o->flags & O_APPEND && here && !(flags & IO_NOAPPEND))
 		flags |= IO_APPEND;
-	return file_writev(t, o, u, &off, flags);
+	r = file_writev(t, o, u, &off, flags);
+	pos_unlock(o, locked);
+	return r;
 }
 
 static long ofd_writev(struct task *t, struct ofd *o, struct uio *u, const u64 *at,
@@ -257,6 +263,8 @@ static long seek_there(struct task *t, struct ofd *o, s64 off, u32 whence)
 	if (o->vnode)
 		vnode_sync(t, o->vnode);
 	r = rpc_lseek(&t->ctx, ofd_server(o), &q, &p);
+	if (r >= 0)
+		ofd_told(o, p.last);
 	return r == -EOVERFLOW ? -EINVAL : r < 0 ? r : p.off;
 }
 
@@ -265,8 +273,11 @@ static long seek_file(struct task *t, struct ofd *o, s64 off, u32 whence)
 	bool locked;
 	long r = off;
 
-	if (!pos_lock_local(t, o, &locked))
-		return seek_there(t, o, off, whence);
+	if (!pos_lock_local(t, o, &locked)) {
+		r = seek_there(t, o, off, whence);
+		pos_unlock(o, locked);
+		return r;
+	}
 	if (whence == SEEK_CUR)
 		r = __builtin_add_overflow((s64)o->off, off, &r) ? -EINVAL : r;
 	else if (whence != SEEK_SET)

@@ -137,8 +137,6 @@ long client_flock(struct task *t, long a[6])
 /* The file's offset or size, as struct flock's l_whence needs it. */
 long ofd_base(struct task *t, struct ofd *o, short whence, s64 *base)
 {
-	struct req_LSEEK q = { .ino = o->ino, .ofd = o->shared, .whence = SEEK_CUR };
-	struct rep_LSEEK p;
 	struct attr a;
 	long r = 0;
 
@@ -148,11 +146,8 @@ long ofd_base(struct task *t, struct ofd *o, short whence, s64 *base)
 	if (whence == SEEK_END) {
 		r = attr_get(t, o->ino, &a);
 		*base = (s64)a.size;
-	} else if (whence == SEEK_CUR && o->shared) {
-		r = rpc_lseek(&t->ctx, ofd_server(o), &q, &p);
-		*base = p.off;
 	} else if (whence == SEEK_CUR) {
-		*base = (s64)o->off;
+		r = ofd_pos(t, o, (u64 *)base);
 	} else {
 		r = -EINVAL;
 	}

@@ -95,7 +95,7 @@ void notify_opened_slow(struct task *t, struct ofd *o, const struct place *pl,
 
 void notify_closed_slow(struct task *t, struct ofd *o)
 {
-	if (!o->shared) /* else its server says so, when the last of the sharers closes it */
+	if (!ofd_id(o)) /* else its server says so, when the last of the sharers closes it */
 		notify_ofd_slow(t, o,
 				ofd_can_write(o) ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);
 }

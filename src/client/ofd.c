@@ -30,6 +30,29 @@
  *   2                                 busy; DUP; shared; unlocked     7 / 7
  *   3     busy; looks again: shared                                   7 / 7
  *   4     WRITE IO_SHARED                                             7 / 14
+ *
+ * Shared to local, when one core is left that has it (thesis 3.5: one reference). References at
+ * the server are those of cores (struct ofd), of EXECs on their way and of TAKEs; so who holds
+ * the only one is alone with it, and no other core can come to it but through this one. The
+ * reply to a read, write or seek says that this is so (`last`), as does an exec's image; the
+ * next one asks OFD_LOCAL in place of the server's offset:
+ *
+ *   step  this core (busy is held)                     refs  offset here / there  valid
+ *   1     WRITE IO_SHARED; reply: last                 1     -  / 14              there
+ *   2     busy; OFD_LOCAL: 14, attributes, blocks      1     -  / 14              there
+ *   3     off, flags, kept = shared, shared = 0        1     14 / 14              here
+ *   4     writes; no server is asked                   1     20 / 14              here
+ *   5     exec elsewhere: DUP with push; shared        2     20 / 20              there
+ *
+ * The losing races:
+ *   - another process here uses the server's offset meanwhile: it holds busy over its request
+ *   - DUP by a TAKE of one sent over a socket, which wants no word from us: while a flight of it
+ *     is there (flights) it stays SHARED; and it becomes SHARED under the busy under which the
+ *     flight is entered
+ *   - the last but one CLOSE comes after OFD_LOCAL: EAGAIN; a later reply says `last` again
+ *   - killed at 2 or 3: the server has changed nothing but whose open it is; asked again
+ *   - killed at 5: the offset here counts as long as shared is 0; DUP's references are taken
+ *     back by its intent (far_open.c), and the next DUP pushes again
  */
 #include <linux/futex.h>
 
@@ -149,7 +172,7 @@ static void close_request(const struct task *t, const struct ofd *o, struct req_
 	q->ino = o->ino;
 	q->flags = o->flags;
 	q->core = t->ctx.core;
-	q->ofd = o->shared;
+	q->ofd = ofd_id(o);
 }
 
 static bool owes_close(const struct ofd *o)
@@ -295,14 +318,14 @@ void ofd_drop_unlock(struct task *t, struct ofd *o)
 	plain = !o->vnode && !o->lock_owner && list_empty(&o->watch) && !ck->watched;
 	mark = ck_mark(ck);
 	/* CLOSE of one that cores share may commit in between: not without step 1. */
-	if (likely(plain && !o->shared)) {
+	if (likely(plain && !ofd_id(o))) {
 		if (likely(close_in_tx(t, o)))
 			return;
 		ck_abort_to(ck, mark);
 	}
 	tx_list_add_tail(ck, &client_root(ck)->closing, &o->link);
 	TX_SET(ck, o->closer, t->ctx.tid);
-	if (plain && o->shared) {
+	if (plain && ofd_id(o)) {
 		ck_commit(
 			ck); /* close_in_tx that fails takes back its own changes alone */
 		if (likely(close_in_tx(t, o)))
@@ -430,38 +453,134 @@ static void note_shared(struct task *t, struct ck *ck, struct ofd *o, u64 shared
 {
 	if (!o->shared) {
 		TX_SET(ck, o->shared, shared);
+		TX_SET(ck, o->kept, 0);
 		TX_SET(ck, o->lock_owner, 0);
 	}
+	__atomic_store_n(&o->last, 0, __ATOMIC_RELAXED);
 	if (noted)
 		noted(t, ck, o);
 }
 
-long ofd_share(struct task *t, struct ofd *o, u32 add_refs, ofd_share_fn *noted)
+long ofd_share_held(struct task *t, struct ofd *o, u32 add_refs, ofd_share_fn *noted)
 {
 	struct req_DUP q = { .ino = o->ino };
 	struct intent_node *n;
 	struct rep_DUP p;
-	bool locked;
+	u64 id = ofd_id(o);
 	long r;
 
-	if (o->kind == OFD_RELAY)
+	if (o->kind == OFD_RELAY || (o->shared && !add_refs))
 		return 0;
-	locked = pos_lock(t, o);
 	(void)file_sync(t, o);
-	q.ofd = o->shared;
-	q.refs = o->shared ? add_refs : add_refs + 1;
+	q.ofd = id;
+	q.refs = id ? add_refs : add_refs + 1;
+	q.push = !o->shared;
 	q.off = o->off;
 	q.flags = o->flags;
 	q.parent = o->parent;
 	q.parent_dflags = o->parent_dflags;
 	q.hash = o->name_hash;
 	q.lock_owner = o->lock_owner ? LOCK_OWNER_OFD | o->lock_owner : 0;
-	n = far_dup_begin(t, o->ino, o->shared, add_refs, o->shared ? NULL : o);
+	n = far_dup_begin(t, o->ino, id, add_refs, id ? NULL : o);
 	r = STEP_CALL(t, ofd_server(o), DUP, dup, &q, &p,
 		      note_shared(t, ck_, o, p.ofd, noted);
 		      far_noted(ck_, n));
 	if (r)
 		far_failed(t, n);
+	return r;
+}
+
+long ofd_share(struct task *t, struct ofd *o, u32 add_refs, ofd_share_fn *noted)
+{
+	bool locked = pos_lock(t, o);
+	long r = ofd_share_held(t, o, add_refs, noted);
+
+	pos_unlock(o, locked);
+	return r;
+}
+
+/* Step 3; who is killed before it has changed nothing. */
+static void note_back(struct task *t, struct ofd *o, const struct rep_OFD_LOCAL *p)
+{
+	struct ck *ck = t->ctx.ck;
+
+	ck_lock(&t->ctx, ck);
+	TX_SET(ck, o->off, p->off);
+	TX_SET(ck, o->flags, (o->flags & ~OFD_STATUS) | (p->flags & OFD_STATUS));
+	TX_SET(ck, o->kept, o->shared);
+	TX_SET(ck, o->shared, 0);
+	ck_unlock(ck);
+}
+
+/* LOCAL again, if nobody else has it: true. The caller holds its lock `busy`, or is alone. */
+bool ofd_back(struct task *t, struct ofd *o)
+{
+	struct req_OFD_LOCAL q = { .ino = o->ino, .ofd = o->shared };
+	u8 runs[RUNS_MAX * sizeof(struct run)];
+	struct rep_OFD_LOCAL p = { .runs = { .p = o->far ? runs : NULL,
+					     .cap = sizeof(runs) } };
+
+	if (!__atomic_load_n(&o->last, __ATOMIC_RELAXED) || o->flights)
+		return false;
+	__atomic_store_n(&o->last, 0, __ATOMIC_RELAXED);
+	if (rpc_ofd_local(&t->ctx, ofd_server(o), &q, &p))
+		return false;
+	if (o->kind == OFD_FILE && o->vnode)
+		vnode_refresh(t, o->vnode, &p.attr, &p.runs);
+	else if (o->kind == OFD_FILE)
+		file_opened(t, o, &p.attr, &p.runs);
+	note_back(t, o, &p);
+	return true;
+}
+
+long pos_get(struct task *t, struct ofd *o, u64 *pos)
+{
+	struct req_LSEEK q = { .ino = o->ino, .ofd = o->shared, .whence = 1 };
+	struct rep_LSEEK p;
+	long r;
+
+	if (likely(!o->shared)) {
+		*pos = __atomic_load_n(&o->off, __ATOMIC_RELAXED);
+		return 0;
+	}
+	r = rpc_lseek(&t->ctx, ofd_server(o), &q, &p);
+	if (r)
+		return r;
+	ofd_told(o, p.last);
+	*pos = (u64)p.off;
+	return 0;
+}
+
+long pos_set(struct task *t, struct ofd *o, u64 pos)
+{
+	struct req_LSEEK q = { .ino = o->ino, .ofd = o->shared, .off = (s64)pos };
+	struct rep_LSEEK p;
+
+	if (unlikely(o->shared))
+		return rpc_lseek(&t->ctx, ofd_server(o), &q, &p);
+	/* One field that nothing else depends on: no transaction. */
+	__atomic_store_n(&o->off, pos, __ATOMIC_RELAXED);
+	return 0;
+}
+
+long ofd_pos(struct task *t, struct ofd *o, u64 *pos)
+{
+	bool locked;
+	long r;
+
+	(void)pos_lock_local(t, o, &locked);
+	r = pos_get(t, o, pos);
+	pos_unlock(o, locked);
+	return r;
+}
+
+long ofd_set_pos(struct task *t, struct ofd *o, u64 pos)
+{
+	bool locked;
+	long r;
+
+	(void)pos_lock_local(t, o, &locked);
+	r = pos_set(t, o, pos);
 	pos_unlock(o, locked);
 	return r;
 }
@@ -474,7 +593,7 @@ void ofd_image(const struct ofd *o, struct image_fd *d)
 	d->dflags = o->dflags;
 	d->mode = o->mode;
 	d->ino = o->ino;
-	d->shared = o->shared;
+	d->shared = ofd_id(o);
 	d->dir_state = o->dir_state;
 	d->name_hash = o->name_hash;
 	d->relay_pid = o->relay_pid;
@@ -497,6 +616,7 @@ struct ofd *ofd_of_image(struct task *t, const struct image_fd *d, u64 ino)
 	TX_SET(ck, o->mode, d->mode);
 	TX_SET(ck, o->ino, ino);
 	TX_SET(ck, o->shared, ino ? d->shared : 0);
+	TX_SET(ck, o->last, d->alone);
 	TX_SET(ck, o->far, !rpc_is_near(&t->ctx, ino_server(d->ino)));
 	TX_SET(ck, o->dir_state, d->dir_state);
 	TX_SET(ck, o->name_hash, d->name_hash);
@@ -516,8 +636,8 @@ u64 ofd_lock_owner(struct task *t, struct ofd *o)
 	struct ck *ck = t->ctx.ck;
 	struct client_root *r = client_root(ck);
 
-	if (o->shared)
-		return LOCK_OWNER_SHARED | o->shared;
+	if (ofd_id(o))
+		return LOCK_OWNER_SHARED | ofd_id(o);
 	if (!o->lock_owner) {
 		ck_lock(&t->ctx, ck);
 		if (!o->lock_owner) {

@@ -11,10 +11,11 @@
  * description meanwhile.
  *
  *   step                                   token          flight
- *   1 sender: description made SHARED if   -              -
+ *   1 sender: open, seek, lock             sender's       -
+ *   2 sender: description made SHARED if   sender's       -
  *     another core could receive it
- *   2 sender: open, seek, lock             sender's       -
- *   3 sender: reference, flight entered    sender's       there
+ *   3 sender: reference, flight entered;   sender's       there
+ *     it stays SHARED (2 and 3: busy)
  *   4 host's sendmsg; sender closes        the socket's   there
  *   5 host's recvmsg                       receiver's     there
  *   6 receiver takes a reference: of the   receiver's     there
@@ -189,6 +190,7 @@ static long flight_enter(struct task *t, struct ofd *o, u32 id)
 		f->ofd = o;
 		f->since_ns = host_monotonic_ns();
 		TX_ADD(ck, o->refs, 1);
+		TX_ADD(ck, o->flights, 1);
 		tx_list_add_tail(ck, &r->flights, &f->link);
 	} else {
 		ck_abort(ck);
@@ -204,18 +206,18 @@ static bool has_server_offset(const struct ofd *o)
 
 long pass_out(struct task *t, struct ofd *o)
 {
-	long r = 0, fd;
-	u32 id;
+	u32 id = flight_number(t);
+	long fd = token_new(t, id), r = 0;
+	bool locked;
 
-	if (t->ctx.isl->super->cores > 1 && has_server_offset(o))
-		r = ofd_share(t, o, 0, NULL);
-	if (r)
-		return r;
-	id = flight_number(t);
-	fd = token_new(t, id);
 	if (sys_failed(fd))
 		return fd;
-	r = flight_enter(t, o, id);
+	locked = pos_lock(t, o);
+	if (t->ctx.isl->super->cores > 1 && has_server_offset(o))
+		r = ofd_share_held(t, o, 0, NULL);
+	if (!r)
+		r = flight_enter(t, o, id);
+	pos_unlock(o, locked);
 	if (!r)
 		return fd;
 	SYS(close, fd);
@@ -342,6 +344,7 @@ static void flight_drop(struct task *t, u32 id)
 		return;
 	}
 	o = f->ofd;
+	TX_ADD(ck, o->flights, -1);
 	tx_list_del(ck, &f->link);
 	ck_free(ck, f);
 	ofd_drop_unlock(t, o);

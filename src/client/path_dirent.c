@@ -231,35 +231,6 @@ static long read_entries(struct reading *rd)
 
 /* --- the position ------------------------------------------------------------------------------------- */
 
-static long pos_get(struct task *t, struct ofd *o, u64 *pos)
-{
-	struct req_LSEEK q = { .ino = o->ino, .ofd = o->shared, .whence = 1 };
-	struct rep_LSEEK p;
-	long r;
-
-	if (likely(!o->shared)) {
-		*pos = __atomic_load_n(&o->off, __ATOMIC_RELAXED);
-		return 0;
-	}
-	r = rpc_lseek(&t->ctx, ino_server(o->ino), &q, &p);
-	*pos = (u64)p.off;
-	return r;
-}
-
-static void pos_set(struct task *t, struct ofd *o, u64 pos)
-{
-	struct req_LSEEK q = {
-		.ino = o->ino, .ofd = o->shared, .off = (s64)pos, .whence = 0
-	};
-	struct rep_LSEEK p;
-
-	/* One field that nothing else depends on: no transaction. */
-	if (likely(!o->shared))
-		__atomic_store_n(&o->off, pos, __ATOMIC_RELAXED);
-	else
-		rpc_lseek(&t->ctx, ino_server(o->ino), &q, &p);
-}
-
 static long read_dir(struct task *t, struct ofd *o, void *user, size_t size, bool old)
 {
 	bool spread = (o->dflags & DIR_DISTRIBUTED) != 0;
@@ -289,14 +260,14 @@ static long read_dir(struct task *t, struct ofd *o, void *user, size_t size, boo
 	if (!rd.used) {
 		/* The end, unless there was something that did not fit. */
 		if ((rd.pos >> POS_SERVER_SHIFT) >= rd.servers)
-			pos_set(t, o, rd.pos);
+			(void)pos_set(t, o, rd.pos);
 		return (rd.pos >> POS_SERVER_SHIFT) >= rd.servers ? 0 : -EINVAL;
 	}
 	r = user_write(user, rd.out, rd.used);
 	if (r)
 		return r;
 	if (rd.pos != before)
-		pos_set(t, o, rd.pos);
+		(void)pos_set(t, o, rd.pos);
 	return (long)rd.used;
 }
 

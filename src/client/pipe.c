@@ -21,12 +21,12 @@ void raise_sigpipe(struct task *t)
  * another. */
 static bool may_wait(struct task *t, struct ofd *o, bool nonblock)
 {
-	struct req_OFD_FLAGS q = { .ino = o->ino, .ofd = o->shared };
-	struct rep_OFD_FLAGS p;
+	long flags;
 
 	if (nonblock || likely(!o->shared))
 		return !nonblock;
-	return rpc_ofd_flags(&t->ctx, ofd_server(o), &q, &p) || !(p.flags & O_NONBLOCK);
+	flags = ofd_flags(t, o);
+	return flags < 0 || !(flags & O_NONBLOCK);
 }
 
 /* Sleeps until the event; 0: try again. */

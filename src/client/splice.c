@@ -56,27 +56,17 @@ static long host_end(struct end *e)
 
 static long hare_end(struct task *t, struct end *e)
 {
-	struct req_LSEEK q = { .ino = e->o->ino,
-			       .ofd = e->o->shared,
-			       .whence = SEEK_CUR };
-	struct rep_LSEEK p;
-	long r = 0;
+	long r;
 
 	e->type = e->o->mode & HS_IFMT;
 	r = ofd_flags(t, e->o);
 	if (r < 0)
 		return r;
 	e->flags = (u32)r;
-	r = 0;
 	e->seekable = e->o->kind == OFD_FILE;
 	if (e->given || !e->seekable)
 		return 0;
-	e->off = e->o->off;
-	if (e->o->shared) {
-		r = rpc_lseek(&t->ctx, ofd_server(e->o), &q, &p);
-		e->off = (u64)p.off;
-	}
-	return r;
+	return ofd_pos(t, e->o, &e->off);
 }
 
 /* An end of the call: user_off as the program gave it. */
@@ -109,15 +99,8 @@ static long end_close(struct task *t, struct end *e, long done)
 
 	if (done > 0 && e->seekable && e->given) {
 		r = user_write(e->user_off, &e->off, sizeof(e->off));
-	} else if (done > 0 && e->seekable && e->o && !e->o->shared) {
-		__atomic_store_n(&e->o->off, e->off, __ATOMIC_RELAXED);
 	} else if (done > 0 && e->seekable && e->o) {
-		struct req_LSEEK q = { .ino = e->o->ino,
-				       .ofd = e->o->shared,
-				       .off = (s64)e->off };
-		struct rep_LSEEK p;
-
-		r = rpc_lseek(&t->ctx, ofd_server(e->o), &q, &p);
+		r = ofd_set_pos(t, e->o, e->off);
 	} else if (done > 0 && e->seekable) {
 		SYS(lseek, e->fd, e->off, SEEK_SET);
 	}

@@ -6,7 +6,8 @@
  * Descriptor: the program's number, an index into struct fdtable. Open description: struct ofd,
  * shared by the descriptors that dup and fork made on this core. Descriptions are LOCAL (offset
  * here) until a process on another core gets one by exec; then SHARED: the offset and flags
- * move to the inode's server (thesis 3.5.1) and `shared` is its id there.
+ * move to the inode's server (thesis 3.5.1) and `shared` is its id there. When one core alone
+ * has it they come back; the server goes on counting it under the id, which then is `kept`.
  * Vnode: what this core knows about an open file of a far server: size, blocks, whether its own
  * cache holds unwritten data. Files of near servers have no vnode: a local call is as cheap.
  */
@@ -69,12 +70,13 @@ struct ofd {
 	u64 ino;
 	u64 off; /* LOCAL: file offset; directories: cookie */
 	u64 shared; /* SHARED: id at the inode's server; 0 is LOCAL */
+	u64 kept; /* LOCAL again: its id at the server; 0: it never was SHARED */
 	struct vnode *vnode; /* far files; NULL for near ones */
 	u64 dir_state; /* directories: server being read, for distributed ones */
 	u32 relay_pid, relay_core, relay_fd; /* OFD_RELAY: a host descriptor of a proxy */
 	u32 lock_owner;
 	u32 mode; /* type and permissions at open */
-	u32 pad;
+	u32 flights; /* on their way through sockets: it stays SHARED */
 	u64 parent; /* the directory that it was opened in, for /proc/self/fd; 0: unknown */
 	u32 parent_dflags;
 	u32 far; /* the inode's server is reached by messages */
@@ -84,6 +86,8 @@ struct ofd {
 	u32 closer; /* thread that closes it */
 	u32 close_sent; /* its CLOSE left by a local call on another core */
 	u32 untold; /* no OPEN of it is counted: no CLOSE is owed */
+	u32 last; /* SHARED: perhaps nobody else has it any more; a hint, outside the log */
+	u32 pad;
 	u64 name_hash; /* of the name in `parent` that it was opened by, for inotify; 0: unknown */
 };
 
@@ -261,6 +265,10 @@ void fdtable_pass_locks(struct task *t, struct fdtable *ft, bool own);
  * for the case that the process is killed. */
 typedef void ofd_share_fn(struct task *t, struct ck *ck, struct ofd *o);
 long ofd_share(struct task *t, struct ofd *o, u32 add_refs, ofd_share_fn *noted);
+/* What TAKE and EXEC tell of a description; and a description as they tell (NULL: ENFILE),
+ * with inode `ino`, which it owes a close: 0 when that is counted later. */
+void ofd_image(const struct ofd *o, struct image_fd *d);
+struct ofd *ofd_of_image(struct task *t, const struct image_fd *d, u64 ino);
 
 /* --- file data: file.c ------------------------------------------------------------------------ */
 

@@ -335,6 +335,7 @@ long fs_read(struct rpc_env *e, const struct req_READ *q, struct rep_READ *p)
 
 	p->data.len = 0;
 	p->off = off;
+	p->last = 0;
 	if (unlikely(!i))
 		return -ENOENT;
 	if (unlikely(!fs_is_reg(i))) {
@@ -345,8 +346,10 @@ long fs_read(struct rpc_env *e, const struct req_READ *q, struct rep_READ *p)
 	o = shared(i, q->flags, q->ofd, O_WRONLY, &r);
 	if (r < 0)
 		return r;
-	if (o)
+	if (o) {
 		p->off = off = o->off;
+		p->last = o->refs == 1;
+	}
 	if (off > FS_SIZE_MAX)
 		return -EINVAL;
 	if (off >= i->size || !p->data.p)
@@ -377,6 +380,7 @@ long fs_write(struct rpc_env *e, const struct req_WRITE *q, struct rep_WRITE *p)
 	long r;
 
 	p->count = 0;
+	p->last = 0;
 	if (unlikely(!i))
 		return -ENOENT;
 	if (unlikely(!fs_is_reg(i))) {
@@ -387,8 +391,10 @@ long fs_write(struct rpc_env *e, const struct req_WRITE *q, struct rep_WRITE *p)
 	o = shared(i, q->flags, q->ofd, O_RDONLY, &r);
 	if (r < 0)
 		return r;
-	if (o)
+	if (o) {
 		off = o->off;
+		p->last = o->refs == 1;
+	}
 	if ((q->flags & IO_APPEND) || appends(i, q))
 		off = i->size;
 	if (off > FS_SIZE_MAX)
@@ -482,6 +488,7 @@ long fs_lseek(struct rpc_env *e, const struct req_LSEEK *q, struct rep_LSEEK *p)
 	}
 	if (r < 0)
 		return r;
+	p->last = o && o->refs == 1;
 	if (o)
 		TX_SET(e->ck, o->off, (u64)p->off);
 	return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Opens and shared open descriptions: OPEN CLOSE DUP OFD_FLAGS (thesis 3.5).
+ * Opens and shared open descriptions: OPEN CLOSE DUP OFD_LOCAL OFD_FLAGS (thesis 3.5).
  *
  * An inode counts its opens; opens by far cores also per core, with what each may do, since a
  * core may be lost with all that it had open, and since blocks are not reused while a far core
@@ -11,6 +11,10 @@
  *   OPEN           DUP ofd=0 refs=2        READ/WRITE IO_SHARED    CLOSE ofd   CLOSE ofd
  *   local offset   offset and flags move   offset moves            refs 1      refs 0: takes the
  *                  here, refs 2                                                OPEN back
+ *
+ * Of a description with one reference OFD_LOCAL tells the holder the offset, which is the holder's
+ * from then on (client/ofd.c). Nothing here says so: who has the only reference knows it, and only
+ * by DUP with push, which brings the offset, can another core come to it.
  */
 #include "fileserver/fs.h"
 
@@ -329,7 +333,57 @@ long fs_close(struct rpc_env *e, const struct req_CLOSE *q, struct rep_CLOSE *p)
 	return 0;
 }
 
+/* Its open counts as the asking core's, which may access the blocks from now on. */
+static long count_move(struct rpc_env *e, struct fs_inode *i, struct fs_ofd *o)
+{
+	struct fs_far *x;
+	long r = 0;
+
+	if (o->core == e->core)
+		return 0;
+	if (e->far)
+		r = far_count(e, i, o->flags);
+	if (r < 0)
+		return r;
+	x = far_of(i, o->core);
+	TX_SET(e->ck, o->core, e->core);
+	if (x) {
+		far_uncount(e->ck, i, x, o->flags);
+		closed(e, i);
+	}
+	return 0;
+}
+
+long fs_ofd_local(struct rpc_env *e, const struct req_OFD_LOCAL *q,
+		  struct rep_OFD_LOCAL *p)
+{
+	struct fs_inode *i = fs_inode_find(fs_of(e->ck), q->ino);
+	struct fs_ofd *o = i ? fs_ofd_find(i, q->ofd) : NULL;
+	long r;
+
+	p->runs.len = 0;
+	if (!o)
+		return -EBADF;
+	if (o->refs != 1)
+		return -EAGAIN;
+	r = count_move(e, i, o);
+	if (r < 0)
+		return r;
+	p->off = o->off;
+	p->flags = o->flags;
+	fs_inode_attr(i, &p->attr);
+	if (fs_is_reg(i))
+		fs_runs(e, i, 0, (i->size + PAGE_SIZE - 1) / PAGE_SIZE, &p->runs);
+	return 0;
+}
+
 #define OFD_REFS_MAX 0x7fffffffu
+#define STATUS_FLAGS ((u32)(O_APPEND | O_NONBLOCK | O_NOATIME | O_DIRECT))
+
+static u32 with_status(u32 flags, u32 status)
+{
+	return (flags & ~STATUS_FLAGS) | (status & STATUS_FLAGS);
+}
 
 long fs_dup(struct rpc_env *e, const struct req_DUP *q, struct rep_DUP *p)
 {
@@ -345,6 +399,10 @@ long fs_dup(struct rpc_env *e, const struct req_DUP *q, struct rep_DUP *p)
 			return -EBADF;
 		if (q->refs)
 			TX_SET(e->ck, o->refs, o->refs + q->refs);
+		if (q->push) {
+			TX_SET(e->ck, o->off, q->off);
+			TX_SET(e->ck, o->flags, with_status(o->flags, q->flags));
+		}
 	} else {
 		if (!q->refs || q->refs > OFD_REFS_MAX)
 			return -EINVAL;
@@ -370,8 +428,6 @@ long fs_dup(struct rpc_env *e, const struct req_DUP *q, struct rep_DUP *p)
 	return 0;
 }
 
-#define STATUS_FLAGS ((u32)(O_APPEND | O_NONBLOCK | O_NOATIME | O_DIRECT))
-
 long fs_ofd_flags(struct rpc_env *e, const struct req_OFD_FLAGS *q,
 		  struct rep_OFD_FLAGS *p)
 {
@@ -381,8 +437,8 @@ long fs_ofd_flags(struct rpc_env *e, const struct req_OFD_FLAGS *q,
 	if (!o)
 		return -EBADF;
 	if (q->set)
-		TX_SET(e->ck, o->flags,
-		       (o->flags & ~STATUS_FLAGS) | (q->flags & STATUS_FLAGS));
+		TX_SET(e->ck, o->flags, with_status(o->flags, q->flags));
 	p->flags = o->flags;
+	p->last = o->refs == 1;
 	return 0;
 }

@@ -147,7 +147,7 @@ struct exec_image {
 	u64 rlimit[EXEC_RLIMITS][2];
 	char comm[PROC_COMM];
 };
-enum image_fd_how { IMAGE_HARE, IMAGE_RELAY, IMAGE_DEVICE };
+enum image_fd_how { IMAGE_HARE, IMAGE_RELAY, IMAGE_DEVICE, IMAGE_SAME };
 struct image_fd {
 	s32 fd;
 	u32 how; /* enum image_fd_how */
@@ -161,6 +161,8 @@ struct image_fd {
 	u32 parent_dflags;
 	u64 parent; /* the directory that it was opened in; 0: unknown */
 	u64 name_hash; /* of its name there, for inotify; 0: unknown */
+	u32 alone; /* HARE: nobody else has it once the process has gone */
+	s32 same; /* SAME: the description of that descriptor, which came before */
 };
 
 /* --- the processes of one core kernel -------------------------------------------------------- */

@@ -236,6 +236,71 @@ static void t_back(void)
 	is_str(t_get("f"), "pcpcpcpcpcggg", "what its children wrote");
 }
 
+/* It is one of several cores, and again of one, while it is written here. */
+static void t_returns(void)
+{
+	char name[16];
+
+	for (int k = 0; k < 6; k++) {
+		pid_t pid[2];
+		int fd, bad = 0;
+		char i3[2] = "a";
+
+		snprintf(name, sizeof(name), "returns%d", k);
+		fd = must(open(name, O_WRONLY | O_CREAT, 0644));
+		for (int i = 0; i < 2; i++, i3[0]++)
+			pid[i] = (pid_t)must(t_start(T_FORK, "records", t_num(fd), i3,
+						     "300", NULL));
+		for (int i = 0; i < 4; i++)
+			bad += t_end(t_start(T_EXEC, "write", t_num(fd), "c 0000\n",
+					     NULL)) != 0;
+		for (int i = 0; i < 2; i++)
+			bad += t_end(pid[i]) != 0;
+		is_long(bad, 0, "all writers end, file %d", k);
+		is_long(t_size(name), 604 * 7, "no record is lost, file %d", k);
+		is_long(lseek(fd, 0, SEEK_CUR), 604 * 7, "the offset, file %d", k);
+		must(close(fd));
+	}
+}
+
+/* What a shell starts with >file 2>&1: two numbers of one description, which is its alone. */
+static int s_both(int argc, char **argv)
+{
+	int a = atoi(argv[0]), b = atoi(argv[1]);
+
+	for (int i = 0; i < 4; i++)
+		if (write(i % 2 ? a : b, i % 2 ? "a" : "b", 1) != 1)
+			return 1;
+	if (lseek(a, 0, SEEK_CUR) != 4 || lseek(b, -1, SEEK_CUR) != 3 ||
+	    write(a, "A", 1) != 1)
+		return 2;
+	if (fcntl(a, F_SETFL, O_APPEND) || !(fcntl(b, F_GETFL) & O_APPEND) ||
+	    lseek(b, 0, SEEK_SET) || write(b, "!", 1) != 1)
+		return 3;
+	if (fcntl(b, F_SETFL, 0) || t_end(t_start(T_EXEC, "write", t_num(a), "kid", NULL)) ||
+	    lseek(b, 0, SEEK_CUR) != 8)
+		return 4;
+	if (write(a, ".", 1) != 1 || write(b, ".", 1) != 1 || write(a, ".", 1) != 1)
+		return 5;
+	return argc != 2;
+}
+
+static void t_redirect(void)
+{
+	for (int how = T_FORK; how <= T_EXEC; how++)
+		for (int k = 0; k < 4; k++) {
+			int a = must(open("f", O_RDWR | O_CREAT | O_TRUNC, 0644));
+			int b = must(dup(a));
+			pid_t pid = must(
+				t_start(how, "both", t_num(a), t_num(b), NULL));
+
+			must(close(a));
+			must(close(b));
+			is_long(t_end(pid), 0, "it writes with both, how %d", how);
+			is_str(t_get("f"), "babA!kid...", "one offset, how %d", how);
+		}
+}
+
 static int send_fd(int sock, int fd)
 {
 	char data = 'f', ctl[CMSG_SPACE(sizeof(int))] = { 0 };
@@ -379,7 +444,7 @@ static void t_one_of(void)
 T_SUBS = { { "put", s_put }, { "same", s_same }, { "write", s_write },   { "seek", s_seek },
 	   { "append", s_append }, { "records", s_records },
 	   { "block", s_block },   { "setfl", s_setfl },   { "take", s_take },
-	   { "sender", s_sender }, T_END };
+	   { "sender", s_sender }, { "both", s_both }, T_END };
 
 T_SECTIONS = {
 	{ "offsets", t_offsets },
@@ -388,6 +453,8 @@ T_SECTIONS = {
 	{ "becomes", t_becomes },
 	{ "readers", t_readers },
 	{ "back", t_back },
+	{ "returns", t_returns },
+	{ "redirect", t_redirect },
 	{ "passing", t_passing },
 	{ "flags", t_flags },
 	{ "one_of", t_one_of },

@@ -112,6 +112,31 @@ static long r_share_far(struct person *p)
 	ofd_put(&p->t, o);
 	return r ? r : CALL(p, write, FAR, g_buf, 10) != 10;
 }
+/* Shared, with one reference: back; shared again from there. */
+static long back(struct person *p, int fd)
+{
+	bool host;
+	struct ofd *o = fd_get(&p->t, fd, &host);
+	long r = ofd_share(&p->t, o, 0, NULL);
+
+	if (!r && (CALL(p, write, fd, g_buf, 10) != 10 ||
+		   CALL(p, write, fd, g_buf, 10) != 10))
+		r = -EIO;
+	if (!r && o->shared)
+		r = -EBUSY;
+	if (!r)
+		r = ofd_share(&p->t, o, 0, NULL);
+	ofd_put(&p->t, o);
+	return r ? r : CALL(p, lseek, fd, 0, SEEK_CUR) != 20;
+}
+static long r_back(struct person *p)
+{
+	return back(p, NEAR);
+}
+static long r_back_far(struct person *p)
+{
+	return back(p, FAR);
+}
 static long r_open_exec(struct person *p)
 {
 	char host[PATH_LEN_MAX];
@@ -198,6 +223,8 @@ static const struct act {
 	{ "fork's copy", r_copy },
 	{ "sharing", r_share },
 	{ "sharing far", r_share_far },
+	{ "local again", r_back },
+	{ "local again, far", r_back_far },
 	{ "opening a far program", r_open_exec },
 	{ "chdir", r_chdir },
 	{ "flock", r_flock },

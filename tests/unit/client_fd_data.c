@@ -202,6 +202,16 @@ static void shared(void)
 	expect(CALL(who[0], lseek, fd, 0, SEEK_CUR) == 50000, "the offset went along", 0, 0);
 	for (int i = 0; i < 40; i++)
 		act(who[0], fd);
+	expect(CALL(who[0], fcntl, fd, F_GETFL) >= 0, "F_GETFL", 0, 0);
+	/* In turn at the server and here. */
+	for (int i = 0; i < 8; i++) {
+		o = fd_get(&who[0]->t, (int)fd, &host);
+		expect(!ofd_share(&who[0]->t, o, 0, NULL), "ofd_share", 0, 0);
+		ofd_put(&who[0]->t, o);
+		act(who[0], fd);
+		act(who[0], fd);
+		act(who[0], fd);
+	}
 	expect(CALL(who[0], lseek, fd, 100, SEEK_SET) == 100, "lseek", 0, 0);
 	expect(CALL(who[0], close, fd) == 0, "close", 0, 0);
 	CALL(who[0], unlink, "/hare/e/s");

@@ -179,6 +179,98 @@ static void t_spread(bool near_home)
 	need(CALL(a, stat, name, &st) == -ENOENT, "gone");
 }
 
+/* A description of a's goes to b too, as an exec takes it; its number there. */
+static long give(long fd, bool alone)
+{
+	struct image_fd d = { 0 };
+	struct ofd *o;
+	bool host;
+	long r;
+
+	o = fd_get(&a->t, (int)fd, &host);
+	need(o && ofd_share(&a->t, o, 1, NULL) == 0, "ofd_share");
+	ofd_image(o, &d);
+	d.alone = alone;
+	ofd_put(&a->t, o);
+	o = ofd_of_image(&b->t, &d, d.ino);
+	r = o ? fd_install(&b->t, o, false, 0) : -1;
+	need(r >= 0, "fd_install");
+	return r;
+}
+
+/* Closed, and told. */
+static void b_closes(long fd)
+{
+	struct req_PING q = { 0 };
+	struct rep_PING p;
+
+	need(CALL(b, close, fd) == 0, "close");
+	rpc_ping(&b->t.ctx, 0, &q, &p);
+	rpc_ping(&b->t.ctx, 3, &q, &p);
+}
+
+/* A description that two cores had is local again when one has it (thesis 3.5). */
+static void t_back(void)
+{
+	struct stat st;
+	char buf[20] = "";
+	long fd, far;
+
+	need(CALL(b, mkdir, "/hare/back", 0777) == 0, "mkdir");
+	need(new_file(b, "/hare/back/x") == 0, "file");
+	fd = CALL(a, open, "/hare/back/x", O_RDWR, 0);
+	need(fd >= 0 && CALL(a, write, fd, "0123456789abcdef", 16) == 16, "write");
+	need(CALL(a, lseek, fd, 0, SEEK_SET) == 0, "lseek");
+	far = give(fd, false);
+	COSTS(CALL(a, read, fd, buf, 2), 2, 1, 0, "read at an offset of two cores");
+	COSTS(CALL(a, read, fd, buf, 2), 2, 1, 0, "again");
+	need(CALL(b, read, far, buf, 2) == 2 && !memcmp(buf, "45", 2), "the other's read");
+	COSTS(CALL(a, lseek, fd, 0, SEEK_CUR), 6, 1, 0, "lseek");
+	b_closes(far);
+	COSTS(CALL(a, read, fd, buf, 2), 2, 1, 0, "the first read after the other's close");
+	COSTS(CALL(a, read, fd, buf, 2), 2, 1, 0, "the next takes the offset back");
+	ok(!memcmp(buf, "89", 2), "%s: at the right place", g_what);
+	COSTS(CALL(a, read, fd, buf, 2), 2, 0, 0, "then read asks no server");
+	COSTS(CALL(a, write, fd, "CD", 2), 2, 0, 0, "nor does write");
+	COSTS(CALL(a, lseek, fd, 0, SEEK_CUR), 14, 0, 0, "nor lseek");
+	COSTS(CALL(a, fcntl, fd, F_SETFL, O_APPEND), 0, 0, 0, "nor F_SETFL");
+	/* Once more: what it is now goes along, and with the flag comes back at the first call. */
+	far = give(fd, true);
+	is(CALL(b, fcntl, far, F_GETFL) & O_APPEND, O_APPEND, "%s: O_APPEND goes along", g_what);
+	is(CALL(b, fcntl, far, F_SETFL, 0), 0, "%s: is cleared there", g_what);
+	is(CALL(b, lseek, far, 0, SEEK_CUR), 14, "%s: and the offset", g_what);
+	is(CALL(b, read, far, buf, 20), 2, "%s: read there", g_what);
+	CALL(a, close, fd);
+	fd = CALL(a, open, "/hare/back/x", O_RDWR, 0);
+	far = give(fd, true);
+	need(CALL(b, pwrite64, far, "XY", 2, 1) == 2, "pwrite");
+	b_closes(far);
+	need(CALL(a, read, fd, buf, 1) == 1, "read");
+	need(CALL(a, read, fd, buf, 2) == 2 && !memcmp(buf, "XY", 2), "what the other wrote");
+	COSTS(CALL(a, read, fd, buf, 1), 1, 0, 0, "back, after the other wrote");
+	CALL(a, close, fd);
+	/* A program that was started with a redirection, by a process that is gone. */
+	need(new_file(a, "/hare/back/y") == 0, "file");
+	fd = CALL(a, open, "/hare/back/y", O_RDWR, 0);
+	far = give(fd, true);
+	CALL(a, close, fd);
+	town_settle(&g, (struct person *[]){ a, b }, 2);
+	need(CALL(b, write, far, "text", 4) == 4, "write");
+	need(b->t.ctx.ck->counter[COUNT_SENT(RPC_WRITE)] == 0, "without WRITE");
+	is(CALL(a, stat, "/hare/back/y", &st) ? 0 : st.st_size, 4, "%s: its size", g_what);
+	b_closes(far);
+	need(list(a, "/hare/back") == 4, "readdir");
+	fd = CALL(a, open, "/hare/back", O_RDONLY | O_DIRECTORY, 0);
+	b_closes(give(fd, false));
+	is(CALL(a, getdents64, fd, buf, 20), -EINVAL, "%s: no room for an entry", g_what);
+	is(CALL(a, lseek, fd, 0, SEEK_SET), 0, "%s: a directory's place", g_what);
+	COSTS(CALL(a, lseek, fd, 0, SEEK_CUR), 0, 0, 0, "is local again");
+	CALL(a, close, fd);
+	for (const char **n = (const char *[]){ "/hare/back/x", "/hare/back/y", NULL }; *n; n++)
+		need(CALL(a, unlink, *n) == 0, "unlink");
+	need(CALL(a, rmdir, "/hare/back") == 0, "rmdir");
+}
+
 /* More than one batch of each part, with a small and a large buffer, and to the end. */
 static void t_large(void)
 {
@@ -216,7 +308,10 @@ static void all(const char *what, const struct world_cfg *wc)
 	town_new(&g, wc);
 	a = town_person(&g, 0, 0);
 	b = town_person(&g, CORES - 1, 0);
+	for (int n = 0; n < 3; n++)
+		need(!fd_enter_host(&b->t, n), "0 to 2 are the host's");
 	t_far();
+	t_back();
 	t_near();
 	t_spread(true);
 	t_spread(false);

@@ -463,6 +463,27 @@ static long op_dup(void)
 {
 	return FS(&f, dup, DUP, NULL, .ino = a, .refs = 2, .off = 3, .flags = O_RDWR);
 }
+static long op_dup_push(void)
+{
+	return FS(&f, dup, DUP, NULL, .ino = a, .ofd = ofd, .refs = 1, .push = 1, .off = 9,
+		  .flags = O_RDWR | O_APPEND);
+}
+/* To a far core, and to a near one again. */
+static long op_local_far(void)
+{
+	as(true);
+	return FS(&f, ofd_local, OFD_LOCAL, NULL, .ino = a, .ofd = ofd);
+}
+static long op_local_near(void)
+{
+	return FS(&f, ofd_local, OFD_LOCAL, NULL, .ino = a, .ofd = ofd);
+}
+static void shared_far(void)
+{
+	shared();
+	need(op_local_far() == 0, "ofd_local");
+	as(false);
+}
 static long op_shared_read(void)
 {
 	struct rep_READ p = { .data = BYTES(got, 7) };
@@ -628,6 +649,9 @@ static const struct scenario {
 	{ "last close by a far core", file_in_limbo, op_close_far, false, 0 },
 	{ "death of a far core", file_in_limbo, op_core_died, false, 0 },
 	{ "dup", file_open, op_dup, false, 0 },
+	{ "dup with push", shared, op_dup_push, false, 0 },
+	{ "local again, far", shared, op_local_far, false, 0 },
+	{ "local again, near", shared_far, op_local_near, false, 0 },
 	{ "read at a shared offset", shared, op_shared_read, false, 0 },
 	{ "close of a shared description", shared, op_close_ofd, false, 0 },
 	{ "pipe", none, op_pipe, false, 0 },

@@ -510,6 +510,7 @@ static void t_offsets(void)
 	struct rep_WRITE w = { 0 };
 	struct rep_LSEEK l = { 0 };
 	struct rep_OFD_FLAGS g = { 0 };
+	struct rep_OFD_LOCAL back = { 0 };
 	u64 ino, max = 0x7fffffffffffffffULL;
 
 	fsw_new(&f, &(struct world_cfg){ .cores = 1 }, 0);
@@ -536,7 +537,27 @@ static void t_offsets(void)
 	is(FS(&f, lseek, LSEEK, &l, .ino = ino, .ofd = 99, .whence = SEEK_SET), -EBADF,
 	   "lseek: EBADF");
 	is(FS(&f, lseek, LSEEK, &l, .ino = ino, .whence = 9), -EINVAL, "lseek: EINVAL");
+	is(FS(&f, ofd_local, OFD_LOCAL, &back, .ino = ino, .ofd = d.ofd), -EAGAIN,
+	   "local again: EAGAIN, two have it");
+	is(g.last, 0, "which F_SETFL said too");
 	is(FS(&f, close, CLOSE, NULL, .ino = ino, .ofd = d.ofd), 0, "close one");
+	is(FS(&f, lseek, LSEEK, &l, .ino = ino, .ofd = d.ofd, .whence = SEEK_CUR), 0, "lseek");
+	is(l.last, 1, "says that one is left");
+	is(FS(&f, ofd_local, OFD_LOCAL, &back, .ino = ino, .ofd = 99), -EBADF,
+	   "local again: EBADF");
+	for (int again = 0; again < 2; again++) {
+		is(FS(&f, ofd_local, OFD_LOCAL, &back, .ino = ino, .ofd = d.ofd), 0,
+		   "local again, time %d", again);
+		ok(back.off == 12 && back.flags == (O_RDWR | O_APPEND) && back.attr.size == 12,
+		   "the offset, the flags, the size");
+	}
+	is(FS(&f, dup, DUP, &d, .ino = ino, .ofd = d.ofd, .refs = 1, .push = 1, .off = 5,
+	      .flags = O_WRONLY),
+	   0, "shared once more");
+	is(FS(&f, read, READ, &r, .ino = ino, .ofd = d.ofd, .len = 2, .flags = IO_SHARED), 0,
+	   "read, its access mode is what it was");
+	ok(r.off == 5 && !r.last, "from the offset that came");
+	is(FS(&f, close, CLOSE, NULL, .ino = ino, .ofd = d.ofd), 0, "close that");
 	is(stat_of(&f, ino).ino, ino, "still there");
 	is(rm(&f, ROOT, "a"), 0, "unlink");
 	is(FS(&f, close, CLOSE, NULL, .ino = ino, .ofd = d.ofd), 0, "close the other");

@@ -158,6 +158,13 @@ static void help(u32 id, void *req)
 
 		q->ofd = pick(9);
 		q->refs = (u32)pick(4);
+		q->push = (u32)pick(2);
+		break;
+	}
+	case RPC_OFD_LOCAL: {
+		struct req_OFD_LOCAL *q = req;
+
+		q->ofd = pick(9);
 		break;
 	}
 	case RPC_SHARD: {
