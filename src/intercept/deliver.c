@@ -375,6 +375,28 @@ void signal_wrapper(int sig, siginfo_t *info, struct ucontext *uc)
 	enter_handler(t, sig, &act, info, uc, host_mask);
 }
 
+/* --- stopped for an exec of another thread ------------------------------------------ */
+
+bool signal_is_freeze(const siginfo_t *info)
+{
+	return info->si_code == SI_QUEUE && (u64)info->si_value.sival_ptr == FREEZE_VALUE;
+}
+
+/* Where the program's state is complete the thread stops in this handler; a call is ended first, and
+ * made again after the thaw. One that a signal is ending already stops when it is asked again. */
+void signal_freeze(struct thread *t, siginfo_t *info, struct ucontext *uc)
+{
+	struct sigcontext state = uc->uc_mcontext;
+	u32 who = __atomic_load_n(&t->process->freeze, __ATOMIC_ACQUIRE);
+
+	if (!who || who == (u32)t->tid)
+		return;
+	if (to_program(t, &state))
+		thread_park(t);
+	else if (!t->work)
+		defer(t, SIGSYS, info, uc);
+}
+
 /* --- the end of a call -------------------------------------------------------------- */
 
 void signal_exit_work(struct frame *f)
@@ -406,7 +428,8 @@ long signal_finish(struct thread *t, struct frame *f, long ret)
 {
 	struct kact act;
 
-	if (t->work && ret != -ICPT_ERESTARTNOINTR) {
+	if (t->work && ret != -ICPT_ERESTARTNOINTR &&
+	    !(t->deferred.sig == SIGSYS && signal_is_freeze(&t->deferred.info))) {
 		signal_get_action(t, (int)t->deferred.sig, &act);
 		if (ret == -HARE_ERESTARTNOHAND || !(act.flags & SA_RESTART))
 			return -EINTR;

@@ -66,6 +66,8 @@ struct sighand {
 struct process {
 	u32 threads; /* alive */
 	u32 freeze; /* futex: tid of the thread that is in exec; the others wait */
+	u32 parked; /* futex: how many do, or are where they do nothing until they would */
+	u32 leader_left; /* the first thread has ended; it stays listed */
 };
 
 /* A signal kept back. */
@@ -203,6 +205,10 @@ u64 patch_stub_return(u64 rip, u64 rcx);
  * ignored: `known`, all of them, else of OWN_SIGNALS only. */
 void signal_init(struct thread *t, bool known, u64 ignored);
 void signal_wrapper(int sig, siginfo_t *info, struct ucontext *uc);
+/* A SIGSYS by which thread_freeze stops a thread. */
+bool signal_is_freeze(const siginfo_t *info);
+void signal_freeze(struct thread *t, siginfo_t *info, struct ucontext *uc);
+#define FREEZE_VALUE 0x46524545U
 void signal_get_action(struct thread *t, int sig, struct kact *act);
 void signal_reset_action(struct thread *t, int sig);
 long signal_install_wrapper(int sig, u64 flags, struct kact *old);
@@ -235,10 +241,16 @@ void thread_free(struct thread *t);
 /* GS, alternate stack and dispatch of the running thread. */
 long thread_activate(struct thread *t);
 void icpt_child_start(struct thread *t);
-/* Other threads of the process stop at their next system call until thaw. */
+/* Stops the other threads of the process until thaw: in program code, or at the end of the call
+ * that they are in, which ends as for a signal, and is then made again. Returns when all stand (or
+ * after FREEZE_MAX_NS). Costs a signal for each of them; nothing where there are none. */
 void thread_freeze(struct thread *t);
 void thread_thaw(struct thread *t);
 void thread_park(struct thread *t);
+/* Around a host's call of any length in which signals are blocked and after which a thread would
+ * wait for the thaw first of all: it counts as stopped. */
+void thread_park_begin(struct thread *t);
+void thread_park_end(struct thread *t);
 void *thread_altstack(struct thread *t, size_t *size);
 
 void lock_take(struct lock *l);

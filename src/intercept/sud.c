@@ -37,6 +37,10 @@ void sud_signal(int sig, siginfo_t *info, struct ucontext *uc)
 	struct thread *t = thread_self();
 
 	if (info->si_code != SYS_USER_DISPATCH) {
+		if (signal_is_freeze(info)) {
+			signal_freeze(t, info, uc);
+			return;
+		}
 		if (info->si_code == SI_QUEUE &&
 		    client_poked(&t->task, (u64)info->si_value.sival_ptr))
 			return;

@@ -18,9 +18,11 @@
  */
 #include <asm/prctl.h>
 #include <linux/errno.h>
+#include <linux/fcntl.h>
 #include <linux/futex.h>
 #include <linux/mman.h>
 #include <linux/sched.h>
+#include <linux/time_types.h>
 
 #include "intercept/icpt.h"
 
@@ -140,15 +142,90 @@ long thread_activate(struct thread *t)
 
 /* --- stopping the others for exec --------------------------------------------------- */
 
+#define FREEZE_LOOK_NS 500000 /* until they are counted again, and asked again */
+#define FREEZE_MAX_NS                                                                    \
+	60000000000ULL /* a host so busy, or a thread that cannot be stopped */
+
+static void ask_to_stop(s32 pid, s32 tid)
+{
+	siginfo_t info = { 0 };
+
+	info.si_signo = SIGSYS;
+	info.si_code = SI_QUEUE;
+	info.si_value.sival_ptr = (void *)(u64)FREEZE_VALUE;
+	SYS(rt_tgsigqueueinfo, pid, tid, SIGSYS, &info);
+}
+
+struct dirent64 { /* the kernel's */
+	u64 ino, off;
+	u16 reclen;
+	u8 type;
+	char name[];
+};
+
+static bool asked(struct thread *t, const char *name, s32 pid)
+{
+	u64 tid;
+
+	if (!str_to_u64(name, &tid) || tid == (u32)t->tid)
+		return false; /* . and .., too */
+	if (tid == (u32)pid &&
+	    __atomic_load_n(&t->process->leader_left, __ATOMIC_RELAXED))
+		return false;
+	ask_to_stop(pid, (s32)tid);
+	return true;
+}
+
+/* How many threads but t the host lists; each is asked to stop. -errno when they cannot be
+ * listed. */
+static long ask_others(struct thread *t)
+{
+	long fd = SYS(open, "/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	s32 pid = (s32)SYS(getpid);
+	long len, n = 0;
+	char buf[2048];
+
+	if (sys_failed(fd))
+		return fd;
+	while ((len = SYS(getdents64, fd, buf, sizeof(buf))) > 0)
+		for (char *p = buf; p < buf + len; p += ((struct dirent64 *)p)->reclen)
+			n += asked(t, ((struct dirent64 *)p)->name, pid);
+	SYS(close, fd);
+	return len < 0 ? len : n;
+}
+
+/* Those that stand make no others and do not end: when as many stood before the list was read as
+ * are on it, all do. */
+static void stop_others(struct thread *t)
+{
+	u64 end = host_monotonic_ns() + FREEZE_MAX_NS;
+	struct __kernel_timespec ts = { .tv_nsec = FREEZE_LOOK_NS };
+	u32 *parked = &t->process->parked;
+
+	do {
+		u32 have = __atomic_load_n(parked, __ATOMIC_SEQ_CST);
+		long n = ask_others(t);
+
+		if (n < 0 || n <= (long)have)
+			return;
+		while ((have = __atomic_load_n(parked, __ATOMIC_SEQ_CST)) < n)
+			if (SYS(futex, parked, FUTEX_WAIT_PRIVATE, have, &ts) ==
+			    -ETIMEDOUT)
+				break;
+	} while (host_monotonic_ns() < end);
+}
+
 void thread_freeze(struct thread *t)
 {
 	u32 free = 0;
 
 	while (!__atomic_compare_exchange_n(&t->process->freeze, &free, (u32)t->tid,
-					    false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+					    false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {
 		thread_park(t);
 		free = 0;
 	}
+	if (__atomic_load_n(&t->process->threads, __ATOMIC_RELAXED) > 1)
+		stop_others(t);
 }
 
 void thread_thaw(struct thread *t)
@@ -157,13 +234,28 @@ void thread_thaw(struct thread *t)
 	SYS(futex, &t->process->freeze, FUTEX_WAKE_PRIVATE, 1 << 30);
 }
 
+void thread_park_begin(struct thread *t)
+{
+	__atomic_fetch_add(&t->process->parked, 1, __ATOMIC_SEQ_CST);
+}
+
+void thread_park_end(struct thread *t)
+{
+	__atomic_fetch_sub(&t->process->parked, 1, __ATOMIC_SEQ_CST);
+	thread_park(t);
+}
+
 void thread_park(struct thread *t)
 {
 	u32 who;
 
-	while ((who = __atomic_load_n(&t->process->freeze, __ATOMIC_ACQUIRE)) &&
-	       who != (u32)t->tid)
+	while ((who = __atomic_load_n(&t->process->freeze, __ATOMIC_SEQ_CST)) &&
+	       who != (u32)t->tid) {
+		thread_park_begin(t);
+		SYS(futex, &t->process->parked, FUTEX_WAKE_PRIVATE, 1);
 		SYS(futex, &t->process->freeze, FUTEX_WAIT_PRIVATE, who, NULL);
+		__atomic_fetch_sub(&t->process->parked, 1, __ATOMIC_SEQ_CST);
+	}
 }
 
 /* --- children that are copies ------------------------------------------------------- */
@@ -201,9 +293,13 @@ static long fork_copy(struct thread *t, long nr, long a[6], u64 flags, u64 child
 	signal_block_all(&t->start_mask);
 	if (threads)
 		lock_take(&t->sighand->lock); /* whole, and free, in the child */
+	if (threads && (flags & CLONE_VFORK))
+		thread_park_begin(t);
 	ret = sys_call6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 	if (threads)
 		lock_drop(&t->sighand->lock);
+	if (ret && threads && (flags & CLONE_VFORK))
+		thread_park_end(t);
 	if (ret == 0) {
 		sud_arm();
 		t->tid = (s32)SYS(gettid);
@@ -285,7 +381,11 @@ static long clone_process(struct thread *t, struct thread *child, long nr, long 
 	if (ret)
 		return ret;
 	ask_born(nr, a, proc);
+	if (flags & CLONE_VFORK)
+		thread_park_begin(t);
 	ret = icpt_clone_vm(nr, a, child);
+	if (flags & CLONE_VFORK)
+		thread_park_end(t);
 	client_fork_parent(&t->task, proc, ret);
 	return ret;
 }
@@ -447,6 +547,8 @@ long icpt_exit(struct task *task, long a[6])
 	bool last = __atomic_fetch_sub(&t->process->threads, 1, __ATOMIC_ACQ_REL) == 1;
 
 	release_self(t, last, (int)a[0]);
+	if (!last && t->tid == (s32)SYS(getpid))
+		__atomic_store_n(&t->process->leader_left, 1, __ATOMIC_RELAXED);
 	leave(t, __NR_exit, (int)a[0]);
 }
 

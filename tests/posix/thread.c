@@ -209,11 +209,160 @@ static void t_exec(void)
 	is_long(t_end(pid), 17, "exec by a thread that is not the first ends the others");
 }
 
-T_SUBS = { { "code", s_code }, T_END };
+static void *busy_files(void *arg)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "b%ld", (long)(intptr_t)arg);
+	for (;;) {
+		int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+
+		must(write(fd, name, 1));
+		must(close(fd));
+	}
+	return NULL;
+}
+
+static void *busy_pipe(void *arg)
+{
+	char c = 'x';
+
+	(void)arg;
+	for (;;) {
+		must(write(duel[1], &c, 1));
+		must(read(duel[0], &c, 1));
+	}
+	return NULL;
+}
+
+static int kept;
+
+static void *exec_busy(void *arg)
+{
+	char num[16];
+
+	(void)arg;
+	t_sleep_ms(2);
+	snprintf(num, sizeof(num), "%d", kept);
+	execl(t_self, t_self, "--sub", "left", num, NULL);
+	return NULL;
+}
+
+/* Nothing is open but what was to stay. */
+static int s_left(int argc, char **argv)
+{
+	int fd, stays = atoi(argv[0]);
+	char buf[8] = "";
+
+	for (fd = 3; fd < 100; fd++)
+		if (t_is_open(fd) != (fd == stays))
+			return 30;
+	return read(stays, buf, 7) == 4 && strcmp(buf, "kept") == 0 && argc == 1 ? 18 :
+										    31;
+}
+
+/* What the others were doing neither fails, as their descriptors are closed, nor opens anything. */
+static void t_exec_busy(void)
+{
+	long good = 0;
+
+	must(t_put("kept", "kept"));
+	for (int round = 0; round < 24; round++) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			pthread_t t;
+
+			for (int fd = 3; fd < 100; fd++)
+				close(fd); /* the test's own surroundings */
+			must(pipe2(duel, O_CLOEXEC));
+			kept = must(open("kept", O_RDONLY));
+			for (intptr_t i = 0; i < 6; i++)
+				pthread_create(&t, NULL, i < 3 ? busy_files : busy_pipe,
+					       (void *)i);
+			pthread_create(&t, NULL, exec_busy, NULL);
+			pause();
+		}
+		good += t_end(pid) == 18;
+	}
+	is_long(good, 24, "exec while other threads use descriptors");
+}
+
+static void *ends(void *arg)
+{
+	(void)arg;
+	return NULL;
+}
+
+static void *exec_fails(void *arg)
+{
+	errno = 0;
+	execl("/", "x", NULL);
+	*(int *)arg = errno;
+	return NULL;
+}
+
+/* Others go on when it fails, and one that has ended is not waited for. */
+static void t_exec_first(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		pthread_t t;
+		int err = 0;
+
+		must(pipe2(duel, O_CLOEXEC));
+		pthread_create(&t, NULL, exec_fails, &err);
+		pthread_join(t, NULL);
+		if (err != EACCES)
+			_exit(40);
+		pthread_create(&t, NULL, ends, NULL);
+		pthread_create(&t, NULL, busy_pipe, NULL);
+		pthread_create(&t, NULL, exec_it, NULL);
+		pthread_exit(NULL);
+	}
+	is_long(t_end(pid), 17, "exec when the first thread has ended");
+}
+
+static int vforked(void)
+{
+	pid_t pid = vfork();
+
+	if (pid == 0) {
+		sleep(2);
+		_exit(0);
+	}
+	return pid;
+}
+
+static void *vfork_it(void *arg)
+{
+	(void)arg;
+	vforked();
+	return NULL;
+}
+
+static void t_exec_vfork(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		pthread_t t;
+
+		pthread_create(&t, NULL, vfork_it, NULL);
+		t_sleep_ms(20);
+		exec_it(NULL);
+	}
+	is_long(t_end(pid), 17, "exec while another thread waits in vfork");
+}
+
+T_SUBS = { { "code", s_code }, { "left", s_left }, T_END };
 
 T_SECTIONS = {
 	{ "files", t_files },	      { "append", t_append },
 	{ "exclusive", t_exclusive }, { "spawn", t_spawn },
 	{ "blocked", t_blocked },     { "table", t_table },
-	{ "exec", t_exec },	      T_END,
+	{ "exec", t_exec },	      { "exec_busy", t_exec_busy },
+	{ "exec_first", t_exec_first }, { "exec_vfork", t_exec_vfork },
+	T_END,
 };
