@@ -467,6 +467,7 @@ static void *job_thread(void *arg)
 	if (msg_slot_take(&t->ctx))
 		die("no reply slot", -EAGAIN);
 	for (;;) {
+		s64 at, passing;
 		u32 seq = listen_for_jobs(t);
 
 		while (sched_job_first(&t->ctx, job)) {
@@ -478,7 +479,11 @@ static void *job_thread(void *arg)
 				sched_job_signal(&t->ctx, job);
 			sched_job_done(&t->ctx);
 		}
-		(void)msg_event_wait(&t->ctx, seq, client_passing(t));
+		at = client_cut_tend(t);
+		passing = client_passing(t);
+		if (at < 0 || (passing >= 0 && passing < at))
+			at = passing;
+		(void)msg_event_wait(&t->ctx, seq, at);
 	}
 	return NULL;
 }

@@ -122,6 +122,19 @@ bool client_poked(struct task *t, u64 value);
  * that its file had, and the file has grown: now the page is there, and the access goes on. */
 bool client_fault(struct task *t, u64 addr);
 
+/* A file that is mapped has become shorter. A thread that goes from our code to the program's asks
+ * whether something is to be cut, and then cuts, in no other call of this library. One that runs
+ * gets a SIGSYS with this value (SI_QUEUE) for it, from the core's agent, which calls
+ * client_cut_tend when it wakes: in how many ns again, or -1. */
+#define CLIENT_CUT 0x4841524543555421ULL
+static inline bool client_may_cut(const struct task *t)
+{
+	return t->ctx.ck && t->ctx.ck->cutting;
+}
+bool client_cut_due(const struct task *t); /* of this process */
+void client_cut_now(struct task *t);
+s64 client_cut_tend(struct task *t);
+
 /* Sites of system calls in a file, known by a number that is the same only for the same contents;
  * offsets in the file, not 0 or 1. See sites.c. These may be called in a signal handler. */
 /* A call at a site trapped. weight: how much a patch would have saved, in traps. */

@@ -259,8 +259,9 @@ static long write_far(struct task *t, struct ofd *o, struct uio *u, u64 *off, u3
 
 	while (u->total && r >= 0) {
 		size_t before = u->total;
+		bool there = flags & IO_APPEND || *off > v->size;
 
-		if (flags & IO_APPEND || *off > v->size) {
+		if (there) {
 			vnode_sync(
 				t,
 				v); /* what was written before is to be found before it */
@@ -269,10 +270,12 @@ static long write_far(struct task *t, struct ofd *o, struct uio *u, u64 *off, u3
 			busy_unlock(&v->busy);
 		} else {
 			r = vnode_write(t, v, u, off);
-			if (r == -ENOMEM)
+			there = r == -ENOMEM;
+			if (there)
 				r = write_by_call(t, o, u, off, flags);
 		}
-		if (flags & IO_APPEND || u->total == before)
+		/* Here nothing is written for one reason: another makes the file shorter. */
+		if (flags & IO_APPEND || (there && u->total == before))
 			break;
 	}
 	if (flags & IO_APPEND)

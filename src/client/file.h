@@ -144,6 +144,7 @@ void closing_finish(struct task *t);
  * copied, not while waiting for anything. */
 void busy_lock(struct task *t, u32 *word);
 void busy_unlock(u32 *word);
+bool busy_is_mine(const struct task *t, const u32 *word);
 /* Offset and status flags of a description that others may change too: locked against
  * them. True when it has to be unlocked. */
 bool pos_lock(struct task *t, struct ofd *o);
@@ -369,6 +370,11 @@ void maps_refresh(struct task *t, u64 ino);
 /* A file may be longer now: pages of this process's mappings that lay behind its end are
  * there. */
 void maps_grown(struct task *t, u64 ino);
+/* A file has become shorter; attr.mapped says who may have it mapped. When this returns they show
+ * no more of it. */
+void maps_shrunk(struct task *t, u64 ino, u64 mapped);
+/* A child of fork has the marks of its parent's mappings. */
+void maps_born(struct task *t);
 static inline bool maps_any(const struct task *t)
 {
 	const struct fdtable *ft = t->proc->fds;

@@ -542,6 +542,8 @@ static long truncate_ofd(struct task *t, struct ofd *o, s64 size)
 	r = rpc_trunc(&t->ctx, ofd_server(o), &q, &p);
 	if (!r && o->vnode)
 		file_truncated(t, o->ino, &p.attr);
+	if (!r)
+		maps_shrunk(t, o->ino, p.attr.mapped);
 	if (maps_any(t))
 		maps_grown(t, o->ino);
 	if (!r)

@@ -124,8 +124,8 @@ static long map_file(struct task *t, struct mapping *m, u64 size, u32 flags)
 	return r;
 }
 
-/* What lies behind the file's end: DRAM behind its own. */
-static long map_beyond(struct task *t, const struct mapping *m)
+/* DRAM behind its own end. */
+long map_beyond(struct task *t, const struct mapping *m)
 {
 	struct island *isl = t->ctx.isl;
 	u64 off = ALIGN_UP(isl->super->dram_size, (u64)PAGE_SIZE) + PAGE_SIZE;
@@ -146,10 +146,24 @@ static long pin_size(struct task *t, struct ofd *pin, u64 *size)
 	return r;
 }
 
+/* The size up to which there are blocks to show. What was cut before is marked then: a near server
+ * may have told this core, and nobody here has looked yet. */
+static long size_to_show(struct task *t, struct mapping *m, u64 *size)
+{
+	long r;
+
+	do {
+		m->seen = cut_now(t);
+		r = pin_size(t, m->pin, size);
+		msg_drain(&t->ctx);
+	} while (!r && cut_now(t) != m->seen);
+	return r;
+}
+
 long mapping_show(struct task *t, struct mapping *m, u32 flags)
 {
 	u64 size;
-	long r = pin_size(t, m->pin, &size);
+	long r = size_to_show(t, m, &size);
 
 	if (!r)
 		r = map_file(t, m, size, flags & MAPPING_FLAGS);
@@ -166,7 +180,7 @@ bool mapping_show_once(struct task *t, struct mapping *m, u64 hint, u32 flags)
 	u32 n;
 	long at;
 
-	if (pin_size(t, m->pin, &size) || size <= m->off ||
+	if (size_to_show(t, m, &size) || size <= m->off ||
 	    size - m->off + PAGE_SIZE <= len)
 		return false;
 	if (ask_blocks(t, m, m->off / PAGE_SIZE, pages, 0, runs, &n))
@@ -227,6 +241,22 @@ struct ofd *mapping_pin(struct task *t, struct ofd *of, bool writable, long *err
 	return NULL;
 }
 
+bool mapping_lock(struct task *t)
+{
+	struct fdtable *ft = t->proc->fds;
+
+	if (!ft || busy_is_mine(t, &ft->map_busy))
+		return false;
+	busy_lock(t, &ft->map_busy);
+	return true;
+}
+
+void mapping_unlock(struct task *t, bool locked)
+{
+	if (locked)
+		busy_unlock(&t->proc->fds->map_busy);
+}
+
 long mapping_add(struct task *t, const struct mapping *from)
 {
 	struct ck *ck = t->ctx.ck;
@@ -237,7 +267,9 @@ long mapping_add(struct task *t, const struct mapping *from)
 	if (m) {
 		*m = *from;
 		list_init_fresh(&m->link);
+		m->cut = 0;
 		tx_list_add_tail(ck, &t->proc->fds->maps, &m->link);
+		cut_missed(t, ck, m);
 		hold_pass(t, ck, m->pin);
 	}
 	ck_unlock(ck);
@@ -263,6 +295,8 @@ static void cut_front(struct ck *ck, struct mapping *m, u64 to)
 	TX_SET(ck, m->start, to);
 	if (m->there < to)
 		TX_SET(ck, m->there, to);
+	if (m->cut && m->cut < to)
+		TX_SET(ck, m->cut, to);
 }
 
 static void cut_back(struct ck *ck, struct mapping *m, u64 from)
@@ -270,6 +304,8 @@ static void cut_back(struct ck *ck, struct mapping *m, u64 from)
 	TX_SET(ck, m->end, from);
 	if (m->there > from)
 		TX_SET(ck, m->there, from);
+	if (m->cut >= from)
+		TX_SET(ck, m->cut, 0);
 }
 
 /* Takes [from, to) out of one record; the pin to drop, or NULL. Lock held. */
@@ -296,6 +332,7 @@ static struct ofd *record_cut(struct ck *ck, struct fdtable *ft, struct mapping 
 			rest->off += to - m->start;
 			rest->start = to;
 			rest->there = MAX(rest->there, to);
+			rest->cut = rest->cut ? MAX(rest->cut, to) : 0;
 			tx_list_add_tail(ck, &ft->maps, &rest->link);
 			TX_ADD(ck, pin->refs, 1);
 			cut_back(ck, m, from);
@@ -457,7 +494,7 @@ static bool grow(struct task *t, struct mapping *m)
 	u64 was = m->there, size;
 	struct list *l;
 
-	if (was >= m->end || pin_size(t, m->pin, &size))
+	if (was >= m->end || size_to_show(t, m, &size) || client_cut_due(t))
 		return false;
 	if (map_file(t, m, size, 0) || m->there == was)
 		return false;
@@ -465,8 +502,11 @@ static bool grow(struct task *t, struct mapping *m)
 	for (l = t->proc->fds->maps.next; l != &t->proc->fds->maps; l = l->next) {
 		struct mapping *r = LIST_ENTRY(l, struct mapping, link);
 
-		if (r->start == m->start && r->end == m->end && r->pin == m->pin)
-			TX_SET(ck, r->there, m->there);
+		if (r->start != m->start || r->end != m->end || r->pin != m->pin)
+			continue;
+		TX_SET(ck, r->there, m->there);
+		TX_SET(ck, r->seen, m->seen);
+		cut_missed(t, ck, r);
 	}
 	ck_unlock(ck);
 	return true;
@@ -475,28 +515,37 @@ static bool grow(struct task *t, struct mapping *m)
 void maps_grown(struct task *t, u64 ino)
 {
 	struct mapping m;
+	bool locked;
 
 	if (!maps_any(t))
 		return;
+	locked = mapping_lock(t);
+	client_cut_now(t);
 	for (u32 n = 0; mapping_copy(t, t->proc->fds, n, &m); n++) {
 		if (m.pin->ino == ino && m.there < m.end)
 			(void)grow(t, &m);
 		ofd_put(t, m.pin);
 	}
+	mapping_unlock(t, locked);
 }
 
 bool client_fault(struct task *t, u64 addr)
 {
-	bool grown = false;
+	bool grown = false, locked;
 	struct mapping m;
 
 	if (!t->proc || !maps_any(t))
 		return false;
-	for (u32 n = 0; !grown && mapping_copy(t, t->proc->fds, n, &m); n++) {
-		if (addr >= m.there && addr < m.end)
-			grown = grow(t, &m) && addr < m.there;
-		ofd_put(t, m.pin);
-	}
+	locked = mapping_lock(t);
+	do {
+		client_cut_now(t);
+		for (u32 n = 0; !grown && mapping_copy(t, t->proc->fds, n, &m); n++) {
+			if (addr >= m.there && addr < m.end)
+				grown = grow(t, &m) && addr < m.there;
+			ofd_put(t, m.pin);
+		}
+	} while (!grown && client_cut_due(t));
+	mapping_unlock(t, locked);
 	return grown;
 }
 

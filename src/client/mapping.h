@@ -21,6 +21,8 @@ struct mapping {
 	u32 shared;
 	u32 stored; /* it may have been written through */
 	u32 readonly; /* the descriptor was not writable */
+	u64 cut; /* what it shows from this address on is no longer the file's; 0: nothing */
+	u64 seen; /* client_root.cuts before it was asked what there is to show */
 };
 
 static inline bool mapping_overlaps(const struct mapping *m, u64 from, u64 to)
@@ -44,6 +46,20 @@ struct mapping *mapping_find(struct fdtable *ft, u64 from, u64 to);
 /* Mapping number n, as a copy; its pin is this thread's until ofd_put. False: there are
  * fewer. */
 bool mapping_copy(struct task *t, struct fdtable *ft, u32 n, struct mapping *out);
+/* Only one thread of a process changes what its mappings show, except in a fault while it does. */
+bool mapping_lock(struct task *t); /* false: this thread has the lock */
+void mapping_unlock(struct task *t, bool locked);
+/* Nothing of the file is shown from m->there on, but SIGBUS. */
+long map_beyond(struct task *t, const struct mapping *m);
+
+/* --- cut.c ------------------------------------------------------------------------ */
+
+/* Now: what mapping.seen is to be. */
+u64 cut_now(struct task *t);
+/* A mapping shows what there was to show since m->seen: what was cut meanwhile is marked. Lock
+ * held; m is on the process's list, or about to be. */
+void cut_missed(struct task *t, struct ck *ck, struct mapping *m);
+
 /* The program has unmapped [from, to). */
 void mappings_cut(struct task *t, u64 from, u64 to);
 /* Writes back what was stored in [from, to), of a copy or of all, and tells the

@@ -104,7 +104,13 @@ static long map_over(struct task *t, const long a[6])
 	return r;
 }
 
-long client_mmap(struct task *t, long a[6])
+/* Without a look at the table: anonymous memory at a place that the host chooses. */
+static bool mmap_is_hosts(struct task *t, const long a[6])
+{
+	return (a[3] & MAP_ANONYMOUS) && !(a[3] & MAP_FIXED && maps_any(t));
+}
+
+static long mmap_call(struct task *t, long a[6])
 {
 	bool host = true;
 	struct ofd *o = a[3] & MAP_ANONYMOUS ? NULL : fd_get(t, (int)a[4], &host);
@@ -128,20 +134,41 @@ long client_mmap(struct task *t, long a[6])
 	return r;
 }
 
+/* The caller's system call, one of those that change mappings. */
+static long locked_call(struct task *t, long (*call)(struct task *t, long a[6]),
+			long a[6])
+{
+	bool locked = mapping_lock(t);
+	long r = call(t, a);
+
+	mapping_unlock(t, locked);
+	return r;
+}
+
+long client_mmap(struct task *t, long a[6])
+{
+	return mmap_is_hosts(t, a) ? CLIENT_HOST : locked_call(t, mmap_call, a);
+}
+
 /* --- munmap, mprotect, msync ------------------------------------------------------ */
 
-long client_munmap(struct task *t, long a[6])
+static long unmap_call(struct task *t, long a[6])
 {
 	u64 from = (u64)a[0], to = from + ALIGN_UP((u64)a[1], (u64)PAGE_SIZE);
 	long r;
 
-	if (!maps_any(t) || from % PAGE_SIZE || to <= from)
+	if (from % PAGE_SIZE || to <= from)
 		return CLIENT_HOST;
 	mappings_flush(t, from, to);
 	r = SYS(munmap, a[0], a[1]);
 	if (!r)
 		mappings_cut(t, from, to);
 	return r;
+}
+
+long client_munmap(struct task *t, long a[6])
+{
+	return maps_any(t) ? locked_call(t, unmap_call, a) : CLIENT_HOST;
 }
 
 /* A shared mapping of a descriptor that is not open for writing stays read-only; others
@@ -296,15 +323,13 @@ static long remap(struct task *t, const struct mapping *m, const long a[6], u64 
 	return r;
 }
 
-long client_mremap(struct task *t, long a[6])
+static long remap_call(struct task *t, long a[6])
 {
 	u64 from = (u64)a[0], old_len = ALIGN_UP((u64)a[1], (u64)PAGE_SIZE);
 	u64 new_len = ALIGN_UP((u64)a[2], (u64)PAGE_SIZE);
 	struct mapping m;
 	long r;
 
-	if (!maps_any(t))
-		return CLIENT_HOST;
 	if (a[3] & ~(long)(MREMAP_MAYMOVE | MREMAP_FIXED) || from % PAGE_SIZE ||
 	    !new_len || (a[3] & MREMAP_FIXED && !(a[3] & MREMAP_MAYMOVE))) {
 		if (mapping_find(table(t), from, from + MAX(old_len, 1ULL)))
@@ -316,7 +341,7 @@ long client_mremap(struct task *t, long a[6])
 
 		if (!mapping_find(table(t), from, from + old_len))
 			return CLIENT_HOST;
-		r = client_munmap(t, unmap);
+		r = unmap_call(t, unmap);
 		if (r == CLIENT_HOST)
 			r = SYS(munmap, unmap[0], unmap[1]);
 		return r ? r : a[0];
@@ -330,4 +355,9 @@ long client_mremap(struct task *t, long a[6])
 	if (hold_find(t, m.pin) >= 0)
 		ofd_put(t, m.pin);
 	return r;
+}
+
+long client_mremap(struct task *t, long a[6])
+{
+	return maps_any(t) ? locked_call(t, remap_call, a) : CLIENT_HOST;
 }

@@ -438,6 +438,11 @@ void busy_unlock(u32 *word)
 		SYS(futex, word, FUTEX_WAKE, 1, 0, 0, 0);
 }
 
+bool busy_is_mine(const struct task *t, const u32 *word)
+{
+	return (__atomic_load_n(word, __ATOMIC_RELAXED) & ~BUSY_WAITERS) == t->ctx.tid;
+}
+
 bool pos_lock(struct task *t, struct ofd *o)
 {
 	if (likely(ofd_is_alone(t, o)))

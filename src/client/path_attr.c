@@ -313,6 +313,10 @@ long client_truncate(struct task *t, long a[6])
 	r = rpc_trunc(&t->ctx, ino_server(pl.ino), &q, &p);
 	if (!r && !rpc_is_near(&t->ctx, ino_server(pl.ino)))
 		file_truncated(t, pl.ino, &p.attr);
+	if (!r) {
+		maps_shrunk(t, pl.ino, p.attr.mapped);
+		maps_grown(t, pl.ino);
+	}
 	if (!r)
 		notify_ino(t, pl.ino, IN_MODIFY);
 	return r;

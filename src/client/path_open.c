@@ -125,6 +125,8 @@ static long install(struct task *t, struct opening *op, const struct attr *a)
 	} else if (o->kind == OFD_FILE) {
 		file_opened(t, o, a, &op->runs);
 	}
+	if (op->flags & O_TRUNC)
+		maps_shrunk(t, o->ino, a->mapped);
 	notify_opened(t, o, &op->pl, op->flags & O_TRUNC && !op->made);
 	op->ofd = NULL; /* fd_install takes it in any case */
 	return fd_install(t, o, (op->flags & O_CLOEXEC) != 0, 0);
@@ -197,6 +199,8 @@ static long open_own(struct task *t, struct opening *op, const struct req_OPEN *
 		ck_abort(ck);
 	}
 	msg_unlock(&t->ctx, ck);
+	if (q->flags & O_TRUNC && r >= 0)
+		maps_shrunk(t, q->ino, p.attr.mapped);
 	return r;
 }
 

@@ -325,6 +325,7 @@ void client_fork_child(struct task *t, struct proc *child, s32 tid)
 		SYS(exit_group, 128 + 9);
 	agent_wake(t);
 	slot_take(t);
+	maps_born(t);
 }
 
 /* A child may be killed before its first instruction: so the parent, too, enters its host pid, and

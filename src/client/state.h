@@ -47,6 +47,8 @@ struct fdtable {
 	u64 fsize; /* RLIMIT_FSIZE, bytes */
 	u32 held; /* descriptions that its threads have in client_root.holds */
 	u32 posix_locks; /* its process has set some: each close has to release */
+	u32 map_busy; /* futex: tid of the thread that changes mappings of Hare's files */
+	u32 pad2;
 	struct list maps; /* struct mapping: files of Hare that the process has mapped */
 };
 #define FD_MAX                                                                           \
@@ -144,6 +146,8 @@ struct inval {
 	u64 dir, hash;
 };
 
+#define CUT_RING      16
+#define CUT_WAITERS   8
 #define CACHE_BUCKETS 4096
 #define VNODE_BUCKETS 1024
 struct client_root {
@@ -169,6 +173,14 @@ struct client_root {
 	u32 flight_last, pad; /* the last number given */
 	struct site *sites; /* sites.c */
 	u64 sites_news; /* grows when there are more sites to patch */
+	/* files that became shorter while they were mapped: cut.c */
+	u64 cuts; /* how many; the last ones are in cut_ring, number n at n % CUT_RING */
+	struct cut {
+		u64 ino, size;
+	} cut_ring[CUT_RING];
+	struct {
+		u32 core, slot, seq, pad;
+	} cut_wait[CUT_WAITERS]; /* who waits until they are cut; seq 0: nobody */
 };
 long sites_init(struct ck *ck, struct client_root *r); /* -ENOSPC */
 static inline struct client_root *client_root(struct ck *ck)

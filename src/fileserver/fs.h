@@ -254,6 +254,7 @@ struct fs_passed {
 
 struct fs {
 	u32 srv, cores, servers;
+	u64 near_cores; /* a bit each, when they make local calls; else 0 */
 	u32 coherent; /* write-back and invalidate cost nothing: no dirty ranges are kept */
 	u32 no_cache; /* clients cache no lookups */
 	u64 next_ino;
@@ -517,6 +518,11 @@ static inline bool fs_has_direct(const struct fs_inode *i)
 {
 	return i->more && (i->more->far_opens || i->more->pins);
 }
+/* Cores whose processes may have the file mapped, a bit each. */
+u64 fs_mapped_by(const struct fs *f, const struct fs_inode *i);
+/* The file ends at `size` from now on: whoever has mapped it is told, when this is committed. tail:
+ * its last block, if that was changed behind the end, or 0. -ENOSPC. */
+long fs_cut(struct rpc_env *e, struct fs_inode *i, u64 size, blk_t tail);
 /* Before the bytes of any block change under the lock, and when a block is freed: who copies from
  * blocks without the lock (fs_span) then copies again. One word for all files of the server, since
  * an inode may be gone when its copy ends; a change in so short a time is rare. */

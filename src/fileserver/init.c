@@ -42,6 +42,8 @@ long fs_init(struct ctx *c, struct ck *ck, u32 root_dflags)
 	if (!f)
 		return -ENOSPC;
 	f->srv = ck->core;
+	for (u32 i = 0; i < c->isl->near_count; i++)
+		f->near_cores |= 1ULL << (c->isl->first_core + i);
 	f->cores = s->cores;
 	f->servers = s->servers;
 	f->coherent = s->model == MEM_COHERENT;

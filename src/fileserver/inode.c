@@ -145,6 +145,7 @@ void fs_inode_attr(const struct fs_inode *i, struct attr *a)
 	a->version = i->version;
 	a->dflags = 0;
 	a->pad = 0;
+	a->mapped = 0;
 	if (fs_is_reg(i)) {
 		a->blocks = i->map.count;
 	} else if (fs_is_dir(i)) {

@@ -202,6 +202,18 @@ void fs_tail_repair(struct rpc_env *e)
 	f->tail_recovered_hint = e->ck->recovered;
 }
 
+/* The zeroes behind the end are for far mappings to see. */
+static void show_tail(struct rpc_env *e, struct fs_inode *i)
+{
+	u64 index = i->size / PAGE_SIZE, v = radix_get(&i->map, index);
+
+	if (likely(fs_of(e->ck)->coherent || !i->more || !i->more->pins || !v ||
+		   i->size % PAGE_SIZE == 0))
+		return;
+	fs_data_push(e, i, index, 1, 1);
+	(void)fs_cut(e, i, i->size, FS_BLK(v));
+}
+
 long fs_trim_finish(struct rpc_env *e, struct fs_inode *i)
 {
 	u32 done;
@@ -215,15 +227,19 @@ long fs_trim_finish(struct rpc_env *e, struct fs_inode *i)
 	}
 	if (r < 0)
 		return r;
+	show_tail(e, i);
 	TX_SET(e->ck, i->flags, i->flags & ~FS_I_TRIM);
 	return 0;
 }
 
 static long shrink(struct rpc_env *e, struct fs_inode *i, u64 size)
 {
-	if (!size) {
-		long r = fs_map_drop(e, i);
+	long r = size < i->size ? fs_cut(e, i, size, 0) : 0;
 
+	if (r < 0)
+		return r;
+	if (!size) {
+		r = fs_map_drop(e, i);
 		if (r < 0)
 			return r;
 		if (i->size)
@@ -285,6 +301,7 @@ long fs_trunc(struct rpc_env *e, const struct req_TRUNC *q, struct rep_TRUNC *p)
 	}
 	fs_inode_drop_setid(e->ck, i, q->cred->uid);
 	fs_inode_attr(i, &p->attr);
+	p->attr.mapped = fs_mapped_by(fs_of(e->ck), i);
 	return 0;
 }
 
@@ -400,12 +417,36 @@ static long allocate(struct rpc_env *e, const struct req_FALLOCATE *q, struct fs
 	return 0;
 }
 
+/* Some of the blocks [*index, last); *index moves on. What is mapped has to show zeroes, in private
+ * mappings too where nothing was stored: such blocks stay. */
+static long punch_blocks(struct rpc_env *e, struct fs_inode *i, u64 *index, u64 last)
+{
+	u64 at = *index, v;
+	long r = 0;
+	u32 n;
+
+	if (!i->more || !i->more->pins) {
+		r = fs_map_punch(e, i, at, last, FS_TRIM_STEP, &n);
+		if (n < FS_TRIM_STEP || !radix_next(&i->map, at, index, &v))
+			*index = last;
+		return r;
+	}
+	for (n = 0; !r && n < ALLOC_STEP; n++) {
+		if (!radix_next(&i->map, *index, &at, &v) || at >= last) {
+			*index = last;
+			break;
+		}
+		r = zero_bytes(e, i, at * PAGE_SIZE, PAGE_SIZE);
+		*index = at + 1;
+	}
+	return r;
+}
+
 static long punch(struct rpc_env *e, const struct req_FALLOCATE *q, struct fs_inode *i,
 		  struct rep_FALLOCATE *p)
 {
-	u64 end = q->off + q->len, index = q->off / PAGE_SIZE, last = end / PAGE_SIZE, v;
+	u64 end = q->off + q->len, index = q->off / PAGE_SIZE, last = end / PAGE_SIZE;
 	u64 head = MIN(ALIGN_UP(q->off, (u64)PAGE_SIZE), end) - q->off;
-	u32 n;
 	long r;
 
 	if (head) { /* not at a block's beginning: its rest first, blocks with the next request */
@@ -414,10 +455,10 @@ static long punch(struct rpc_env *e, const struct req_FALLOCATE *q, struct fs_in
 			fallocate_done(e, q, i, head, p);
 		return r;
 	}
-	r = fs_map_punch(e, i, index, last, FS_TRIM_STEP, &n);
+	r = punch_blocks(e, i, &index, last);
 	if (r < 0)
 		return r;
-	if (n == FS_TRIM_STEP && radix_next(&i->map, index, &index, &v) && index < last) {
+	if (index < last) {
 		fallocate_done(e, q, i, index * PAGE_SIZE - q->off, p);
 		return 0;
 	}

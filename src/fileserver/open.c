@@ -102,6 +102,39 @@ static u32 near_pins(const struct fs_more *m)
 	return n;
 }
 
+u64 fs_mapped_by(const struct fs *f, const struct fs_inode *i)
+{
+	const struct fs_more *m = i->more;
+	u64 cores = 0;
+
+	if (likely(!m || !m->pins))
+		return 0;
+	for (const struct fs_far *x = m->far; x; x = x->next)
+		if (x->pins)
+			cores |= 1ULL << x->core;
+	return near_pins(m) ? cores | f->near_cores : cores;
+}
+
+long fs_cut(struct rpc_env *e, struct fs_inode *i, u64 size, blk_t tail)
+{
+	u64 cores = fs_mapped_by(fs_of(e->ck), i);
+	struct req_CUT q = {
+		.ino = i->node.key, .size = size, .op = CUT_MARK, .tail = tail
+	};
+	struct rep_CUT p;
+	long r = 0;
+
+	for (; unlikely(cores) && r >= 0; cores &= cores - 1) {
+		u32 core = (u32)__builtin_ctzll(cores);
+
+		if (core == e->srv)
+			(void)client_cut(e, &q, &p);
+		else
+			r = rpc_post_cut(e, core, &q);
+	}
+	return r;
+}
+
 static void less(struct ck *ck, u32 *n)
 {
 	if (*n)
@@ -281,6 +314,8 @@ long fs_open_inode(struct rpc_env *e, struct fs_inode *i, u32 flags,
 		fs_inode_attr(i, attr);
 		if (peers)
 			attr->version = peers;
+		if (flags & O_TRUNC)
+			attr->mapped = fs_mapped_by(fs_of(e->ck), i);
 	}
 	if (runs && fs_is_reg(i))
 		fs_runs(e, i, 0, (i->size + PAGE_SIZE - 1) / PAGE_SIZE, runs);

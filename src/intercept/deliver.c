@@ -17,6 +17,9 @@
  *                                the end of the call signal_exit_work sends it again, and
  *                                the exit window lets it in
  *
+ * CLIENT_CUT, a SIGSYS that the core's agent sends, is not the program's: in the first five of these
+ * lines it is dealt with at once, elsewhere at the end of the call, by thread.cut (signal_cut).
+ *
  * The race that this must win: a signal after the test of thread.work and before the
  * host's call that waits. Test and call lie in one window, and the wrapper looks at rip,
  * so either the call is not made or the kernel's own wait sees the signal.
@@ -338,6 +341,25 @@ static bool grown_mapping(struct thread *t, const siginfo_t *info,
 	return client_fault(&t->task, (u64)info->si_addr);
 }
 
+void signal_cut(struct thread *t, struct ucontext *uc)
+{
+	struct sigcontext *r = &uc->uc_mcontext;
+	u64 rip = r->rip;
+
+	if (in(rip, icpt_entry, icpt_entry_end) || in_exit_window(rip) ||
+	    (!in(rip, __executable_start, etext) && !thread_on_c_stack(t, r->rsp))) {
+		client_cut_now(&t->task);
+		return;
+	}
+	t->cut = 1;
+	/* A wait that has no restart of the kernel's begins anew: the thread was still running
+	 * when the signal was sent. */
+	if (rip == (u64)icpt_host_end && (long)r->rax == -EINTR) {
+		r->rip = (u64)icpt_host_syscall;
+		r->rax = thread_frame(t)->nr;
+	}
+}
+
 void signal_wrapper(int sig, siginfo_t *info, struct ucontext *uc)
 {
 	struct thread *t = thread_self();
@@ -399,13 +421,20 @@ void signal_freeze(struct thread *t, siginfo_t *info, struct ucontext *uc)
 
 /* --- the end of a call -------------------------------------------------------------- */
 
-void signal_exit_work(struct frame *f)
+u64 signal_exit_work(struct frame *f)
 {
 	struct thread *t = thread_self();
-	int sig = (int)t->deferred.sig;
 	u64 all = ~0ULL;
+	int sig;
 
 	(void)f;
+	if (t->cut) {
+		t->cut = 0;
+		client_cut_now(&t->task);
+	}
+	if (!t->work)
+		return false;
+	sig = (int)t->deferred.sig;
 	if (is_own(sig))
 		signal_set_mask(all);
 	t->deferred.sig = 0;
@@ -413,6 +442,7 @@ void signal_exit_work(struct frame *f)
 	t->work = 0;
 	t->exit_mask = ~SIG_BIT(sig);
 	signal_send_self(sig, &t->deferred.info);
+	return true;
 }
 
 void signal_exit_done(struct frame *f)

@@ -158,4 +158,6 @@ void icpt_enter(struct frame *f)
 	if (unlikely(ret <= -HARE_ERESTARTSYS && ret >= -HARE_ERESTARTNOHAND))
 		ret = signal_finish(t, f, ret);
 	f->rax = (u64)ret;
+	if (unlikely(client_may_cut(&t->task)))
+		t->cut = 1;
 }

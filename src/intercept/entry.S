@@ -79,7 +79,7 @@ LABEL(icpt_entry_pushed)		/* all is in the frame */
 	call	icpt_enter		/* returns to where exit has begun */
 LABEL(icpt_entry_end)
 LABEL(icpt_exit_begin)
-	cmpl	$0, %gs:T_WORK
+	cmpq	$0, %gs:T_WORK		/* work and cut */
 	jne	2f
 	pop	%r15
 	pop	%r14
@@ -102,6 +102,8 @@ LABEL(icpt_exit_begin)
 	 * then let in here, where the program's state is complete. */
 2:	mov	%rsp, %rdi
 	call	signal_exit_work
+	test	%rax, %rax
+	jz	icpt_exit_begin
 	mov	$14, %eax		/* rt_sigprocmask(SIG_SETMASK, mask, 0, 8) */
 	mov	$2, %edi
 	mov	%gs:T_SELF, %rsi

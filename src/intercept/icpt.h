@@ -85,9 +85,10 @@ struct thread {
 	struct thread *self;
 	u64 stack_top; /* of the C stack: the frame ends here */
 	u32 work; /* a signal waits for the end of the running call */
-	u32 redeliver; /* signal that the exit window lets in: old mask is saved_mask */
+	u32 cut; /* at the end of the running call: client_cut_now */
 	u64 exit_mask;
 	u64 entry; /* icpt_entry, where stubs jump to */
+	u32 redeliver; /* signal that the exit window lets in: old mask is saved_mask */
 
 	struct process *process;
 	struct sighand *sighand;
@@ -115,6 +116,7 @@ struct thread {
 _Static_assert(offsetof(struct thread, self) == T_SELF, "entry.S");
 _Static_assert(offsetof(struct thread, stack_top) == T_STACK, "entry.S");
 _Static_assert(offsetof(struct thread, work) == T_WORK, "entry.S");
+_Static_assert(offsetof(struct thread, cut) == T_WORK + 4, "entry.S tests both");
 _Static_assert(offsetof(struct thread, exit_mask) == T_EXIT_MASK, "entry.S");
 _Static_assert(offsetof(struct thread, entry) == T_ENTRY, "patch.c");
 _Static_assert(sizeof(struct frame) == F_SIZE, "entry.S");
@@ -218,8 +220,11 @@ void signal_set_mask(u64 mask);
 /* OWN_SIGNALS that were sent while blocked in name and are so no longer: sends them
  * again. */
 void signal_release_own(struct thread *t);
-/* Called by entry.S at the end of a call while thread.work is set. */
-void signal_exit_work(struct frame *f);
+/* Called by entry.S at the end of a call while thread.work or thread.cut is set. True: a signal is
+ * to be let in. */
+u64 signal_exit_work(struct frame *f);
+/* CLIENT_CUT has come. */
+void signal_cut(struct thread *t, struct ucontext *uc);
 void signal_exit_done(struct frame *f);
 /* Result of a call that says that a signal interrupted it: what the program sees. */
 long signal_finish(struct thread *t, struct frame *f, long ret);

@@ -424,6 +424,8 @@ void icpt_child_start(struct thread *t)
 		client_fork_child(&t->task, t->child_proc, t->tid);
 	else
 		client_thread_run(&t->task, t->tid);
+	if (client_may_cut(&t->task))
+		t->cut = 1;
 	signal_set_mask(t->start_mask);
 }
 

@@ -250,7 +250,7 @@ struct ck {
 	u32 core, island;
 	u32 tracing; /* outside the log: the thread of `hare trace` that listens to this core, or 0 */
 	u32 watched; /* inotify watches something: rpc_is_watched says more */
-	u32 pad;
+	u32 cutting; /* mappings of some process are to be cut: src/client/cut.c. Outside the log */
 	u64 magic;
 	struct ck_class cls[CK_CLASSES];
 	u64 counter[CK_COUNTERS]; /* statistics: relaxed, outside the log */

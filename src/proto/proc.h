@@ -97,6 +97,9 @@ struct proc {
 	u32 host_pgid; /* the host's number of group pgid: another one after a remote start */
 	struct exec_pass *pass; /* client: an exec on another core is being prepared */
 	u64 lock_owner; /* of its POSIX locks, when it took them on another core; else 0 */
+	/* mappings of files that became shorter, see client/cut.c: times that some were marked; of
+	 * these, how many it has cut, will have cut before it runs on, was sent a signal for */
+	u32 cut, cut_done, cut_safe, cut_sent;
 	/* a proxy: written by src/sched's handlers */
 	u32 proxy_slot, proxy_seq; /* the event that wakes it */
 	u32 changes; /* grows with every EXITED: exit_status is new */

@@ -56,6 +56,7 @@ struct attr {
 	u64 version; /* grows with every change of the data by any island */
 	u32 dflags; /* directories: DIR_* */
 	u32 pad;
+	u64 mapped; /* TRUNC and O_TRUNC: cores that may have it mapped, a bit each; else 0 */
 };
 
 #define DIR_DISTRIBUTED 1u /* entries are spread over all servers by hash */
@@ -127,6 +128,8 @@ enum { RMDIR_ALL, RMDIR_SERIALIZE, RMDIR_MARK, RMDIR_COMMIT, RMDIR_ABORT };
 enum { SHARD_NEW, SHARD_ATTR, SHARD_STAT, SHARD_DROP };
 /* INVALIDATE kinds */
 enum { INVAL_ENTRY, INVAL_DIR, INVAL_ALL };
+/* CUT operations */
+enum { CUT_MARK, CUT_ASK };
 /* FDS operations */
 enum { FDS_LIST, FDS_ONE, FDS_CWD, FDS_EXE };
 /* LOCK operations */

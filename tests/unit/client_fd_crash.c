@@ -189,6 +189,39 @@ static long r_mmap_far(struct person *p)
 	at = CALL(p, mmap, 0, 10000, PROT_READ | PROT_WRITE, MAP_SHARED, FAR, 0);
 	return at < 0 && at > -4096 ? at : 0;
 }
+/* A file that becomes shorter while it is mapped. */
+static bool is_there(long at)
+{
+	int fd = open("/dev/zero", O_RDONLY);
+	bool there = read(fd, (void *)at, 1) == 1;
+
+	close(fd);
+	return there;
+}
+static long cut(struct person *p, int fd)
+{
+	long at;
+
+	if (CALL(p, ftruncate, fd, 20000))
+		return -EIO;
+	at = CALL(p, mmap, 0, 20000, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (at < 0 || CALL(p, ftruncate, fd, 100))
+		return -EIO;
+	client_cut_now(&p->t);
+	if (client_cut_due(&p->t) || is_there(at + 4096) || CALL(p, ftruncate, fd, 9000) ||
+	    !is_there(at + 8192) || is_there(at + 12288))
+		return -EIO;
+	CALL(p, munmap, at, 20000);
+	return 0;
+}
+static long r_cut(struct person *p)
+{
+	return cut(p, NEAR);
+}
+static long r_cut_far(struct person *p)
+{
+	return cut(p, FAR);
+}
 static long r_epoll(struct person *p)
 {
 	struct epoll_event ev = { .events = EPOLLIN };
@@ -231,6 +264,8 @@ static const struct act {
 	{ "fcntl lock", r_lock },
 	{ "mmap", r_mmap },
 	{ "mmap far", r_mmap_far },
+	{ "ftruncate of what is mapped", r_cut },
+	{ "the same far", r_cut_far },
 	{ "epoll", r_epoll },
 	{ "exit", r_exit },
 };
