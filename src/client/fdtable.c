@@ -507,7 +507,7 @@ void fdtable_pass_locks(struct task *t, struct fdtable *ft, bool own)
 	struct ck *ck = t->ctx.ck;
 
 	ck_lock(&t->ctx, ck);
-	TX_SET(ck, ft->posix_locks, (u32)own);
+	TX_SET(ck, ft->posix_locks, own ? ~0ULL : 0); /* which servers is not known */
 	ck_unlock(ck);
 }
 

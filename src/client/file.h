@@ -307,6 +307,10 @@ long ofd_flags(struct task *t, struct ofd *o);
 /* What an offset given with `whence` counts from: 0, the description's offset, the
  * size. */
 long ofd_base(struct task *t, struct ofd *o, short whence, s64 *base);
+/* deadlock.c: a wait was registered at srv, and may close a cycle: 0, -EDEADLK,
+ * -HARE_ERESTARTSYS. */
+long lock_deadlock(struct task *t, u32 srv, const struct req_LOCK *q,
+		   const struct rep_LOCK *p);
 /* F_GETLK, F_SETLK, F_SETLKW and their F_OFD_ variants. */
 long lock_fcntl(struct task *t, struct ofd *o, int cmd, void *user);
 

@@ -43,6 +43,23 @@ static void after(struct task *t, struct ofd *o, struct rep_LOCK *p)
 	file_attr(t, &p->attr);
 }
 
+/* The calling thread waits for no lock of this server any more: by an unlock where no lock can
+ * be. */
+static void wait_no_more(struct task *t, const struct ofd *o)
+{
+	struct req_LOCK none = {
+		.ino = o->ino,
+		.kind = LOCK_OFD,
+		.op = LOCK_SET,
+		.type = F_UNLCK,
+		.start = ~0ULL,
+		.end = ~0ULL,
+	};
+	struct rep_LOCK p;
+
+	rpc_lock(&t->ctx, ofd_server(o), &none, &p);
+}
+
 static long lock_wait(struct task *t, struct ofd *o, struct req_LOCK *q,
 		      struct rep_LOCK *p, bool wait)
 {
@@ -53,20 +70,12 @@ static long lock_wait(struct task *t, struct ofd *o, struct req_LOCK *q,
 		r = rpc_lock(&t->ctx, ofd_server(o), q, p);
 		if (r != -EAGAIN || !wait)
 			return r;
-		r = msg_event_wait(&t->ctx, q->wait_seq, -1);
-		if (r == -HARE_ERESTARTSYS) {
-			/* Whatever this thread asks for next takes the registration away:
-			 * an unlock where no lock can be. */
-			struct req_LOCK none = {
-				.ino = o->ino,
-				.kind = LOCK_OFD,
-				.op = LOCK_SET,
-				.type = F_UNLCK,
-				.start = ~0ULL,
-				.end = ~0ULL,
-			};
-
-			rpc_lock(&t->ctx, ofd_server(o), &none, p);
+		r = p->search ? lock_deadlock(t, ofd_server(o), q, p) : 0;
+		q->searched = p->blocker;
+		if (!r)
+			r = msg_event_wait(&t->ctx, q->wait_seq, -1);
+		if (r == -HARE_ERESTARTSYS || r == -EDEADLK) {
+			wait_no_more(t, o);
 			return r;
 		}
 	}
@@ -205,14 +214,15 @@ static long check_lock_mode(const struct ofd *o, const struct flock *fl, bool ge
 	return 0;
 }
 
-static void note_posix(struct task *t)
+static void note_posix(struct task *t, u32 srv)
 {
+	struct fdtable *ft = t->proc->fds;
 	struct ck *ck = t->ctx.ck;
 
-	if (t->proc->fds->posix_locks)
+	if (ft->posix_locks & 1ULL << srv)
 		return;
 	ck_lock(&t->ctx, ck);
-	TX_SET(ck, t->proc->fds->posix_locks, 1);
+	TX_SET(ck, ft->posix_locks, ft->posix_locks | 1ULL << srv);
 	ck_unlock(ck);
 }
 
@@ -244,7 +254,9 @@ long lock_fcntl(struct task *t, struct ofd *o, int cmd, void *user)
 	q.type = (u32)fl.l_type;
 	q.owner = ofd_lock ? 0 : posix_owner(t);
 	if (!ofd_lock && !get)
-		note_posix(t);
+		note_posix(t, ofd_server(o));
+	if (!ofd_lock)
+		q.servers = t->proc->fds->posix_locks & rpc_servers(&t->ctx);
 	r = lock_call(t, o, &q, &p, wait);
 	if (r || !get)
 		return r;

@@ -46,7 +46,7 @@ struct fdtable {
 	struct fdent *ent; /* in a struct fdents; read without the lock, see fdtable.c */
 	u64 fsize; /* RLIMIT_FSIZE, bytes */
 	u32 held; /* descriptions that its threads have in client_root.holds */
-	u32 posix_locks; /* its process has set some: each close has to release */
+	u64 posix_locks; /* servers where its process has set some, a bit each: each close has to release */
 	u32 map_busy; /* futex: tid of the thread that changes mappings of Hare's files */
 	u32 pad2;
 	struct list maps; /* struct mapping: files of Hare that the process has mapped */

@@ -235,7 +235,9 @@ struct fs_lock_waiter {
 	struct list blocked; /* fs.blocked */
 	struct fs_lock want; /* its link unused */
 	struct fs_more *more;
-	u32 core, slot, seq, pad;
+	u64 id;
+	u32 core, slot, seq;
+	u32 searching; /* its process looks for a deadlock now */
 };
 
 /* A piece of the bitmaps, which have a bit for each block of DRAM. */
@@ -258,7 +260,7 @@ struct fs {
 	u32 coherent; /* write-back and invalidate cost nothing: no dirty ranges are kept */
 	u32 no_cache; /* clients cache no lookups */
 	u64 next_ino;
-	u64 next_ofd;
+	u64 next_ofd, next_wait;
 	/* blocks: block.c */
 	u64 blk_free;
 	u64 blk_own; /* blocks of this server; at boot blk_share of them, from blk_home on */

@@ -4,8 +4,9 @@
  * see only each other; the other two kinds see each other.
  *
  * Who must wait is registered with what it wants, and woken when nothing is in its way any more;
- * it asks again then. From these registrations deadlocks of POSIX locks are found, at this
- * server only, as deep as Linux looks.
+ * it asks again then. From these registrations deadlocks of POSIX locks are found, as deep as Linux
+ * looks: at once among the files of this server; over several the client looks (client/deadlock.c),
+ * when this server says that a cycle can be.
  */
 #include "fileserver/fs.h"
 
@@ -167,6 +168,23 @@ static bool waits_for(const struct fs *f, u64 owner, u64 target, int depth)
 	return false;
 }
 
+/* Does anybody here wait for a lock of `owner`? */
+static bool is_awaited(const struct fs *f, u64 owner)
+{
+	for (struct list *l = f->blocked.next; l != &f->blocked; l = l->next) {
+		const struct fs_lock_waiter *w =
+			LIST_ENTRY(l, struct fs_lock_waiter, blocked);
+		const struct fs_lock *k;
+
+		if (w->want.kind != LOCK_POSIX || w->want.owner == owner)
+			continue;
+		k = first_conflict(w->more, &w->want);
+		if (k && k->kind == LOCK_POSIX && k->owner == owner)
+			return true;
+	}
+	return false;
+}
+
 /* What the asking thread waited for it does not wait for any more. True when it did. */
 static bool unblock(struct rpc_env *e)
 {
@@ -184,15 +202,16 @@ static bool unblock(struct rpc_env *e)
 }
 
 static long block(struct rpc_env *e, struct fs_more *m, const struct fs_lock *want,
-		  const struct fs_lock *other, u32 seq)
+		  const struct fs_lock *other, const struct req_LOCK *q,
+		  struct rep_LOCK *p)
 {
+	bool posix = want->kind == LOCK_POSIX && other->kind == LOCK_POSIX;
 	struct fs *f = fs_of(e->ck);
 	struct fs_lock_waiter *w;
 
-	if (!seq)
+	if (!q->wait_seq)
 		return -EAGAIN;
-	if (want->kind == LOCK_POSIX && other->kind == LOCK_POSIX &&
-	    waits_for(f, other->owner, want->owner, DEADLOCK_DEPTH))
+	if (posix && waits_for(f, other->owner, want->owner, DEADLOCK_DEPTH))
 		return -EDEADLK;
 	w = ck_alloc(e->ck, sizeof(*w));
 	if (!w)
@@ -201,20 +220,29 @@ static long block(struct rpc_env *e, struct fs_more *m, const struct fs_lock *wa
 	w->more = m;
 	w->core = e->core;
 	w->slot = e->slot;
-	w->seq = seq;
+	w->seq = q->wait_seq;
+	TX_SET(e->ck, f->next_wait, f->next_wait + 1);
+	w->id = p->wait_id = f->next_wait;
+	if (posix) {
+		p->blocker = other->owner;
+		p->search = w->searching =
+			other->owner != q->searched &&
+			(q->servers & ~(1ULL << e->srv) || is_awaited(f, want->owner));
+	}
 	tx_list_add_tail(e->ck, &m->lock_waiters, &w->link);
 	tx_list_add_tail(e->ck, &f->blocked, &w->blocked);
 	ck_commit(e->ck);
 	return -EAGAIN;
 }
 
-static long set(struct rpc_env *e, struct fs_more *m, struct fs_lock *want, u32 seq)
+static long set(struct rpc_env *e, struct fs_more *m, struct fs_lock *want,
+		const struct req_LOCK *q, struct rep_LOCK *p)
 {
 	struct fs_lock *other = want->type == UN ? NULL : first_conflict(m, want);
 	long r;
 
 	if (other)
-		return block(e, m, want, other, seq);
+		return block(e, m, want, other, q, p);
 	r = carve(e->ck, m, want);
 	if (r < 0)
 		return r;
@@ -276,6 +304,7 @@ long fs_lock(struct rpc_env *e, const struct req_LOCK *q, struct rep_LOCK *p)
 	long r;
 
 	p->type = UN;
+	p->blocker = p->wait_id = p->search = 0;
 	if (!i)
 		return -ENOENT;
 	if (q->kind > LOCK_OFD || q->type > UN || want.start > want.end)
@@ -293,7 +322,7 @@ long fs_lock(struct rpc_env *e, const struct req_LOCK *q, struct rep_LOCK *p)
 		m = fs_inode_more(e, i);
 		if (!m)
 			return -ENOLCK;
-		r = set(e, m, &want, q->wait_seq);
+		r = set(e, m, &want, q, p);
 		if (!r && want.type != UN)
 			fs_inode_attr(i, &p->attr);
 		return r;
@@ -304,6 +333,33 @@ long fs_lock(struct rpc_env *e, const struct req_LOCK *q, struct rep_LOCK *p)
 	default:
 		return -EINVAL;
 	}
+}
+
+long fs_lock_waits(struct rpc_env *e, const struct req_LOCK_WAITS *q,
+		   struct rep_LOCK_WAITS *p)
+{
+	struct fs *f = fs_of(e->ck);
+
+	p->blocker = p->wait_id = p->searching = 0;
+	p->awaited = is_awaited(f, q->owner);
+	for (struct list *l = f->blocked.next; l != &f->blocked && !p->blocker;
+	     l = l->next) {
+		struct fs_lock_waiter *w = LIST_ENTRY(l, struct fs_lock_waiter, blocked);
+		const struct fs_lock *k;
+
+		if (w->want.kind != LOCK_POSIX || w->want.owner != q->owner ||
+		    (q->wait_id && w->id != q->wait_id))
+			continue;
+		if (q->over && w->searching)
+			TX_SET(e->ck, w->searching, 0);
+		k = first_conflict(w->more, &w->want);
+		if (!k || k->kind != LOCK_POSIX)
+			continue;
+		p->blocker = k->owner;
+		p->wait_id = w->id;
+		p->searching = w->searching;
+	}
+	return 0;
 }
 
 void fs_locks_release(struct rpc_env *e, struct fs_more *m)

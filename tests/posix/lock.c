@@ -414,9 +414,106 @@ static void t_many(void)
 	must(close(fd));
 }
 
+/* touch FILE: made where this program runs. */
+static int s_touch(int argc, char **argv)
+{
+	return t_put(argv[0], "x") || argc != 1;
+}
+
+/* cycle OWN OTHER IN OUT: locks OWN, and when told, waits for OTHER. 'D': a deadlock. Then all is
+ * given back. */
+static int s_cycle(int argc, char **argv)
+{
+	int own = open(argv[0], O_RDWR), other = open(argv[1], O_RDWR);
+	int in = atoi(argv[2]), out = atoi(argv[3]);
+	char c = 'G';
+
+	if (setlk(own, F_SETLK, F_WRLCK, 0, 0) || write(out, "r", 1) != 1 ||
+	    read(in, &c, 1) != 1)
+		return 1;
+	c = 'G';
+	if (setlk(other, F_SETLKW, F_WRLCK, 0, 0))
+		c = errno == EDEADLK ? 'D' : 'E';
+	setlk(own, F_SETLK, F_UNLCK, 0, 0);
+	return write(out, &c, 1) != 1 || argc != 4;
+}
+
+/* n processes, each with a lock that the next one waits for; how many found the deadlock: 1. */
+static void cycle(int how, int n, int together, const char *what)
+{
+	int go[4][2], out[2], found = 0, granted = 0;
+	pid_t pid[4];
+	char c;
+
+	must(pipe(out));
+	for (int i = 0; i < n; i++) {
+		must(pipe(go[i]));
+		pid[i] = must(t_start(how, "cycle", t_num(i), t_num((i + 1) % n),
+				      t_num(go[i][0]), t_num(out[1]), NULL));
+		must(read(out[0], &c, 1));
+	}
+	for (int i = 0; i < n; i++) {
+		must(write(go[i][1], "g", 1));
+		if (!together)
+			t_sleep_ms(30); /* about to wait, mostly; any order is right */
+	}
+	for (int i = 0; i < n; i++) {
+		must(read(out[0], &c, 1));
+		found += c == 'D';
+		granted += c == 'G';
+	}
+	is_long(found, 1, "%s: one of %d finds a deadlock", what, n);
+	is_long(granted, n - 1, "%s: the others get their locks", what);
+	for (int i = 0; i < n; i++) {
+		is_long(t_end(pid[i]), 0, "%s: process %d", what, i);
+		close(go[i][0]);
+		close(go[i][1]);
+	}
+	close(out[0]);
+	close(out[1]);
+}
+
+static void t_deadlock(void)
+{
+	for (int i = 0; i < 4; i++)
+		must(t_end(t_start(i % 2 ? T_EXEC : T_FORK, "touch", t_num(i), NULL)));
+	cycle(T_EXEC, 2, 0, "one after the other");
+	cycle(T_EXEC, 3, 0, "one after the other");
+	cycle(T_FORK, 4, 0, "children");
+	for (int i = 0; i < 8; i++)
+		cycle(i % 2 ? T_EXEC : T_FORK, 2 + i % 3, 1, "at once");
+}
+
+/* Waits that end in nobody's wait are no deadlock, however many there are. */
+static int s_queue(int argc, char **argv)
+{
+	int a = open("0", O_RDWR), b = open("1", O_RDWR);
+
+	for (int i = 0; i < 30; i++) {
+		if (setlk(a, F_SETLKW, F_WRLCK, 0, 0) || setlk(b, F_SETLKW, F_WRLCK, 0, 0))
+			return 1;
+		setlk(i % 2 ? a : b, F_SETLK, F_UNLCK, 0, 0);
+		setlk(i % 2 ? b : a, F_SETLK, F_UNLCK, 0, 0);
+	}
+	return argc != 1 || !argv[0];
+}
+
+static void t_queue(void)
+{
+	pid_t pid[4];
+
+	for (int i = 0; i < 2; i++)
+		must(t_end(t_start(i % 2 ? T_EXEC : T_FORK, "touch", t_num(i), NULL)));
+	for (int i = 0; i < 4; i++)
+		pid[i] = must(t_start(i % 2 ? T_EXEC : T_FORK, "queue", "x", NULL));
+	for (int i = 0; i < 4; i++)
+		is_long(t_end(pid[i]), 0, "in one order: no deadlock");
+}
+
 T_SUBS = { { "try", s_try },   { "flock", s_flock }, { "hold", s_hold },
 	   { "exec", s_exec }, { "count", s_count },
-	   { "log", s_log },       { "mapped", s_mapped }, T_END };
+	   { "log", s_log },       { "mapped", s_mapped },
+	   { "touch", s_touch },   { "cycle", s_cycle }, { "queue", s_queue }, T_END };
 
 T_SECTIONS = {
 	{ "flock", t_flock },
@@ -428,5 +525,7 @@ T_SECTIONS = {
 	{ "log", t_log },
 	{ "mapped", t_mapped },
 	{ "many", t_many },
+	{ "deadlock", t_deadlock },
+	{ "queue", t_queue },
 	T_END,
 };

@@ -242,6 +242,59 @@ static void t_locks(void)
 }
 
 /* Random sets and unsets against an array of bytes. */
+static struct rep_LOCK_WAITS waits(u64 owner, u64 id, u32 over)
+{
+	struct rep_LOCK_WAITS p = { 0 };
+
+	is(FS(&f, lock_waits, LOCK_WAITS, &p, .owner = owner, .wait_id = id, .over = over), 0,
+	   "LOCK_WAITS");
+	return p;
+}
+
+/* What the search for deadlocks over several servers is told. */
+static void t_lock_waits(void)
+{
+	struct rep_LOCK_WAITS w;
+	struct rep_LOCK p = { 0 };
+	u32 seq = fsw_event(&f);
+	u64 id;
+
+	file = (u64)mk(&f, ROOT, "w", HS_IFREG | 0644);
+	is(lk(LOCK_POSIX, 1, 1, 0, 9, 0), 0, "1 has a lock");
+	w = waits(2, 0, 0);
+	ok(!w.blocker && !w.awaited, "2 waits for nobody");
+	is(FS(&f, lock, LOCK, &p, .ino = file, .kind = LOCK_POSIX, .op = LOCK_SET, .owner = 2,
+	      .type = 1, .end = 5, .wait_seq = seq, .servers = 1),
+	   -EAGAIN, "2 waits, with locks here alone");
+	ok(p.blocker == 1 && p.wait_id && !p.search, "for 1; nothing to search");
+	ok(waits(1, 0, 0).awaited, "1 is waited for");
+	is(FS(&f, lock, LOCK, &p, .ino = file, .kind = LOCK_POSIX, .op = LOCK_SET, .owner = 2,
+	      .type = 1, .end = 5, .wait_seq = seq, .servers = 3),
+	   -EAGAIN, "with locks at another server");
+	id = p.wait_id;
+	ok(p.search, "a cycle can be");
+	w = waits(2, 0, 0);
+	ok(w.blocker == 1 && w.wait_id == id && w.searching, "it is searching");
+	ok(!waits(2, id + 1, 0).blocker, "another wait of it is not there");
+	ok(waits(2, id, 0).blocker == 1, "this one is");
+	ok(!waits(2, id, 1).searching && !waits(2, 0, 0).searching, "it has looked");
+	is(FS(&f, lock, LOCK, &p, .ino = file, .kind = LOCK_POSIX, .op = LOCK_SET, .owner = 2,
+	      .type = 1, .end = 5, .wait_seq = seq, .servers = 3, .searched = 1),
+	   -EAGAIN, "again for the same");
+	ok(!p.search && p.wait_id != id, "nothing new: no search");
+	f.slot = 5;
+	is(lk(LOCK_POSIX, 1, 2, 0, 9, 0), 0, "1 gives it back");
+	f.slot = f.w.ctx[0].slot;
+	ok(!waits(2, 0, 0).blocker && !waits(1, 0, 0).awaited, "nobody waits any more");
+	is(lk(LOCK_OFD, 7, 1, 0, 9, 0), 0, "an OFD lock");
+	is(FS(&f, lock, LOCK, &p, .ino = file, .kind = LOCK_POSIX, .op = LOCK_SET, .owner = 2,
+	      .type = 1, .end = 5, .wait_seq = seq, .servers = 3),
+	   -EAGAIN, "2 waits for it");
+	ok(!p.search && !waits(2, 0, 0).blocker, "that is no part of a cycle");
+	is(lk(LOCK_POSIX, 2, 2, 0, 9, 0), 0, "2 waits no more");
+	is(lk(LOCK_OFD, 7, 2, 0, 9, 0), 0, "and the lock goes");
+}
+
 static void t_locks_random(void)
 {
 	static u8 own[3][64];
@@ -277,6 +330,7 @@ int main(void)
 	t_pipe_random();
 	t_fifo();
 	t_locks();
+	t_lock_waits();
 	t_locks_random();
 	is(fsw_check_all(&f), 0, "consistent");
 	fsw_end(&f);
