@@ -556,6 +556,17 @@ static long op_lock(void)
 {
 	return lock(1, 1, 3, 20);
 }
+static long op_lock_wait(void)
+{
+	struct rep_LOCK p = { 0 };
+	long r = FS(&f, lock, LOCK, &p, .ino = a, .kind = LOCK_POSIX, .op = LOCK_SET,
+		    .owner = 3, .type = 1, .end = 20, .wait_seq = seq, .servers = 3);
+
+	if (r != -EAGAIN || !p.search)
+		return -EIO;
+	return FS(&f, lock_waits, LOCK_WAITS, NULL, .owner = 3, .wait_id = p.wait_id,
+		  .over = 1);
+}
 static long op_unlock_middle(void)
 {
 	return lock(1, 2, 10, 15);
@@ -673,6 +684,7 @@ static const struct scenario {
 	{ "open of a FIFO", fifo, op_open, false, 0 },
 	{ "last close of a FIFO", fifo_open, op_close_reader, false, 0 },
 	{ "lock", file, op_lock, false, 0 },
+	{ "a wait for a lock, and the search for a deadlock", locked, op_lock_wait, true, 0 },
 	{ "unlock of the middle, with a waiter", locked, op_unlock_middle, true, 0 },
 	{ "setxattr", file, op_xattr, false, 0 },
 	{ "setxattr again", xattr, op_xattr_again, false, 0 },
