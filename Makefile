@@ -144,7 +144,7 @@ san: ## unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
 
 tsan: ## unit tests under ThreadSanitizer
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/tsan EXTRA=-fsanitize=thread check-unit
-fuzz: $(UNIT_BIN) ## random requests, messages and operations, other ones each time (FUZZ_SECONDS=60)
+fuzz: all $(UNIT_BIN) ## random requests, messages and operations, other ones each time (FUZZ_SECONDS=60)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz $(BUILD)
 cover: ## lines that the unit tests reach, by file (package gcovr)
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/cover OPT='-O0 -g' EXTRA=--coverage check-unit

@@ -115,9 +115,11 @@ long client_perf_event_open(struct task *t, long a[6])
 
 long client_open_by_handle_at(struct task *t, long a[6])
 {
-	long r = (int)a[0] == AT_FDCWD ? 0 : only_host(t, a[0], -ESTALE);
+	int fd = (int)a[0];
 
-	return r ? r : make(t, __NR_open_by_handle_at, a, a[2] & O_CLOEXEC);
+	if (fd == AT_FDCWD ? t->proc->cwd != 0 : !fd_is_host(t, fd))
+		return handle_open(t, fd, (const void *)a[1], (u32)a[2]);
+	return make(t, __NR_open_by_handle_at, a, a[2] & O_CLOEXEC);
 }
 
 long client_fsmount(struct task *t, long a[6])

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * System calls about descriptors themselves: close, dup, fcntl, ioctl. Host descriptors
+ * System calls about descriptors themselves: close, dup, fcntl. Host descriptors
  * are known to the table, so these calls keep table and host alike: first what cannot
  * fail.
  */
-#include <asm/ioctls.h>
 #include <linux/close_range.h>
 #include <linux/fs.h>
 
 #include "client/file.h"
 
-#define SET_FLAGS ((u32)(O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME | FASYNC))
+#define SEALS_KNOWN 0x3fL
+#define SET_FLAGS   ((u32)(O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME | FASYNC))
 
 static struct fdtable *table(struct task *t)
 {
@@ -56,7 +56,7 @@ long client_close(struct task *t, long a[6])
 	return 0;
 }
 
-static void set_cloexec(struct task *t, struct fdtable *ft, u32 fd, bool on)
+void fd_cloexec(struct task *t, struct fdtable *ft, u32 fd, bool on)
 {
 	struct ck *ck = t->ctx.ck;
 
@@ -100,7 +100,7 @@ long client_close_range(struct task *t, long a[6])
 		if (ft->ent[fd].kind == FD_NONE || ft->ent[fd].kind == FD_HIDDEN)
 			continue;
 		if (flags & CLOSE_RANGE_CLOEXEC)
-			set_cloexec(t, ft, fd, true);
+			fd_cloexec(t, ft, fd, true);
 		else
 			fd_close_entry(t, ft, fd);
 	}
@@ -280,7 +280,7 @@ long client_dup3(struct task *t, long a[6])
 
 /* --- status flags ----------------------------------------------------------------- */
 
-static long set_flags(struct task *t, struct ofd *o, u32 flags)
+long ofd_set_flags(struct task *t, struct ofd *o, u32 flags)
 {
 	struct ck *ck = t->ctx.ck;
 	bool locked = false;
@@ -352,7 +352,7 @@ static long fcntl_host(struct task *t, long a[6])
 	case F_SETFD:
 		r = SYS(fcntl, fd, F_SETFD, a[2]);
 		if (!r && table(t))
-			set_cloexec(t, table(t), fd, a[2] & FD_CLOEXEC);
+			fd_cloexec(t, table(t), fd, a[2] & FD_CLOEXEC);
 		return r;
 	default:
 		return CLIENT_HOST;
@@ -394,7 +394,7 @@ static long fcntl_number(struct task *t, struct ofd *o, u32 fd, int cmd, long ar
 		e = fd_entry(ft, (int)fd);
 		return e && e->cloexec ? FD_CLOEXEC : 0;
 	default: /* F_SETFD */
-		set_cloexec(t, ft, fd, arg & FD_CLOEXEC);
+		fd_cloexec(t, ft, fd, arg & FD_CLOEXEC);
 		return 0;
 	}
 }
@@ -414,7 +414,7 @@ static long fcntl_hare(struct task *t, struct ofd *o, u32 fd, int cmd, long arg)
 		return -EBADF;
 	switch (cmd) {
 	case F_SETFL:
-		return set_flags(t, o, (u32)arg);
+		return ofd_set_flags(t, o, (u32)arg);
 	case F_GETLK:
 	case F_SETLK:
 	case F_SETLKW:
@@ -427,10 +427,14 @@ static long fcntl_hare(struct task *t, struct ofd *o, u32 fd, int cmd, long arg)
 		return pipe_size(t, o, cmd, arg);
 	case F_GETLEASE:
 		return F_UNLCK;
+	case F_GET_SEALS: /* none can be added, says tmpfs of its files */
+		return o->kind == OFD_FILE ? F_SEAL_SEAL : -EINVAL;
+	case F_ADD_SEALS:
+		if (o->kind != OFD_FILE)
+			return -EINVAL;
+		return ofd_can_write(o) && arg & ~SEALS_KNOWN ? -EINVAL : -EPERM;
 	case F_SETLEASE:
 	case F_NOTIFY:
-	case F_ADD_SEALS:
-	case F_GET_SEALS:
 		return -EINVAL;
 	case F_GETOWN:
 	case F_SETOWN:
@@ -457,86 +461,5 @@ long client_fcntl(struct task *t, long a[6])
 	else
 		r = fcntl_hare(t, o, (u32)a[0], cmd, a[2]);
 	ofd_put(t, o);
-	return r;
-}
-
-/* --- ioctl ------------------------------------------------------------------------ */
-
-static long fionread(struct task *t, struct ofd *o, void *user)
-{
-	struct req_POLL q = { .ino = o->ino, .access = o->flags & O_ACCMODE };
-	struct rep_POLL p;
-	struct attr a;
-	s64 at;
-	s32 n;
-	long r;
-
-	if (ofd_is_pipe(o)) {
-		r = rpc_poll(&t->ctx, ofd_server(o), &q, &p);
-		n = (s32)p.bytes;
-	} else if (o->kind == OFD_FILE) {
-		r = ofd_base(t, o, SEEK_CUR, &at);
-		if (!r)
-			r = attr_get(t, o->ino, &a);
-		n = (s32)((s64)a.size - at);
-	} else {
-		return -ENOTTY;
-	}
-	return r ? r : user_write(user, &n, sizeof(n));
-}
-
-static long fionbio(struct task *t, struct ofd *o, const void *user)
-{
-	s32 on;
-
-	if (user_read(&on, user, sizeof(on)))
-		return -EFAULT;
-	return set_flags(t, o, on ? o->flags | O_NONBLOCK : o->flags & ~(u32)O_NONBLOCK);
-}
-
-static long ioctl_hare(struct task *t, struct ofd *o, long a[6])
-{
-	switch ((u32)a[1]) {
-	case FIOCLEX:
-	case FIONCLEX:
-		set_cloexec(t, table(t), (u32)a[0], (u32)a[1] == FIOCLEX);
-		return 0;
-	}
-	if (o->kind == OFD_RELAY)
-		return relay_op(t, o, __NR_ioctl, a);
-	if (o->flags & O_PATH)
-		return -EBADF;
-	switch ((u32)a[1]) {
-	case FIONREAD:
-		return fionread(t, o, (void *)a[2]);
-	case FIONBIO:
-		return fionbio(t, o, (const void *)a[2]);
-	case FICLONE:
-	case FICLONERANGE:
-	case FIDEDUPERANGE:
-		return -EOPNOTSUPP;
-	default:
-		return -ENOTTY;
-	}
-}
-
-long client_ioctl(struct task *t, long a[6])
-{
-	bool host;
-	struct ofd *o = fd_get(t, (int)a[0], &host);
-	long r;
-
-	if (o) {
-		r = ioctl_hare(t, o, a);
-		ofd_put(t, o);
-		return r;
-	}
-	if (!host)
-		return -EBADF;
-	if ((u32)a[1] != FIOCLEX && (u32)a[1] != FIONCLEX)
-		return CLIENT_HOST;
-	r = SYS(ioctl, a[0], a[1]);
-	if (!r && table(t))
-		set_cloexec(t, table(t), (u32)a[0], (u32)a[1] == FIOCLEX);
 	return r;
 }

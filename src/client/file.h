@@ -301,6 +301,10 @@ long vnode_write(struct task *t, struct vnode *v, struct uio *u, u64 *off);
 
 /* O_* as they are now: those of a SHARED description are the server's. */
 long ofd_flags(struct task *t, struct ofd *o);
+/* F_SETFL. */
+long ofd_set_flags(struct task *t, struct ofd *o, u32 flags);
+/* The number's close-on-exec; the host's own number is not told. */
+void fd_cloexec(struct task *t, struct fdtable *ft, u32 fd, bool on);
 
 /* --- lock.c ----------------------------------------------------------------------- */
 

@@ -35,6 +35,12 @@ static bool relayed(struct task *t, struct ofd *o, long nr, long a[6], long *r)
 
 /* --- reading and writing ---------------------------------------------------------- */
 
+/* The end of it is behind what an offset can say. */
+static bool too_far(u64 off, const struct uio *u)
+{
+	return unlikely((s64)(off + u->total) < 0);
+}
+
 /* at: the offset of pread, NULL: the description's own. */
 static long ofd_readv(struct task *t, struct ofd *o, struct uio *u, const u64 *at,
 		      u32 rwf)
@@ -46,6 +52,8 @@ static long ofd_readv(struct task *t, struct ofd *o, struct uio *u, const u64 *a
 		return -ESPIPE;
 	if (!ofd_can_read(o))
 		return -EBADF;
+	if (at && too_far(*at, u))
+		return -EINVAL;
 	switch (o->kind) {
 	case OFD_FILE:
 		if (at) {
@@ -105,6 +113,8 @@ static long ofd_writev(struct task *t, struct ofd *o, struct uio *u, const u64 *
 		return -ESPIPE;
 	if (!ofd_can_write(o))
 		return -EBADF;
+	if (at && too_far(*at, u))
+		return -EINVAL;
 	switch (o->kind) {
 	case OFD_FILE:
 		r = at ? write_file_at(t, o, u, *at, rwf)
@@ -137,15 +147,16 @@ static __attribute__((always_inline)) inline long do_rw(struct task *t, long a[6
 {
 	u64 off = at ? (u64)a[3] : 0;
 	struct uio u;
+	struct ofd *o;
 	long r;
-	struct ofd *o = fd_use(t, a[0], &r);
 
+	if (at && a[3] < 0)
+		return -EINVAL;
+	o = fd_use(t, a[0], &r);
 	if (!o)
 		return r;
 	if (relayed(t, o, nr, a, &r))
 		;
-	else if (at && a[3] < 0)
-		r = -EINVAL;
 	else if (unlikely(!in_range(a)) &&
 		 (at || (write ? ofd_can_write(o) : ofd_can_read(o))))
 		r = -EFAULT;
@@ -178,6 +189,20 @@ long client_pwrite64(struct task *t, long a[6])
 	return do_rw(t, a, __NR_pwrite64, true, true);
 }
 
+/* RWF_* matter only when there is something to be read or written by this descriptor. */
+static long rwf_check(const struct ofd *o, const struct uio *u, bool write, bool at,
+		      u32 rwf)
+{
+	if (!u->total || !(write ? ofd_can_write(o) : ofd_can_read(o)) ||
+	    (at && ofd_is_pipe(o)))
+		return 0;
+	/* files of tmpfs, too, cannot promise not to wait */
+	if (rwf & ~(u32)RWF_KNOWN || (o->kind == OFD_FILE && rwf & RWF_NOWAIT) ||
+	    (o->kind == OFD_DIR && rwf & ~(u32)RWF_HIPRI))
+		return -EOPNOTSUPP;
+	return (rwf & RWF_APPEND && rwf & RWF_NOAPPEND) ? -EINVAL : 0;
+}
+
 /* All six calls with vectors. off -1: the description's own offset, where that is
  * allowed. */
 static long do_vec(struct task *t, long a[6], bool write, bool with_off, u32 rwf)
@@ -197,6 +222,8 @@ static long do_vec(struct task *t, long a[6], bool write, bool with_off, u32 rwf
 		return r;
 	}
 	r = uio_vec(&u, (const void *)a[1], a[2]);
+	if (unlikely(rwf) && !r)
+		r = rwf_check(o, &u, write, at != NULL, rwf);
 	if (!r)
 		r = write ? ofd_writev(t, o, &u, at, rwf) : ofd_readv(t, o, &u, at, rwf);
 	fd_done(t, o);
@@ -228,11 +255,7 @@ static long vec2_check(struct task *t, const long a[6])
 {
 	if (a[3] < -1)
 		return -EINVAL;
-	if (fd_is_host(t, (int)a[0]))
-		return CLIENT_HOST;
-	if ((u32)a[5] & ~(u32)RWF_KNOWN)
-		return -EOPNOTSUPP;
-	return (a[5] & RWF_APPEND && a[5] & RWF_NOAPPEND) ? -EINVAL : 0;
+	return fd_is_host(t, (int)a[0]) ? CLIENT_HOST : 0;
 }
 
 long client_preadv2(struct task *t, long a[6])
@@ -345,10 +368,15 @@ long client_fstatfs(struct task *t, long a[6])
 	return r;
 }
 
-/* An inode by descriptor, for calls that O_PATH does not allow. *r is set on NULL. */
-static struct ofd *use_inode(struct task *t, long fd, long *r)
+/* An inode by descriptor, for calls that O_PATH does not allow; `check`: of the arguments, which
+ * comes before. *r is set on NULL. */
+static struct ofd *use_inode(struct task *t, long fd, long check, long *r)
 {
-	struct ofd *o = fd_use(t, fd, r);
+	struct ofd *o = NULL;
+
+	*r = check;
+	if (!check)
+		o = fd_use(t, fd, r);
 
 	if (o && (o->flags & O_PATH || o->kind == OFD_RELAY)) {
 		*r = o->flags & O_PATH ? -EBADF : -EPERM;
@@ -396,27 +424,44 @@ long client_fchown(struct task *t, long a[6])
 	return r;
 }
 
+/* A pipe without a name has none, after those who may not ask have been refused. The name stands in
+ * t->path2. */
+static long xattr_of_pipe(struct task *t, const struct ofd *o, bool write)
+{
+	bool user = t->proc->cred.uid != 0;
+
+	if (o->kind != OFD_PIPE || !strncmp(t->path2, "user.", 5) ||
+	    (user && !strncmp(t->path2, "trusted.", 8)) ||
+	    (user && write && !strncmp(t->path2, "security.", 9)))
+		return 0;
+	return -EOPNOTSUPP;
+}
+
 long client_fsetxattr(struct task *t, long a[6])
 {
-	long r;
-	struct ofd *o = use_inode(t, a[0], &r);
+	long r = xattr_check_set(t, (const char *)a[1], (size_t)a[3], (int)a[4]);
+	struct ofd *o = use_inode(t, a[0], r, &r);
 
 	if (!o)
 		return r;
-	r = xattr_set(t, o->ino, (const char *)a[1], (const void *)a[2], (size_t)a[3],
-		      (int)a[4]);
+	r = xattr_of_pipe(t, o, true);
+	if (!r)
+		r = xattr_set(t, o->ino, (const char *)a[1], (const void *)a[2],
+			      (size_t)a[3], (int)a[4]);
 	fd_done(t, o);
 	return r;
 }
 
 long client_fgetxattr(struct task *t, long a[6])
 {
-	long r;
-	struct ofd *o = use_inode(t, a[0], &r);
+	long r = xattr_check_name(t, (const char *)a[1]);
+	struct ofd *o = use_inode(t, a[0], r, &r);
 
 	if (!o)
 		return r;
-	r = xattr_get(t, o->ino, (const char *)a[1], (void *)a[2], (size_t)a[3]);
+	r = xattr_of_pipe(t, o, false);
+	if (!r)
+		r = xattr_get(t, o->ino, (const char *)a[1], (void *)a[2], (size_t)a[3]);
 	fd_done(t, o);
 	return r;
 }
@@ -424,7 +469,7 @@ long client_fgetxattr(struct task *t, long a[6])
 long client_flistxattr(struct task *t, long a[6])
 {
 	long r;
-	struct ofd *o = use_inode(t, a[0], &r);
+	struct ofd *o = use_inode(t, a[0], 0, &r);
 
 	if (!o)
 		return r;
@@ -435,12 +480,14 @@ long client_flistxattr(struct task *t, long a[6])
 
 long client_fremovexattr(struct task *t, long a[6])
 {
-	long r;
-	struct ofd *o = use_inode(t, a[0], &r);
+	long r = xattr_check_name(t, (const char *)a[1]);
+	struct ofd *o = use_inode(t, a[0], r, &r);
 
 	if (!o)
 		return r;
-	r = xattr_remove(t, o->ino, (const char *)a[1]);
+	r = xattr_of_pipe(t, o, true);
+	if (!r)
+		r = xattr_remove(t, o->ino, (const char *)a[1]);
 	fd_done(t, o);
 	return r;
 }
@@ -528,8 +575,6 @@ static long truncate_ofd(struct task *t, struct ofd *o, s64 size)
 	struct rep_TRUNC p;
 	long r;
 
-	if (size < 0)
-		return -EINVAL;
 	if (o->flags & O_PATH)
 		return -EBADF;
 	if (o->kind != OFD_FILE || !ofd_can_write(o))
@@ -554,8 +599,11 @@ static long truncate_ofd(struct task *t, struct ofd *o, s64 size)
 long client_ftruncate(struct task *t, long a[6])
 {
 	long r;
-	struct ofd *o = fd_use(t, a[0], &r);
+	struct ofd *o;
 
+	if (a[1] < 0)
+		return -EINVAL;
+	o = fd_use(t, a[0], &r);
 	if (!o)
 		return r;
 	if (!relayed(t, o, __NR_ftruncate, a, &r))
@@ -566,7 +614,11 @@ long client_ftruncate(struct task *t, long a[6])
 
 static long fallocate_ofd(struct task *t, struct ofd *o, u32 mode, u64 off, u64 len)
 {
-	struct req_FALLOCATE q = { .ino = o->ino, .mode = mode, .off = off, .len = len };
+	struct req_FALLOCATE q = { .ino = o->ino,
+				   .mode = mode,
+				   .off = off,
+				   .len = len,
+				   .uid = t->proc->cred.uid };
 	struct rep_FALLOCATE p;
 	long r = 0;
 
@@ -592,6 +644,25 @@ static long fallocate_ofd(struct task *t, struct ofd *o, u32 mode, u64 off, u64 
 	return r;
 }
 
+/* Modes that file systems may have, and those of this one. */
+#define FALLOC_HERE (FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)
+static bool falloc_mode_known(u32 mode)
+{
+	switch (mode & ~(u32)FALLOC_FL_KEEP_SIZE) {
+	case 0:
+	case FALLOC_FL_ZERO_RANGE:
+	case FALLOC_FL_UNSHARE_RANGE:
+		return true;
+	case FALLOC_FL_PUNCH_HOLE:
+		return mode & FALLOC_FL_KEEP_SIZE;
+	case FALLOC_FL_COLLAPSE_RANGE:
+	case FALLOC_FL_INSERT_RANGE:
+		return !(mode & FALLOC_FL_KEEP_SIZE);
+	default:
+		return false;
+	}
+}
+
 static long check_fallocate(struct task *t, const struct ofd *o, s64 mode, s64 off,
 			    s64 len)
 {
@@ -599,12 +670,7 @@ static long check_fallocate(struct task *t, const struct ofd *o, s64 mode, s64 o
 		return -EBADF;
 	if (off < 0 || len <= 0)
 		return -EINVAL;
-	if (mode &
-	    ~(long)(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
-		return -EOPNOTSUPP;
-	if ((mode & FALLOC_FL_PUNCH_HOLE &&
-	     (mode & (FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE)) !=
-		     FALLOC_FL_KEEP_SIZE))
+	if (!falloc_mode_known((u32)mode))
 		return -EOPNOTSUPP;
 	if (!ofd_can_write(o))
 		return -EBADF;
@@ -616,6 +682,8 @@ static long check_fallocate(struct task *t, const struct ofd *o, s64 mode, s64 o
 		return -ENODEV;
 	if ((u64)off + (u64)len > FILE_OFF_MAX)
 		return -EFBIG;
+	if (mode & ~(long)FALLOC_HERE)
+		return -EOPNOTSUPP;
 	if (mode & FALLOC_FL_PUNCH_HOLE)
 		return 0;
 	return file_limit(t, o->ino, (u64)off + (u64)len);

@@ -124,12 +124,15 @@ long client_flock(struct task *t, long a[6])
 	long r;
 	struct ofd *o;
 
+	if (a[1] & LOCK_MAND_)
+		return 0;
+	if (op != LOCK_SH && op != LOCK_EX && op != LOCK_UN)
+		return -EINVAL;
 	o = fd_use(t, a[0], &r);
 	if (!o)
 		return r;
-	if (op != LOCK_SH && op != LOCK_EX && op != LOCK_UN) {
-		r = a[1] & LOCK_MAND_ ? 0 : -EINVAL;
-	} else if (o->flags & O_PATH) {
+	if (o->flags & O_PATH ||
+	    (op != LOCK_UN && !ofd_can_read(o) && !ofd_can_write(o))) {
 		r = -EBADF;
 	} else if (o->kind == OFD_RELAY) {
 		r = relay_op(t, o, __NR_flock, a);
@@ -150,7 +153,7 @@ long ofd_base(struct task *t, struct ofd *o, short whence, s64 *base)
 	long r = 0;
 
 	*base = 0;
-	if (whence == SEEK_SET)
+	if (whence == SEEK_SET || (whence == SEEK_CUR && ofd_is_pipe(o)))
 		return 0;
 	if (whence == SEEK_END) {
 		r = attr_get(t, o->ino, &a);
@@ -202,16 +205,15 @@ static void lock_result(struct flock *fl, const struct rep_LOCK *p, bool ofd_loc
 	fl->l_pid = ofd_lock || !p->pid ? -1 : (s32)p->pid;
 }
 
-static long check_lock_mode(const struct ofd *o, const struct flock *fl, bool get)
+static long check_lock_mode(const struct ofd *o, const struct flock *fl, bool get,
+			    bool ofd_lock)
 {
 	if (fl->l_type != F_RDLCK && fl->l_type != F_WRLCK && fl->l_type != F_UNLCK)
 		return -EINVAL;
-	if (get)
-		return fl->l_type == F_UNLCK ? -EINVAL : 0;
-	if ((fl->l_type == F_RDLCK && !ofd_can_read(o)) ||
-	    (fl->l_type == F_WRLCK && !ofd_can_write(o)))
+	if (!get && ((fl->l_type == F_RDLCK && !ofd_can_read(o)) ||
+		     (fl->l_type == F_WRLCK && !ofd_can_write(o))))
 		return -EBADF;
-	return 0;
+	return ofd_lock && fl->l_pid ? -EINVAL : 0;
 }
 
 static void note_posix(struct task *t, u32 srv)
@@ -244,11 +246,12 @@ long lock_fcntl(struct task *t, struct ofd *o, int cmd, void *user)
 
 	if (user_read(&fl, user, sizeof(fl)))
 		return -EFAULT;
-	if (ofd_lock && fl.l_pid)
+	/* F_UNLCK asks for the description's own locks; nothing can be asked of a process's. */
+	if (cmd == F_GETLK && fl.l_type != F_RDLCK && fl.l_type != F_WRLCK)
 		return -EINVAL;
-	r = check_lock_mode(o, &fl, get);
+	r = lock_range(t, o, &fl, &q);
 	if (!r)
-		r = lock_range(t, o, &fl, &q);
+		r = check_lock_mode(o, &fl, get, ofd_lock);
 	if (r)
 		return r;
 	q.type = (u32)fl.l_type;

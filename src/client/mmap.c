@@ -26,18 +26,22 @@ static long check_mmap(const struct ofd *o, u64 len, u32 prot, u32 flags, u64 of
 {
 	u32 type = flags & TYPE_MASK;
 
-	if (!len || off % PAGE_SIZE)
+	if (off % PAGE_SIZE)
 		return -EINVAL;
+	if (o->flags & O_PATH)
+		return -EBADF;
+	if (!len)
+		return -EINVAL;
+	if (len > ADDR_MAX)
+		return -ENOMEM;
+	if (off + ALIGN_UP(len, (u64)PAGE_SIZE) < off)
+		return -EOVERFLOW;
 	if (type < MAP_SHARED || type > MAP_SHARED_VALIDATE)
 		return -EINVAL;
 	if (type == MAP_SHARED_VALIDATE && flags & ~(u32)VALIDATED_FLAGS)
 		return -EOPNOTSUPP;
-	if (len > ADDR_MAX)
-		return -ENOMEM;
-	if (off + len < off || off + len > FILE_OFF_MAX)
+	if (off + len > FILE_OFF_MAX)
 		return -EOVERFLOW;
-	if (o->flags & O_PATH)
-		return -EBADF;
 	if (type != MAP_PRIVATE && prot & PROT_WRITE && !ofd_can_write(o))
 		return -EACCES;
 	if (!ofd_can_read(o))

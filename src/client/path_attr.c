@@ -64,7 +64,14 @@ static u64 to_ns(const struct times *ts)
 	return (u64)(sec * NS_PER_SEC + ts->nsec);
 }
 
-/* ts: access and modification time, or NULL for now. */
+static bool nsec_valid(s64 nsec)
+{
+	return nsec == UTIME_NOW_ || nsec == UTIME_OMIT_ ||
+	       (nsec >= 0 && nsec < NS_PER_SEC);
+}
+
+/* ts: access and modification time, or NULL for now. Values that make no sense are refused here,
+ * after the path was found, as Linux does. */
 static long set_times(struct task *t, u64 ino, const struct times *ts)
 {
 	struct req_UTIMENS q = { .ino = ino, .cred = &t->proc->cred };
@@ -75,6 +82,8 @@ static long set_times(struct task *t, u64 ino, const struct times *ts)
 
 	if (!ino)
 		return -EBADF;
+	if (ts && !(nsec_valid(ts[0].nsec) && nsec_valid(ts[1].nsec)))
+		return -EINVAL;
 	if (!ts || (ts[0].nsec == UTIME_NOW_ && ts[1].nsec == UTIME_NOW_)) {
 		q.flags = UTIMENS_ATIME_NOW | UTIMENS_MTIME_NOW;
 	} else {
@@ -100,12 +109,6 @@ static long set_times(struct task *t, u64 ino, const struct times *ts)
 	return r;
 }
 
-static bool nsec_valid(s64 nsec)
-{
-	return nsec == UTIME_NOW_ || nsec == UTIME_OMIT_ ||
-	       (nsec >= 0 && nsec < NS_PER_SEC);
-}
-
 /* 0; 1: nothing is to be changed; -errno. */
 static long read_times(struct times ts[2], const void *user)
 {
@@ -115,7 +118,7 @@ static long read_times(struct times ts[2], const void *user)
 		return r;
 	if (ts[0].nsec == UTIME_OMIT_ && ts[1].nsec == UTIME_OMIT_)
 		return 1;
-	return nsec_valid(ts[0].nsec) && nsec_valid(ts[1].nsec) ? 0 : -EINVAL;
+	return 0;
 }
 
 long attr_utimens(struct task *t, u64 ino, const void *user_timespecs)

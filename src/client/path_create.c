@@ -172,7 +172,7 @@ static long add_map(struct task *t, const struct place *pl, u32 srv,
 static void open_made(struct task *t, struct creation *cr)
 {
 	struct req_OPEN q = { .ino = cr->ino,
-			      .flags = cr->open_flags | OPEN_NOCHECK,
+			      .flags = (cr->open_flags & ~(u32)O_TRUNC) | OPEN_NOCHECK,
 			      .cred = &t->proc->cred };
 	struct rep_OPEN p = { .runs = cr->runs };
 
@@ -387,37 +387,48 @@ long client_mkdir_distributed(struct task *t, const char *path, u32 mode)
 	return r == CLIENT_HOST ? -EXDEV : r;
 }
 
+/* Who may not make devices hears of the name and the directory first. */
+static long no_device(struct task *t, const struct place *pl)
+{
+	struct place there;
+	struct perm p;
+	long r = cache_lookup(t, pl->dir, pl->dir_dflags, pl->name, pl->name_len, false,
+			      &there);
+
+	if (!r)
+		return -EEXIST;
+	if (r == -ENOENT)
+		r = dir_may_write(t, pl->dir, &p);
+	return r ? r : -EPERM;
+}
+
 static long do_mknod(struct task *t, long *dirfd, long *upath, u32 mode, u64 dev)
 {
-	u32 type = mode & HS_IFMT;
+	u32 type = mode & HS_IFMT ? mode & HS_IFMT : HS_IFREG;
 	struct creation cr;
 	struct place pl;
 	long r;
 
+	/* A type that cannot be made is refused before the path is looked at. */
+	switch (type) {
+	case HS_IFREG:
+	case HS_IFIFO:
+	case HS_IFSOCK:
+	case HS_IFCHR:
+	case HS_IFBLK:
+		break;
+	default:
+		return type == HS_IFDIR ? -EPERM : -EINVAL;
+	}
 	r = path_walk(t, dirfd, upath, WALK_PARENT | WALK_NOLAST, &pl);
 	if (r)
 		return r;
 	r = bad_target(t, &pl, false);
+	if (!r && t->proc->cred.uid &&
+	    (type == HS_IFBLK || (type == HS_IFCHR && dev & 0xffffffffu)))
+		r = no_device(t, &pl);
 	if (r)
 		return r;
-	switch (type) {
-	case 0:
-		type = HS_IFREG;
-		break;
-	case HS_IFREG:
-	case HS_IFIFO:
-	case HS_IFSOCK:
-		break;
-	case HS_IFCHR:
-	case HS_IFBLK:
-		if (t->proc->cred.uid != 0)
-			return -EPERM;
-		break;
-	case HS_IFDIR:
-		return -EPERM;
-	default:
-		return -EINVAL;
-	}
 	cr.mode = type | (mode & 07777 & ~t->proc->umask);
 	cr.open_flags = 0;
 	cr.rdev = type == HS_IFCHR || type == HS_IFBLK ? dev & 0xffffffffu : 0;

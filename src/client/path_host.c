@@ -82,12 +82,47 @@ long client_quotactl(struct task *t, long a[6])
 	return a[1] ? host_only(t, NULL, &a[1], WALK_FOLLOW, -ENOTBLK) : CLIENT_HOST;
 }
 
+/* An inode number is never used again, so a handle needs nothing else. */
+#define HANDLE_FLAGS	   0x203 /* AT_HANDLE_FID, _CONNECTABLE, _MNT_ID_UNIQUE */
+#define HANDLE_UNIQUE_ID   1
+#define HANDLE_CONNECTABLE 2 /* tmpfs cannot, either */
+static long give_handle(u64 ino, void *user, void *user_mount, u32 flags)
+{
+	struct hare_handle h;
+	u64 mount = 0;
+	long r = user_read(&h, user, offsetof(struct hare_handle, ino));
+	bool fits = h.bytes >= HANDLE_BYTES;
+
+	if (r)
+		return r;
+	if (h.bytes > HANDLE_MAX)
+		return -EINVAL;
+	h = (struct hare_handle){ .bytes = HANDLE_BYTES,
+				  .type = fits ? HANDLE_TYPE : 0xff,
+				  .ino = { 0, (u32)ino, (u32)(ino >> 32) } };
+	r = user_write(user_mount, &mount,
+		       flags & HANDLE_UNIQUE_ID ? sizeof(u64) : sizeof(s32));
+	if (!r)
+		r = user_write(user, &h,
+			       fits ? sizeof(h) : offsetof(struct hare_handle, ino));
+	return r ? r : fits ? 0 : -EOVERFLOW;
+}
+
 long client_name_to_handle_at(struct task *t, long a[6])
 {
 	u32 wf = (a[4] & AT_SYMLINK_FOLLOW ? WALK_FOLLOW : 0) |
 		 (a[4] & AT_EMPTY_PATH ? WALK_EMPTY : 0);
+	struct place pl;
+	long r;
 
-	return host_only(t, &a[0], &a[1], wf, -EOPNOTSUPP);
+	if (a[4] & ~(long)(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH | HANDLE_FLAGS))
+		return -EINVAL;
+	r = path_walk(t, &a[0], &a[1], wf, &pl);
+	if (r)
+		return r;
+	return pl.ino && !(a[4] & HANDLE_CONNECTABLE)
+		       ? give_handle(pl.ino, (void *)a[2], (void *)a[3], (u32)a[4])
+		       : -EOPNOTSUPP;
 }
 
 long client_fanotify_mark(struct task *t, long a[6])

@@ -100,6 +100,13 @@ static long link_place(struct task *t, const struct place *from, const struct pl
 	return r;
 }
 
+static long host_old(long *dirfd, long upath, u32 wf)
+{
+	return host_lookup(dirfd, upath,
+			   (wf & WALK_FOLLOW ? 0 : AT_SYMLINK_NOFOLLOW) |
+				   (wf & WALK_EMPTY ? AT_EMPTY_PATH : 0));
+}
+
 /* One path is the host's: never possible, but other errors come first. */
 static long link_across(struct task *t, const struct place *from, long *olddir,
 			long oldpath, long *newdir, long newpath, u32 wf,
@@ -108,11 +115,7 @@ static long link_across(struct task *t, const struct place *from, long *olddir,
 	long r;
 
 	if (from->host) {
-		r = from->magic
-			    ? 0
-			    : host_lookup(olddir, oldpath,
-					  (wf & WALK_FOLLOW ? 0 : AT_SYMLINK_NOFOLLOW) |
-						  (wf & WALK_EMPTY ? AT_EMPTY_PATH : 0));
+		r = from->magic ? 0 : host_old(olddir, oldpath, wf);
 		if (r)
 			return r;
 		if (place_has_no_name(to))
@@ -136,8 +139,11 @@ static long do_link(struct task *t, long *olddir, long *oldpath, long *newdir,
 	if (r && r != CLIENT_HOST)
 		return r;
 	r2 = path_walk2(t, newdir, newpath, WALK_PARENT | WALK_NOLAST, &to);
-	if (r2 && r2 != CLIENT_HOST)
-		return r2;
+	if (r2 && r2 != CLIENT_HOST) {
+		if (r == CLIENT_HOST && !from.magic)
+			r = host_old(olddir, *oldpath, wf);
+		return r && r != CLIENT_HOST ? r : r2;
+	}
 	if (r != r2)
 		return link_across(t, &from, olddir, *oldpath, newdir, *newpath, wf, &to);
 	if (r == CLIENT_HOST)

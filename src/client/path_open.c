@@ -204,6 +204,33 @@ static long open_own(struct task *t, struct opening *op, const struct req_OPEN *
 	return r;
 }
 
+/* A node that means a device which every host has for everybody: the host's one is opened. Rights
+ * on the node were checked; which device it is says its number alone. */
+static long open_device(struct task *t, const struct opening *op)
+{
+	static const struct {
+		u64 rdev;
+		const char *path;
+	} known[] = { { 0x103, "/dev/null" },	 { 0x105, "/dev/zero" },
+		      { 0x107, "/dev/full" },	 { 0x108, "/dev/random" },
+		      { 0x109, "/dev/urandom" }, { 0x500, "/dev/tty" } };
+	u32 flags = op->flags & ~(u32)(O_CREAT | O_EXCL | O_NOFOLLOW);
+	struct attr a;
+	long r = attr_get(t, op->pl.ino, &a);
+	u32 i;
+
+	if (r)
+		return r;
+	for (i = 0; i < ARRAY_SIZE(known) && known[i].rdev != a.rdev; i++)
+		;
+	if (i == ARRAY_SIZE(known))
+		return -ENXIO;
+	if (a.rdev == 0x500 && t->proc->tty_core != MAX_CORES)
+		return relay_open(t, known[i].path, flags, 0);
+	r = host_block(__NR_openat, AT_FDCWD, (long)known[i].path, (long)flags, 0, 0, 0);
+	return r < 0 ? r : fd_adopt(t, r, (flags & O_CLOEXEC) != 0, 0);
+}
+
 static long open_there(struct task *t, struct opening *op)
 {
 	const struct place *pl = &op->pl;
@@ -224,8 +251,6 @@ static long open_there(struct task *t, struct opening *op)
 			return -ELOOP;
 		if (pl->type == HS_IFDIR && (op->flags & (O_ACCMODE | O_CREAT | O_TRUNC)))
 			return -EISDIR;
-		if (pl->type == HS_IFSOCK)
-			return -ENXIO;
 	}
 	if (likely(opens_own(t, op))) {
 		r = open_own(t, op, &q);
@@ -245,6 +270,8 @@ static long open_there(struct task *t, struct opening *op)
 			r = far_aware_open(t, op->ofd, &q, &p);
 	}
 	op->runs.len = p.runs.len;
+	if (r == -ENXIO && pl->type == HS_IFCHR)
+		return open_device(t, op);
 	return r ? r : install(t, op, &p.attr);
 }
 
@@ -311,6 +338,24 @@ static void want_file(struct task *t, struct opening *op, u32 not_passed,
 	cr->runs.cap = RUNS_BYTES;
 }
 
+/* O_CREAT of what is there, in Linux's may_create_in_sticky: in a sticky directory that others may
+ * write to, only the node's owner or when it is the directory's. FIFOs and files are not protected
+ * so unless the host's fs.protected_fifos and _regular say it, which are not looked at. */
+static long open_found(struct task *t, struct opening *op)
+{
+	u32 type = op->pl.type;
+	struct perm dir;
+	struct attr a;
+
+	if (likely(type == HS_IFREG || type == HS_IFIFO || type == HS_IFDIR) ||
+	    type == HS_IFLNK || !op->pl.dir || dir_perm_get(t, op->pl.dir, &dir) ||
+	    !(dir.mode & HS_ISVTX) || !(dir.mode & 0002) || attr_get(t, op->pl.ino, &a))
+		return open_there(t, op);
+	if (a.uid != dir.uid && a.uid != t->proc->cred.uid)
+		return -EACCES;
+	return open_there(t, op);
+}
+
 /* -EAGAIN: start over, having been told by op->walk to follow the last name. */
 static long creat_at(struct task *t, struct opening *op)
 {
@@ -337,7 +382,7 @@ static long creat_at(struct task *t, struct opening *op)
 		op->walk |= WALK_FOLLOW;
 		return -EAGAIN;
 	}
-	r = open_there(t, op);
+	r = open_found(t, op);
 	return r == -ENOENT ? -EAGAIN : r;
 }
 
@@ -366,7 +411,7 @@ static long open_creat(struct task *t, struct opening *op)
 			return -EISDIR;
 		if (place_has_no_name(&op->pl))
 			return op->flags & O_EXCL ? -EEXIST : -EISDIR;
-		r = op->pl.ino ? open_there(t, op) : creat_at(t, op);
+		r = op->pl.ino ? open_found(t, op) : creat_at(t, op);
 		if (r != -EAGAIN && !(r == -ENOENT && op->pl.ino))
 			return r;
 	}
@@ -379,7 +424,8 @@ static long open_tmpfile(struct task *t, struct opening *op)
 	struct intent it = { .op = INTENT_CREATE };
 	struct creation cr;
 	struct perm parent;
-	long r = path_walk(t, &op->dirfd, &op->upath, op->walk | WALK_FOLLOW, &op->pl);
+	u32 follow = op->flags & O_NOFOLLOW ? 0 : WALK_FOLLOW;
+	long r = path_walk(t, &op->dirfd, &op->upath, op->walk | follow, &op->pl);
 
 	if (r == CLIENT_HOST)
 		return open_host(t, op);
@@ -417,12 +463,12 @@ static long check_flags(struct opening *op)
 {
 	u32 f = op->flags;
 
+	if (f & O_PATH)
+		f &= OPEN_PATH_VALID;
 	if (f & TMPFILE_BIT && (f & (O_DIRECTORY | O_CREAT)) != O_DIRECTORY)
 		return -EINVAL;
 	if (f & TMPFILE_BIT && !(f & O_ACCMODE))
 		return -EINVAL;
-	if (f & O_PATH)
-		f &= OPEN_PATH_VALID;
 	if ((f & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY))
 		return -EINVAL;
 	op->flags = f;
@@ -540,6 +586,13 @@ static long how_check(const struct open_how *how)
 	return 0;
 }
 
+static bool is_absolute(long upath)
+{
+	char c;
+
+	return !user_read(&c, (const char *)upath, 1) && c == '/';
+}
+
 long client_openat2(struct task *t, long a[6])
 {
 	struct opening op;
@@ -552,6 +605,10 @@ long client_openat2(struct task *t, long a[6])
 	if (r)
 		return r;
 	r = how_check(&how);
+	op.flags = (u32)how.flags;
+	op.mode = (u32)how.mode;
+	if (!r)
+		r = check_flags(&op);
 	if (r)
 		return r;
 	cloexec = (how.flags & O_CLOEXEC) != 0;
@@ -562,7 +619,8 @@ long client_openat2(struct task *t, long a[6])
 		  (how.resolve & RESOLVE_IN_ROOT ? WALK_IN_ROOT : 0) |
 		  (how.resolve & RESOLVE_NO_XDEV ? WALK_NO_XDEV : 0);
 	/* Confined below a directory of the host: the host's kernel confines. */
-	if (how.resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT | RESOLVE_NO_XDEV) &&
+	if ((how.resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT) ||
+	     (how.resolve & RESOLVE_NO_XDEV && !is_absolute(upath))) &&
 	    ((int)a[0] == AT_FDCWD ? !t->proc->cwd : fd_is_host(t, (int)a[0])))
 		return openat2_host(t, a, cloexec);
 	/* What the host shall open, it opens under the program's conditions. */
@@ -578,9 +636,55 @@ long client_openat2(struct task *t, long a[6])
 		return -EAGAIN;
 	op.dirfd = (int)a[0];
 	op.upath = a[1];
-	op.flags = (u32)how.flags;
-	op.mode = (u32)how.mode;
 	return do_open(t, &op);
+}
+
+/* --- open_by_handle_at ------------------------------------------------------------------------------------- */
+
+static long read_handle(struct hare_handle *h, const void *user)
+{
+	long r = user_read(h, user, offsetof(struct hare_handle, ino));
+
+	if (r)
+		return r;
+	if (!h->bytes || h->bytes > HANDLE_MAX)
+		return -EINVAL;
+	if (h->bytes != HANDLE_BYTES || h->type != HANDLE_TYPE)
+		return -ESTALE;
+	return user_read(h->ino, (const char *)user + offsetof(struct hare_handle, ino),
+			 sizeof(h->ino));
+}
+
+/* For root alone: no directory on the way is asked. */
+long handle_open(struct task *t, int mount_fd, const void *user_handle, u32 flags)
+{
+	struct opening op = { .dirfd = mount_fd, .flags = flags & OPEN_VALID };
+	struct hare_handle h;
+	struct attr a;
+	bool host = false;
+	struct ofd *o = mount_fd == AT_FDCWD ? NULL : fd_get(t, mount_fd, &host);
+	long r;
+
+	if (mount_fd != AT_FDCWD && !o)
+		return -EBADF;
+	if (o)
+		ofd_put(t, o);
+	r = read_handle(&h, user_handle);
+	if ((!r || r == -ESTALE) && t->proc->cred.uid)
+		r = -EPERM;
+	if (!r)
+		r = attr_get(t, (u64)h.ino[2] << 32 | h.ino[1], &a);
+	if (r)
+		return r == -ENOENT ? -ESTALE : r;
+	op.pl.ino = a.ino;
+	op.pl.type = a.mode & HS_IFMT;
+	op.pl.dflags = a.dflags;
+	op.flags &= ~(u32)(O_CREAT | O_EXCL);
+	r = check_flags(&op);
+	if (!r)
+		r = open_there(t, &op);
+	drop_ofd(t, &op);
+	return r == -ENOENT ? -ESTALE : r;
 }
 
 /* --- execve ------------------------------------------------------------------------------------------------ */

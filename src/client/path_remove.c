@@ -256,6 +256,7 @@ static long rmdir_phases(struct task *t, const struct place *pl)
 static long rmdir_place(struct task *t, const struct place *pl)
 {
 	u32 entry_srv;
+	long r;
 
 	if (pl->last_dot)
 		return -EINVAL;
@@ -265,8 +266,10 @@ static long rmdir_place(struct task *t, const struct place *pl)
 		return pl->type == HS_IFDIR ? -EBUSY : -ENOTDIR;
 	if (!pl->ino)
 		return -ENOENT;
-	if (pl->type != HS_IFDIR)
-		return -ENOTDIR;
+	if (pl->type != HS_IFDIR) {
+		r = rmdir_allowed(t, pl); /* comes first */
+		return r ? r : -ENOTDIR;
+	}
 	entry_srv = rpc_entry_server(&t->ctx, pl->dir, pl->dir_dflags, pl->name,
 				     pl->name_len);
 	if (entry_srv == ino_server(pl->ino) && !(pl->dflags & DIR_DISTRIBUTED))

@@ -178,7 +178,8 @@ static long allowed(struct task *t, struct moving *m)
 	return r;
 }
 
-static long types_fit(const struct moving *m)
+/* A slash at the end where no directory is. */
+static long slashes_fit(const struct moving *m)
 {
 	const struct place *from = &m->from, *to = &m->to;
 
@@ -187,6 +188,13 @@ static long types_fit(const struct moving *m)
 		return -ENOTDIR;
 	if (m->flags & RENAME_EXCHANGE && to->must_dir && to->type != HS_IFDIR)
 		return -ENOTDIR;
+	return 0;
+}
+
+static long types_fit(const struct moving *m)
+{
+	const struct place *from = &m->from, *to = &m->to;
+
 	if (m->flags & RENAME_EXCHANGE || !to->ino || to->ino == from->ino)
 		return 0;
 	if (m->is_dir && to->type != HS_IFDIR)
@@ -244,7 +252,9 @@ static long look_at_target(struct task *t, struct moving *m)
 		to->ino = 0;
 	if (to->ino && m->flags & RENAME_NOREPLACE)
 		return -EEXIST;
-	r = types_fit(m);
+	r = slashes_fit(m);
+	if (!r)
+		r = types_fit(m);
 	if (r || !to->ino || to->type != HS_IFDIR || to->ino == m->from.ino)
 		return r;
 	return mark_target(t, m);
@@ -570,6 +580,22 @@ static bool is_above(struct task *t, const struct moving *m)
 	       loop_check(t, to.ino, m->from.dir) == -EINVAL;
 }
 
+/* A directory that gets another parent must be writable itself. The names' server sees that of its
+ * own inodes. */
+static long may_turn(struct task *t, struct moving *m, u32 srv)
+{
+	bool exchanged = m->flags & RENAME_EXCHANGE && m->to.type == HS_IFDIR;
+	long r = 0;
+
+	if (m->from.dir == m->to.dir || !t->proc->cred.uid)
+		return 0;
+	if (m->is_dir && ino_server(m->from.ino) != srv)
+		r = may_write_to(t, m->from.ino);
+	if (!r && exchanged && ino_server(m->to.ino) != srv)
+		r = may_write_to(t, m->to.ino);
+	return r ? allowed(t, m) : 0;
+}
+
 static long rename_places(struct task *t, struct moving *m)
 {
 	struct place *from = &m->from, *to = &m->to;
@@ -577,7 +603,7 @@ static long rename_places(struct task *t, struct moving *m)
 				   from->name_len);
 	u32 new_srv = rpc_entry_server(&t->ctx, to->dir, to->dir_dflags, to->name,
 				       to->name_len);
-	long r;
+	long r, r2;
 
 	m->is_dir = from->type == HS_IFDIR;
 	if (m->is_dir && from->ino == to->dir)
@@ -586,11 +612,18 @@ static long rename_places(struct task *t, struct moving *m)
 		return m->flags & RENAME_EXCHANGE ? -EINVAL : -ENOTEMPTY;
 	r = lock_and_check(t, m);
 	if (!r)
+		r = slashes_fit(m);
+	if (!r) {
 		r = types_fit(m);
+		r2 = r ? allowed(t, m) : 0; /* who may not is told so first */
+		r = r2 ? r2 : r;
+	}
 	if (!r) {
 		m->one_server = srv == new_srv &&
 				!(t->ctx.isl->super->without & WITHOUT_COALESCING);
-		r = m->one_server ? rename_one(t, m, srv) : -EAGAIN;
+		r = m->one_server ? may_turn(t, m, srv) : -EAGAIN;
+		if (!r)
+			r = rename_one(t, m, srv);
 		if (r == -EAGAIN)
 			r = rename_general(t, m);
 	}
@@ -607,10 +640,57 @@ static long rename_across(long *dirfd, long upath)
 	return !r || r == -ENOENT ? -EXDEV : r;
 }
 
+/* The host's path comes first, if it does not even lead to a directory. */
+static long rename_host_first(long *dirfd, long upath, long err)
+{
+	long r = host_lookup(dirfd, upath, AT_SYMLINK_NOFOLLOW);
+
+	return !r || r == -ENOENT ? err : r;
+}
+
+/* One of the last names is, or both are: paths without a name are refused before, and an old name
+ * that is not there. */
+static long too_long(const struct moving *m, long r, long r2, u32 flags)
+{
+	if (!r && place_has_no_name(&m->from))
+		return -EBUSY;
+	if (!r2 && place_has_no_name(&m->to))
+		return flags & RENAME_NOREPLACE ? -EEXIST : -EBUSY;
+	return !r && !m->from.ino ? -ENOENT : -ENAMETOOLONG;
+}
+
+/* The path is one that is looked up whole but for its last name, which is too long. Linux sees that
+ * only when both directories are found. */
+static bool last_too_long(const char *path)
+{
+	size_t left = PATH_LEN_MAX;
+
+	for (;;) {
+		size_t n = 0;
+
+		while (left && *path == '/')
+			path++, left--;
+		while (n < left && path[n] && path[n] != '/')
+			n++;
+		if (n == left)
+			return false; /* the path itself is too long */
+		path += n;
+		left -= n;
+		if (n > NAME_LEN_MAX) {
+			while (*path == '/')
+				path++;
+			return !*path;
+		}
+		if (!*path)
+			return false;
+	}
+}
+
 static long try_rename(struct task *t, long *olddir, long *oldpath, long *newdir,
 		       long *newpath, u32 flags)
 {
 	struct moving m;
+	bool long_from, long_to;
 	long r, r2;
 
 	m.flags = flags;
@@ -618,15 +698,18 @@ static long try_rename(struct task *t, long *olddir, long *oldpath, long *newdir
 	m.entered = false;
 	m.lock_intent = NULL;
 	r = path_walk(t, olddir, oldpath, WALK_PARENT, &m.from);
-	if (r && r != CLIENT_HOST)
+	long_from = r == -ENAMETOOLONG && last_too_long(t->path);
+	if (r && r != CLIENT_HOST && !long_from)
 		return r;
 	/* With a flag it matters before all else whether the new name is there. */
 	r2 = path_walk2(t, newdir, newpath, WALK_PARENT | (flags ? 0 : WALK_PEEK), &m.to);
-	/* A last name that is too long shows only when it is looked up, after the old one. */
-	if (r2 == -ENAMETOOLONG && !r && !m.from.ino && !place_has_no_name(&m.from))
-		return -ENOENT;
-	if (r2 && r2 != CLIENT_HOST)
-		return r2;
+	long_to = r2 == -ENAMETOOLONG && last_too_long(t->path2);
+	if (r2 && r2 != CLIENT_HOST && !long_to)
+		return r == CLIENT_HOST ? rename_host_first(olddir, *oldpath, r2) : r2;
+	if (r == -ENAMETOOLONG || r2 == -ENAMETOOLONG)
+		return r == CLIENT_HOST	   ? rename_host_first(olddir, *oldpath, -EXDEV)
+		       : r2 == CLIENT_HOST ? rename_host_first(newdir, *newpath, -EXDEV)
+					   : too_long(&m, r, r2, flags);
 	if (r != r2)
 		return rename_across(r == CLIENT_HOST ? olddir : newdir,
 				     r == CLIENT_HOST ? *oldpath : *newpath);

@@ -54,19 +54,31 @@ static bool is_distribute(struct task *t)
 	return unlikely(!strcmp(t->path2, DISTRIBUTE));
 }
 
+long xattr_check_name(struct task *t, const char *user_name)
+{
+	long len = read_name(t, user_name);
+
+	return len < 0 ? len : 0;
+}
+
+long xattr_check_set(struct task *t, const char *user_name, size_t size, int flags)
+{
+	long r;
+
+	if (flags & ~3)
+		return -EINVAL;
+	r = xattr_check_name(t, user_name);
+	return !r && size > XATTR_SIZE_LIMIT ? -E2BIG : r;
+}
+
 long xattr_set(struct task *t, u64 ino, const char *user_name, const void *user_value,
 	       size_t size, int flags)
 {
 	struct rep_XATTR p;
-	long len, r;
+	long len = read_name(t, user_name), r;
 
-	if (flags & ~3)
-		return -EINVAL;
-	len = read_name(t, user_name);
 	if (len < 0)
 		return len;
-	if (size > XATTR_SIZE_LIMIT)
-		return -E2BIG;
 	if (size > XATTR_BYTES)
 		return -ENOSPC;
 	if (is_distribute(t))
@@ -150,40 +162,48 @@ long xattr_remove(struct task *t, u64 ino, const char *user_name)
 
 /* --- by path ------------------------------------------------------------------------------------------------ */
 
-long client_setxattr(struct task *t, long a[6])
-{
-	struct place pl;
-	long r = path_walk(t, NULL, &a[0], WALK_FOLLOW, &pl);
+/* Names, sizes and flags that make no sense are refused before the path is looked at. */
 
+static long set_by_path(struct task *t, long a[6], u32 wf)
+{
+	long r = xattr_check_set(t, (char *)a[1], (size_t)a[3], (int)a[4]);
+	struct place pl;
+
+	if (!r)
+		r = path_walk(t, NULL, &a[0], wf, &pl);
 	return r ? r
 		 : xattr_set(t, pl.ino, (char *)a[1], (void *)a[2], (size_t)a[3],
 			     (int)a[4]);
+}
+
+long client_setxattr(struct task *t, long a[6])
+{
+	return set_by_path(t, a, WALK_FOLLOW);
 }
 
 long client_lsetxattr(struct task *t, long a[6])
 {
-	struct place pl;
-	long r = path_walk(t, NULL, &a[0], 0, &pl);
+	return set_by_path(t, a, 0);
+}
 
-	return r ? r
-		 : xattr_set(t, pl.ino, (char *)a[1], (void *)a[2], (size_t)a[3],
-			     (int)a[4]);
+static long get_by_path(struct task *t, long a[6], u32 wf)
+{
+	long r = xattr_check_name(t, (char *)a[1]);
+	struct place pl;
+
+	if (!r)
+		r = path_walk(t, NULL, &a[0], wf, &pl);
+	return r ? r : xattr_get(t, pl.ino, (char *)a[1], (void *)a[2], (size_t)a[3]);
 }
 
 long client_getxattr(struct task *t, long a[6])
 {
-	struct place pl;
-	long r = path_walk(t, NULL, &a[0], WALK_FOLLOW, &pl);
-
-	return r ? r : xattr_get(t, pl.ino, (char *)a[1], (void *)a[2], (size_t)a[3]);
+	return get_by_path(t, a, WALK_FOLLOW);
 }
 
 long client_lgetxattr(struct task *t, long a[6])
 {
-	struct place pl;
-	long r = path_walk(t, NULL, &a[0], 0, &pl);
-
-	return r ? r : xattr_get(t, pl.ino, (char *)a[1], (void *)a[2], (size_t)a[3]);
+	return get_by_path(t, a, 0);
 }
 
 long client_listxattr(struct task *t, long a[6])
@@ -202,20 +222,24 @@ long client_llistxattr(struct task *t, long a[6])
 	return r ? r : xattr_list(t, pl.ino, (char *)a[1], (size_t)a[2]);
 }
 
+static long remove_by_path(struct task *t, long a[6], u32 wf)
+{
+	long r = xattr_check_name(t, (char *)a[1]);
+	struct place pl;
+
+	if (!r)
+		r = path_walk(t, NULL, &a[0], wf, &pl);
+	return r ? r : xattr_remove(t, pl.ino, (char *)a[1]);
+}
+
 long client_removexattr(struct task *t, long a[6])
 {
-	struct place pl;
-	long r = path_walk(t, NULL, &a[0], WALK_FOLLOW, &pl);
-
-	return r ? r : xattr_remove(t, pl.ino, (char *)a[1]);
+	return remove_by_path(t, a, WALK_FOLLOW);
 }
 
 long client_lremovexattr(struct task *t, long a[6])
 {
-	struct place pl;
-	long r = path_walk(t, NULL, &a[0], 0, &pl);
-
-	return r ? r : xattr_remove(t, pl.ino, (char *)a[1]);
+	return remove_by_path(t, a, 0);
 }
 
 /* --- the *at calls of Linux 6.13: (dirfd, path, at_flags, ...) ------------------------------------------ */
@@ -226,10 +250,13 @@ struct xattr_args { /* the kernel's */
 	u32 flags;
 };
 
+static long check_at(long at_flags)
+{
+	return at_flags & ~(long)(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) ? -EINVAL : 0;
+}
+
 static long walk_at(struct task *t, long a[6], struct place *pl)
 {
-	if (a[2] & ~(long)(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
-		return -EINVAL;
 	return path_walk(t, &a[0], &a[1],
 			 (a[2] & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW) |
 				 (a[2] & AT_EMPTY_PATH ? WALK_EMPTY : 0),
@@ -237,22 +264,25 @@ static long walk_at(struct task *t, long a[6], struct place *pl)
 }
 
 /* For the two that carry more arguments in a struct. */
-static long walk_with_args(struct task *t, long a[6], struct place *pl,
-			   struct xattr_args *x)
+static long read_args(const long a[6], struct xattr_args *x)
 {
-	long r = walk_at(t, a, pl);
-
-	if (r)
-		return r;
-	return a[5] < (long)sizeof(*x) ? -EINVAL : user_read(x, (void *)a[4], sizeof(*x));
+	return (u64)a[5] < sizeof(*x)  ? -EINVAL
+	       : (u64)a[5] > PAGE_SIZE ? -E2BIG
+				       : user_read(x, (void *)a[4], sizeof(*x));
 }
 
 long client_setxattrat(struct task *t, long a[6])
 {
 	struct xattr_args x;
 	struct place pl;
-	long r = walk_with_args(t, a, &pl, &x);
+	long r = read_args(a, &x);
 
+	if (!r)
+		r = check_at(a[2]);
+	if (!r)
+		r = xattr_check_set(t, (char *)a[3], x.size, (int)x.flags);
+	if (!r)
+		r = walk_at(t, a, &pl);
 	return r ? r
 		 : xattr_set(t, pl.ino, (char *)a[3], (void *)x.value, x.size,
 			     (int)x.flags);
@@ -262,25 +292,37 @@ long client_getxattrat(struct task *t, long a[6])
 {
 	struct xattr_args x;
 	struct place pl;
-	long r = walk_with_args(t, a, &pl, &x);
+	long r = read_args(a, &x);
 
 	if (!r && x.flags)
 		r = -EINVAL;
+	if (!r)
+		r = check_at(a[2]);
+	if (!r)
+		r = xattr_check_name(t, (char *)a[3]);
+	if (!r)
+		r = walk_at(t, a, &pl);
 	return r ? r : xattr_get(t, pl.ino, (char *)a[3], (void *)x.value, x.size);
 }
 
 long client_listxattrat(struct task *t, long a[6])
 {
 	struct place pl;
-	long r = walk_at(t, a, &pl);
+	long r = check_at(a[2]);
 
+	if (!r)
+		r = walk_at(t, a, &pl);
 	return r ? r : xattr_list(t, pl.ino, (char *)a[3], (size_t)a[4]);
 }
 
 long client_removexattrat(struct task *t, long a[6])
 {
 	struct place pl;
-	long r = walk_at(t, a, &pl);
+	long r = check_at(a[2]);
 
+	if (!r)
+		r = xattr_check_name(t, (char *)a[3]);
+	if (!r)
+		r = walk_at(t, a, &pl);
 	return r ? r : xattr_remove(t, pl.ino, (char *)a[3]);
 }

@@ -161,6 +161,14 @@ static long write_piece(struct task *t, struct ofd *o, u32 len, bool nonblock, u
 	return 0;
 }
 
+static bool has_readers(struct task *t, struct ofd *o)
+{
+	struct req_POLL q = { .ino = o->ino, .access = O_WRONLY };
+	struct rep_POLL p;
+
+	return rpc_poll(&t->ctx, ofd_server(o), &q, &p) || !(p.revents & HP_ERR);
+}
+
 /* Up to PIPE_ATOMIC bytes go in at once or not at all; more may mix with other writers'
  * data. */
 long pipe_writev(struct task *t, struct ofd *o, struct uio *u, bool nonblock)
@@ -174,7 +182,7 @@ long pipe_writev(struct task *t, struct ofd *o, struct uio *u, bool nonblock)
 		u32 len = (u32)MIN(u->total, (size_t)max), n;
 
 		if (uio_get(u, t->bounce, len)) {
-			r = -EFAULT;
+			r = done || has_readers(t, o) ? -EFAULT : -EPIPE;
 			break;
 		}
 		r = write_piece(t, o, len, nonblock, &n);

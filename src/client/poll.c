@@ -415,19 +415,33 @@ static void sel_to_poll(struct selection *s)
 		}
 }
 
+/* Open, and yet POLLNVAL: by O_PATH. For select it is ready in every way. */
+static bool open_as_path(struct task *t, int fd)
+{
+	struct fdtable *ft = t->proc->fds;
+	struct fdent *e = ft ? fd_entry(ft, fd) : NULL;
+
+	if (fd_is_hidden(t, fd))
+		return false;
+	return (e && e->kind == FD_HARE) || !sys_failed(SYS(fcntl, fd, F_GETFD));
+}
+
 /* Bits for what is ready; their number, or -EBADF. */
-static long sel_from_poll(struct selection *s)
+static long sel_from_poll(struct task *t, struct selection *s)
 {
 	static const short events[3] = { SEL_IN, SEL_OUT, POLLPRI };
 	long n = 0;
 
 	for (u32 i = 0; i < s->set.n; i++) {
-		const struct pollfd *p = &s->set.p[i];
+		struct pollfd *p = &s->set.p[i];
 		u32 fd = (u32)(p->fd < 0 ? ~p->fd : p->fd), w = fd / 64;
 		u64 bit = 1ULL << fd % 64;
 
-		if (p->revents & POLLNVAL)
-			return -EBADF;
+		if (p->revents & POLLNVAL) {
+			if (!open_as_path(t, (int)fd))
+				return -EBADF;
+			p->revents = SEL_IN | SEL_OUT | POLLPRI;
+		}
 		for (int k = 0; k < 3; k++)
 			if (s->in[k] && s->in[k][w] & bit && p->revents & events[k]) {
 				s->out[(u32)k * s->words + w] |= bit;
@@ -468,7 +482,7 @@ static long do_select(struct task *t, long a[6], s64 ns, struct until *u,
 	*u = until_in(ns);
 	r = poll_set(t, &s.set, u, mask, mask_size);
 	if (r >= 0)
-		r = sel_from_poll(&s);
+		r = sel_from_poll(t, &s);
 	if (r >= 0 && sel_write(&s, a))
 		r = -EFAULT;
 out:

@@ -46,6 +46,8 @@ static long host_end(struct end *e)
 		return r;
 	e->type = st.mode & HS_IFMT;
 	e->flags = (u32)SYS(fcntl, e->fd, F_GETFL);
+	if (e->flags & O_PATH)
+		return -EBADF;
 	if (e->given)
 		return 0;
 	r = SYS(lseek, e->fd, 0, SEEK_CUR);
@@ -291,10 +293,14 @@ static long finish(struct task *t, struct end *in, struct end *out, long r)
 
 static long check_sendfile(const struct end *in, const struct end *out, s64 off)
 {
-	if (!can_read(in) || !can_write(out))
+	if (!can_read(in))
+		return -EBADF;
+	if (in->type == HS_IFIFO && in->given)
+		return -ESPIPE;
+	if (!can_write(out))
 		return -EBADF;
 	if (in->type == HS_IFIFO)
-		return in->given ? -ESPIPE : -EINVAL;
+		return -EINVAL;
 	if (in->type == HS_IFDIR || off < 0)
 		return -EINVAL;
 	return out->seekable && out->flags & O_APPEND ? -EINVAL : 0;
@@ -310,6 +316,8 @@ long client_sendfile(struct task *t, long a[6])
 	r = end_open(t, &in, a[1], (void *)a[2]);
 	if (!r)
 		r = end_open(t, &out, a[0], NULL);
+	if (r == -EBADF && in.given && in.type == HS_IFIFO && can_read(&in))
+		r = -ESPIPE;
 	if (!r)
 		r = check_sendfile(&in, &out, (s64)in.off);
 	if (!r)
@@ -365,10 +373,10 @@ static long check_splice(const struct end *in, const struct end *out, u32 flags)
 
 	if (flags & ~SPLICE_KNOWN)
 		return -EINVAL;
-	if (!can_read(in) || !can_write(out))
-		return -EBADF;
 	if ((from && in->given) || (to && out->given))
 		return -ESPIPE;
+	if (!can_read(in) || !can_write(out))
+		return -EBADF;
 	if (!from && !to)
 		return -EINVAL;
 	if (from && to && in->o && out->o && in->o->ino == out->o->ino)

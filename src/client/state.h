@@ -327,7 +327,10 @@ long attr_chown(struct task *t, u64 ino, u32 uid, u32 gid);
 long attr_utimens(struct task *t, u64 ino,
 		  const void *user_timespecs); /* two, or NULL: now */
 /* xattrs; name, value and list in the program's memory; t->path2 and t->bounce are overwritten.
+ * check_set and check_name: what is refused before the file is looked for. set relies on it.
  * get and list return a length, which with size 0 is all that they do. */
+long xattr_check_set(struct task *t, const char *user_name, size_t size, int flags);
+long xattr_check_name(struct task *t, const char *user_name);
 long xattr_set(struct task *t, u64 ino, const char *user_name, const void *user_value,
 	       size_t size, int flags);
 long xattr_get(struct task *t, u64 ino, const char *user_name, void *user_value,
@@ -349,6 +352,17 @@ void cwd_inherit(struct ck *ck, const struct proc *p, struct proc *child);
  * with one reference, or out->host is set (host_path as walk's) and *o is NULL. */
 long path_open_exec(struct task *t, int dirfd, const char *path, int at_flags,
 		    struct place *out, char *host_buf, bool *rewritten, struct ofd **o);
+/* open_by_handle_at in Hare, which mount_fd (or the working directory) is of. The handle, in the
+ * program's memory, is one of name_to_handle_at's. */
+struct hare_handle {
+	u32 bytes; /* struct file_handle's, of what follows type */
+	s32 type;
+	u32 ino[3]; /* as tmpfs has it: 0, low, high */
+};
+#define HANDLE_BYTES 12u
+#define HANDLE_MAX   128u
+#define HANDLE_TYPE  1
+long handle_open(struct task *t, int mount_fd, const void *user_handle, u32 flags);
 /* The path that /proc/self/fd shows for a description; length without NUL. */
 long ofd_path(struct task *t, struct ofd *o, char *buf, size_t size);
 

@@ -551,7 +551,7 @@ long vnode_read(struct task *t, struct vnode *v, struct uio *u, u64 *off)
 		if (r)
 			break;
 	}
-	if (want != u->total)
+	if (want != u->total || !r)
 		note_read(t, v);
 	return want != u->total ? (long)(want - u->total) : r;
 }

@@ -283,13 +283,13 @@ static long leave_root(struct task *t, struct cursor *c, const char *rest,
 		;
 	memcpy(scratch, s->at, len);
 	scratch[len] = '\0';
+	if (c->flags & (WALK_NO_XDEV | WALK_BENEATH))
+		return -EXDEV;
 	again = enters_hare(s, scratch, rest);
 	if (again) {
 		c->rest = again;
 		return 0;
 	}
-	if (c->flags & (WALK_NO_XDEV | WALK_BENEATH))
-		return -EXDEV;
 	memcpy(text, s->at, len);
 	text[len] = '\0';
 	if (str_copy(text + len, *rest ? rest : "/", WALK_TEXT_SIZE - len) >=
@@ -341,8 +341,9 @@ static long follow(struct task *t, struct cursor *c, u64 ino, const char *rest,
 	if (r)
 		return r;
 	room = WALK_TEXT_SIZE - p.data.len;
+	/* Only links that lead to themselves, mostly, leave so much to be walked. */
 	if (str_copy(text + p.data.len, rest, room) >= room)
-		return -ENAMETOOLONG;
+		return -ELOOP;
 	c->text ^= 1;
 	c->rest = text;
 	if (text[0] != '/')
@@ -355,14 +356,15 @@ static long follow(struct task *t, struct cursor *c, u64 ino, const char *rest,
 		return 0;
 	}
 	inside = enters_absolute(t, text);
+	/* by way of the host's root, which is another file system */
+	if (c->flags & WALK_NO_XDEV)
+		return -EXDEV;
 	if (inside) {
 		c->dir = INO_ROOT;
 		c->dflags = ROOT_DFLAGS;
 		c->rest = inside;
 		return 0;
 	}
-	if (c->flags & WALK_NO_XDEV)
-		return -EXDEV;
 	r = to_host(out, text, host_buf, rewritten);
 	return r ? r : 1;
 }
@@ -680,6 +682,8 @@ static long start_absolute(struct task *t, const char *path, struct cursor *c,
 	long r;
 
 	rest = enters_absolute(t, path);
+	if (rest && c->flags & WALK_NO_XDEV)
+		return -EXDEV;
 	if (rest) {
 		start_at(c, INO_ROOT, ROOT_DFLAGS, rest);
 		return 0;

@@ -303,8 +303,13 @@ long fs_read_span(struct rpc_env *e, u64 ino, u64 off, u32 len, u32 flags,
 		return -ENOENT;
 	if (unlikely(!fs_is_reg(i)))
 		return -EOPNOTSUPP;
+	if (unlikely(off > FS_SIZE_MAX))
+		return -EINVAL;
+	/* finding the end is reading, too */
+	if (!(flags & IO_NOATIME))
+		fs_inode_read_at(e->ck, i);
 	if (off >= i->size)
-		return off > FS_SIZE_MAX ? -EINVAL : 0;
+		return 0;
 	s->len = len = (u32)MIN((u64)len, i->size - off);
 	fs_data_fresh(e, i, off, len);
 	index = off / PAGE_SIZE;
@@ -313,8 +318,6 @@ long fs_read_span(struct rpc_env *e, u64 ino, u64 off, u32 len, u32 flags,
 	while (index < end)
 		s->blk[n++] = FS_BLK(radix_get(&i->map, index++));
 	s->seq = f->data_seq;
-	if (!(flags & IO_NOATIME))
-		fs_inode_read_at(e->ck, i);
 	return 0;
 }
 
@@ -352,6 +355,8 @@ long fs_read(struct rpc_env *e, const struct req_READ *q, struct rep_READ *p)
 	}
 	if (off > FS_SIZE_MAX)
 		return -EINVAL;
+	if (!(q->flags & IO_NOATIME))
+		fs_inode_read_at(e->ck, i);
 	if (off >= i->size || !p->data.p)
 		return 0;
 	len = (u32)MIN((u64)len, i->size - off);
@@ -359,8 +364,6 @@ long fs_read(struct rpc_env *e, const struct req_READ *q, struct rep_READ *p)
 	p->data.len = len;
 	if (o)
 		TX_SET(e->ck, o->off, off + len);
-	if (!(q->flags & IO_NOATIME))
-		fs_inode_read_at(e->ck, i);
 	return 0;
 }
 

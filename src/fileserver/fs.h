@@ -382,6 +382,7 @@ static inline void fs_inode_touch(struct ck *ck, struct fs_inode *i, u64 now)
 }
 /* A write by a user: set-id bits go. */
 void fs_inode_drop_setid(struct ck *ck, struct fs_inode *i, u32 uid);
+void fs_inode_drop_setid_of(struct ck *ck, struct fs_inode *i, const struct cred *cr);
 /* After a read: atime, when it is older than the data (relatime). */
 static inline void fs_inode_read_at(struct ck *ck, struct fs_inode *i)
 {

@@ -172,6 +172,16 @@ void fs_inode_drop_setid(struct ck *ck, struct fs_inode *i, u32 uid)
 		TX_SET(ck, i->mode, mode);
 }
 
+/* The same where the groups of who asks are known: the mark for locking goes, too, when the file's
+ * is none of them. */
+void fs_inode_drop_setid_of(struct ck *ck, struct fs_inode *i, const struct cred *cr)
+{
+	fs_inode_drop_setid(ck, i, cr->uid);
+	if (unlikely(i->mode & HS_ISGID) && cr->uid && fs_is_reg(i) &&
+	    !fs_in_group(cr, i->gid))
+		TX_SET(ck, i->mode, i->mode & ~HS_ISGID);
+}
+
 /* --- handlers ------------------------------------------------------------------------------------- */
 
 long fs_link(struct rpc_env *e, const struct req_LINK *q, struct rep_LINK *p)

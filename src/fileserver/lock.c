@@ -276,9 +276,25 @@ static void release_owner(struct rpc_env *e, struct fs_more *m, u32 kind, u64 ow
 
 /* --- handler ------------------------------------------------------------------------------------------ */
 
+/* F_OFD_GETLK of F_UNLCK: what the description itself holds there. */
+static const struct fs_lock *first_own(const struct fs_more *m,
+				       const struct fs_lock *want)
+{
+	for (const struct list *l = m->locks.next; l != &m->locks; l = l->next) {
+		const struct fs_lock *own = LIST_ENTRY(l, struct fs_lock, link);
+
+		if (is_own(own, want) && own->start <= want->end &&
+		    want->start <= own->end)
+			return own;
+	}
+	return NULL;
+}
+
 static void get(const struct fs_more *m, const struct fs_lock *want, struct rep_LOCK *p)
 {
-	const struct fs_lock *l = m && want->type != UN ? first_conflict(m, want) : NULL;
+	const struct fs_lock *l = !m		     ? NULL
+				  : want->type == UN ? first_own(m, want)
+						     : first_conflict(m, want);
 
 	p->type = UN;
 	if (!l)

@@ -299,7 +299,7 @@ long fs_trunc(struct rpc_env *e, const struct req_TRUNC *q, struct rep_TRUNC *p)
 		TX_SET(e->ck, i->version, i->version + 1);
 		fs_inode_touch(e->ck, i, host_realtime_ns());
 	}
-	fs_inode_drop_setid(e->ck, i, q->cred->uid);
+	fs_inode_drop_setid_of(e->ck, i, q->cred);
 	fs_inode_attr(i, &p->attr);
 	p->attr.mapped = fs_mapped_by(fs_of(e->ck), i);
 	return 0;
@@ -374,6 +374,7 @@ static void fallocate_done(struct rpc_env *e, const struct req_FALLOCATE *q,
 {
 	p->done = done;
 	TX_SET(e->ck, i->version, i->version + 1);
+	fs_inode_drop_setid(e->ck, i, q->uid);
 	fs_inode_touch(e->ck, i, host_realtime_ns());
 	if (done == q->len && !(q->mode & FALLOC_FL_KEEP_SIZE) &&
 	    q->off + q->len > i->size)

@@ -253,6 +253,8 @@ static long open_type(const struct fs_inode *i, u32 flags)
 	case HS_IFBLK:
 		return -ENXIO;
 	case HS_IFIFO:
+		if ((flags & FS_O_ACCMODE) == FS_O_ACCMODE)
+			return -EINVAL;
 		if ((flags & (FS_O_ACCMODE | O_NONBLOCK)) == (O_WRONLY | O_NONBLOCK) &&
 		    (!i->pipe || !i->pipe->readers))
 			return -ENXIO;
@@ -304,7 +306,7 @@ long fs_open_inode(struct rpc_env *e, struct fs_inode *i, u32 flags,
 			return r;
 		TX_SET(e->ck, i->version, i->version + 1);
 		if (cr)
-			fs_inode_drop_setid(e->ck, i, cr->uid);
+			fs_inode_drop_setid_of(e->ck, i, cr);
 		fs_inode_touch(e->ck, i, host_realtime_ns());
 	}
 	r = count_open(e, i, flags);

@@ -361,7 +361,7 @@ long fs_pipe_size(struct rpc_env *e, const struct req_PIPE_SIZE *q,
 
 	if (!i || fs_type(i) != HS_IFIFO || !i->pipe || i->pipe->notify)
 		return -EBADF;
-	if (!q->size || q->size > 1u << 31)
+	if (q->size > 1u << 31)
 		return -EINVAL;
 	if (q->size > PIPE_PAGES_MAX * PAGE_SIZE)
 		return -EPERM;

@@ -39,19 +39,30 @@ static long check_user(const struct fs_inode *i, const struct cred *cr, bool wri
 
 static long check(const struct fs_inode *i, const struct req_XATTR *q, bool write)
 {
+	long r;
+
 	if (!q->name.len || q->name.len > XATTR_NAME_MAX)
 		return -ERANGE;
-	if (has_prefix(&q->name, "user."))
-		return q->name.len == 5 ? -EINVAL : check_user(i, q->cred, write);
+	/* who may, before whether anything follows the prefix */
+	if (has_prefix(&q->name, "user.")) {
+		r = check_user(i, q->cred, write);
+		return !r && q->name.len == 5 ? -EINVAL : r;
+	}
 	if (has_prefix(&q->name, "trusted.")) {
-		if (q->name.len == 8)
-			return -EINVAL;
-		return !q->cred->uid ? 0 : write ? -EPERM : -ENODATA;
+		if (q->cred->uid)
+			return write ? -EPERM : -ENODATA;
+		return q->name.len == 8 ? -EINVAL : 0;
 	}
 	if (has_prefix(&q->name, "security.")) {
-		if (q->name.len == 9)
-			return -EINVAL;
-		return write && q->cred->uid ? -EPERM : 0;
+		if (write && q->cred->uid)
+			return -EPERM;
+		return q->name.len == 9 ? -EINVAL : 0;
+	}
+	if (!has_prefix(&q->name, "system.")) {
+		r = fs_perm(q->cred, i->mode, i->uid, i->gid,
+			    write ? MAY_WRITE : MAY_READ);
+		if (r < 0)
+			return r;
 	}
 	return -EOPNOTSUPP;
 }

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ioctl of Hare's files, directories and pipes: what Linux's fs/ioctl.c serves for every file
+ * system, and what tmpfs says to the rest. Host descriptors are the host's.
+ */
+#include <asm/ioctls.h>
+#include <linux/fs.h>
+#include <linux/fiemap.h>
+
+#include "client/file.h"
+
+#define BLOCK_SIZE_ 4096
+#define SECTOR	    512
+
+static long fionread(struct task *t, struct ofd *o, void *user)
+{
+	struct req_POLL q = { .ino = o->ino, .access = o->flags & O_ACCMODE };
+	struct rep_POLL p;
+	struct attr a;
+	s64 at;
+	s32 n;
+	long r;
+
+	if (ofd_is_pipe(o)) {
+		r = rpc_poll(&t->ctx, ofd_server(o), &q, &p);
+		n = (s32)p.bytes;
+	} else if (o->kind == OFD_FILE) {
+		r = ofd_base(t, o, SEEK_CUR, &at);
+		if (!r)
+			r = attr_get(t, o->ino, &a);
+		n = (s32)((s64)a.size - at);
+	} else {
+		return -ENOTTY;
+	}
+	return r ? r : user_write(user, &n, sizeof(n));
+}
+
+/* FIONBIO; FIOASYNC, which only pipes can do. */
+static long set_flag(struct task *t, struct ofd *o, u32 flag, const void *user)
+{
+	long now = ofd_flags(t, o);
+	s32 on;
+
+	if (user_read(&on, user, sizeof(on)))
+		return -EFAULT;
+	if (now < 0)
+		return now;
+	if (!on == !(now & flag))
+		return 0;
+	if (flag == FASYNC && !ofd_is_pipe(o))
+		return -ENOTTY;
+	return ofd_set_flags(t, o, on ? (u32)now | flag : (u32)now & ~flag);
+}
+
+/* The bytes that are there of a file or a directory. */
+static long fioqsize(struct task *t, struct ofd *o, void *user)
+{
+	struct attr a;
+	s64 size;
+	long r;
+
+	if (ofd_is_pipe(o))
+		return -ENOTTY;
+	r = attr_get(t, o->ino, &a);
+	size = (s64)(a.blocks * SECTOR);
+	return r ? r : user_write(user, &size, sizeof(size));
+}
+
+static long figetbsz(void *user)
+{
+	s32 size = BLOCK_SIZE_;
+
+	return user_write(user, &size, sizeof(size));
+}
+
+/* FIBMAP: there is no device with blocks. */
+static long fibmap(struct task *t, struct ofd *o, void *user)
+{
+	s32 n;
+
+	if (o->kind != OFD_FILE)
+		return -ENOTTY;
+	if (t->proc->cred.uid)
+		return -EPERM;
+	if (user_read(&n, user, sizeof(n)))
+		return -EFAULT;
+	if (n < 0)
+		return -EINVAL;
+	n = 0;
+	return user_write(user, &n, sizeof(n)) ? -EFAULT : -EINVAL;
+}
+
+/* Blocks are not shared between files: what a clone is refused for before that. */
+static long clone_file(struct task *t, struct ofd *to, int from_fd)
+{
+	bool host;
+	struct ofd *from = fd_get(t, from_fd, &host);
+	long r = -EOPNOTSUPP;
+
+	if (!from) {
+		if (!host || sys_failed(SYS(fcntl, from_fd, F_GETFD)))
+			return -EBADF;
+		return -EXDEV;
+	}
+	if (from->flags & O_PATH)
+		r = -EBADF;
+	else if (from->kind == OFD_RELAY ||
+		 (from->kind == OFD_PIPE) != (to->kind == OFD_PIPE))
+		r = -EXDEV;
+	else if (from->kind == OFD_DIR || to->kind == OFD_DIR)
+		r = -EISDIR;
+	else if (from->kind != OFD_FILE || to->kind != OFD_FILE)
+		r = -EINVAL;
+	else if (!ofd_can_read(from) || !ofd_can_write(to) || to->flags & O_APPEND)
+		r = -EBADF;
+	ofd_put(t, from);
+	return r;
+}
+
+static long clone_range(struct task *t, struct ofd *o, const void *user)
+{
+	struct file_clone_range c;
+
+	if (user_read(&c, user, sizeof(c)))
+		return -EFAULT;
+	return clone_file(t, o, c.src_fd >= 0 && c.src_fd < FD_MAX ? (int)c.src_fd : -1);
+}
+
+static long dedupe_range(struct ofd *o, const void *user)
+{
+	struct file_dedupe_range d;
+
+	if (user_read(&d, user, sizeof(d)))
+		return -EFAULT;
+	if (sizeof(d) + d.dest_count * sizeof(struct file_dedupe_range_info) > PAGE_SIZE)
+		return -ENOMEM;
+	if (!ofd_can_read(o) || d.reserved1 || d.reserved2)
+		return -EINVAL;
+	return o->kind == OFD_DIR ? -EISDIR : o->kind != OFD_FILE ? -EINVAL : -EOPNOTSUPP;
+}
+
+/* lsattr: no file has any of these flags. chattr may take away what is not there. */
+static long get_flags(const struct ofd *o, void *user)
+{
+	u32 none = 0;
+
+	if (o->kind != OFD_FILE && o->kind != OFD_DIR)
+		return -ENOTTY;
+	return user_write(user, &none, sizeof(none));
+}
+
+static long get_fsx(const struct ofd *o, void *user)
+{
+	struct fsxattr none = { 0 };
+
+	if (o->kind != OFD_FILE && o->kind != OFD_DIR)
+		return -ENOTTY;
+	return user_write(user, &none, sizeof(none));
+}
+
+static long set_flags(struct task *t, const struct ofd *o, const void *user)
+{
+	struct attr a;
+	u32 flags;
+	long r;
+
+	if (o->kind != OFD_FILE && o->kind != OFD_DIR)
+		return -ENOTTY;
+	if (user_read(&flags, user, sizeof(flags)))
+		return -EFAULT;
+	r = attr_get(t, o->ino, &a);
+	if (!r && t->proc->cred.uid && a.uid != t->proc->cred.uid)
+		r = -EPERM;
+	return r ? r : flags ? -EOPNOTSUPP : 0;
+}
+
+/* Of the whole file system; only fsfreeze's is known, and not possible here. */
+static long freeze(struct task *t, bool thaw)
+{
+	return t->proc->cred.uid ? -EPERM : thaw ? -EINVAL : -EOPNOTSUPP;
+}
+
+static long ioctl_hare(struct task *t, struct ofd *o, long a[6])
+{
+	void *arg = (void *)a[2];
+
+	if (o->kind == OFD_RELAY && (u32)a[1] != FIOCLEX && (u32)a[1] != FIONCLEX)
+		return relay_op(t, o, __NR_ioctl, a);
+	if (o->flags & O_PATH)
+		return -EBADF;
+	switch ((u32)a[1]) {
+	case FIOCLEX:
+	case FIONCLEX:
+		fd_cloexec(t, t->proc->fds, (u32)a[0], (u32)a[1] == FIOCLEX);
+		return 0;
+	case FIONREAD:
+		return fionread(t, o, arg);
+	case FIONBIO:
+		return set_flag(t, o, O_NONBLOCK, arg);
+	case FIOASYNC:
+		return set_flag(t, o, FASYNC, arg);
+	case FIOQSIZE:
+		return fioqsize(t, o, arg);
+	case FIGETBSZ:
+		return figetbsz(arg);
+	case FIBMAP:
+		return fibmap(t, o, arg);
+	case FIFREEZE:
+	case FITHAW:
+		return freeze(t, (u32)a[1] == FITHAW);
+	case FS_IOC_FIEMAP:
+		return -EOPNOTSUPP;
+	case FICLONE:
+		return clone_file(t, o, (int)a[2]);
+	case FICLONERANGE:
+		return clone_range(t, o, arg);
+	case FIDEDUPERANGE:
+		return dedupe_range(o, arg);
+	case FS_IOC_GETFLAGS:
+		return get_flags(o, arg);
+	case FS_IOC_FSGETXATTR:
+		return get_fsx(o, arg);
+	case FS_IOC_SETFLAGS:
+		return set_flags(t, o, arg);
+	default:
+		return -ENOTTY;
+	}
+}
+
+long client_ioctl(struct task *t, long a[6])
+{
+	bool host;
+	struct ofd *o = fd_get(t, (int)a[0], &host);
+	long r;
+
+	if (o) {
+		r = ioctl_hare(t, o, a);
+		ofd_put(t, o);
+		return r;
+	}
+	if (!host)
+		return -EBADF;
+	if ((u32)a[1] != FIOCLEX && (u32)a[1] != FIONCLEX)
+		return CLIENT_HOST;
+	r = SYS(ioctl, a[0], a[1]);
+	if (!r && t->proc->fds)
+		fd_cloexec(t, t->proc->fds, (u32)a[0], (u32)a[1] == FIOCLEX);
+	return r;
+}
