@@ -34,7 +34,8 @@
 #define CLIENT_HOST	   (-100000L)
 #define CLIENT_BOUNCE_SIZE 65536
 
-#define TASK_HOLDS 6
+#define TASK_HOLDS     6
+#define TASK_HOST_ROOT 1u /* absolute paths are the host's, whatever chroot said */
 
 struct proc;
 struct ofd;
@@ -93,6 +94,8 @@ long client_attach(struct task *t, const struct mem_fds *memfds, u32 core);
 long client_attach_core(struct task *t, const struct mem_fds *memfds, u32 core);
 long client_attach_tool(struct task *t, const struct mem_fds *memfds, u32 core);
 void client_tool_becomes_program(struct task *t);
+/* The process has a root of its own in Hare: no path of the host's is its own. */
+bool client_chrooted(const struct task *t);
 struct island *client_island(void); /* of this process, once attached */
 
 /* A new thread of t's process: fills `child` (tid 0 until it runs). The thread itself calls

@@ -428,6 +428,8 @@ static void fill_image(struct task *t, const struct exec_plan *plan,
 	im->distribute = plan->distribute;
 	im->cwd = p->cwd;
 	im->cwd_dflags = p->cwd_dflags;
+	im->root = p->root;
+	im->root_dflags = p->root_dflags;
 	im->lock_owner = p->fds && p->fds->posix_locks ? posix_owner(t) : 0;
 	im->affinity = p->affinity;
 	im->cred = p->cred;
@@ -777,6 +779,8 @@ long client_exec_receive(struct task *t, char *data, u32 len, char **pointers, u
 		r = enter_fds(t, st);
 	if (!r && st->image->cwd)
 		r = cwd_set(t, p, st->image->cwd, st->image->cwd_dflags);
+	if (!r && st->image->root)
+		r = root_set(t, p, st->image->root, st->image->root_dflags);
 	t->proc = self;
 	return r;
 }

@@ -1,14 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The working directory, chroot and umask.
+ * The working directory, the root (chroot) and umask.
  *
  * proc.cwd is an inode of Hare, or 0: then the host's own working directory counts. A working
  * directory is kept open, so that it lives on when it is removed: by a description that has no
  * number, shared with children until one of them goes elsewhere. The
  * host's kernel keeps its own notion all the time; it matters only while proc.cwd is 0.
+ *
+ * The root is kept in the same way: proc.root, or 0 while it is the host's. With a root in Hare no
+ * absolute path or link is the host's any more (walk.c); the host's own root does not change, so the
+ * loader finds its files. As on Linux, a working directory or descriptor outside leads out.
  */
 #include "client/file.h"
 #include "client/path.h"
+
+/* A directory that a process keeps: fields of its entry. */
+struct kept {
+	u64 *ino;
+	u32 *dflags;
+	struct ofd **ofd;
+};
 
 /* A description that keeps the directory open; children share it. */
 static long cwd_open(struct task *t, struct proc *p, u64 ino, u32 dflags,
@@ -32,7 +43,7 @@ static long cwd_open(struct task *t, struct proc *p, u64 ino, u32 dflags,
 	return 0;
 }
 
-long cwd_set(struct task *t, struct proc *p, u64 ino, u32 dflags)
+static long keep(struct task *t, struct proc *p, struct kept k, u64 ino, u32 dflags)
 {
 	struct ck *ck = t->ctx.ck;
 	struct ofd *o = NULL, *old;
@@ -41,10 +52,10 @@ long cwd_set(struct task *t, struct proc *p, u64 ino, u32 dflags)
 	if (r)
 		return r;
 	ck_lock(&t->ctx, ck);
-	old = p->cwd_ofd;
-	TX_SET(ck, p->cwd, ino);
-	TX_SET(ck, p->cwd_dflags, dflags);
-	TX_SET(ck, p->cwd_ofd, o);
+	old = *k.ofd;
+	TX_SET(ck, *k.ino, ino);
+	TX_SET(ck, *k.dflags, dflags);
+	TX_SET(ck, *k.ofd, o);
 	if (o)
 		hold_pass(t, ck, o);
 	if (old)
@@ -54,6 +65,25 @@ long cwd_set(struct task *t, struct proc *p, u64 ino, u32 dflags)
 	return 0;
 }
 
+long cwd_set(struct task *t, struct proc *p, u64 ino, u32 dflags)
+{
+	struct kept k = { &p->cwd, &p->cwd_dflags, &p->cwd_ofd };
+
+	return keep(t, p, k, ino, dflags);
+}
+
+long root_set(struct task *t, struct proc *p, u64 ino, u32 dflags)
+{
+	struct kept k = { &p->root, &p->root_dflags, &p->root_ofd };
+
+	return keep(t, p, k, ino, dflags);
+}
+
+bool client_chrooted(const struct task *t)
+{
+	return t->proc->root != 0;
+}
+
 void cwd_inherit(struct ck *ck, const struct proc *p, struct proc *child)
 {
 	child->cwd = p->cwd;
@@ -61,6 +91,11 @@ void cwd_inherit(struct ck *ck, const struct proc *p, struct proc *child)
 	child->cwd_ofd = p->cwd_ofd;
 	if (p->cwd_ofd)
 		TX_ADD(ck, p->cwd_ofd->refs, 1);
+	child->root = p->root;
+	child->root_dflags = p->root_dflags;
+	child->root_ofd = p->root_ofd;
+	if (p->root_ofd)
+		TX_ADD(ck, p->root_ofd->refs, 1);
 }
 
 static long enter(struct task *t, u64 ino, u32 dflags)
@@ -106,12 +141,30 @@ long client_fchdir(struct task *t, long a[6])
 	return r;
 }
 
+/* The working directory is the host's, the root is not. */
+static long host_cwd(struct task *t, long a[6])
+{
+	static const char outside[] = "(unreachable)";
+	size_t room = PATH_LEN_MAX - sizeof(outside) - 1;
+	char *path = t->path + sizeof(outside) - 1;
+	long r = SYS(getcwd, path, room), len;
+
+	if (sys_failed(r))
+		return r;
+	memcpy(t->path, outside, sizeof(outside) - 1);
+	len = (long)strlen(t->path) + 1;
+	if (len > a[1])
+		return -ERANGE;
+	r = user_write((void *)a[0], t->path, (size_t)len);
+	return r ? r : len;
+}
+
 long client_getcwd(struct task *t, long a[6])
 {
 	long r, len;
 
 	if (!t->proc->cwd)
-		return CLIENT_HOST;
+		return t->proc->root ? host_cwd(t, a) : CLIENT_HOST;
 	len = walk_path_of(t, t->proc->cwd, t->path, PATH_LEN_MAX);
 	if (len < 0)
 		return len;
@@ -121,15 +174,47 @@ long client_getcwd(struct task *t, long a[6])
 	return r ? r : len + 1;
 }
 
-/* The root stays the host's: only uid 0 could change it, and Hare is seen from every root. */
+#define CAP_SYS_CHROOT_ 18
+static bool may_chroot(void)
+{
+	struct {
+		u32 version;
+		s32 pid;
+	} head = { 0x20080522, 0 };
+	struct {
+		u32 effective, permitted, inheritable;
+	} caps[2] = { { 0 } };
+
+	return !SYS(capget, &head, caps) && caps[0].effective & 1u << CAP_SYS_CHROOT_;
+}
+
+/* A directory of the host: from a working directory that is outside, or before any other. Hare is
+ * seen from every root of the host. */
+static long chroot_host(struct task *t, long upath)
+{
+	long r = host_block(__NR_chroot, upath, 0, 0, 0, 0, 0);
+
+	return r ? r : root_set(t, t->proc, 0, 0);
+}
+
 long client_chroot(struct task *t, long a[6])
 {
+	struct attr at;
 	struct place pl;
 	long r = path_walk(t, NULL, &a[0], WALK_FOLLOW, &pl);
 
+	if (r == CLIENT_HOST)
+		return t->proc->root ? chroot_host(t, a[0]) : r;
 	if (r)
 		return r;
-	return pl.type == HS_IFDIR ? -EPERM : -ENOTDIR;
+	if (pl.type != HS_IFDIR)
+		return -ENOTDIR;
+	r = attr_get(t, pl.ino, &at);
+	if (!r)
+		r = perm_check(&t->proc->cred, at.mode, at.uid, at.gid, MAY_EXEC);
+	if (!r && !may_chroot())
+		r = -EPERM;
+	return r ? r : root_set(t, t->proc, pl.ino, pl.dflags);
 }
 
 /* The host makes files with its own umask, so it is told too. */

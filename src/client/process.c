@@ -411,6 +411,8 @@ void proc_release(struct task *t, struct proc *p)
 		fdtable_put(t, &p->fds);
 	if (p->cwd)
 		(void)cwd_set(t, p, 0, 0);
+	if (p->root)
+		(void)root_set(t, p, 0, 0);
 	t->proc = self;
 }
 

@@ -234,8 +234,9 @@ long walk(struct task *t, int dirfd, const char *path, u32 flags, struct place *
 /* One lookup through the cache. */
 long walk_lookup(struct task *t, u64 dir, u32 dflags, const char *name, size_t len,
 		 struct place *out);
-/* The path of a directory from Hare's root, with the --at prefix; length without NUL; -ENOENT
- * when removed, -ERANGE when size is too small. */
+/* The path of a directory from Hare's root, with the --at prefix, or from the process's own root
+ * (chroot), with "(unreachable)" before the former if it is not below that; length without NUL;
+ * -ENOENT when removed, -ERANGE when size is too small. */
 long walk_path_of(struct task *t, u64 dir, char *buf, size_t size);
 /* Search, read or write permission by mode and owner; 0 or -EACCES. */
 long perm_check(const struct cred *cred, u32 mode, u32 uid, u32 gid, u32 want);
@@ -339,6 +340,8 @@ long xattr_list(struct task *t, u64 ino, char *user_list, size_t size);
 long xattr_remove(struct task *t, u64 ino, const char *user_name);
 /* Changes the working directory (ino 0: the host's) of p, pinning the new and unpinning the old. */
 long cwd_set(struct task *t, struct proc *p, u64 ino, u32 dflags);
+/* The same for chroot's root. */
+long root_set(struct task *t, struct proc *p, u64 ino, u32 dflags);
 /* A thread of p begins (1) or ceases (-1) to wait for other programs. */
 static inline void proc_waits(struct proc *p, int n)
 {

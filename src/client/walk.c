@@ -243,6 +243,13 @@ static long place_ofd(struct task *t, int fd, struct ofd *o, struct place *out)
 
 /* --- the walk inside Hare ---------------------------------------------------------------------- */
 
+/* chroot: absolute paths and links begin there, none is the host's. The loader alone opens what an
+ * exec gave it as /proc/self/fd/N, which only the host's root has. */
+static bool has_own_root(const struct task *t)
+{
+	return unlikely(t->proc->root != 0) && !(t->flags & TASK_HOST_ROOT);
+}
+
 /* Search permission in a directory, for "." and ".." where no lookup checks it. */
 static long may_search(struct task *t, u64 dir)
 {
@@ -311,6 +318,10 @@ static long step_up(struct task *t, struct cursor *c, const char *rest, struct p
 		c->rest = rest;
 		return may_search(t, c->dir);
 	}
+	if (unlikely(c->dir == t->proc->root)) {
+		c->rest = rest;
+		return may_search(t, c->dir);
+	}
 	if (c->dir == INO_ROOT) {
 		r = may_search(t, c->dir);
 		return r ? r : leave_root(t, c, rest, out, host_buf, rewritten);
@@ -353,6 +364,11 @@ static long follow(struct task *t, struct cursor *c, u64 ino, const char *rest,
 	if (c->flags & WALK_IN_ROOT) {
 		c->dir = c->floor;
 		c->dflags = c->floor_dflags;
+		return 0;
+	}
+	if (has_own_root(t)) {
+		c->dir = t->proc->root;
+		c->dflags = t->proc->root_dflags;
 		return 0;
 	}
 	inside = enters_absolute(t, text);
@@ -681,6 +697,10 @@ static long start_absolute(struct task *t, const char *path, struct cursor *c,
 	const char *rest;
 	long r;
 
+	if (has_own_root(t)) {
+		start_at(c, t->proc->root, t->proc->root_dflags, path);
+		return 0;
+	}
 	rest = enters_absolute(t, path);
 	if (rest && c->flags & WALK_NO_XDEV)
 		return -EXDEV;
@@ -824,13 +844,14 @@ long walk_path_of(struct task *t, u64 dir, char *buf, size_t size)
 {
 	const struct super *s = t->ctx.isl->super;
 	char name[NAME_LEN_MAX + 1];
-	size_t at = size;
+	u64 root = t->proc ? t->proc->root : 0;
+	size_t at = size, len;
 	int depth = 0;
 
 	if (size < 2)
 		return -ERANGE;
 	buf[--at] = '\0';
-	while (dir != INO_ROOT) {
+	while (dir != INO_ROOT && dir != root) {
 		struct req_PARENT q = { .ino = dir };
 		struct rep_PARENT p = { .name = { .p = name, .cap = sizeof(name) } };
 		long r = rpc_parent(&t->ctx, ino_server(dir), &q, &p);
@@ -844,10 +865,19 @@ long walk_path_of(struct task *t, u64 dir, char *buf, size_t size)
 		buf[--at] = '/';
 		dir = p.parent;
 	}
-	if (s->at_len > at)
+	len = root && dir == root ? (buf[at] ? 0 : 1) : s->at_len;
+	if (len > at)
 		return -ERANGE;
-	at -= s->at_len;
-	memcpy(buf + at, s->at, s->at_len);
+	at -= len;
+	memcpy(buf + at, dir == root ? "/" : s->at, len);
+	if (root && dir != root) {
+		static const char outside[] = "(unreachable)";
+
+		if (sizeof(outside) > at)
+			return -ERANGE;
+		at -= sizeof(outside) - 1;
+		memcpy(buf + at, outside, sizeof(outside) - 1);
+	}
 	memmove(buf, buf + at, size - at);
 	return (long)(size - at - 1);
 }

@@ -98,7 +98,7 @@ static long do_exec(struct task *task, int dirfd, const char *path, char **argv,
 	struct exec x;
 	long ret;
 
-	if (proc_is_exe(path))
+	if (proc_is_exe(task, path))
 		path = program_exe();
 	ret = client_exec_prepare(task, dirfd, path, argv, envp, flags, &x.plan);
 	if (ret)

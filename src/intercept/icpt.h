@@ -285,8 +285,8 @@ const char *program_exe(void);
 
 /* --- misc.c, trace.c, host.c -------------------------------------------------------- */
 
-/* True when the program's path is /proc/self/exe or another name of the same. */
-bool proc_is_exe(const char *user_path);
+/* True when the program's path is /proc/self/exe or another name of the same, in the host's root. */
+bool proc_is_exe(const struct task *task, const char *user_path);
 const char *syscall_name(long nr);
 /* Writes one line to g_program.trace_fd. */
 void trace_call(struct thread *t, long nr, const long a[6], long ret);

@@ -304,6 +304,7 @@ static u64 load_program(struct thread *t, const struct start *s, const char *pat
 
 	interp.bias = 0;
 	elf_load(t, path, img, false);
+	t->task.flags &= ~TASK_HOST_ROOT;
 	if (img->interp[0])
 		elf_load(t, img->interp, &interp, true);
 	if (img->exec_stack)
@@ -339,6 +340,8 @@ static void run(const struct start *s, struct options *o, u64 out[2])
 	attach(t, o, s->argv[4]);
 	swap_strings(s->argv);
 	path = s->argv[4];
+	if (o->close_fd >= 0) /* path is /proc/self/fd/N */
+		t->task.flags |= TASK_HOST_ROOT;
 	out[0] = load_program(t, s, path, &img);
 	if (o->close_fd >= 0)
 		program_call(t, __NR_close, o->close_fd, 0, 0, 0, 0, 0);

@@ -138,7 +138,7 @@ static bool is_own_pid_exe(const char *s, s32 pid)
 	return !strcmp(s, want);
 }
 
-bool proc_is_exe(const char *user_path)
+bool proc_is_exe(const struct task *task, const char *user_path)
 {
 	char path[40];
 	u64 head = 0;
@@ -146,7 +146,7 @@ bool proc_is_exe(const char *user_path)
 	/* the first word rules out nearly all paths: "/proc/" */
 	if (user_read(&head, user_path, 6) || head != 0x2f636f72702fULL)
 		return false;
-	if (user_read_str(path, user_path, sizeof(path)) < 0)
+	if (user_read_str(path, user_path, sizeof(path)) < 0 || client_chrooted(task))
 		return false;
 	if (!strcmp(path + 6, "self/exe") || !strcmp(path + 6, "thread-self/exe"))
 		return true;
@@ -172,7 +172,7 @@ long icpt_readlink(struct task *task, long a[6])
 {
 	long ret;
 
-	if (proc_is_exe((const char *)a[0]))
+	if (proc_is_exe(task, (const char *)a[0]))
 		return copy_exe(a[1], a[2]);
 	ret = client_readlink(task, a);
 	return ret == CLIENT_HOST ? icpt_host_call(__NR_readlink, a) : ret;
@@ -182,7 +182,7 @@ long icpt_readlinkat(struct task *task, long a[6])
 {
 	long ret;
 
-	if (proc_is_exe((const char *)a[1]))
+	if (proc_is_exe(task, (const char *)a[1]))
 		return copy_exe(a[2], a[3]);
 	ret = client_readlinkat(task, a);
 	return ret == CLIENT_HOST ? icpt_host_call(__NR_readlinkat, a) : ret;

@@ -367,6 +367,12 @@ void trace_add(struct ck *ck, const struct trace_rec *r)
 	(void)r;
 }
 
+bool client_chrooted(const struct task *t)
+{
+	(void)t;
+	return false;
+}
+
 /* Every pid is the host's own here. */
 void client_siginfo(struct task *t, void *siginfo)
 {

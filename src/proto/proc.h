@@ -73,6 +73,9 @@ struct proc {
 	u32 umask;
 	struct ofd *
 		cwd_ofd; /* keeps cwd open, so that a removed one lives on; shared by forks */
+	u64 root; /* chroot's, in Hare; 0: the host's root counts */
+	u32 root_dflags;
+	struct ofd *root_ofd; /* as cwd_ofd */
 	struct fdtable *fds;
 	struct cred cred; /* fsuid, fsgid, groups */
 	/* placement state, inherited */
@@ -140,12 +143,13 @@ struct exec_image {
 	u32 placement, next_core, distribute, cwd_dflags;
 	u64 affinity;
 	u64 cwd; /* inode of Hare; 0: the host's */
+	u64 root; /* the same; root_dflags below */
 	u64 lock_owner; /* of its POSIX locks; 0: it has none */
 	u64 ignored, mask; /* signals: a bit each */
 	struct cred cred;
 	u32 ruid, euid, suid, rgid, egid, sgid;
 	s32 nice;
-	u32 pad;
+	u32 root_dflags;
 	u64 itimer_us, itimer_interval_us; /* ITIMER_REAL */
 	u64 rlimit[EXEC_RLIMITS][2];
 	char comm[PROC_COMM];
