@@ -544,11 +544,11 @@ long client_sync_file_range(struct task *t, long a[6])
 
 	if (!o)
 		return r;
-	if (a[3] & ~(long)SYNC_RANGE_KNOWN || a[1] < 0 || a[2] < 0 ||
-	    a[1] + (u64)a[2] > FILE_OFF_MAX)
-		r = -EINVAL;
-	else if (o->flags & O_PATH)
+	if (o->flags & O_PATH)
 		r = -EBADF;
+	else if (a[3] & ~(long)SYNC_RANGE_KNOWN || a[1] < 0 || a[2] < 0 ||
+		 a[1] + (u64)a[2] > FILE_OFF_MAX)
+		r = -EINVAL;
 	else if (ofd_is_pipe(o))
 		r = -ESPIPE;
 	else

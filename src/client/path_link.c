@@ -20,18 +20,23 @@ static long may_link(const struct task *t, const struct attr *a)
 	return perm_check(c, a->mode, a->uid, a->gid, MAY_READ | MAY_WRITE) ? -EPERM : 0;
 }
 
-/* Everything that is wrong before an inode is looked at, in Linux's order: EEXIST, then EACCES,
- * then what the source forbids. */
-static long target_check(struct task *t, const struct place *pl)
+/* What is wrong with the new name, in Linux's order: it is there; then whether the source may be
+ * linked at all; then whether the directory may be written. */
+static long name_check(struct task *t, const struct place *pl)
 {
 	struct place there;
-	struct perm p;
 	long r = cache_lookup(t, pl->dir, pl->dir_dflags, pl->name, pl->name_len, false,
 			      &there);
 
-	if (!r)
-		return -EEXIST;
-	return r == -ENOENT ? dir_may_write(t, pl->dir, &p) : r;
+	return !r ? -EEXIST : r == -ENOENT ? 0 : r;
+}
+
+static long target_check(struct task *t, const struct place *pl)
+{
+	struct perm p;
+	long r = name_check(t, pl);
+
+	return r ? r : dir_may_write(t, pl->dir, &p);
 }
 
 static long link_add(struct task *t, const struct place *pl, struct intent_node *n,
@@ -77,10 +82,10 @@ static long link_place(struct task *t, const struct place *from, const struct pl
 	r = attr_get(t, from->ino, &a);
 	if (!r)
 		r = may_link(t, &a);
-	if (r) {
-		long first = target_check(t, to);
+	if (r || from->type == HS_IFDIR) {
+		long first = r ? name_check(t, to) : target_check(t, to);
 
-		return first ? first : r;
+		return first ? first : r ? r : -EPERM;
 	}
 	memcpy(it.name, to->name, to->name_len + 1);
 	n = intent_begin(t, &it);
@@ -157,10 +162,6 @@ static long do_link(struct task *t, long *olddir, long *oldpath, long *newdir,
 	if (from.magic && from.type == HS_IFREG && from.dflags & OFD_NOLINK) {
 		r = target_check(t, &to);
 		return r ? r : -ENOENT;
-	}
-	if (from.type == HS_IFDIR) {
-		r = target_check(t, &to);
-		return r ? r : -EPERM;
 	}
 	if (!from.ino)
 		return -EXDEV; /* a host descriptor of a proxy */

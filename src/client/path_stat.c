@@ -219,6 +219,8 @@ long client_newfstatat(struct task *t, long a[6])
 {
 	if (a[3] & ~(long)(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH))
 		return -EINVAL;
+	if (a[3] & AT_EMPTY_PATH && !a[1])
+		a[1] = (long)""; /* as Linux since 6.11 */
 	if (a[3] & AT_EMPTY_PATH && (int)a[0] != AT_FDCWD && is_empty_path(a[1])) {
 		long args[6] = { a[0], a[2] };
 		long r = client_fstat(t, args);

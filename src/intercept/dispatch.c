@@ -64,17 +64,17 @@ static inline long route(struct task *task, long nr, long a[6])
 	break;
 #define ROUTE_PATH(name)                                                                 \
 	if (!fixes_late(__NR_##name))                                                    \
-		fix_exe(task, &a[0]);                                                          \
+		fix_exe(task, &a[0]);                                                    \
 	ret = client_##name(task, a);                                                    \
-	if (fixes_late(__NR_##name) && ret == CLIENT_HOST && fix_exe(task, &a[0]))             \
+	if (fixes_late(__NR_##name) && ret == CLIENT_HOST && fix_exe(task, &a[0]))       \
 		ret = client_##name(task, a);                                            \
 	break;
 #define ROUTE_AT(name)                                                                   \
 	if (!fixes_late(__NR_##name) && at_follows(__NR_##name, a))                      \
-		fix_exe(task, &a[1]);                                                          \
+		fix_exe(task, &a[1]);                                                    \
 	ret = client_##name(task, a);                                                    \
 	if (fixes_late(__NR_##name) && ret == CLIENT_HOST &&                             \
-	    at_follows(__NR_##name, a) && fix_exe(task, &a[1]))                                \
+	    at_follows(__NR_##name, a) && fix_exe(task, &a[1]))                          \
 		ret = client_##name(task, a);                                            \
 	break;
 #define ROUTE_ICPT(name) return icpt_##name(task, a);

@@ -103,11 +103,15 @@ static void be(int user)
 	if (!am_root || user == now_user)
 		return;
 	if (user) {
+		static const gid_t groups[] = { 1000 };
+
+		must(setgroups(1, groups));
 		must(syscall(SYS_setresgid, T_NOBODY, T_NOBODY, 0));
 		must(syscall(SYS_setresuid, T_NOBODY, T_NOBODY, 0));
 	} else {
 		must(syscall(SYS_setresuid, 0, 0, 0));
 		must(syscall(SYS_setresgid, 0, 0, 0));
+		must(setgroups(0, NULL));
 	}
 	now_user = user;
 }
@@ -133,6 +137,9 @@ static const char *quoted(const char *p)
 		snprintf(b, 64, "\"%s\"", p);
 	return b;
 }
+
+/* The call follows the last link, so it may be one of /proc's. */
+static int follows;
 
 /* A path; pointers that make no sense too. */
 static const char *path(void)
@@ -161,6 +168,12 @@ static const char *path(void)
 		return rnd(2) ? "." : "..";
 	case 4:
 		return rnd(2) ? "/dev/null" : "/dev/null/x";
+	case 7:
+		if (!follows)
+			break;
+		sprintf(p, rnd(3) ? "/proc/self/fd/%u%s" : "/dev/fd/%u%s", 4 + rnd(FDS),
+			rnd(3) ? "" : rnd(2) ? "/a" : "/");
+		return p;
 	case 5:
 	case 6:
 		strcpy(p, base_path);
@@ -219,6 +232,8 @@ static char data[16384], back[16384];
 static void fill(void)
 {
 	memset(data, 'A' + (int)rnd(26), 9000);
+	if (rnd(4) == 0)
+		memcpy(data, rnd(4) ? "#!/bin/true\nx" : "#!/dev/null/x\n", 13);
 }
 
 /* --- the calls ------------------------------------------------------------------------------ */
@@ -269,11 +284,19 @@ static int open_flags(void)
 	return f | O_NONBLOCK;
 }
 
+/* /proc's links themselves are not what this is about. */
+static int is_magic(const char *p)
+{
+	return p && p != (char *)8 && (!strncmp(p, "/proc", 5) || !strncmp(p, "/dev/fd", 7));
+}
+
 static void c_open(void)
 {
 	const char *p = path();
 	int f = open_flags(), m = mode(), at = dirfd_();
 
+	if (is_magic(p))
+		f &= ~O_NOFOLLOW;
 	say("openat(%d, %s, %#x, %#o)", at, quoted(p), f, m);
 	R(syscall(SYS_openat, at, p, f, m));
 }
@@ -301,6 +324,8 @@ static void c_openat2(void)
 
 	if (p && p != (char *)8 && *p == '/' && how.resolve == RESOLVE_IN_ROOT)
 		p = "a/b";
+	if (is_magic(p))
+		how.flags &= ~(unsigned long)O_NOFOLLOW;
 	say("openat2(%d, %s, %#llx, %#llo, %#llx)", at, quoted(p),
 	    (unsigned long long)how.flags, (unsigned long long)how.mode,
 	    (unsigned long long)how.resolve);
@@ -1126,6 +1151,41 @@ static void c_misc(void)
 	}
 }
 
+/* Open for writing by one of our descriptors. */
+static int is_written(const char *p, int at)
+{
+	struct stat st, of;
+
+	if (syscall(SYS_newfstatat, at, p, &st, AT_EMPTY_PATH))
+		return 0;
+	for (int n = 4; n < 4 + FDS; n++)
+		if (fstat(n, &of) == 0 && of.st_ino == st.st_ino &&
+		    (fcntl(n, F_GETFL) & O_ACCMODE) != O_RDONLY)
+			return 1;
+	return 0;
+}
+
+static void c_exec(void)
+{
+	const char *p = path();
+	int at = dirfd_(), f = (int)PICK(0, 0, AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, 2);
+	pid_t pid;
+	int status;
+
+	if (is_written(p, at))
+		return; /* ETXTBSY, but not here */
+	say("execveat(%d, %s, %#x)", at, quoted(p), f);
+	pid = fork();
+	if (pid == 0) {
+		syscall(SYS_execveat, at, p, (char *[]){ (char *)"x", NULL },
+			(char *[]){ NULL }, f);
+		_exit(errno);
+	}
+	while (waitpid(pid, &status, 0) != pid)
+		;
+	say(" = %#x", status);
+}
+
 static void c_user(void)
 {
 	be(S.user == 2 ? !now_user : S.user);
@@ -1134,17 +1194,18 @@ static void c_user(void)
 
 static const struct {
 	void (*fn)(void);
-	int weight;
-} calls[] = { { c_open, 16 },	 { c_open_dir, 4 }, { c_openat2, 4 }, { c_close, 6 },
+	int weight, follows;
+} calls[] = { { c_open, 16, 1 },	 { c_open_dir, 4, 1 }, { c_openat2, 4, 1 }, { c_close, 6 },
 	      { c_dup, 3 },	 { c_read, 6 },	    { c_write, 8 },   { c_lseek, 5 },
-	      { c_truncate, 4 }, { c_fallocate, 3 }, { c_stat, 5 },   { c_access, 4 },
+	      { c_truncate, 4, 1 }, { c_fallocate, 3 }, { c_stat, 5 },   { c_access, 4, 1 },
 	      { c_chmod, 6 },	 { c_chown, 4 },    { c_utimens, 4 }, { c_mkdir, 10 },
 	      { c_rmdir, 4 },	 { c_unlink, 5 },   { c_rename, 12 }, { c_link, 7 },
 	      { c_symlink, 5 },	 { c_readlink, 3 }, { c_mknod, 4 },   { c_getdents, 3 },
 	      { c_fcntl, 6 },	 { c_flock, 2 },    { c_ioctl, 3 },   { c_sync, 2 },
-	      { c_copy, 6 },	 { c_xattr, 5 },    { c_chdir, 4 },   { c_umask, 1 },
-	      { c_statfs, 1 },	 { c_poll, 2 },	    { c_mmap, 3 },    { c_pipe, 2 },
-	      { c_socket, 2 },	 { c_misc, 3 },	    { c_user, 3 } };
+	      { c_copy, 6 },	 { c_xattr, 5 },    { c_chdir, 4, 1 },   { c_umask, 1 },
+	      { c_statfs, 1, 1 },	 { c_poll, 2 },	    { c_mmap, 3 },    { c_pipe, 2 },
+	      { c_socket, 2 },	 { c_misc, 3 },	    { c_user, 3 },
+	      { c_exec, 2, 1 } };
 
 /* --- what the tree looks like ------------------------------------------------------------------- */
 
@@ -1278,6 +1339,7 @@ static void step(void)
 	if (S.times)
 		t_sleep_ms(12);
 	line[0] = 0;
+	follows = calls[i].follows;
 	calls[i].fn();
 	who = now_user;
 	be(0);
