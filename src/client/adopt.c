@@ -4,8 +4,6 @@
  * descriptors of kinds that Hare does not have: for one of Hare's the errno that a real
  * file would give.
  */
-#include <linux/aio_abi.h>
-
 #include "client/file.h"
 
 #define NEVER		      false
@@ -197,30 +195,6 @@ long client_socketpair(struct task *t, long a[6])
 		SYS(close, fd[i]);
 	}
 	return r;
-}
-
-/* Asynchronous I/O of the host, on the host's descriptors: the first request for another
- * one ends the batch, as a file that has no such I/O would. */
-long client_io_submit(struct task *t, long a[6])
-{
-	const struct iocb *const *user = (const void *)a[2];
-	long n;
-
-	for (n = 0; n < a[1] && n < 65536; n++) {
-		const struct iocb *p;
-		u32 fd;
-
-		if (user_read(&p, &user[n], sizeof(p)) ||
-		    user_read(&fd, &p->aio_fildes, sizeof(fd)))
-			break; /* the host finds the same */
-		if (fd_is_host(t, (int)fd))
-			continue;
-		if (!n)
-			return only_host(t, (int)fd, -EINVAL);
-		a[1] = n;
-		break;
-	}
-	return CLIENT_HOST;
 }
 
 /* What this process wrote is written back; then the host's file systems. */

@@ -2,7 +2,7 @@
 /*
  * What the files about descriptors and data (fdtable.c, ofd.c, uio.c, file.c, vnode.c,
  * io.c, fcntl.c, lock.c, pipe.c, wait.c, poll.c, epoll.c, mapping.c, mmap.c, socket.c,
- * adopt.c, splice.c, path_dirent.c, pass.c) share among themselves. Everything else of the
+ * adopt.c, aio.c, splice.c, path_dirent.c, pass.c) share among themselves. Everything else of the
  * client includes state.h only.
  */
 #ifndef HARE_CLIENT_FILE_H
@@ -296,6 +296,11 @@ void vnode_forget(struct task *t, struct vnode *v, u64 from, u64 to);
 void vnode_filled(struct task *t, u64 ino, u64 from, u64 to);
 long vnode_read(struct task *t, struct vnode *v, struct uio *u, u64 *off);
 long vnode_write(struct task *t, struct vnode *v, struct uio *u, u64 *off);
+
+/* --- io.c ------------------------------------------------------------------------- */
+
+/* preadv2 and pwritev2 on a file or (off does not count) a pipe that is open for it. */
+long io_at(struct task *t, struct ofd *o, struct uio *u, u64 off, bool write, u32 rwf);
 
 /* --- fcntl.c ---------------------------------------------------------------------- */
 

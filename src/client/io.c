@@ -135,6 +135,17 @@ static long ofd_writev(struct task *t, struct ofd *o, struct uio *u, const u64 *
 	return r;
 }
 
+long io_at(struct task *t, struct ofd *o, struct uio *u, u64 off, bool write, u32 rwf)
+{
+	const u64 *at = ofd_is_pipe(o) ? NULL : &off;
+
+	if (rwf & ~(u32)RWF_KNOWN)
+		return -EOPNOTSUPP;
+	if (rwf & RWF_APPEND && rwf & RWF_NOAPPEND)
+		return -EINVAL;
+	return write ? ofd_writev(t, o, u, at, rwf) : ofd_readv(t, o, u, at, rwf);
+}
+
 /* The program's buffer lies where programs' memory can be. */
 static bool in_range(const long a[6])
 {

@@ -7,8 +7,9 @@
 #include "client/path.h"
 
 #define XATTR_NAME_SIZE	 256
-#define XATTR_SIZE_LIMIT 65536 /* Linux's: E2BIG beyond */
+#define XATTR_SIZE_LIMIT 65536 /* Linux's, of a value and of a list: E2BIG beyond */
 #define XATTR_BYTES	 16384 /* what a message carries */
+#define LIST_TRIES	 100 /* then what came together is good enough */
 #define XATTR_GET	 0u
 #define XATTR_SET	 1u
 #define XATTR_LIST	 2u
@@ -135,13 +136,35 @@ long xattr_get(struct task *t, u64 ino, const char *user_name, void *user_value,
 	return r ? r : give(t, &p, user_value, size);
 }
 
+/* One message for each XATTR_BYTES of it. A list that changes meanwhile is read anew. */
 long xattr_list(struct task *t, u64 ino, char *user_list, size_t size)
 {
 	struct rep_XATTR p;
-	long r = xattr_call(t, ino, XATTR_LIST, "", 0, 0, MIN(size, (size_t)XATTR_BYTES),
-			    &p);
+	u64 changes = 0;
+	u32 tries = 0;
+	size_t at = 0;
 
-	return r ? r : give(t, &p, user_list, size);
+	for (;;) {
+		long r = xattr_call(t, ino, XATTR_LIST, "", 0, (u32)at,
+				    MIN(size, (size_t)XATTR_BYTES), &p);
+
+		if (r || !size)
+			return r ? r : (long)p.len;
+		if (p.len > XATTR_SIZE_LIMIT && size >= XATTR_SIZE_LIMIT)
+			return -E2BIG;
+		if (p.len > size)
+			return -ERANGE;
+		if (at && p.changes != changes && tries++ < LIST_TRIES) {
+			at = 0;
+			continue;
+		}
+		changes = p.changes;
+		if (user_write(user_list + at, t->bounce, p.data.len))
+			return -EFAULT;
+		at += p.data.len;
+		if (at >= p.len)
+			return (long)at;
+	}
 }
 
 long xattr_remove(struct task *t, u64 ino, const char *user_name)

@@ -158,27 +158,31 @@ static bool listed(const struct fs_xattr *x, const struct cred *cr)
 	return !cr->uid || !has_prefix(&name, "trusted.");
 }
 
+/* The part of a name, with the NUL behind it, that lies in [from, to) of the list, in which the name
+ * begins at `at`. */
+static void list_part(const struct fs_xattr *x, u32 at, u32 from, u32 to, char *out)
+{
+	u32 end = at + x->name_len + 1;
+
+	for (u32 i = MAX(at, from); i < MIN(end, to); i++)
+		out[i - from] = i == end - 1 ? 0 : x->data[i - at];
+}
+
 static long list(struct fs_inode *i, const struct req_XATTR *q, struct rep_XATTR *p)
 {
-	struct fs_xattr *first = i->more ? i->more->xattrs : NULL;
-	u32 len = 0;
-	char *to;
-	long r;
+	u32 len = 0, from = q->flags, to = from + MIN(q->size, p->data.cap);
 
-	for (struct fs_xattr *x = first; x; x = x->next)
-		if (listed(x, q->cred))
-			len += x->name_len + 1;
-	r = give(q, p, len);
-	if (r)
-		return r < 0 ? r : 0;
-	to = p->data.p;
-	for (struct fs_xattr *x = first; x; x = x->next) {
+	if (to < from)
+		return -EINVAL;
+	for (struct fs_xattr *x = i->more ? i->more->xattrs : NULL; x; x = x->next) {
 		if (!listed(x, q->cred))
 			continue;
-		memcpy(to, x->data, x->name_len);
-		to += x->name_len;
-		*to++ = 0;
+		list_part(x, len, from, to, p->data.p);
+		len += x->name_len + 1;
 	}
+	p->len = len;
+	p->changes = i->ctime;
+	p->data.len = len > from ? MIN(len, to) - from : 0;
 	return 0;
 }
 
@@ -205,6 +209,7 @@ long fs_xattr(struct rpc_env *e, const struct req_XATTR *q, struct rep_XATTR *p)
 
 	fs_make_room(e->ck);
 	p->len = p->data.len = 0;
+	p->changes = 0;
 	if (!i)
 		return -ENOENT;
 	switch (q->op) {

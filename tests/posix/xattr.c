@@ -91,6 +91,35 @@ static void t_perm(void)
 	is_long(t_end(pid), 0, "the unprivileged child ends");
 }
 
+/* Lists of more than a message holds, and of more than Linux gives. */
+static void t_many(void)
+{
+	static char list[70000];
+	char name[300];
+	long len = 0, n;
+	int found = 0;
+
+	must(t_put("f", "x"));
+	for (int i = 0; i < 200; i++) {
+		len += snprintf(name, sizeof(name), "user.%0200d", i) + 1;
+		must(setxattr("f", name, "v", 1, 0));
+	}
+	n = is_ok(listxattr("f", NULL, 0), "the length");
+	is_long(listxattr("f", list, sizeof(list)), n, "the list has it");
+	for (char *p = list; p < list + n; p += strlen(p) + 1)
+		found += strncmp(p, "user.00", 7) == 0;
+	is_long(found, 200, "all names");
+	is_errno(listxattr("f", list, (size_t)n - 1), ERANGE, "a byte too short");
+	is_long(listxattr("f", list, (size_t)n), n, "just long enough");
+	for (int i = 200; i < 400; i++) {
+		snprintf(name, sizeof(name), "user.%0200d", i);
+		must(setxattr("f", name, "v", 1, 0));
+	}
+	is_long(listxattr("f", NULL, 0), n + len, "the length beyond 64 KiB");
+	is_errno(listxattr("f", list, sizeof(list)), E2BIG, "such a list");
+	is_errno(listxattr("f", list, 1000), ERANGE, "to a short buffer");
+}
+
 static int s_set(int argc, char **argv)
 {
 	return setxattr(argv[0], "user.other", "core", 4, 0) || argc != 1;
@@ -109,4 +138,8 @@ static void t_other(void)
 
 T_SUBS = { { "set", s_set }, T_END };
 
-T_SECTIONS = { { "basic", t_basic }, { "perm", t_perm }, { "other", t_other }, T_END };
+T_SECTIONS = { { "basic", t_basic },
+	       { "perm", t_perm },
+	       { "many", t_many },
+	       { "other", t_other },
+	       T_END };
