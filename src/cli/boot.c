@@ -24,6 +24,7 @@
 #define CONNECTIONS	16
 #define RESTARTS_MAX	10000
 #define END_WAIT_MS	10000
+#define COPY_GRACE_S	1
 
 static int fail(const char *what, const char *subject, int err)
 {
@@ -108,6 +109,8 @@ static int configure(struct instance *in, const struct settings *s)
 	cfg->chaos_seed = s->chaos;
 	cfg->uid = geteuid();
 	cfg->gid = getegid();
+	cfg->kernels = s->kernels;
+	in->separate = s->kernels == KERNELS_SEPARATE;
 	cfg->fd_base = boot_fd_base();
 	cfg->at = s->at;
 	cfg->loader = in->loader;
@@ -118,6 +121,14 @@ static int configure(struct instance *in, const struct settings *s)
 			"least one core\n",
 			cfg->islands, cfg->cores);
 		return EXIT_USAGE;
+	}
+	cfg->pid_span = in->separate ? kernel_span(cfg->islands, cfg->cores) : 0;
+	if (in->separate && !cfg->pid_span) {
+		fprintf(stderr,
+			"hare: this host has too few process numbers for %u kernels: set "
+			"kernel.pid_max to 4194304 (sysctl)\n",
+			cfg->islands);
+		return EXIT_OWN;
 	}
 	if (cfg->split >= cfg->cores) {
 		fprintf(stderr,
@@ -218,6 +229,25 @@ static int make_memory(struct instance *in, const struct settings *s)
 
 /* --- agents ------------------------------------------------------------------------------------- */
 
+/* Separate kernels: the memory is opened anew for each. */
+static bool own_memory(const struct instance *in)
+{
+	return !kernel_reopen(in->own.dram, O_RDWR) &&
+	       (in->own.copy < 0 || !kernel_reopen(in->own.copy, O_RDWR)) &&
+	       !hide_loader(in->loader, in->cfg.fd_base);
+}
+
+static void own_stderr(void)
+{
+	int null;
+
+	if (!kernel_reopen(2, O_WRONLY | O_APPEND))
+		return;
+	null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	if (null < 0 || dup2(null, 2) < 0)
+		_exit(EXIT_OWN);
+}
+
 static _Noreturn void agent_child(struct instance *in, u32 core, int sock, bool fresh)
 {
 	struct super s;
@@ -229,6 +259,17 @@ static _Noreturn void agent_child(struct instance *in, u32 core, int sock, bool 
 	fds = &in->fds[mem_island_of(&s, core)];
 	if (fds->copy >= 0 && hide(fds->copy, in->own.copy) < 0)
 		_exit(EXIT_OWN);
+	if (in->separate) {
+		/* all else that is boot's goes */
+		int last = in->own.dram + FD_HIDDEN_COUNT;
+
+		own_stderr();
+		if (!own_memory(in) || dup3(sock, last, O_CLOEXEC) < 0)
+			_exit(EXIT_OWN);
+		close_range(3, (u32)in->own.dram - 1, 0);
+		close_range((u32)last + 1, ~0U, 0);
+		agent_main(&s, core, last, fresh);
+	}
 	/* what is boot's own is not the agent's, nor its programs' */
 	for (i = 0; i < in->cfg.cores; i++)
 		if (i != core && in->agent_sock[i] >= 0)
@@ -243,6 +284,11 @@ static _Noreturn void agent_child(struct instance *in, u32 core, int sock, bool 
 	agent_main(&s, core, sock, fresh);
 }
 
+static u32 island_of(const struct instance *in, u32 core)
+{
+	return (u32)((u64)core * in->cfg.islands / in->cfg.cores);
+}
+
 static int agent_start(struct instance *in, u32 core, bool fresh)
 {
 	int pair[2];
@@ -250,15 +296,20 @@ static int agent_start(struct instance *in, u32 core, bool fresh)
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
 		return -errno;
-	in->agent[core] = fork();
+	in->agent[core] = in->separate
+				  ? kernel_fork(in->kernel[island_of(in, core)].keeper)
+				  : fork();
 	if (!in->agent[core]) {
 		close(pair[0]);
 		agent_child(in, core, pair[1], fresh);
 	}
 	close(pair[1]);
 	if (in->agent[core] < 0) {
+		int r = in->separate ? in->agent[core] : -errno;
+
 		close(pair[0]);
-		return -errno;
+		in->agent[core] = 0;
+		return r;
 	}
 	in->agent_sock[core] = pair[0];
 	for (i = 0; !fresh && i < ORPHANS_KEPT; i++)
@@ -268,12 +319,30 @@ static int agent_start(struct instance *in, u32 core, bool fresh)
 	return 0;
 }
 
+static int start_kernel(struct instance *in, u32 island)
+{
+	struct kernel *k = &in->kernel[island];
+	const char *what;
+	int r = kernel_start(k, island, in->cfg.pid_span, in->info.boot_id, &what);
+
+	in->info.keeper[island] = k->keeper;
+	if (r)
+		fprintf(stderr,
+			"hare: no kernel for each island (--kernels separate): this host "
+			"does not let us %s: %s\n",
+			what, strerror(-r));
+	return r ? EXIT_OWN : 0;
+}
+
 static int agents_start(struct instance *in)
 {
 	struct agent_msg m;
 	u32 i;
 	int r;
 
+	for (i = 0; in->separate && i < in->cfg.islands; i++)
+		if (start_kernel(in, i))
+			return EXIT_OWN;
 	for (i = 0; i < in->cfg.cores; i++) {
 		r = agent_start(in, i, true);
 		if (r)
@@ -306,11 +375,63 @@ static void agent_restart(struct instance *in, u32 core)
 	in->agent[core] = 0;
 	if (in->ending)
 		return;
-	if (in->restarts++ >= RESTARTS_MAX || agent_start(in, core, false)) {
+	/* It may have died with its kernel: then kernel_died starts both. */
+	if (in->restarts++ >= RESTARTS_MAX ||
+	    (agent_start(in, core, false) && !in->separate)) {
 		fprintf(stderr,
 			"hare: cannot replace the agent of core %u: the instance ends\n",
 			core);
 		in->ending = true;
+	}
+}
+
+/* --- the terminal of separate kernels ----------------------------------------------------------- */
+
+/* A program inside cannot give the terminal to a group outside: who came in with it asks us, by a
+ * pipe and SIGIO. */
+static int g_link = -1;
+
+void boot_link(int link[2])
+{
+	sigset_t io;
+
+	sigemptyset(&io);
+	sigaddset(&io, SIGIO);
+	sigprocmask(SIG_BLOCK, &io, NULL);
+	if (pipe2(link, O_CLOEXEC | O_NONBLOCK)) {
+		link[0] = link[1] = -1;
+		return;
+	}
+	fcntl(link[0], F_SETOWN, getpid());
+	fcntl(link[0], F_SETFL, O_NONBLOCK | O_ASYNC);
+}
+
+void boot_link_use(int link[2], bool inside)
+{
+	if (g_link >= 0)
+		close(g_link);
+	g_link = link[inside ? 1 : 0];
+	if (link[0] >= 0)
+		close(link[inside ? 0 : 1]);
+}
+
+static void link_signal(int sig)
+{
+	char byte = 0;
+	int tty;
+
+	if (g_link < 0)
+		return;
+	if (sig == SIGTTOU) {
+		(void)!write(g_link, &byte, 1);
+		return;
+	}
+	while (read(g_link, &byte, 1) == 1)
+		;
+	tty = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (tty >= 0) {
+		tcsetpgrp(tty, getpgrp());
+		close(tty);
 	}
 }
 
@@ -344,6 +465,7 @@ static int open_control(struct instance *in, const char *name)
 		.cores = s.cores,
 		.islands = s.islands,
 		.split = mem_first_program_core(&s),
+		.separate = in->separate,
 		.pid = getpid(),
 	};
 	snprintf(in->info.name, sizeof(in->info.name), "%s", name ? name : "");
@@ -381,6 +503,7 @@ static void forget_numbers(struct instance *in)
 	for (i = 0; i < MAX_CORES; i++) {
 		in->agent_sock[i] = -1;
 		in->fds[i] = (struct mem_fds){ -1, -1 };
+		in->kernel[i].line = in->kernel[i].listener = -1;
 	}
 }
 
@@ -417,11 +540,33 @@ int boot_start(struct instance *in, const struct settings *s, const char *name)
 		r = open_control(in, name);
 	if (!r)
 		r = agents_start(in);
-	if (!r)
+	if (!r && !in->separate)
 		r = attach(in);
 	if (r)
 		boot_stop(in);
 	return r;
+}
+
+pid_t boot_fork_inside(struct instance *in)
+{
+	int link[2];
+	pid_t pid;
+
+	boot_link(link);
+	pid = kernel_fork(in->kernel[program_island(&in->cfg)].keeper);
+	if (pid) {
+		boot_link_use(link, false);
+		return pid;
+	}
+	in->inside = true;
+	/* Boot's descriptors close at an exec; what else there is the caller gave for the program. */
+	for (int fd = 3; fd < in->own.dram; fd++)
+		if (fd != link[1] && fcntl(fd, F_GETFD) > 0)
+			close(fd);
+	g_link = link[1];
+	if (!own_memory(in) || attach(in))
+		_exit(EXIT_OWN);
+	return 0;
 }
 
 /* --- a program ---------------------------------------------------------------------------------- */
@@ -526,10 +671,19 @@ int boot_exit_status(int st)
 static void forward(const struct signalfd_siginfo *si, pid_t child)
 {
 	switch (si->ssi_signo) {
+	case SIGTTOU:
+		if (si->ssi_code <= 0)
+			link_signal(SIGTTOU);
+		return;
+	case SIGIO:
+		if (si->ssi_code > 0)
+			link_signal(SIGIO);
+		else if (child > 0)
+			kill(child, SIGIO);
+		return;
 	case SIGCHLD:
 	case SIGPIPE:
 	case SIGTTIN:
-	case SIGTTOU:
 		return;
 	case SIGTSTP:
 		if (si->ssi_code > 0)
@@ -562,6 +716,48 @@ static void tell_agents(struct instance *in, const struct agent_msg *m)
 			     MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
+static int keeper_of(const struct instance *in, pid_t pid)
+{
+	u32 i;
+
+	for (i = 0; in->separate && i < in->cfg.islands; i++)
+		if (in->kernel[i].keeper == pid)
+			return (int)i;
+	return -1;
+}
+
+/* All of it died with its keeper. It is started anew, and its agents take their core kernels over, whose
+ * processes are all gone. */
+static void kernel_died(struct instance *in, u32 island)
+{
+	struct kernel *k = &in->kernel[island];
+	u32 core, failed = 0;
+
+	k->keeper = 0;
+	kernel_stop(k);
+	if (in->ending)
+		return;
+	failed = in->restarts++ >= RESTARTS_MAX || start_kernel(in, island);
+	for (core = 0; !failed && core < in->cfg.cores; core++)
+		if (island_of(in, core) == island && !in->agent[core])
+			failed = (u32)agent_start(in, core, false);
+	if (!failed)
+		return;
+	fprintf(stderr, "hare: cannot replace kernel %u: the instance ends\n", island);
+	in->ending = true;
+}
+
+/* What a keeper says: orphans of its kernel. */
+static void hear(struct instance *in, u32 island)
+{
+	struct agent_msg m;
+
+	if (recv(in->kernel[island].line, &m, sizeof(m), MSG_DONTWAIT) != sizeof(m))
+		return; /* its end shows as a child's */
+	if (m.op == AGENT_STATUS)
+		tell_agents(in, &m);
+}
+
 /* Children: the program, agents, and orphans. True when the program has ended. */
 static bool reap(struct instance *in, pid_t child, int *status)
 {
@@ -575,7 +771,8 @@ static bool reap(struct instance *in, pid_t child, int *status)
 			return ended;
 		core = agent_of(in, m.pid);
 		if (m.pid == child && WIFSTOPPED(m.status)) {
-			stop_with(child);
+			if (!in->copying)
+				stop_with(child);
 		} else if (m.pid == child) {
 			*status = m.status;
 			ended = true;
@@ -583,9 +780,28 @@ static bool reap(struct instance *in, pid_t child, int *status)
 				client_reap(in->task, (u32)child);
 		} else if (core >= 0 && !WIFSTOPPED(m.status)) {
 			agent_restart(in, (u32)core);
-		} else if (core < 0) {
+		} else if (keeper_of(in, m.pid) >= 0) {
+			kernel_died(in, (u32)keeper_of(in, m.pid));
+		} else if (core < 0 && !in->separate) {
 			tell_agents(in, &m);
 		}
+	}
+}
+
+/* A copy that a process inside makes: it looks for pending signals itself, unless it hangs. */
+static void interrupt(const struct signalfd_siginfo *si, pid_t child)
+{
+	switch (si->ssi_signo) {
+	case SIGINT:
+	case SIGTERM:
+	case SIGHUP:
+	case SIGQUIT:
+		kill(child, (int)si->ssi_signo);
+		alarm(COPY_GRACE_S);
+		break;
+	case SIGALRM:
+		fprintf(stderr, "hare: interrupted; the copy had not ended\n");
+		kill(child, SIGKILL);
 	}
 }
 
@@ -598,6 +814,8 @@ static bool signals(struct instance *in, pid_t child, int *status)
 	while (read(in->sig_fd, &si, sizeof(si)) == sizeof(si)) {
 		if (si.ssi_signo == SIGCHLD)
 			ended |= reap(in, child, status);
+		else if (child && in->copying)
+			interrupt(&si, child);
 		else if (child)
 			forward(&si, child);
 		else if (si.ssi_signo == SIGTERM || si.ssi_signo == SIGINT ||
@@ -609,10 +827,11 @@ static bool signals(struct instance *in, pid_t child, int *status)
 
 struct serving {
 	int conn[CONNECTIONS];
+	bool inside[CONNECTIONS]; /* from a kernel of ours */
 	u32 count;
 };
 
-static void accept_from(struct serving *v, int listener)
+static void accept_from(struct serving *v, int listener, bool inside)
 {
 	int conn = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
@@ -621,12 +840,12 @@ static void accept_from(struct serving *v, int listener)
 	if (v->count == CONNECTIONS)
 		close(conn);
 	else
-		v->conn[v->count++] = conn;
+		v->inside[v->count] = inside, v->conn[v->count++] = conn;
 }
 
 static void serve(struct instance *in, struct serving *v, u32 i)
 {
-	int op = control_serve(v->conn[i], &in->info, in->fds);
+	int op = control_serve(v->conn[i], &in->info, in->fds, v->inside[i]);
 
 	if (op == CONTROL_NONE)
 		return;
@@ -636,25 +855,34 @@ static void serve(struct instance *in, struct serving *v, u32 i)
 	} else {
 		close(v->conn[i]);
 	}
+	v->inside[i] = v->inside[v->count - 1];
 	v->conn[i] = v->conn[--v->count];
 }
 
 int boot_wait(struct instance *in, pid_t child)
 {
 	static struct serving v;
-	struct pollfd p[3 + CONNECTIONS];
+	struct pollfd p[3 + CONNECTIONS + 2 * MAX_CORES], *q;
+	u32 kernels = in->separate ? in->cfg.islands : 0, i;
 	bool ended = false;
 	int status = -1;
-	u32 i;
 
-	while (!ended && !in->ending) {
+	while (!ended && (!in->ending || in->last)) {
 		p[0] = (struct pollfd){ in->sig_fd, POLLIN, 0 };
 		p[1] = (struct pollfd){ in->listener, POLLIN, 0 };
 		p[2] = (struct pollfd){ in->by_name, POLLIN, 0 };
 		for (i = 0; i < v.count; i++)
 			p[3 + i] = (struct pollfd){ v.conn[i], POLLIN, 0 };
-		if (poll(p, 3 + v.count, -1) < 0 && errno != EINTR)
+		q = p + 3 + v.count;
+		for (i = 0; i < kernels; i++) {
+			q[2 * i] = (struct pollfd){ in->kernel[i].listener, POLLIN, 0 };
+			q[2 * i + 1] = (struct pollfd){ in->kernel[i].line, POLLIN, 0 };
+		}
+		if (poll(p, 3 + v.count + 2 * kernels, -1) < 0 && errno != EINTR)
 			break;
+		for (i = 0; i < kernels; i++)
+			if (q[2 * i + 1].revents & POLLIN)
+				hear(in, i);
 		if (p[0].revents)
 			ended = signals(in, child, &status);
 		for (i = v.count; i-- > 0;)
@@ -662,7 +890,11 @@ int boot_wait(struct instance *in, pid_t child)
 				serve(in, &v, i);
 		for (i = 1; i < 3; i++)
 			if (p[i].revents)
-				accept_from(&v, p[i].fd);
+				accept_from(&v, p[i].fd, false);
+		for (i = 0; i < kernels; i++)
+			if (q[2 * i].revents & POLLIN &&
+			    q[2 * i].fd == in->kernel[i].listener)
+				accept_from(&v, q[2 * i].fd, true);
 	}
 	return status;
 }
@@ -762,6 +994,8 @@ void boot_stop(struct instance *in)
 		if (in->agent[i] > 0)
 			kill(in->agent[i], SIGKILL);
 	}
+	for (i = 0; in->separate && i < in->cfg.islands; i++)
+		kernel_stop(&in->kernel[i]);
 	/* Whatever is left is our child or becomes one when its parent is gone. */
 	do
 		kill_children();

@@ -20,6 +20,7 @@
 #include <sys/types.h>
 
 #include "cli/control.h"
+#include "cli/kernel.h"
 #include "cli/settings.h"
 #include "client/client.h"
 
@@ -34,7 +35,8 @@ enum agent_op {
 	AGENT_FAILED, /* agent: and will not be; status: errno */
 	AGENT_END, /* boot: end all programs and let no new one start */
 	AGENT_ENDED, /* agent: none is left */
-	AGENT_STATUS, /* boot: pid, an orphan, perhaps of the agent's predecessor, ended */
+	AGENT_STATUS, /* boot: pid, an orphan, perhaps of the agent's predecessor, ended;
+			 a keeper: the same to boot */
 };
 struct agent_msg {
 	u32 op;
@@ -55,10 +57,15 @@ struct instance {
 		own; /* the hidden numbers, for the island of the first core that runs programs */
 	pid_t agent[MAX_CORES];
 	int agent_sock[MAX_CORES];
+	struct kernel kernel[MAX_CORES]; /* by island; --kernels separate */
+	bool separate;
+	bool inside; /* a fork that lives in a kernel, see boot_fork_inside */
 	u32 restarts;
 	int listener, by_name, sig_fd;
 	int halt_conn; /* who waits for the end; -1 */
 	bool ending, made_file;
+	bool copying; /* the process inside that is waited for imports or exports */
+	bool last; /* an export goes on although the instance ends */
 	const char *memory_file;
 	struct agent_msg
 		orphan[ORPHANS_KEPT]; /* the last ones, for agents that start anew */
@@ -76,6 +83,13 @@ pid_t boot_spawn(struct task *t, char **argv);
  * or -1. */
 int boot_wait(struct instance *in, pid_t child);
 void boot_end_programs(struct instance *in);
+/* --kernels separate: as fork(), but the child lives in the kernel where the first program starts, and
+ * has joined the instance there (in->task). */
+pid_t boot_fork_inside(struct instance *in);
+/* Between who goes into a kernel with a terminal and its parent outside, made before the fork: for what only
+ * the parent can do with the terminal. */
+void boot_link(int link[2]);
+void boot_link_use(int link[2], bool inside);
 void boot_stop(struct instance *in);
 
 /* Waits for a child as a shell's job: stops with it, forwards signals. For hare exec. */

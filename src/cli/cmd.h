@@ -3,6 +3,13 @@
 #ifndef HARE_CLI_CMD_H
 #define HARE_CLI_CMD_H
 
+#include <stdbool.h>
+
+/* Runs the command argv[0]; its exit status. */
+int command_run(int argc, char **argv);
+/* Is it one that looks at all core kernels? */
+bool command_looks(const char *name);
+
 int cmd_run(int argc, char **argv);
 int cmd_boot(int argc, char **argv);
 int cmd_exec(int argc, char **argv);

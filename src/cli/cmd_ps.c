@@ -20,6 +20,7 @@
 struct ps_row {
 	u32 core, pid, ppid, state, target_core, threads;
 	u32 proc_pid; /* its number in /proc as this command sees that */
+	s32 keeper; /* whose /proc that is; 0: ours */
 	char comm[PROC_COMM];
 	char exe[EXE_MAX];
 };
@@ -36,6 +37,7 @@ static void copy_proc(struct ps_row *r, const struct view *v, u32 core,
 	r->pid = p->pid;
 	r->ppid = p->ppid;
 	r->proc_pid = v->inside ? p->pid : p->host_pid;
+	r->keeper = v->keeper[mem_island_of(v->super, core)];
 	r->state = p->state;
 	r->target_core = p->target_core;
 	r->threads = p->threads;
@@ -88,6 +90,15 @@ static void gather(struct view *v, struct ps_list *ps)
 	}
 }
 
+static void proc_path(const struct ps_row *r, const char *file, char *path, size_t size)
+{
+	if (r->keeper)
+		snprintf(path, size, "/proc/%d/root/proc/%u/%s", r->keeper, r->proc_pid,
+			 file);
+	else
+		snprintf(path, size, "/proc/%u/%s", r->proc_pid, file);
+}
+
 /* As Linux's ps: what the host says of the process (R, S, D, T, Z), P for a proxy, N for one
  * that is not there yet, X for one on its way out. */
 static char state_letter(const struct ps_row *r)
@@ -101,7 +112,7 @@ static char state_letter(const struct ps_row *r)
 		return 'P';
 	if (r->state == PROC_EXITING)
 		return 'X';
-	snprintf(path, sizeof(path), "/proc/%u/stat", r->proc_pid);
+	proc_path(r, "stat", path, sizeof(path));
 	f = fopen(path, "re");
 	if (!f)
 		return '?';
@@ -119,7 +130,7 @@ static void command_of(const struct ps_row *r, char *out, size_t size)
 	FILE *f;
 
 	str_copy(out, r->exe[0] ? r->exe : r->comm, size);
-	snprintf(path, sizeof(path), "/proc/%u/cmdline", r->proc_pid);
+	proc_path(r, "cmdline", path, sizeof(path));
 	f = fopen(path, "re");
 	if (!f)
 		return;

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,6 +24,7 @@
 #include "base/host.h"
 #include "cli/boot.h"
 #include "cli/cmd.h"
+#include "cli/relay.h"
 #include "cli/stats.h"
 #include "cli/view.h"
 
@@ -41,7 +43,6 @@ struct trace {
 	u64 seen[MAX_CORES]; /* records dealt with */
 	u64 complete[MAX_CORES]; /* records written before the last look: whole by now */
 	u64 lost, start_ns;
-	u32 self; /* our own thread: not shown */
 	bool each;
 	FILE *out;
 	struct trace_rec *batch; /* what one look found; the core stands in `pad` */
@@ -81,7 +82,7 @@ static void switch_rings(struct trace *t, bool on)
 	u32 c;
 
 	for (c = 0; c < t->v.cores; c++) {
-		u32 *who = &view_ck(&t->v, c)->tracing, self = t->self;
+		u32 *who = &view_ck(&t->v, c)->tracing, self = t->v.ctx[c].tid;
 
 		if (!t->ring[c])
 			continue;
@@ -108,7 +109,7 @@ static void open_rings(struct trace *t)
 
 static void take(struct trace *t, u32 core, const struct trace_rec *r)
 {
-	if (r->tid == t->self && !(r->kind == 0 && r->where == SERVED))
+	if (r->tid == t->v.ctx[core].tid && !(r->kind == 0 && r->where == SERVED))
 		return;
 	t->batch[t->batch_count] = *r;
 	t->batch[t->batch_count++].pad = (u16)core;
@@ -318,6 +319,26 @@ static void finish(struct trace *t)
 	switch_rings(t, false);
 }
 
+/* For relay_trace: says that it has begun, and sums up what there was until it is interrupted. */
+static int watch_for_another(struct trace *t, bool each)
+{
+	struct sigaction sa = { .sa_handler = on_signal };
+
+	sigaction(SIGINT, &sa, NULL);
+	read_counters(t, &t->before);
+	t->each = each;
+	t->out = stdout;
+	putchar('\n');
+	fflush(stdout);
+	while (!g_stop) {
+		nap();
+		collect(t);
+	}
+	finish(t);
+	print_summary(t);
+	return 0;
+}
+
 static int watch(struct trace *t)
 {
 	struct sigaction sa = { .sa_handler = on_signal };
@@ -333,18 +354,24 @@ static int watch(struct trace *t)
 	return 0;
 }
 
+static pid_t start(char **cmd)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	execvp(cmd[0], cmd);
+	fprintf(stderr, "hare: cannot run '%s': %s\n", cmd[0], strerror(errno));
+	_exit(errno == ENOENT ? EXIT_MISSING : EXIT_CANNOT);
+}
+
 static int run(struct trace *t, char **cmd)
 {
 	int status = 0;
 	pid_t pid;
 
 	read_counters(t, &t->before);
-	pid = fork();
-	if (!pid) {
-		execvp(cmd[0], cmd);
-		fprintf(stderr, "hare: cannot run '%s': %s\n", cmd[0], strerror(errno));
-		_exit(errno == ENOENT ? EXIT_MISSING : EXIT_CANNOT);
-	}
+	pid = start(cmd);
 	if (pid < 0) {
 		fprintf(stderr, "hare: cannot fork: %s\n", strerror(errno));
 		return EXIT_OWN;
@@ -364,6 +391,7 @@ static int run(struct trace *t, char **cmd)
 struct trace_opts {
 	const char *name, *file;
 	bool each;
+	bool summary; /* asked for by another one of us, inside */
 	char **other; /* `others` of them */
 	int others;
 	char **cmd; /* NULL: none */
@@ -389,10 +417,11 @@ static int trace(struct trace *t, const struct trace_opts *o)
 			strerror(errno));
 		return EXIT_OWN;
 	}
-	t->self = t->v.ctx[0].tid;
 	signal(SIGPIPE, SIG_IGN);
 	open_rings(t);
 	switch_rings(t, true);
+	if (o->summary)
+		return watch_for_another(t, o->each);
 	return o->cmd ? run(t, o->cmd) : watch(t);
 }
 
@@ -427,6 +456,56 @@ static int trace_from_outside(int argc, const struct trace_opts *o)
 	return o->name ? cmd_exec(n, av) : cmd_run(n, av);
 }
 
+static int g_relay;
+
+static void end_relay(int sig)
+{
+	(void)sig;
+	shutdown(g_relay, SHUT_WR);
+}
+
+/* A program of separate kernels: the console traces, CMD runs here. */
+static int relay_trace(const struct trace_opts *o)
+{
+	char *each[] = { "trace", "--summary", o->each ? "--each" : NULL, NULL };
+	char *plain[] = { "trace", NULL };
+	int conn = o->cmd ? relay_begin(o->each ? 3 : 2, each) : relay_begin(1, plain);
+	FILE *out = o->file ? fopen(o->file, "we") : o->cmd ? stderr : stdout;
+	int status = 0, r = 0;
+	pid_t reader, pid;
+
+	if (conn < 0)
+		return EXIT_OWN;
+	if (!out) {
+		fprintf(stderr, "hare: cannot write '%s': %s\n", o->file,
+			strerror(errno));
+		return EXIT_OWN;
+	}
+	if (!o->cmd) {
+		struct sigaction sa = { .sa_handler = end_relay, .sa_flags = SA_RESTART };
+
+		g_relay = conn;
+		sigaction(SIGINT, &sa, NULL);
+		sigaction(SIGTERM, &sa, NULL);
+		sigaction(SIGHUP, &sa, NULL);
+		return relay_end(conn, out, stderr);
+	}
+	relay_begun(conn, out);
+	reader = fork();
+	if (!reader)
+		_exit(relay_end(conn, out, stderr));
+	pid = start(o->cmd);
+	signal(SIGINT, SIG_IGN); /* the program's */
+	signal(SIGQUIT, SIG_IGN);
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	shutdown(conn, SHUT_WR);
+	while (reader > 0 && waitpid(reader, &r, 0) < 0 && errno == EINTR)
+		;
+	return pid < 0 || reader < 0 || boot_exit_status(r) ? EXIT_OWN
+							    : boot_exit_status(status);
+}
+
 int cmd_trace(int argc, char **argv)
 {
 	static struct trace t;
@@ -444,6 +523,8 @@ int cmd_trace(int argc, char **argv)
 			o.file = val;
 		else if (!strcmp(argv[i], "--each"))
 			o.each = true;
+		else if (!strcmp(argv[i], "--summary"))
+			o.summary = true;
 		else
 			o.other[o.others++] = argv[i];
 	}
@@ -453,5 +534,7 @@ int cmd_trace(int argc, char **argv)
 		o.cmd = argv + i + 1;
 	if (o.cmd && !control_inside(&boot_id))
 		return trace_from_outside(argc, &o);
-	return o.others ? usage_option("trace", o.other[0]) : trace(&t, &o);
+	if (o.others)
+		return usage_option("trace", o.other[0]);
+	return relay_needed() ? relay_trace(&o) : trace(&t, &o);
 }

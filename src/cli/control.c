@@ -9,12 +9,20 @@
 #include <unistd.h>
 
 #include "cli/control.h"
+#include "cli/relay.h"
 #include "client/client.h"
 
 #define FDS_MAX	 (1 + MAX_CORES)
 #define EXIT_OWN 125
 
-enum { OP_FDS = 1, OP_HALT };
+enum { OP_FDS = 1, OP_HALT, OP_COMMAND };
+
+struct request {
+	u32 op;
+	char text[CONTROL_COMMAND_MAX]; /* COMMAND */
+};
+
+static u64 g_use;
 
 static socklen_t address(struct sockaddr_un *a, const char *id)
 {
@@ -101,6 +109,11 @@ static int complain(const char *what, const char *subject, const char *todo)
 	return EXIT_OWN;
 }
 
+void control_use(u64 boot_id)
+{
+	g_use = boot_id;
+}
+
 static int find(const char *name, int *sock)
 {
 	char ids[8][17], id[17];
@@ -113,7 +126,7 @@ static int find(const char *name, int *sock)
 				  : complain("no instance", name,
 					     "start one with 'hare boot --name NAME'");
 	}
-	if (control_inside(&boot_id)) {
+	if (control_inside(&boot_id) || (boot_id = g_use)) {
 		snprintf(id, sizeof(id), "%016lx", (unsigned long)boot_id);
 		*sock = connect_to(id);
 		return *sock >= 0 ? 0
@@ -159,6 +172,22 @@ static bool receive_fds(struct control *c)
 		c->fds[i].copy = i + 1 < n ? fd[i + 1] : -1;
 	}
 	return true;
+}
+
+int control_command(const char *text, size_t len)
+{
+	struct request q = { .op = OP_COMMAND };
+	int sock;
+
+	if (find(NULL, &sock))
+		return -1;
+	memcpy(q.text, text, len);
+	len += offsetof(struct request, text);
+	if (send(sock, &q, len, MSG_NOSIGNAL) == (ssize_t)len)
+		return sock;
+	close(sock);
+	complain("the instance does not answer", NULL, "is it ending?");
+	return -1;
 }
 
 int control_open(const char *name, struct control *c)
@@ -251,18 +280,25 @@ static void send_fds(int conn, const struct control_info *info, const struct mem
 		return;
 }
 
-int control_serve(int conn, const struct control_info *info, const struct mem_fds *fds)
+int control_serve(int conn, const struct control_info *info, const struct mem_fds *fds,
+		  bool inside)
 {
-	u32 op;
-	ssize_t n = recv(conn, &op, sizeof(op), MSG_DONTWAIT);
+	struct request q = { 0 };
+	ssize_t n = recv(conn, &q, sizeof(q) - 1, MSG_DONTWAIT);
+	const ssize_t head = offsetof(struct request, text);
 
 	if (n < 0 && errno == EAGAIN)
 		return CONTROL_NONE;
-	if (n != sizeof(op) || !same_user(conn))
+	if (n < (ssize_t)sizeof(q.op) || !same_user(conn))
 		return -1;
-	if (op == OP_HALT)
+	if (inside) {
+		if (q.op == OP_COMMAND && n > head)
+			relay_serve(conn, info->boot_id, q.text, (size_t)(n - head));
+		return CONTROL_SERVED;
+	}
+	if (q.op == OP_HALT)
 		return CONTROL_HALT;
-	if (op == OP_FDS)
+	if (q.op == OP_FDS)
 		send_fds(conn, info, fds);
 	return CONTROL_NONE;
 }

@@ -15,6 +15,8 @@ struct control_info {
 	u32 cores, islands;
 	s32 pid; /* of the process that booted it */
 	u32 split; /* the first of the cores that run programs */
+	u32 separate, inside; /* the latter: the client is a program of it */
+	s32 keeper[MAX_CORES]; /* separate: by island, as the console knows them */
 	char name[64]; /* empty: it has none (hare run) */
 };
 
@@ -33,6 +35,12 @@ int control_open(const char *name, struct control *c);
 void control_close(struct control *c);
 /* Ends the instance; returns when it is gone. */
 int control_halt(struct control *c);
+/* In a program of separate kernels: a connection over which the console answers a command, its arguments
+ * each with a NUL, of at most CONTROL_COMMAND_MAX bytes. -1 after a line on stderr. */
+#define CONTROL_COMMAND_MAX 8192
+int control_command(const char *text, size_t len);
+/* From now on this process means that instance when it names none. */
+void control_use(u64 boot_id);
 /* True when this command is a program of an instance: *boot_id is filled. */
 bool control_inside(u64 *boot_id);
 
@@ -40,8 +48,9 @@ bool control_inside(u64 *boot_id);
  * the name is taken). */
 int control_listen(u64 boot_id, const char *name, int *by_name);
 /* One request on a connection. CONTROL_HALT is the caller's to do; the connection stays open
- * until then. -1: it was closed. */
-enum { CONTROL_NONE, CONTROL_HALT };
-int control_serve(int conn, const struct control_info *info, const struct mem_fds *fds);
+ * until then. -1, CONTROL_SERVED: it is to be closed. inside: from a program of separate kernels. */
+enum { CONTROL_NONE, CONTROL_HALT, CONTROL_SERVED };
+int control_serve(int conn, const struct control_info *info, const struct mem_fds *fds,
+		  bool inside);
 
 #endif

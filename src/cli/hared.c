@@ -221,6 +221,18 @@ static void gather_memory(void)
 	}
 }
 
+/* Separate kernels: process numbers stay in the range of this one. */
+static void turn_pids(void)
+{
+	const struct super *s = g_agent.task.ctx.isl->super;
+	u32 first = kernel_first_pid(s->pid_span, g_agent.task.ctx.isl->id);
+
+	if (s->kernels != KERNELS_SEPARATE)
+		return;
+	kernel_turn_pids(first, first + s->pid_span / 2);
+	__atomic_store_n(&proc_root(g_agent.task.ctx.ck)->pids_out, 0, __ATOMIC_SEQ_CST);
+}
+
 static void look_at_processes(void)
 {
 	struct proc_root *r = proc_root(g_agent.task.ctx.ck);
@@ -228,6 +240,7 @@ static void look_at_processes(void)
 
 	__atomic_store_n(&r->wake_agent, 0, __ATOMIC_SEQ_CST);
 	g_agent.watch_at = 0;
+	turn_pids();
 	while ((host_pid = next_unwatched()))
 		if (!watch(host_pid))
 			process_gone(host_pid);
@@ -664,6 +677,9 @@ static void handle(const struct epoll_event *e, int sig_fd)
 		if (read(g_agent.doorbell, &count, sizeof(count)) > 0 &&
 		    !g_agent.watch_at)
 			g_agent.watch_at = now_ms() + WATCH_DELAY_MS;
+		if (__atomic_load_n(&proc_root(g_agent.task.ctx.ck)->pids_out,
+				    __ATOMIC_SEQ_CST))
+			turn_pids();
 		break;
 	default:
 		if (!(u32)e->data.u64) {
@@ -773,6 +789,7 @@ static void find_server(void)
 static void take_over(void)
 {
 	struct ctx *c = &g_agent.task.ctx;
+	const struct super *s = c->isl->super;
 	struct proc_root *r = proc_root(c->ck);
 	struct list *l;
 
@@ -781,6 +798,9 @@ static void take_over(void)
 		TX_SET(c->ck, LIST_ENTRY(l, struct proc, all)->watched, 0);
 	TX_SET(c->ck, r->job_slot, 0);
 	TX_SET(c->ck, r->agent_pid, (u32)getpid());
+	if (s->kernels == KERNELS_SEPARATE)
+		TX_SET(c->ck, r->pid_turn,
+		       kernel_first_pid(s->pid_span, c->isl->id) + s->pid_span / 2);
 	ck_unlock(c->ck);
 	if (g_agent.fresh)
 		return;

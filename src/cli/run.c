@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -71,14 +72,16 @@ static int import_all(struct instance *in, const struct settings *s)
 	int ret = 0;
 	u32 i;
 
-	watch_begin(&w, in, "import");
+	if (!in->inside)
+		watch_begin(&w, in, "import");
 	for (i = 0; !ret && i < s->import.count; i++) {
 		const char *dst = split(s->import.item[i], src, sizeof(src));
 
 		if (transfer_import(in->task, src, dst))
 			ret = EXIT_OWN;
 	}
-	watch_end(&w);
+	if (!in->inside)
+		watch_end(&w);
 	return ret;
 }
 
@@ -89,7 +92,8 @@ static int export_all(struct instance *in, const struct settings *s)
 	int ret = 0;
 	u32 i;
 
-	watch_begin(&w, in, "export");
+	if (!in->inside)
+		watch_begin(&w, in, "export");
 	for (i = 0; i < s->export.count; i++) {
 		const char *dst = split(s->export.item[i], src, sizeof(src));
 
@@ -99,7 +103,8 @@ static int export_all(struct instance *in, const struct settings *s)
 		else if (transfer_export(in->task, src, dst))
 			ret = EXIT_OWN;
 	}
-	watch_end(&w);
+	if (!in->inside)
+		watch_end(&w);
 	return ret;
 }
 
@@ -162,8 +167,66 @@ static int run_program(struct instance *in, const struct settings *s, char **arg
 		fprintf(stderr, "hare: cannot start '%s': %s\n", argv[0], strerror(-pid));
 		return EXIT_OWN;
 	}
-	status = boot_wait(in, pid);
+	if (in->inside) {
+		status = boot_follow(pid);
+		client_reap(in->task, (u32)pid);
+		client_exit(in->task, 0);
+	} else {
+		status = boot_wait(in, pid);
+	}
 	return status < 0 ? EXIT_OWN : boot_exit_status(status);
+}
+
+static int import_step(struct instance *in, const struct settings *s, char **argv)
+{
+	(void)argv;
+	return import_all(in, s);
+}
+
+static int export_step(struct instance *in, const struct settings *s, char **argv)
+{
+	(void)argv;
+	return export_all(in, s);
+}
+
+/* What works on the instance as a program does. With separate kernels a process inside does it. */
+static int step(struct instance *in, const struct settings *s, char **argv,
+		int (*f)(struct instance *, const struct settings *, char **))
+{
+	pid_t pid;
+	int status;
+
+	if (!in->separate)
+		return f(in, s, argv);
+	fflush(NULL);
+	pid = boot_fork_inside(in);
+	if (!pid) {
+		status = f(in, s, argv);
+		fflush(NULL);
+		_exit(status);
+	}
+	if (pid < 0) {
+		fprintf(stderr, "hare: cannot start a process inside: %s\n",
+			strerror(-pid));
+		return EXIT_OWN;
+	}
+	in->copying = f != run_program;
+	status = boot_wait(in, pid);
+	if (in->copying && WIFSIGNALED(status))
+		status = -1;
+	in->copying = false;
+	return status < 0 ? EXIT_OWN : boot_exit_status(status);
+}
+
+static int import_step_if_any(struct instance *in, const struct settings *s)
+{
+	return s->import.count ? step(in, s, NULL, import_step) : 0;
+}
+
+static int export_step_if_any(struct instance *in, const struct settings *s)
+{
+	in->last = true;
+	return s->export.count ? step(in, s, NULL, export_step) : 0;
 }
 
 int cmd_run(int argc, char **argv)
@@ -181,11 +244,11 @@ int cmd_run(int argc, char **argv)
 	status = boot_start(&in, &s, NULL);
 	if (status)
 		return status;
-	status = import_all(&in, &s);
+	status = import_step_if_any(&in, &s);
 	if (!status)
-		status = run_program(&in, &s, argv + i);
+		status = step(&in, &s, argv + i, run_program);
 	boot_end_programs(&in);
-	r = export_all(&in, &s);
+	r = export_step_if_any(&in, &s);
 	boot_stop(&in);
 	return r ? r : status;
 }
@@ -217,7 +280,7 @@ static _Noreturn void stay(const struct settings *s, const char *name, int ready
 	status = boot_start(&in, s, name);
 	if (status)
 		exit(status);
-	status = import_all(&in, s);
+	status = import_step_if_any(&in, s);
 	if (status) {
 		boot_end_programs(&in);
 		boot_stop(&in);
@@ -228,7 +291,7 @@ static _Noreturn void stay(const struct settings *s, const char *name, int ready
 	detach(ready);
 	boot_wait(&in, 0);
 	boot_end_programs(&in);
-	export_all(&in, s);
+	export_step_if_any(&in, s);
 	boot_stop(&in);
 	exit(0);
 }
@@ -275,12 +338,14 @@ static int take_memory(const struct control *c, u32 core, struct mem_fds *own)
 		return -errno;
 	if (own->copy >= 0 && dup3(fds->copy, own->copy, 0) < 0)
 		return -errno;
+	if (c->info.separate && (kernel_reopen(own->dram, O_RDWR) ||
+				 (own->copy >= 0 && kernel_reopen(own->copy, O_RDWR))))
+		return -EIO;
 	return hide_loader(s.loader, s.fd_base) ? -ENOENT : 0;
 }
 
-static struct task *join(struct control *c)
+static struct task *join(struct control *c, u32 core)
 {
-	u32 core = c->info.split + (u32)getpid() % (c->info.cores - c->info.split);
 	struct task *t = mmap(NULL, sizeof(*t), PROT_READ | PROT_WRITE,
 			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct mem_fds own;
@@ -297,14 +362,53 @@ static struct task *join(struct control *c)
 	return NULL;
 }
 
+static int exec_there(struct control *c, u32 core, const char *dir, char **argv)
+{
+	struct task *t = join(c, core);
+	int status;
+	pid_t pid;
+
+	if (!t || enter_directory(t, dir))
+		return EXIT_OWN;
+	control_close(c);
+	pid = boot_spawn(t, argv);
+	if (pid < 0) {
+		fprintf(stderr, "hare: cannot start '%s': %s\n", argv[0], strerror(-pid));
+		return EXIT_OWN;
+	}
+	status = boot_follow(pid);
+	client_reap(t, (u32)pid);
+	client_exit(t, 0);
+	return boot_exit_status(status);
+}
+
+/* Its core has a kernel of its own: we stay outside and follow. */
+static int exec_in_kernel(struct control *c, u32 core, const char *dir, char **argv)
+{
+	u32 island = core * c->info.islands / c->info.cores;
+	int link[2];
+	pid_t pid;
+
+	boot_link(link);
+	pid = kernel_fork(c->info.keeper[island]);
+	boot_link_use(link, !pid);
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		_exit(exec_there(c, core, dir, argv));
+	}
+	if (pid > 0)
+		return boot_exit_status(boot_follow(pid));
+	fprintf(stderr, "hare: cannot enter the instance: %s\n", strerror(-pid));
+	return EXIT_OWN;
+}
+
 int cmd_exec(int argc, char **argv)
 {
 	const char *name = NULL;
 	struct control c;
 	struct settings s;
-	struct task *t;
 	int i = parse(&s, argc, argv, &name), status;
-	pid_t pid;
+	u32 core;
 
 	if (i < 0 || (name && !good_name("exec", name)))
 		return EXIT_USAGE;
@@ -315,18 +419,9 @@ int cmd_exec(int argc, char **argv)
 	status = control_open(name, &c);
 	if (status)
 		return status;
-	t = join(&c);
-	if (!t || enter_directory(t, s.chdir))
-		return EXIT_OWN;
-	pid = boot_spawn(t, argv + i);
-	if (pid < 0) {
-		fprintf(stderr, "hare: cannot start '%s': %s\n", argv[i], strerror(-pid));
-		return EXIT_OWN;
-	}
-	status = boot_follow(pid);
-	client_reap(t, (u32)pid);
-	client_exit(t, 0);
-	return boot_exit_status(status);
+	core = c.info.split + (u32)getpid() % (c.info.cores - c.info.split);
+	return c.info.separate ? exec_in_kernel(&c, core, s.chdir, argv + i)
+			       : exec_there(&c, core, s.chdir, argv + i);
 }
 
 int cmd_halt(int argc, char **argv)

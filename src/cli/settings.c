@@ -25,6 +25,11 @@ static const struct word placements[] = {
 	{ "load", PLACE_LOAD },
 	{ NULL, 0 },
 };
+static const struct word kernels[] = {
+	{ "shared", KERNELS_SHARED },
+	{ "separate", KERNELS_SEPARATE },
+	{ NULL, 0 },
+};
 static const struct word techniques[] = {
 	{ "distribution", WITHOUT_DISTRIBUTION },
 	{ "broadcast", WITHOUT_BROADCAST },
@@ -127,6 +132,11 @@ static bool set_MODEL(u32 *f, const char *v)
 static bool set_PLACEMENT(u32 *f, const char *v)
 {
 	return word(placements, v, f);
+}
+
+static bool set_KERNELS(u32 *f, const char *v)
+{
+	return word(kernels, v, f);
 }
 
 static bool set_WITHOUT(u32 *f, const char *v)

@@ -22,6 +22,7 @@ struct setting_list {
 #define TYPE_MODEL     u32
 #define TYPE_PLACEMENT u32
 #define TYPE_WITHOUT   u32
+#define TYPE_KERNELS   u32
 struct settings {
 #define SETTING(field, name, type, arg, dflt, help) TYPE_##type field;
 #include "base/settings.def"

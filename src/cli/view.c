@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* A running instance, seen from a hare command. See view.h. */
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -11,6 +14,7 @@
 #include "cli/boot.h"
 #include "cli/view.h"
 
+#define STAND_IN_S    86400
 #define LOCK_NAP_NS   50000
 #define LOCK_NAPS_MAX 100000 /* five seconds */
 
@@ -25,6 +29,35 @@ static int fail(const char *what, long err)
 static u32 host_tid(void)
 {
 	return (u32)SYS(set_tid_address, 0);
+}
+
+/* A process in another kernel that lives as long as this one does: there, its number stands for us
+ * as a lock's holder. 0: there can be none. */
+static u32 stand_in(pid_t keeper)
+{
+	u32 tid = 0;
+	pid_t pid;
+	int p[2];
+
+	if (pipe2(p, O_CLOEXEC))
+		return 0;
+	pid = kernel_fork(keeper);
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		tid = (u32)getpid();
+		if (write(p[1], &tid, sizeof(tid)) != sizeof(tid))
+			_exit(EXIT_OWN);
+		close_range(0, ~0U,
+			    0); /* its parent may have died before it could say so */
+		for (u32 left = STAND_IN_S; left;)
+			left = sleep(left);
+		_exit(0);
+	}
+	close(p[1]);
+	if (pid < 0 || read(p[0], &tid, sizeof(tid)) != sizeof(tid))
+		tid = 0;
+	close(p[0]);
+	return tid;
 }
 
 /* The island that we run in as a program; it is mapped here already. */
@@ -70,10 +103,17 @@ int view_open(struct view *v, const char *name)
 	if (r)
 		return r;
 	r = map_all(v, &c);
+	for (u32 i = 0; i < MAX_CORES; i++)
+		v->keeper[i] = c.info.keeper[i];
 	control_close(&c);
 	for (core = 0; !r && core < v->cores; core++) {
-		struct island *isl = &v->isl[mem_island_of(v->super, core)];
+		u32 id = mem_island_of(v->super, core);
+		struct island *isl = &v->isl[id];
 
+		if (v->keeper[id] && (!core || isl != v->ctx[core - 1].isl))
+			tid = stand_in(v->keeper[id]);
+		if (!tid)
+			return fail("enter a kernel of the instance", -ESRCH);
 		v->ctx[core] = (struct ctx){
 			.isl = isl,
 			.ck = mem_ck(isl, core),

@@ -19,6 +19,7 @@ struct view {
 	bool inside; /* this command is a program of the instance */
 	struct island isl[MAX_CORES]; /* by island */
 	struct ctx ctx[MAX_CORES]; /* by core: for its lock and its handlers */
+	s32 keeper[MAX_CORES]; /* by island; 0: its kernel is ours */
 };
 
 /* Finds the instance (name NULL: the one that we run in, or the only one) and maps it. 0, or

@@ -172,6 +172,7 @@ s64 client_passing(struct task *t);
 struct hare_info {
 	u64 boot_id;
 	u32 core, cores, islands, pid;
+	u32 separate, pad; /* every island has a kernel of its own */
 };
 enum {
 	HARE_INFO, /* a[1]: struct hare_info to fill */

@@ -11,6 +11,7 @@
 
 #define BLOCK_SIZE_ 4096
 #define SECTOR	    512
+#define SIG_TTOU    22
 
 static long fionread(struct task *t, struct ofd *o, void *user)
 {
@@ -227,6 +228,38 @@ static long ioctl_hare(struct task *t, struct ofd *o, long a[6])
 	}
 }
 
+static bool is_tty_group(u32 cmd)
+{
+	return cmd == TIOCGPGRP || cmd == TIOCSPGRP || cmd == TIOCGSID;
+}
+
+/* Separate kernels: a terminal's group or session may be its console's, outside: see
+ * proc_from_console. Only who came in from there can give the terminal back to it. */
+static long console_group(struct task *t, long a[6])
+{
+	u32 number, who = 0, cmd = (u32)a[1];
+	struct ck *ck = t->ctx.ck;
+	struct proc *p;
+	long r = 0;
+
+	if (cmd != TIOCSPGRP)
+		r = SYS(ioctl, a[0], cmd, &number);
+	else if (user_read(&number, (void *)a[2], sizeof(number)))
+		return -EFAULT;
+	if (r)
+		return r;
+	ck_lock(&t->ctx, ck);
+	p = proc_from_console(ck, cmd == TIOCSPGRP && number ? number : 0);
+	if (p && cmd == TIOCSPGRP && number)
+		who = p->host_pid;
+	else if (p && !number)
+		number = cmd == TIOCGSID ? p->sid : p->pgid;
+	ck_unlock(ck);
+	if (cmd != TIOCSPGRP)
+		return user_write((void *)a[2], &number, sizeof(number)) ? -EFAULT : 0;
+	return who ? SYS(kill, who, SIG_TTOU) : SYS(ioctl, a[0], cmd, &number);
+}
+
 long client_ioctl(struct task *t, long a[6])
 {
 	bool host;
@@ -240,6 +273,8 @@ long client_ioctl(struct task *t, long a[6])
 	}
 	if (!host)
 		return -EBADF;
+	if (unlikely(proc_root(t->ctx.ck)->pid_turn) && is_tty_group((u32)a[1]))
+		return console_group(t, a);
 	if ((u32)a[1] != FIOCLEX && (u32)a[1] != FIONCLEX)
 		return CLIENT_HOST;
 	r = SYS(ioctl, a[0], a[1]);

@@ -140,6 +140,8 @@ static long move_to_group(struct task *t, struct proc *p, u32 pgid)
 	group = host_group(ck, p, seen);
 	remote = is_remote(p);
 	ck_unlock(ck);
+	if (!group) /* a console's, which nobody can join from here */
+		return p == t->proc && seen == p->pgid ? 0 : -EPERM;
 	/* The host's group of a program started here from afar is its own already. */
 	r = SYS(setpgid, pid == t->proc->host_pid ? 0 : pid, group);
 	if (remote && p == t->proc && (!r || group == pid)) {
@@ -762,6 +764,7 @@ long client_hare(struct task *t, long a[6])
 		.cores = s->cores,
 		.islands = s->islands,
 		.pid = t->proc->pid,
+		.separate = s->kernels == KERNELS_SEPARATE,
 	};
 
 	switch (a[0]) {

@@ -131,6 +131,9 @@ static void fill_from_host(struct proc *p, const struct super *s, u32 core)
 	p->ppid = p->host_ppid = (u32)SYS(getppid);
 	p->pgid = p->host_pgid = (u32)SYS(getpgid, 0);
 	p->sid = (u32)SYS(getsid, 0);
+	/* Those of a console outside of this kernel have no number here, see proc_from_console. */
+	p->pgid = p->pgid ? p->pgid : p->pid;
+	p->sid = p->sid ? p->sid : p->pid;
 	p->placement = s->placement;
 	p->next_core = core - mem_first_program_core(s) + 1;
 	p->start_ns = host_monotonic_ns();
@@ -150,7 +153,7 @@ long client_attach_tool(struct task *t, const struct mem_fds *memfds, u32 core)
 	ck = t->ctx.ck;
 	cred_read(t, &cred);
 	ck_lock(&t->ctx, ck);
-	t->proc = proc_root(ck)->halting ? NULL : proc_new(ck);
+	t->proc = proc_new(ck); /* also at the end: exports come after the programs */
 	if (t->proc) {
 		fill_from_host(t->proc, g_island.super, core);
 		t->proc->cred = cred;
@@ -173,6 +176,33 @@ void client_tool_becomes_program(struct task *t)
 	ck_lock(&t->ctx, ck);
 	TX_SET(ck, t->proc->flags, t->proc->flags & ~PROC_TOOL);
 	ck_unlock(ck);
+}
+
+/* Our number is one of the last in its kernel's range: no more are to be had before the agent has
+ * turned the counter back. */
+static void pids_wait(struct task *t)
+{
+	struct proc_root *r = proc_root(t->ctx.ck);
+	u32 naps;
+
+	for (naps = 0; naps < NAPS_MAX; naps++) {
+		if (!(naps % 100)) {
+			__atomic_store_n(&r->pids_out, 1, __ATOMIC_SEQ_CST);
+			__atomic_store_n(&r->wake_agent, 1, __ATOMIC_SEQ_CST);
+			msg_ring(t->ctx.isl, t->ctx.core, 0);
+		}
+		nap();
+		if (!__atomic_load_n(&r->pids_out, __ATOMIC_SEQ_CST))
+			return;
+	}
+}
+
+static void pids_check(struct task *t, u32 tid)
+{
+	u32 turn = proc_root(t->ctx.ck)->pid_turn;
+
+	if (unlikely(turn && tid >= turn))
+		pids_wait(t);
 }
 
 /* The agent looks at new processes some time after the first of them came. */
@@ -221,6 +251,7 @@ long client_thread_new(struct task *t, struct task *child)
 void client_thread_run(struct task *child, s32 tid)
 {
 	child->ctx.tid = (u32)tid;
+	pids_check(child, (u32)tid);
 	slot_take(child);
 }
 
@@ -324,6 +355,7 @@ void client_fork_child(struct task *t, struct proc *child, s32 tid)
 	if (!mine) /* the instance ends, or nobody expected us any more */
 		SYS(exit_group, 128 + 9);
 	agent_wake(t);
+	pids_check(t, (u32)tid);
 	slot_take(t);
 	maps_born(t);
 }

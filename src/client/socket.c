@@ -38,6 +38,7 @@
 #define FDS_MAX		  253 /* in one message, as the kernel has it */
 #define BOUND_XATTR	  "trusted.hare.bound"
 #define SO_TYPE_	  3
+#define SOCK_DGRAM_	  2
 #define ABSTRACT_TAG	  "hare"
 #define NUMBER_LEN	  11u /* of 64 bits, six in a character */
 #define ABSTRACT_HEAD	  (5 + 2 * NUMBER_LEN) /* NUL, tag, instance, inode */
@@ -480,13 +481,19 @@ static bool peer_is_outside(struct task *t, int fd)
 		s32 pid;
 		u32 uid, gid;
 	} peer;
-	u32 len = sizeof(peer);
+	u32 len = sizeof(peer), type = 0, type_len = sizeof(type);
 	char link[64];
 	char *exe = t->host_path, *own = t->host_path2;
 	long n, m;
 
-	if (SYS(getsockopt, fd, SOL_SOCKET_, SO_PEERCRED_, &peer, &len) || peer.pid <= 0)
+	if (SYS(getsockopt, fd, SOL_SOCKET_, SO_PEERCRED_, &peer, &len))
 		return false;
+	if (peer.pid <=
+	    0) /* connected to who has no number here: outside of our kernel */
+		return t->ctx.isl->super->kernels == KERNELS_SEPARATE &&
+		       !SYS(getsockopt, fd, SOL_SOCKET_, SO_TYPE_, &type, &type_len) &&
+		       type != SOCK_DGRAM_ &&
+		       !SYS(getpeername, fd, t->host_path, &(u32){ 128 });
 	if ((u32)peer.pid == t->proc->host_pid)
 		return false;
 	str_format(link, sizeof(link), "/proc/%d/exe", peer.pid);

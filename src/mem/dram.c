@@ -85,6 +85,8 @@ static void super_fill(struct super *s, const struct mem_config *cfg)
 	memcpy(s->cpu, cfg->cpu, sizeof(s->cpu));
 	s->uid = cfg->uid;
 	s->gid = cfg->gid;
+	s->kernels = cfg->kernels;
+	s->pid_span = cfg->pid_span;
 	s->fd_base = cfg->fd_base;
 	s->at_len = (u32)str_copy(s->at, cfg->at, sizeof(s->at));
 	str_copy(s->loader, cfg->loader ? cfg->loader : "", sizeof(s->loader));

@@ -45,6 +45,9 @@ enum {
 
 enum placement { PLACE_ROUND_ROBIN, PLACE_RANDOM, PLACE_LOCAL, PLACE_LOAD };
 
+/* One Linux kernel below all islands, or one below each (--kernels). */
+enum { KERNELS_SHARED, KERNELS_SEPARATE };
+
 #define SUPER_MAGIC 0x3145524148ULL /* "HARE1" */
 #define AT_DIR_MAX  256
 
@@ -67,6 +70,8 @@ struct super {
 	u32 servers; /* cores 0..servers-1 hold the file system; all of them, or see --split */
 	u64 boot_id;
 	u32 uid, gid; /* owner of the root directory */
+	u32 kernels; /* KERNELS_* */
+	u32 pid_span; /* separate: how many process numbers each kernel has */
 	s32 fd_base; /* the first hidden descriptor, see FD_LOADER */
 	u32 at_len;
 	char at[AT_DIR_MAX]; /* where Hare appears, absolute, no trailing slash */
@@ -77,6 +82,12 @@ struct super {
 /* The hidden descriptors that programs inherit: fd_base is DRAM, fd_base + 1 the island's copy when
  * it has one, and this one the program loader, so that an exec walks no path. */
 #define FD_LOADER 2
+
+/* Do cores of different islands have different Linux kernels? */
+static inline bool mem_separate(const struct super *s)
+{
+	return s->kernels == KERNELS_SEPARATE && s->islands > 1;
+}
 
 /* Timeshare: every core serves and runs programs. Split (thesis section 3.2): cores 0..servers-1
  * serve, the others run programs. */
@@ -121,6 +132,7 @@ struct mem_config {
 	u32 cpus;
 	u16 cpu[MAX_CORES];
 	u32 uid, gid;
+	u32 kernels, pid_span;
 	s32 fd_base;
 	const char *at, *loader, *hare;
 };

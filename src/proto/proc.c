@@ -115,6 +115,20 @@ struct proc *proc_by_pid(struct ck *ck, u32 pid)
 	return proxy;
 }
 
+struct proc *proc_from_console(struct ck *ck, u32 pgid)
+{
+	struct proc_root *r = proc_root(ck);
+	struct list *l;
+
+	for (l = r->all.next; l != &r->all && r->pid_turn; l = l->next) {
+		struct proc *p = LIST_ENTRY(l, struct proc, all);
+
+		if ((p->flags & PROC_TOOL) && !p->host_pgid && (!pgid || p->pgid == pgid))
+			return p;
+	}
+	return NULL;
+}
+
 long proc_set_exe(struct ck *ck, struct proc *p, const char *exe)
 {
 	size_t len = strlen(exe) + 1;

@@ -191,6 +191,11 @@ struct proc_root {
 	struct list watches; /* struct host_watch: asked for, or done and not fetched */
 	u32 watch_tag, watch_count;
 	u32 relay_tags; /* given out */
+	/* Separate kernels: a process or thread with a number from pid_turn on waits until the agent has
+	 * put the kernel's counter back, so that the kernel's range is never left. pids_out: one waits.
+	 * Not in transactions. */
+	u32 pid_turn; /* 0: one kernel */
+	u32 pids_out;
 	u32 pad;
 };
 
@@ -262,6 +267,9 @@ void proc_free(struct ck *ck, struct proc *p);
 struct proc *proc_by_host_pid(struct ck *ck, u32 host_pid); /* NULL: none */
 /* By the pid that all see: the entry that runs, else a proxy; NULL: none. */
 struct proc *proc_by_pid(struct ck *ck, u32 pid);
+/* Separate kernels: a group or session of a console, outside, which the host calls 0 here, is called by
+ * the pid of who came in from there (a tool). That entry: by its number, or with 0 any; NULL: none. */
+struct proc *proc_from_console(struct ck *ck, u32 pgid);
 long proc_set_exe(struct ck *ck, struct proc *p, const char *exe); /* -ENOSPC */
 
 #endif

@@ -424,6 +424,7 @@ static long do_setsid(void)
  * the proxy's own. */
 static long do_set_foreground(u32 fd)
 {
+	struct proc *p;
 	u32 pgid, host;
 	u64 all = ~0ULL;
 	long r;
@@ -431,6 +432,12 @@ static long do_set_foreground(u32 fd)
 	if (g.io.len < sizeof(pgid))
 		return -EINVAL;
 	memcpy(&pgid, g.data, sizeof(pgid));
+	ck_lock(&g.ctx, g.ctx.ck);
+	p = proc_from_console(g.ctx.ck, pgid);
+	host = pgid && p ? p->host_pid : 0;
+	ck_unlock(g.ctx.ck);
+	if (host)
+		return SYS(kill, host, SIGTTOU);
 	host = host_group(pgid);
 	if (!host)
 		host = (u32)SYS(getpgid, 0);
