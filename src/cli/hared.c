@@ -488,6 +488,8 @@ static void *job_thread(void *arg)
 				do_exec_job(t, job, image, pointers, stack);
 			else if (job->kind == JOB_HOST_WATCH)
 				do_watch_job(t, job);
+			else if (job->kind == JOB_ASK)
+				sched_job_ask(&t->ctx, job);
 			else
 				sched_job_signal(&t->ctx, job);
 			sched_job_done(&t->ctx);

@@ -300,6 +300,13 @@ static long open_plain(struct task *t, struct opening *op)
 	u32 wf = op->walk | (op->flags & O_NOFOLLOW ? 0 : WALK_FOLLOW);
 	int i;
 
+	if (unlikely(mem_separate(t->ctx.isl->super))) {
+		long fd = procfs_open_far(t, (const char *)op->upath, op->flags);
+
+		if (fd != CLIENT_HOST)
+			return fd < 0 ? fd
+				      : fd_adopt(t, fd, (op->flags & O_CLOEXEC) != 0, 0);
+	}
 	for (i = 0;; i++) {
 		long dirfd = op->dirfd, upath = op->upath;
 		long r = path_walk(t, &dirfd, &upath, wf, &op->pl);

@@ -730,28 +730,64 @@ long client_host_pid(struct task *t, long pid)
 	return (long)procfs_host_pid(t, (u32)pid);
 }
 
+/* A process of another kernel: its agent is asked, for what it can answer. */
+static long call_far(struct task *t, long nr, u32 core, u32 host_pid, long arg,
+		     const long a[6])
+{
+	u32 out = 0;
+	long r;
+
+	switch (nr) {
+	case __NR_setpriority: /* as the host would: whoever is no root can only ask for less */
+		r = procfar_call(t, core, host_pid, __NR_getpriority, 0, &out,
+				 sizeof(out));
+		if (t->proc->cred.uid && r >= 0 && arg < 20 - r)
+			return -EACCES;
+		return procfar_call(t, core, host_pid, nr, arg, &out, sizeof(out));
+	case __NR_getpriority:
+	case __NR_sched_getscheduler:
+		return procfar_call(t, core, host_pid, nr, 0, &out, sizeof(out));
+	case __NR_sched_getparam:
+		r = procfar_call(t, core, host_pid, nr, 0, &out, sizeof(out));
+		return r ? r : user_write((void *)a[1], &out, sizeof(out)) ? -EFAULT : 0;
+	default:
+		return -EPERM;
+	}
+}
+
+static long name_process(struct task *t, long nr, long *pid, long arg, const long a[6])
+{
+	u32 core, host_pid;
+
+	if (*pid > 0 && unlikely(mem_separate(t->ctx.isl->super)) &&
+	    (u32)*pid != t->proc->pid && procfs_is_far(t, (u32)*pid, &core, &host_pid))
+		return call_far(t, nr, core, host_pid, arg, a);
+	*pid = client_host_pid(t, (s32)*pid);
+	return CLIENT_HOST;
+}
+
 /* Argument `index` is a pid, if the condition holds. */
-#define NAMES_PROCESS(name, index, condition)                                            \
+#define NAMES_PROCESS(name, index, condition, arg)                                       \
 	long client_##name(struct task *t, long a[6])                                    \
 	{                                                                                \
 		if (condition)                                                           \
-			a[index] = client_host_pid(t, (s32)a[index]);                    \
+			return name_process(t, __NR_##name, &a[index], arg, a);          \
 		return CLIENT_HOST;                                                      \
 	}
 #define IOPRIO_WHO_PROCESS_ 1
-NAMES_PROCESS(getpriority, 1, !a[0])
-NAMES_PROCESS(setpriority, 1, !a[0])
-NAMES_PROCESS(sched_setparam, 0, true)
-NAMES_PROCESS(sched_getparam, 0, true)
-NAMES_PROCESS(sched_setscheduler, 0, true)
-NAMES_PROCESS(sched_getscheduler, 0, true)
-NAMES_PROCESS(sched_rr_get_interval, 0, true)
-NAMES_PROCESS(sched_setattr, 0, true)
-NAMES_PROCESS(sched_getattr, 0, true)
-NAMES_PROCESS(process_vm_readv, 0, true)
-NAMES_PROCESS(process_vm_writev, 0, true)
-NAMES_PROCESS(ioprio_set, 1, a[0] == IOPRIO_WHO_PROCESS_)
-NAMES_PROCESS(ioprio_get, 1, a[0] == IOPRIO_WHO_PROCESS_)
+NAMES_PROCESS(getpriority, 1, !a[0], a[1])
+NAMES_PROCESS(setpriority, 1, !a[0], a[2])
+NAMES_PROCESS(sched_setparam, 0, true, 0)
+NAMES_PROCESS(sched_getparam, 0, true, 0)
+NAMES_PROCESS(sched_setscheduler, 0, true, 0)
+NAMES_PROCESS(sched_getscheduler, 0, true, 0)
+NAMES_PROCESS(sched_rr_get_interval, 0, true, 0)
+NAMES_PROCESS(sched_setattr, 0, true, 0)
+NAMES_PROCESS(sched_getattr, 0, true, 0)
+NAMES_PROCESS(process_vm_readv, 0, true, 0)
+NAMES_PROCESS(process_vm_writev, 0, true, 0)
+NAMES_PROCESS(ioprio_set, 1, a[0] == IOPRIO_WHO_PROCESS_, 0)
+NAMES_PROCESS(ioprio_get, 1, a[0] == IOPRIO_WHO_PROCESS_, 0)
 
 /* --- the hare command inside ------------------------------------------------------------------- */
 

@@ -54,13 +54,23 @@ static bool may_look(u32 host_pid)
 	return SYS(readlink, link, &c, 1) > 0;
 }
 
+/* As may_look, for a process of another kernel: its user and root may. */
+static bool may_look_far(struct task *t, u32 pid, u32 host_pid)
+{
+	u32 core, far;
+
+	if (!procfs_is_far(t, pid, &core, &far))
+		return may_look(host_pid);
+	return !t->proc->cred.uid || procfs_uid(pid) == t->proc->cred.uid;
+}
+
 long procfs_fd(struct task *t, u32 pid, u32 op, u32 fd, struct image_fd *d)
 {
 	struct req_FDS q = { .pid = procfs_host_pid(t, pid), .op = op, .fd = fd };
 	struct rep_FDS p = { .data = { .p = d, .cap = sizeof(*d) } };
 	long r;
 
-	if (!may_look(q.pid))
+	if (!may_look_far(t, pid, q.pid))
 		return -ENOENT;
 	r = ask(t, &q, &p);
 	return r || p.data.len != sizeof(*d) ? -ENOENT : 0;
@@ -71,7 +81,7 @@ long procfs_exe(struct task *t, u32 pid, char *buf, u32 size)
 	struct req_FDS q = { .pid = procfs_host_pid(t, pid), .op = FDS_EXE };
 	struct rep_FDS p = { .data = { .p = buf, .cap = size } };
 
-	if (!may_look(q.pid) || ask(t, &q, &p) || !p.data.len)
+	if (!may_look_far(t, pid, q.pid) || ask(t, &q, &p) || !p.data.len)
 		return -ENOENT;
 	return (long)p.data.len;
 }

@@ -13,6 +13,7 @@
  * Not seen: descriptors of /proc directories used with relative paths; files other than stat and
  * status keep the host's numbers inside.
  */
+#include <linux/fs.h>
 #include <linux/memfd.h>
 #include <linux/stat.h>
 
@@ -47,7 +48,10 @@ static void table_ask(struct task *t, u32 core)
 		p.data.cap = MIN(room * (u32)sizeof(struct proc_numbers), 16384u);
 		if (!p.data.cap || rpc_procs(&t->ctx, core, &q, &p))
 			return;
-		g_table.count += p.data.len / (u32)sizeof(struct proc_numbers);
+		for (u32 end = g_table.count +
+			       p.data.len / (u32)sizeof(struct proc_numbers);
+		     g_table.count < end;)
+			g_table.row[g_table.count++].core = core;
 		q.from = p.next;
 	} while (p.next);
 }
@@ -82,6 +86,13 @@ static const struct proc_numbers *by_host(u32 host_pid)
 	return NULL;
 }
 
+static bool is_far(struct task *t, const struct proc_numbers *row)
+{
+	const struct super *s = t->ctx.isl->super;
+
+	return mem_separate(s) && mem_island_of(s, row->core) != t->ctx.isl->id;
+}
+
 static const struct proc_numbers *by_pid(u32 pid)
 {
 	u32 i;
@@ -104,6 +115,25 @@ u32 procfs_seen_pid(struct task *t, u32 host_pid)
 	const struct proc_numbers *row = table_ready(t) ? by_host(host_pid) : NULL;
 
 	return row ? row->pid : host_pid;
+}
+
+u32 procfs_uid(u32 pid)
+{
+	const struct proc_numbers *row = by_pid(pid);
+
+	return row ? row->uid : ~0U;
+}
+
+bool procfs_is_far(struct task *t, u32 pid, u32 *core, u32 *host_pid)
+{
+	const struct proc_numbers *row =
+		mem_separate(t->ctx.isl->super) && table_ready(t) ? by_pid(pid) : NULL;
+
+	if (!row || !is_far(t, row))
+		return false;
+	*core = row->core;
+	*host_pid = row->host_pid;
+	return true;
 }
 
 /* --- paths ------------------------------------------------------------------------------------------ */
@@ -129,6 +159,17 @@ long procfs_path(struct task *t, const char *path, char *buf, bool *rewritten)
 	if (!rest || (*rest && *rest != '/') || !table_ready(t))
 		return 0;
 	row = by_pid(pid);
+	if (row && is_far(t, row)) { /* a file of the same kind */
+		if (*rest && strchr(rest + 1, '/'))
+			return -ENOENT;
+		/* where links lead to that Hare does not know, nobody here does */
+		if (!strcmp(rest, "/cwd") || !strcmp(rest, "/exe") ||
+		    !strcmp(rest, "/root"))
+			rest = "/-";
+		str_format(buf, PATH_LEN_MAX, "/proc/%s%s", *rest ? "self" : "1", rest);
+		*rewritten = true;
+		return 0;
+	}
 	if (row && row->host_pid != pid) {
 		if (str_format(buf, PATH_LEN_MAX, "/proc/%u%s", row->host_pid, rest) >=
 		    PATH_LEN_MAX)
@@ -269,10 +310,54 @@ static bool is_fdinfo(const char *path, u64 *fd)
 	       *fd < FD_MAX;
 }
 
+/* A copy of a file of /proc: what was read of it, stat and status in translation. */
+static long translated(struct task *t, int which, char *in, size_t len, bool cloexec)
+{
+	struct text out = { (char *)t->bounce, 0, TEXT_MAX };
+	long fd;
+
+	in[len] = 0;
+	if (which == 1)
+		translate_stat(&out, in, len);
+	else
+		translate_status(&out, in, len);
+	fd = SYS(memfd_create, "proc", cloexec ? MFD_CLOEXEC : 0);
+	if (!sys_failed(fd))
+		SYS(pwrite64, fd, out.s, out.len, 0);
+	return fd;
+}
+
+long procfs_open_far(struct task *t, const char *user_path, u32 flags)
+{
+	char path[64], *in = (char *)t->bounce + TEXT_MAX;
+	bool cloexec = flags & O_CLOEXEC;
+	const char *rest;
+	u32 pid, core;
+	long fd, n;
+	int which;
+
+	if (user_read(path, user_path, 6) || memcmp(path, "/proc/", 6) ||
+	    user_read_str(path, user_path, sizeof(path)) < 0)
+		return CLIENT_HOST;
+	rest = number(path + 6, &pid);
+	if (!rest || (*rest && *rest != '/') || !procfs_is_far(t, pid, &core, &pid))
+		return CLIENT_HOST;
+	if (!*rest || strchr(rest + 1, '/') || flags & O_DIRECTORY)
+		return -ENOENT;
+	if (flags & O_ACCMODE)
+		return -EACCES;
+	which = which_file(path);
+	fd = procfar_open(t, core, pid, rest + 1, cloexec);
+	if (fd < 0 || !which)
+		return fd;
+	n = SYS(pread64, fd, in, TEXT_MAX - 1, 0);
+	SYS(close, fd);
+	return n < 0 ? n : translated(t, which, in, (size_t)n, cloexec);
+}
+
 long procfs_open(struct task *t, const char *user_path, u32 flags, bool *dir)
 {
 	char path[64];
-	struct text out = { (char *)t->bounce, 0, TEXT_MAX };
 	char *in = (char *)t->bounce + TEXT_MAX;
 	int which;
 	long fd, n;
@@ -303,15 +388,7 @@ long procfs_open(struct task *t, const char *user_path, u32 flags, bool *dir)
 	SYS(close, fd);
 	if (sys_failed(n))
 		return n;
-	in[n] = 0;
-	if (which == 1)
-		translate_stat(&out, in, (size_t)n);
-	else
-		translate_status(&out, in, (size_t)n);
-	fd = SYS(memfd_create, "proc", flags & O_CLOEXEC ? MFD_CLOEXEC : 0);
-	if (!sys_failed(fd))
-		SYS(pwrite64, fd, out.s, out.len, 0);
-	return fd;
+	return translated(t, which, in, (size_t)n, flags & O_CLOEXEC);
 }
 
 /* --- the list --------------------------------------------------------------------------------------- */
@@ -363,6 +440,51 @@ static size_t filter(u8 *buf, size_t len)
 	return out;
 }
 
+#define FAR_POS (1UL << 24) /* beyond all of the host's positions */
+#define DT_DIR_ 4
+
+/* The lowest pid from `from` on that only other cores know. */
+static const struct proc_numbers *next_far(u32 from)
+{
+	const struct proc_numbers *best = NULL;
+	u32 i;
+
+	for (i = 0; i < g_table.count; i++) {
+		const struct proc_numbers *row = &g_table.row[i];
+
+		if (row->pid >= from && (!best || row->pid < best->pid) &&
+		    SYS(kill, row->pid, 0) == -ESRCH)
+			best = row;
+	}
+	return best;
+}
+
+/* Separate kernels: behind the host's, processes that this one does not know. */
+static long list_far(struct task *t, int fd, void *user, size_t size)
+{
+	long pos = SYS(lseek, fd, 0, SEEK_CUR);
+	u32 from = pos >= (long)FAR_POS ? (u32)(pos - (long)FAR_POS) : 0;
+	const struct proc_numbers *row;
+	size_t used = 0;
+
+	while ((row = next_far(from)) && used + DIRENT_HEAD + 13 <= size) {
+		u8 *d = t->bounce + used;
+		u64 ino = FAR_POS + row->pid, next = ino + 1;
+		int len = str_format((char *)d + DIRENT_HEAD, 12, "%u", row->pid);
+		u16 need = (u16)ALIGN_UP(DIRENT_HEAD + (u32)len + 1, 8u);
+
+		memcpy(d, &ino, 8);
+		memcpy(d + 8, &next, 8);
+		memcpy(d + 16, &need, 2);
+		d[18] = DT_DIR_;
+		used += need;
+		from = row->pid + 1;
+	}
+	if (used)
+		SYS(lseek, fd, FAR_POS + from, SEEK_SET);
+	return user_write(user, t->bounce, used) ? -EFAULT : (long)used;
+}
+
 long procfs_getdents(struct task *t, long a[6])
 {
 	struct fdtable *ft = t->proc->fds;
@@ -378,6 +500,8 @@ long procfs_getdents(struct task *t, long a[6])
 		return CLIENT_HOST;
 	do {
 		n = SYS(getdents64, a[0], t->bounce, size);
+		if (!n && mem_separate(t->ctx.isl->super))
+			return list_far(t, (int)a[0], (void *)a[1], size);
 		if (n <= 0)
 			return n;
 		n = (long)filter(t->bounce, (size_t)n);

@@ -16,6 +16,18 @@ void procfs_mark(struct task *t, int fd);
 /* getdents64 of a host descriptor; CLIENT_HOST when it is not /proc. */
 long procfs_getdents(struct task *t, long a[6]);
 
+/* Separate kernels. Is `path` below /proc/N of a process of another one? Then what an open of it gives, a
+ * copy for reading; else CLIENT_HOST. */
+long procfs_open_far(struct task *t, const char *user_path, u32 flags);
+/* Where a process of another kernel is; false: it is none. *host_pid by the pid that programs know. */
+bool procfs_is_far(struct task *t, u32 pid, u32 *core, u32 *host_pid);
+u32 procfs_uid(u32 pid); /* whose it is, as was heard last */
+/* procfar.c: a call about such a process, which gives up to `size` bytes; and a copy of a file of its /proc
+ * directory. */
+long procfar_call(struct task *t, u32 core, u32 host_pid, long nr, long arg, void *out,
+		  u32 size);
+long procfar_open(struct task *t, u32 core, u32 host_pid, const char *name, bool cloexec);
+
 /* procfd.c */
 long procfs_fd_getdents(struct task *t,
 			long a[6]); /* the same; it is a /proc directory */

@@ -26,6 +26,7 @@ long proc_init(struct ck *ck)
 	list_init_fresh(&r->all);
 	list_init_fresh(&r->jobs);
 	list_init_fresh(&r->watches);
+	list_init_fresh(&r->asks);
 	for (i = 0; i < PROC_BUCKETS; i++)
 		list_init_fresh(&r->hash[i]);
 	TX_SET(ck, ck->root[CK_ROOT_SCHED], r);

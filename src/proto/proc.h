@@ -188,6 +188,8 @@ struct proc_root {
 	u32 halting; /* the instance ends: no new processes */
 	u32 agent_pid; /* host pid of the agent */
 	u32 server; /* split: where this core's programs make inodes and pipes */
+	struct list asks; /* struct proc_ask: asked for, or done and not fetched */
+	u32 ask_tag, ask_count;
 	struct list watches; /* struct host_watch: asked for, or done and not fetched */
 	u32 watch_tag, watch_count;
 	u32 relay_tags; /* given out */
@@ -213,7 +215,7 @@ static inline u32 core_server(const struct ctx *c)
 }
 
 /* What the scheduling server gives its agent to do. In core-kernel memory, on proc_root.jobs. */
-enum sched_job_kind { JOB_EXEC, JOB_SIGNAL, JOB_HOST_WATCH };
+enum sched_job_kind { JOB_EXEC, JOB_SIGNAL, JOB_HOST_WATCH, JOB_ASK };
 struct sched_job {
 	struct list link;
 	u32 kind;
@@ -240,10 +242,26 @@ struct host_watch {
 	u32 core, slot, seq, pad; /* who waits */
 };
 
+/* An ASK, until its result is fetched, on proc_root.asks; and, without data, what its job carries. */
+#define ASK_NAME_MAX 31
+#define ASK_DATA_MAX 16384u
+struct proc_ask {
+	struct list link;
+	u32 op, pid, nr, tag;
+	u64 a, off;
+	char name[ASK_NAME_MAX + 1];
+	s64 result;
+	u32 core, slot, seq, done; /* who waits */
+	u32 cap, len;
+	u8 data[];
+};
+
 /* What PROCS tells of a process. */
 struct proc_numbers {
 	u32 host_pid, host_ppid, host_pgid; /* as the host says */
 	u32 pid, ppid, pgid, sid; /* as programs see them */
+	u32 uid;
+	u32 core; /* filled in by who asks */
 	u32 pad;
 };
 

@@ -142,6 +142,8 @@ enum { WD_ADD, WD_REMOVE, WD_DROP };
 #define WD_HOST (0xffffULL << INO_SERVER_SHIFT)
 /* HOST_WATCH operations */
 enum { HOST_WATCH_ADD, HOST_WATCH_REMOVE, HOST_WATCH_RESULT };
+/* ASK operations */
+enum { ASK_FILE, ASK_CALL, ASK_RESULT };
 /* events for POLL, as poll(2)'s bits */
 #define HP_IN	 0x1u
 #define HP_PRI	 0x2u

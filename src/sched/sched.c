@@ -7,6 +7,8 @@
  * ends, with the lock held). So EXEC and SIGNAL check, queue a job, and wake the agent.
  */
 #include <asm/errno.h>
+#include <asm/unistd.h>
+#include <linux/fcntl.h>
 
 #include "base/str.h"
 #include "base/sys.h"
@@ -594,6 +596,187 @@ void sched_watch_done(struct ctx *c, u32 tag, s64 result)
 	msg_unlock(c, c->ck);
 }
 
+/* --- what only the host knows ------------------------------------------------------------------------ */
+
+#define ASKS_MAX 64u /* not fetched: of threads that were killed */
+
+/* Files of /proc/PID that can be asked for; the others are not the business of every user. */
+static const struct {
+	const char *name;
+	bool open;
+} g_files[] = {
+	{ "stat", true },	{ "status", true },    { "cmdline", true },
+	{ "comm", true },	{ "statm", true },     { "cgroup", true },
+	{ "limits", true },	{ "oom_score", true }, { "oom_score_adj", true },
+	{ "loginuid", true },	{ "sessionid", true }, { "wchan", true },
+	{ "schedstat", true },	{ "environ", false },  { "io", false },
+	{ "maps", false },	{ "smaps", false },    { "smaps_rollup", false },
+	{ "mountinfo", false }, { "mounts", false },   { "auxv", false },
+};
+
+static long may_read(const struct req_ASK *q, const struct proc *p)
+{
+	bool own = !q->uid || q->uid == p->cred.uid;
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(g_files); i++)
+		if (strlen(g_files[i].name) == q->name.len &&
+		    !memcmp(g_files[i].name, q->name.p, q->name.len))
+			return own || g_files[i].open ? 0 : -EACCES;
+	return -ENOENT;
+}
+
+/* Changes are made with the agent's rights: they are for who might make them. */
+static long may_call(const struct req_ASK *q, const struct proc *p)
+{
+	switch (q->nr) {
+	case __NR_getpriority:
+	case __NR_sched_getscheduler:
+	case __NR_sched_getparam:
+		return 0;
+	case __NR_setpriority:
+		if (q->uid && q->uid != p->cred.uid)
+			return -EPERM;
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+static struct proc_ask *ask_find(struct proc_root *r, u32 tag)
+{
+	for (struct list *l = r->asks.next; l != &r->asks; l = l->next) {
+		struct proc_ask *a = LIST_ENTRY(l, struct proc_ask, link);
+
+		if (a->tag == tag)
+			return a;
+	}
+	return NULL;
+}
+
+static void ask_drop(struct ck *ck, struct proc_ask *a)
+{
+	tx_list_del(ck, &a->link);
+	TX_ADD(ck, proc_root(ck)->ask_count, -1);
+	ck_free(ck, a);
+}
+
+static long ask_fetch(struct rpc_env *e, const struct req_ASK *q, struct rep_ASK *rep)
+{
+	struct proc_ask *a = ask_find(proc_root(e->ck), q->tag);
+
+	if (!a)
+		return -ESRCH;
+	if (!a->done) {
+		TX_SET(e->ck, a->core, e->core);
+		TX_SET(e->ck, a->slot, e->slot);
+		TX_SET(e->ck, a->seq, q->wait_seq);
+		ck_commit(e->ck);
+		return -EAGAIN;
+	}
+	rep->result = a->result;
+	rep->data.len = MIN(a->len, rep->data.cap);
+	memcpy(rep->data.p, a->data, rep->data.len);
+	ask_drop(e->ck, a);
+	return 0;
+}
+
+long sched_ask(struct rpc_env *e, const struct req_ASK *q, struct rep_ASK *rep)
+{
+	struct proc_root *r = proc_root(e->ck);
+	struct proc *p = proc_by_host_pid(e->ck, q->pid);
+	struct proc_ask *a;
+	u32 cap = q->op == ASK_FILE ? ASK_DATA_MAX : 64;
+	long ret;
+
+	rep->tag = 0;
+	rep->result = 0;
+	rep->data.len = 0;
+	if (q->op == ASK_RESULT)
+		return ask_fetch(e, q, rep);
+	if (q->op > ASK_RESULT || q->name.len > ASK_NAME_MAX)
+		return -EINVAL;
+	if (!p || p->state != PROC_RUNNING || p->flags & PROC_TOOL)
+		return -ESRCH;
+	ret = q->op == ASK_FILE ? may_read(q, p) : may_call(q, p);
+	if (ret)
+		return ret;
+	if (r->ask_count >= ASKS_MAX)
+		ask_drop(e->ck, LIST_ENTRY(r->asks.next, struct proc_ask, link));
+	a = ck_alloc(e->ck, sizeof(*a) + cap);
+	if (!a)
+		return -ENOMEM;
+	TX_ADD(e->ck, r->ask_tag, 1);
+	TX_ADD(e->ck, r->ask_count, 1);
+	*a = (struct proc_ask){
+		.op = q->op,
+		.pid = q->pid,
+		.nr = q->nr,
+		.tag = r->ask_tag,
+		.a = q->a,
+		.off = q->off,
+		.cap = cap,
+	};
+	memcpy(a->name, q->name.p, q->name.len);
+	list_init_fresh(&a->link);
+	tx_list_add_tail(e->ck, &r->asks, &a->link);
+	rep->tag = a->tag;
+	return job_new(e, JOB_ASK, a, sizeof(*a)) ? 0 : -ENOMEM;
+}
+
+static long ask_file(const struct proc_ask *a, u8 *data)
+{
+	char path[64];
+	long fd, n;
+
+	str_format(path, sizeof(path), "/proc/%u/%s", a->pid, a->name);
+	fd = SYS(open, path, O_RDONLY | O_CLOEXEC, 0);
+	if (sys_failed(fd))
+		return fd;
+	n = SYS(pread64, fd, data, ASK_DATA_MAX, a->off);
+	SYS(close, fd);
+	return n;
+}
+
+static long ask_call(const struct proc_ask *a, u8 *data)
+{
+	switch (a->nr) {
+	case __NR_getpriority:
+		return SYS(getpriority, 0, a->pid);
+	case __NR_setpriority:
+		return SYS(setpriority, 0, a->pid, a->a);
+	case __NR_sched_getscheduler:
+		return SYS(sched_getscheduler, a->pid);
+	default:
+		return SYS(sched_getparam, a->pid, data);
+	}
+}
+
+void sched_job_ask(struct ctx *c, const struct sched_job *job)
+{
+	static u8 data[ASK_DATA_MAX]; /* jobs are done one by one */
+	struct rpc_env e = {
+		.c = c, .ck = c->ck, .srv = c->core, .core = c->core, .slot = c->slot
+	};
+	const struct proc_ask *q = (const struct proc_ask *)job->data;
+	bool file = q->op == ASK_FILE;
+	long r = file ? ask_file(q, data) : ask_call(q, data);
+	struct proc_ask *a;
+
+	ck_lock(c, c->ck);
+	a = ask_find(proc_root(c->ck), q->tag);
+	if (a) {
+		/* nobody reads data before it is done: no log */
+		a->len = file ? (r > 0 ? (u32)r : 0) : sizeof(u32);
+		memcpy(a->data, data, a->len);
+		TX_SET(c->ck, a->result, r);
+		TX_SET(c->ck, a->done, 1);
+		if (a->seq)
+			rpc_wake(&e, a->core, a->slot, a->seq);
+	}
+	msg_unlock(c, c->ck);
+}
+
 static bool has_other_numbers(const struct proc *p)
 {
 	return p->state == PROC_RUNNING && p->host_pid &&
@@ -601,18 +784,24 @@ static bool has_other_numbers(const struct proc *p)
 		p->pgid != p->host_pgid);
 }
 
+static bool is_program(const struct proc *p)
+{
+	return p->state == PROC_RUNNING && p->host_pid && !(p->flags & PROC_TOOL);
+}
+
 long sched_procs(struct rpc_env *e, const struct req_PROCS *q, struct rep_PROCS *rep)
 {
 	struct proc_root *r = proc_root(e->ck);
 	struct proc_numbers *out = rep->data.p;
 	u32 max = rep->data.cap / (u32)sizeof(*out), n = 0, at = 0;
+	bool separate = mem_separate(e->c->isl->super);
 	struct list *l;
 
 	rep->next = 0;
 	for (l = r->all.next; l != &r->all; l = l->next, at++) {
 		struct proc *p = LIST_ENTRY(l, struct proc, all);
 
-		if (at < q->from || !has_other_numbers(p))
+		if (at < q->from || !(separate ? is_program(p) : has_other_numbers(p)))
 			continue;
 		if (n == max) {
 			rep->next = at;
@@ -626,6 +815,7 @@ long sched_procs(struct rpc_env *e, const struct req_PROCS *q, struct rep_PROCS 
 			.ppid = p->ppid,
 			.pgid = p->pgid,
 			.sid = p->sid,
+			.uid = p->cred.uid,
 		};
 	}
 	rep->data.len = n * (u32)sizeof(*out);

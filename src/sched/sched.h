@@ -20,6 +20,8 @@ void sched_job_done(struct ctx *c);
 struct proc *sched_job_entry(struct ctx *c, const struct sched_job *job);
 /* Sends the signal of a JOB_SIGNAL to whom it is for. */
 void sched_job_signal(struct ctx *c, const struct sched_job *job);
+/* Does what a JOB_ASK asks for. */
+void sched_job_ask(struct ctx *c, const struct sched_job *job);
 /* The answer to a JOB_HOST_WATCH. */
 void sched_watch_done(struct ctx *c, u32 tag, s64 result);
 /* Tells a proxy about its program: wait status and resource usage. */

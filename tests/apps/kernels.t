@@ -151,6 +151,33 @@ locked
 through
 1" "pipes, stop and continue, signals, locks, FIFOs across kernels"
 
+if need ps procps "the processes of all kernels"; then
+	# shellcheck disable=SC2016
+	got=$(hare_run --chdir "$HARE_AT" -- bash -c 'for i in 1 2 3 4; do (exec -a "sleeper$i" sleep 40) & done
+		sleep 0.3; p=$(jobs -p | sort -n | tail -n 1)
+		for i in 1 2 3; do sh -c "ps ax -o comm= | grep -cx sleep"; done
+		[ "$(pgrep sleep | sort -n)" = "$(jobs -p | sort -n)" ]; echo $?
+		for i in 1 2 3; do sh -c "cat /proc/$p/comm; cat -v /proc/$p/cmdline; echo
+			readlink /proc/$p/exe /proc/$p/cwd; grep ^PPid /proc/$p/status; ls /proc/$p >/dev/null"; done 2>/dev/null |
+			sed "s/$$/parent/" | sort | uniq -c | sed "s/^ *//"
+		for i in 1 2 3; do sh -c "nice -n 3 true; renice -n $i $p >/dev/null; ps -o ni= -p $p"; done | tr -d " "
+		cat /proc/999999/stat 2>&1 | sed "s/.*: //"
+		pkill sleep; wait')
+	is "$got" "4
+4
+4
+0
+3 $HARE_AT
+3 $(readlink -f "$(command -v sleep)")
+3 PPid:	parent
+3 sleep
+3 sleeper4^@40^@
+1
+2
+3
+No such file or directory" "ps, pgrep and /proc show the processes of all kernels"
+fi
+
 if need make make "make -j"; then
 	# shellcheck disable=SC2016
 	got=$(hare_run --chdir "$HARE_AT" -- bash -c '
