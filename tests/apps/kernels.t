@@ -3,7 +3,7 @@
 # that the death of an agent, a keeper or all of it is as that of a core's, a machine's.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/kernels.sh"
-need_kernels env
+need_kernels
 export HARE_OPTS="--cores 3 --kernels separate"
 
 below() # PID: everything that runs below a process, itself included
@@ -62,6 +62,40 @@ is "$got" "3
 3
 3
 3" "three kernels have three namespaces of each kind, and all process numbers differ"
+
+# Numbers of a kernel are used up and begin anew, in its own range: its share of the host's.
+cat >"$TAP_TMP/forks.c" <<'END'
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+	int share = atoi(argv[1]), home = getpid() / share, other = 0, again = 0, last = 0;
+
+	for (int i = 0; i < share / 2 + 500; i++) {
+		int pid = fork();
+
+		if (!pid)
+			_exit(0);
+		other += pid < 0 || pid / share != home;
+		again += pid < last;
+		last = pid;
+		if (pid > 0)
+			waitpid(pid, NULL, 0);
+	}
+	printf("%d %s\n", other, again ? "again" : "never again");
+	return argc - 2;
+}
+END
+share=$(($(cat /proc/sys/kernel/pid_max) / 4))
+if [ "$share" -gt 20000 ]; then
+	skip "a smaller kernel.pid_max" "process numbers are used again"
+elif need "${CC:-cc}" gcc "process numbers are used again"; then
+	"${CC:-cc}" -O1 -o "$TAP_TMP/forks" "$TAP_TMP/forks.c"
+	is "$(hare_run --cores 4 --placement local -- "$TAP_TMP/forks" $share)" "0 again" \
+		"process numbers are used again, and only those of the kernel"
+fi
 
 # shellcheck disable=SC2016
 start bash -c 'sleep 40 & sleep 40 & sleep 40 & sleep 0.3; echo up >"$0"; sleep 40' "$TAP_TMP/up"
@@ -190,6 +224,14 @@ fi
 
 "$HARE" run --cores 4 --kernels 3 -- true 2>"$TAP_TMP/err"
 is "$? $(cat "$TAP_TMP/err")" "2 hare: --kernels cannot be '3': give it shared|separate" "a bad value"
+
+if unshare -Ur sh -c 'echo 0 >/proc/sys/user/max_net_namespaces' 2>/dev/null; then
+	# shellcheck disable=SC2016
+	unshare -Ur sh -c 'echo 0 >/proc/sys/user/max_net_namespaces
+		"$0" run --cores 2 --kernels separate -- true' "$HARE" 2>"$TAP_TMP/err"
+	is "$? $(cat "$TAP_TMP/err")" "125 hare: no kernel for each island (--kernels separate): this host does \
+not let us make its namespaces: No space left on device" "a host that allows no namespaces"
+fi
 
 # --- an ordinary user
 

@@ -64,4 +64,8 @@ done
 round "1 core" 3 "--cores 1"
 round "1 island" 4 "--cores 4 --islands 1"
 round "emulated" 5 "--cores 2 --memory-model emulated"
+. "$here/../lib/kernels.sh"
+if have_kernels; then
+	round "separate kernels" 6 "--cores 3 --kernels separate"
+fi
 done_testing
