@@ -304,8 +304,7 @@ static long open_plain(struct task *t, struct opening *op)
 		long fd = procfs_open_far(t, (const char *)op->upath, op->flags);
 
 		if (fd != CLIENT_HOST)
-			return fd < 0 ? fd
-				      : fd_adopt(t, fd, (op->flags & O_CLOEXEC) != 0, 0);
+			return fd;
 	}
 	for (i = 0;; i++) {
 		long dirfd = op->dirfd, upath = op->upath;

@@ -88,12 +88,13 @@ long procfs_exe(struct task *t, u32 pid, char *buf, u32 size)
 
 /* --- answering; run by whoever drains, e->ck locked --------------------------------- */
 
-static void list_numbers(const struct fdtable *ft, u32 from, struct rpc_bytes *out)
+static void list_numbers(const struct fdtable *ft, u32 from, bool host,
+			 struct rpc_bytes *out)
 {
 	u32 *n = out->p;
 
 	for (u32 fd = from; fd < ft->cap && out->len + sizeof(*n) <= out->cap; fd++) {
-		if (ft->ent[fd].kind != FD_HARE)
+		if (ft->ent[fd].kind != FD_HARE && !(host && ft->ent[fd].kind == FD_HOST))
 			continue;
 		n[out->len / sizeof(*n)] = fd;
 		out->len += (u32)sizeof(*n);
@@ -119,7 +120,8 @@ long client_fds(struct rpc_env *e, const struct req_FDS *q, struct rep_FDS *p)
 		return -ESRCH;
 	switch (q->op) {
 	case FDS_LIST:
-		list_numbers(of->fds, q->fd, &p->data);
+	case FDS_LIST_ALL:
+		list_numbers(of->fds, q->fd, q->op == FDS_LIST_ALL, &p->data);
 		return 0;
 	case FDS_EXE:
 		if (of->exe) {
@@ -181,6 +183,7 @@ struct merge {
 	u32 at, count; /* in hare */
 	u32 hare[NUMBERS];
 	u8 type;
+	bool far; /* a process of another kernel: all comes from its core */
 	bool hare_end; /* hare has all that is left */
 };
 
@@ -205,7 +208,9 @@ static bool emit(struct merge *m, u64 ino, u32 fd, const char *name)
 /* The next number of Hare's, from m->next on; ~0: none. */
 static u32 next_hare(struct merge *m)
 {
-	struct req_FDS q = { .pid = m->pid, .op = FDS_LIST, .fd = m->next };
+	struct req_FDS q = { .pid = m->pid,
+			     .op = m->far ? FDS_LIST_ALL : FDS_LIST,
+			     .fd = m->next };
 	struct rep_FDS p = { .data = { .p = m->hare, .cap = sizeof(m->hare) } };
 
 	while (m->at < m->count && m->hare[m->at] < m->next)
@@ -260,19 +265,21 @@ static bool merge_host(struct merge *m, const char *in, size_t len)
 	return true;
 }
 
-static long list(struct task *t, int dir, u32 pid, u8 type, void *user, size_t size)
+static long list(struct task *t, int dir, u32 pid, u8 type, bool far, void *user,
+		 size_t size)
 {
 	struct merge m = { .t = t,
 			   .out = (char *)t->bounce + HALF,
 			   .size = MIN(size, (size_t)HALF),
 			   .pid = pid,
+			   .far = far,
 			   .type = type };
 	long pos = SYS(lseek, dir, 0, SEEK_CUR), n;
 	bool all;
 
 	m.next = pos > FIRST ? (u32)(pos - FIRST) : 0;
 	do {
-		n = SYS(getdents64, dir, t->bounce, m.size);
+		n = far ? 0 : SYS(getdents64, dir, t->bounce, m.size);
 		if (n < 0)
 			return n;
 		all = merge_host(&m, (char *)t->bounce, (size_t)n);
@@ -292,7 +299,42 @@ long procfs_fd_getdents(struct task *t, long a[6])
 	u8 type;
 
 	pid = fd_dir((int)a[0], &type);
-	return pid ? list(t, (int)a[0], pid, type, (void *)a[1], (u32)a[2]) : CLIENT_HOST;
+	return pid ? list(t, (int)a[0], pid, type, false, (void *)a[1], (u32)a[2])
+		   : CLIENT_HOST;
+}
+
+/* Our own directory stands for it, with its position. */
+long procfs_open_far_fds(struct task *t, u32 host_pid, u32 flags)
+{
+	long fd = SYS(open, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	bool cloexec = flags & O_CLOEXEC;
+	struct fdent *e;
+
+	if (sys_failed(fd))
+		return fd;
+	if (!cloexec)
+		SYS(fcntl, fd, F_SETFD, 0);
+	fd = fd_adopt(t, fd, cloexec, 0);
+	e = fd < 0 ? NULL : fd_entry(t->proc->fds, (int)fd);
+	if (e) {
+		e->proc_dir = 1;
+		e->far_pid = host_pid;
+	}
+	return fd;
+}
+
+long procfs_far_getdents(struct task *t, long a[6], u32 host_pid)
+{
+	char link[32], path[64];
+	long n;
+
+	/* A number that was closed and is used again has the mark no more. */
+	str_format(link, sizeof(link), "/proc/self/fd/%d", (int)a[0]);
+	n = SYS(readlink, link, path, sizeof(path) - 1);
+	path[MAX(n, 0L)] = '\0';
+	if (n < 10 || memcmp(path, "/proc/", 6) || strcmp(strrchr(path, '/'), "/fd"))
+		return CLIENT_HOST;
+	return list(t, (int)a[0], host_pid, DT_LNK_, true, (void *)a[1], (u32)a[2]);
 }
 
 /* --- fdinfo ------------------------------------------------------------------------- */

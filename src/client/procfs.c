@@ -160,11 +160,9 @@ long procfs_path(struct task *t, const char *path, char *buf, bool *rewritten)
 		return 0;
 	row = by_pid(pid);
 	if (row && is_far(t, row)) { /* a file of the same kind */
-		if (*rest && strchr(rest + 1, '/'))
-			return -ENOENT;
 		/* where links lead to that Hare does not know, nobody here does */
 		if (!strcmp(rest, "/cwd") || !strcmp(rest, "/exe") ||
-		    !strcmp(rest, "/root"))
+		    !strcmp(rest, "/root") || (*rest && strchr(rest + 1, '/')))
 			rest = "/-";
 		str_format(buf, PATH_LEN_MAX, "/proc/%s%s", *rest ? "self" : "1", rest);
 		*rewritten = true;
@@ -342,6 +340,10 @@ long procfs_open_far(struct task *t, const char *user_path, u32 flags)
 	rest = number(path + 6, &pid);
 	if (!rest || (*rest && *rest != '/') || !procfs_is_far(t, pid, &core, &pid))
 		return CLIENT_HOST;
+	if (!strncmp(rest, "/fd/", 4) || !strncmp(rest, "/cwd", 4))
+		return CLIENT_HOST; /* the walk knows */
+	if (!strcmp(rest, "/fd"))
+		return procfs_open_far_fds(t, pid, flags);
 	if (!*rest || strchr(rest + 1, '/') || flags & O_DIRECTORY)
 		return -ENOENT;
 	if (flags & O_ACCMODE)
@@ -406,8 +408,10 @@ void procfs_mark(struct task *t, int fd)
 {
 	struct fdent *e = fd_entry(t->proc->fds, fd);
 
-	if (e && is_proc(fd))
+	if (e && is_proc(fd)) {
+		e->far_pid = 0;
 		e->proc_dir = 1; /* a hint, checked when it is used */
+	}
 }
 
 static bool is_proc_root(int fd)
@@ -494,6 +498,8 @@ long procfs_getdents(struct task *t, long a[6])
 
 	if (likely(!e || !e->proc_dir))
 		return CLIENT_HOST;
+	if (e->far_pid)
+		return procfs_far_getdents(t, a, e->far_pid);
 	if (!is_proc_root((int)a[0]))
 		return procfs_fd_getdents(t, a);
 	if (!table_ready(t))

@@ -21,6 +21,9 @@ long procfs_getdents(struct task *t, long a[6]);
 long procfs_open_far(struct task *t, const char *user_path, u32 flags);
 /* Where a process of another kernel is; false: it is none. *host_pid by the pid that programs know. */
 bool procfs_is_far(struct task *t, u32 pid, u32 *core, u32 *host_pid);
+/* procfd.c: such a process's directory of descriptors. */
+long procfs_open_far_fds(struct task *t, u32 host_pid, u32 flags);
+long procfs_far_getdents(struct task *t, long a[6], u32 host_pid);
 u32 procfs_uid(u32 pid); /* whose it is, as was heard last */
 /* procfar.c: a call about such a process, which gives up to `size` bytes; and a copy of a file of its /proc
  * directory. */

@@ -32,7 +32,7 @@ struct fdent {
 		};
 		u32 what; /* the four of them, changed by one store */
 	};
-	u32 pad2;
+	u32 far_pid; /* proc_dir: the descriptors of this process of another kernel, see procfd.c */
 };
 
 /* One per process, or shared by processes cloned with CLONE_FILES. */

@@ -131,7 +131,7 @@ enum { INVAL_ENTRY, INVAL_DIR, INVAL_ALL };
 /* CUT operations */
 enum { CUT_MARK, CUT_ASK };
 /* FDS operations */
-enum { FDS_LIST, FDS_ONE, FDS_CWD, FDS_EXE };
+enum { FDS_LIST, FDS_ONE, FDS_CWD, FDS_EXE, FDS_LIST_ALL };
 /* LOCK operations */
 enum { LOCK_FLOCK, LOCK_POSIX, LOCK_OFD };
 /* The owner of flock and OFD locks of a shared description: this and its id. */
