@@ -305,6 +305,8 @@ long ofd_set_flags(struct task *t, struct ofd *o, u32 flags)
 			return r;
 		}
 	}
+	if (!ofd_is_pipe(o))
+		flags &= ~(u32)FASYNC;
 	now = (o->flags & ~SET_FLAGS) | (flags & SET_FLAGS);
 	ck_lock(&t->ctx, ck);
 	TX_SET(ck, o->flags, now);
@@ -399,6 +401,58 @@ static long fcntl_number(struct task *t, struct ofd *o, u32 fd, int cmd, long ar
 	}
 }
 
+/* --- who would get signals: files and pipes send none ------------------------------ */
+
+#define SIG_LAST    64
+#define DUPFD_QUERY (F_LINUX_SPECIFIC_BASE + 3) /* Linux 6.10 */
+
+static long set_owner(struct task *t, struct ofd *o, s32 owner)
+{
+	struct ck *ck = t->ctx.ck;
+	long a[6] = { owner };
+	long r = owner ? client_kill(t, a) : 0; /* signal 0: is it there? */
+
+	if (r == CLIENT_HOST)
+		r = SYS(kill, a[0], 0);
+	if (r == -ESRCH)
+		return r;
+	ck_lock(&t->ctx, ck);
+	TX_SET(ck, o->owner, owner);
+	ck_unlock(ck);
+	return 0;
+}
+
+static long set_owner_ex(struct task *t, struct ofd *o, const void *user)
+{
+	struct f_owner_ex x;
+
+	if (user_read(&x, user, sizeof(x)))
+		return -EFAULT;
+	if (x.type < F_OWNER_TID || x.type > F_OWNER_PGRP)
+		return -EINVAL;
+	return set_owner(t, o, x.type == F_OWNER_PGRP ? -x.pid : x.pid);
+}
+
+static long get_owner_ex(const struct ofd *o, void *user)
+{
+	struct f_owner_ex x = { o->owner < 0 ? F_OWNER_PGRP : F_OWNER_PID,
+				o->owner < 0 ? -o->owner : o->owner };
+
+	return user_write(user, &x, sizeof(x));
+}
+
+/* Do both numbers mean one description? */
+static long dupfd_query(struct task *t, const struct ofd *o, int fd)
+{
+	bool host;
+	struct ofd *other = fd_get(t, fd, &host);
+
+	if (!other)
+		return host && !sys_failed(SYS(fcntl, fd, F_GETFD)) ? 0 : -EBADF;
+	ofd_put(t, other);
+	return other == o;
+}
+
 static long fcntl_hare(struct task *t, struct ofd *o, u32 fd, int cmd, long arg)
 {
 	switch (cmd) {
@@ -437,10 +491,19 @@ static long fcntl_hare(struct task *t, struct ofd *o, u32 fd, int cmd, long arg)
 	case F_NOTIFY:
 		return -EINVAL;
 	case F_GETOWN:
+		return o->owner;
 	case F_SETOWN:
+		return set_owner(t, o, (s32)arg);
+	case F_GETOWN_EX:
+		return get_owner_ex(o, (void *)arg);
+	case F_SETOWN_EX:
+		return set_owner_ex(t, o, (const void *)arg);
 	case F_GETSIG:
+		return 0;
 	case F_SETSIG:
-		return 0; /* files and pipes send no signals */
+		return arg < 0 || arg > SIG_LAST ? -EINVAL : 0;
+	case DUPFD_QUERY:
+		return dupfd_query(t, o, (int)arg);
 	default:
 		return -EINVAL;
 	}

@@ -213,6 +213,7 @@ static long write_by_call(struct task *t, struct ofd *o, struct uio *u, u64 *off
 {
 	bool direct = goes_direct(t, o, u, flags) && t->proc->threads <= 1;
 	size_t want = u->total, done = 0;
+	bool fault = false;
 	long r = 0;
 
 	while (done < want) {
@@ -222,7 +223,13 @@ static long write_by_call(struct task *t, struct ofd *o, struct uio *u, u64 *off
 		r = direct ? write_direct(t, o, *off, u, len, flags, &p) : -EFAULT;
 		if (r == -EFAULT) {
 			direct = false;
-			if (uio_get(u, t->bounce, len))
+			size_t before = u->total;
+
+			/* the segments before one that is not there are written */
+			fault = uio_get(u, t->bounce, len) != 0;
+			if (unlikely(fault))
+				len = (u32)(before - u->total);
+			if (!len)
 				break;
 			r = write_piece(t, o, *off, t->bounce, len, flags, &p);
 		}
@@ -230,7 +237,7 @@ static long write_by_call(struct task *t, struct ofd *o, struct uio *u, u64 *off
 			break;
 		done += (size_t)r;
 		*off = p.off + (u64)r;
-		if ((u32)r < len)
+		if ((u32)r < len || fault)
 			break;
 	}
 	return done ? (long)done : r;
@@ -242,7 +249,7 @@ long file_readv(struct task *t, struct ofd *o, struct uio *u, u64 *off)
 {
 	long r;
 
-	if (unlikely((s64)*off < 0))
+	if (unlikely((s64)(*off | (*off + u->total)) < 0)) /* the end, too */
 		return -EINVAL;
 	if (likely(!o->vnode) || o->shared)
 		return read_by_call(t, o, u, off, 0);
@@ -328,7 +335,7 @@ long file_writev(struct task *t, struct ofd *o, struct uio *u, u64 *off, u32 fla
 	u64 room;
 	long r;
 
-	if (unlikely((s64)*off < 0))
+	if (unlikely((s64)(*off | (*off + u->total)) < 0)) /* the end, too */
 		return -EINVAL;
 	if (!u->total)
 		return 0;

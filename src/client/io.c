@@ -4,7 +4,9 @@
  * fstat, fsync, ftruncate, fallocate, hints. Order of checks and errors are Linux's
  * (fs/read_write.c).
  */
+#include <asm/statfs.h>
 #include <linux/falloc.h>
+#include <linux/magic.h>
 #include <linux/fs.h>
 
 #include "client/file.h"
@@ -35,12 +37,6 @@ static bool relayed(struct task *t, struct ofd *o, long nr, long a[6], long *r)
 
 /* --- reading and writing ---------------------------------------------------------- */
 
-/* The end of it is behind what an offset can say. */
-static bool too_far(u64 off, const struct uio *u)
-{
-	return unlikely((s64)(off + u->total) < 0);
-}
-
 /* at: the offset of pread, NULL: the description's own. */
 static long ofd_readv(struct task *t, struct ofd *o, struct uio *u, const u64 *at,
 		      u32 rwf)
@@ -52,8 +48,6 @@ static long ofd_readv(struct task *t, struct ofd *o, struct uio *u, const u64 *a
 		return -ESPIPE;
 	if (!ofd_can_read(o))
 		return -EBADF;
-	if (at && too_far(*at, u))
-		return -EINVAL;
 	switch (o->kind) {
 	case OFD_FILE:
 		if (at) {
@@ -113,8 +107,6 @@ static long ofd_writev(struct task *t, struct ofd *o, struct uio *u, const u64 *
 		return -ESPIPE;
 	if (!ofd_can_write(o))
 		return -EBADF;
-	if (at && too_far(*at, u))
-		return -EINVAL;
 	switch (o->kind) {
 	case OFD_FILE:
 		r = at ? write_file_at(t, o, u, *at, rwf)
@@ -367,6 +359,18 @@ long client_fstat(struct task *t, long a[6])
 	return r;
 }
 
+/* A pipe without a name is of a file system of its own. */
+static long pipe_statfs(void *user)
+{
+	struct statfs st = { .f_type = PIPEFS_MAGIC,
+			     .f_bsize = PAGE_SIZE,
+			     .f_frsize = PAGE_SIZE,
+			     .f_namelen = NAME_LEN_MAX,
+			     .f_flags = 0x20 };
+
+	return user_write(user, &st, sizeof(st));
+}
+
 long client_fstatfs(struct task *t, long a[6])
 {
 	long r;
@@ -374,7 +378,9 @@ long client_fstatfs(struct task *t, long a[6])
 
 	if (!o)
 		return r;
-	r = o->kind == OFD_RELAY ? -ENOSYS : attr_put_statfs(t, (void *)a[1]);
+	r = o->kind == OFD_RELAY  ? -ENOSYS
+	    : o->kind == OFD_PIPE ? pipe_statfs((void *)a[1])
+				  : attr_put_statfs(t, (void *)a[1]);
 	fd_done(t, o);
 	return r;
 }

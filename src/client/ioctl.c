@@ -10,7 +10,6 @@
 #include "client/file.h"
 
 #define BLOCK_SIZE_ 4096
-#define SECTOR	    512
 #define SIG_TTOU    22
 
 static long fionread(struct task *t, struct ofd *o, void *user)
@@ -63,7 +62,7 @@ static long fioqsize(struct task *t, struct ofd *o, void *user)
 	if (ofd_is_pipe(o))
 		return -ENOTTY;
 	r = attr_get(t, o->ino, &a);
-	size = (s64)(a.blocks * SECTOR);
+	size = (s64)(a.blocks * PAGE_SIZE);
 	return r ? r : user_write(user, &size, sizeof(size));
 }
 

@@ -30,13 +30,15 @@ static long check_mmap(const struct ofd *o, u64 len, u32 prot, u32 flags, u64 of
 		return -EINVAL;
 	if (o->flags & O_PATH)
 		return -EBADF;
-	if (!len)
+	if (!len || flags & MAP_HUGETLB)
 		return -EINVAL;
 	if (len > ADDR_MAX)
 		return -ENOMEM;
 	if (off + ALIGN_UP(len, (u64)PAGE_SIZE) < off)
 		return -EOVERFLOW;
 	if (type < MAP_SHARED || type > MAP_SHARED_VALIDATE)
+		return -EINVAL;
+	if (type != MAP_PRIVATE && flags & MAP_GROWSDOWN)
 		return -EINVAL;
 	if (type == MAP_SHARED_VALIDATE && flags & ~(u32)VALIDATED_FLAGS)
 		return -EOPNOTSUPP;

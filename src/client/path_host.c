@@ -89,7 +89,7 @@ long client_quotactl(struct task *t, long a[6])
 static long give_handle(u64 ino, void *user, void *user_mount, u32 flags)
 {
 	struct hare_handle h;
-	u64 mount = 0;
+	u64 mount = HARE_MOUNT;
 	long r = user_read(&h, user, offsetof(struct hare_handle, ino));
 	bool fits = h.bytes >= HANDLE_BYTES;
 

@@ -102,6 +102,13 @@ long attr_put_stat(const struct attr *a, void *user)
 	return user_write(user, &st, sizeof(st));
 }
 
+/* Not in every system's headers. */
+#define MNT_ID		0x1000u
+#define MNT_ID_UNIQUE	0x4000u
+#define ATTR_MOUNT_ROOT 0x2000u
+/* immutable, append, nodump, automount, mount root, DAX */
+#define ATTRS_KNOWN 0x203070u
+
 static struct statx_timestamp timestamp(u64 ns)
 {
 	struct statx_timestamp ts = { 0 };
@@ -124,10 +131,24 @@ static u32 dev_minor(u64 dev)
 	return ((u32)dev & 0xff) | ((u32)(dev >> 12) & 0xfff00);
 }
 
-long attr_put_statx(const struct attr *a, void *user)
+/* What tmpfs says that it has given: the change and modification times only together, and when one
+ * is asked for; birth only then. */
+static u32 given(u32 wanted)
+{
+	const u32 times = STATX_MTIME | STATX_CTIME;
+	u32 id = wanted & MNT_ID_UNIQUE ? MNT_ID_UNIQUE : MNT_ID;
+
+	return (STATX_BASIC_STATS & ~(wanted & times ? 0 : times)) |
+	       (wanted & STATX_BTIME) | id;
+}
+
+long attr_put_statx(const struct attr *a, u32 wanted, void *user)
 {
 	struct statx sx = {
-		.stx_mask = STATX_BASIC_STATS | STATX_BTIME,
+		.stx_mask = given(wanted),
+		.stx_attributes = a->ino == INO_ROOT ? ATTR_MOUNT_ROOT : 0,
+		.stx_attributes_mask = ATTRS_KNOWN,
+		.stx_mnt_id = HARE_MOUNT,
 		.stx_blksize = PAGE_SIZE,
 		.stx_nlink = a->nlink,
 		.stx_uid = a->uid,
@@ -251,7 +272,7 @@ long client_statx(struct task *t, long a[6])
 	if (r)
 		return r;
 	r = place_attr(t, &pl);
-	return r ? r : attr_put_statx(&pl.res.attr, (void *)a[4]);
+	return r ? r : attr_put_statx(&pl.res.attr, (u32)a[3], (void *)a[4]);
 }
 
 long client_statfs(struct task *t, long a[6])

@@ -373,8 +373,8 @@ long procfs_fdinfo(struct task *t, u32 fd, bool cloexec)
 		flags |= O_CLOEXEC;
 	octal(oct, (u64)MAX(flags, 0L));
 	n = str_format(text, sizeof(text),
-		       "pos:\t%ld\nflags:\t0%s\nmnt_id:\t0\nino:\t%lu\n", MAX(pos, 0L),
-		       oct, (unsigned long)ino);
+		       "pos:\t%ld\nflags:\t0%s\nmnt_id:\t%u\nino:\t%lu\n", MAX(pos, 0L),
+		       oct, HARE_MOUNT, (unsigned long)ino);
 	r = SYS(memfd_create, "fdinfo", cloexec ? MFD_CLOEXEC : 0);
 	if (!sys_failed(r))
 		SYS(pwrite64, r, text, n, 0);

@@ -89,7 +89,7 @@ struct ofd {
 	u32 close_sent; /* its CLOSE left by a local call on another core */
 	u32 untold; /* no OPEN of it is counted: no CLOSE is owed */
 	u32 last; /* SHARED: perhaps nobody else has it any more; a hint, outside the log */
-	u32 pad;
+	s32 owner; /* F_SETOWN's: a pid, or a group's with the sign changed; for F_GETOWN alone */
 	u64 name_hash; /* of the name in `parent` that it was opened by, for inotify; 0: unknown */
 };
 
@@ -311,6 +311,8 @@ long room_fallocate(struct task *t, u32 srv, struct req_FALLOCATE *q,
 
 /* st_dev of everything in Hare: makedev(0, 0x4861) as stat(2) reports it. */
 #define HARE_DEV 0x04800061ULL
+/* What statx and name_to_handle_at say that it is mounted as. */
+#define HARE_MOUNT 0x4861u
 /* How a working directory is pinned: flags of its OPEN and CLOSE. */
 #define OPEN_CWD (010000000u | 0200000u | OPEN_NOCHECK) /* O_PATH | O_DIRECTORY */
 
@@ -319,7 +321,7 @@ long room_fallocate(struct task *t, u32 srv, struct req_FALLOCATE *q,
 long attr_get(struct task *t, u64 ino, struct attr *a);
 /* In the program's memory: struct stat, struct statx, struct statfs. 0 or -EFAULT. */
 long attr_put_stat(const struct attr *a, void *user);
-long attr_put_statx(const struct attr *a, void *user);
+long attr_put_statx(const struct attr *a, u32 wanted, void *user); /* STATX_* asked for */
 long attr_put_statfs(struct task *t,
 		     void *user); /* of the whole file system; 1 call per server */
 /* chmod, chown, utimensat, truncate of an inode, with the process's rights. */
