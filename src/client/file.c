@@ -151,6 +151,65 @@ static void written_there(struct task *t, struct ofd *o, const struct rep_WRITE 
 	ck_unlock(ck);
 }
 
+/* --- longer than one WRITE, and nothing may come between -------------------------- */
+
+#define APPEND_SLICE 50000000LL
+#define APPEND_LONG  5000000000ULL /* ns */
+
+static long append_call(struct task *t, struct ofd *o, u32 type, u32 seq)
+{
+	struct req_LOCK q = { .ino = o->ino,
+			      .kind = LOCK_APPEND,
+			      .op = LOCK_SET,
+			      .owner = APPEND_OWNER(task_owner(t), t->ctx.slot),
+			      .type = type,
+			      .end = ~0ULL,
+			      .wait_seq = seq };
+	struct rep_LOCK p;
+
+	return rpc_lock(&t->ctx, ofd_server(o), &q, &p);
+}
+
+static void append_unlock(struct task *t, struct ofd *o)
+{
+	(void)append_call(t, o, F_UNLCK, 0);
+}
+
+/* Waits for its turn. False: a signal, or who has the lock is stopped, it seems. */
+static bool append_lock(struct task *t, struct ofd *o)
+{
+	u64 end = host_monotonic_ns() + APPEND_LONG;
+	long r;
+
+	do {
+		u32 seq = msg_event_prepare(&t->ctx);
+
+		r = append_call(t, o, F_WRLCK, seq);
+		if (r == -EAGAIN &&
+		    msg_event_wait(&t->ctx, seq, APPEND_SLICE) == -HARE_ERESTARTSYS)
+			break;
+	} while (r == -EAGAIN && host_monotonic_ns() < end);
+	if (r == -EAGAIN)
+		append_unlock(t, o); /* it waits no more */
+	return !r;
+}
+
+/* A WRITE that came in the midst of another's. */
+static long write_in_turn(struct task *t, struct ofd *o, struct req_WRITE *q,
+			  struct rep_WRITE *p)
+{
+	bool locked = append_lock(t, o);
+	long r;
+
+	if (!locked && host_signal_pending())
+		return -HARE_ERESTARTSYS;
+	q->flags |= IO_ANYWAY;
+	r = room_write(t, ofd_server(o), q, p);
+	if (locked)
+		append_unlock(t, o);
+	return r;
+}
+
 static long write_piece(struct task *t, struct ofd *o, u64 off, void *data, u32 len,
 			u32 flags, struct rep_WRITE *p)
 {
@@ -164,6 +223,8 @@ static long write_piece(struct task *t, struct ofd *o, u64 off, void *data, u32 
 	};
 	long r = room_write(t, ofd_server(o), &q, p);
 
+	if (unlikely(r == -EAGAIN))
+		r = write_in_turn(t, o, &q, p);
 	if (r >= 0 && unlikely(o->vnode != NULL))
 		written_there(t, o, p);
 	if (r >= 0)
@@ -200,7 +261,7 @@ static long write_direct(struct task *t, struct ofd *o, u64 off, struct uio *u, 
 	t->copies_locked = true;
 	r = write_piece(t, o, off, u->at, len, flags, p);
 	t->copies_locked = false;
-	if (unlikely(r == -EFAULT))
+	if (unlikely(r < 0))
 		return r;
 	u->at += len;
 	u->left -= len;
@@ -214,6 +275,8 @@ static long write_by_call(struct task *t, struct ofd *o, struct uio *u, u64 *off
 	bool direct = goes_direct(t, o, u, flags) && t->proc->threads <= 1;
 	size_t want = u->total, done = 0;
 	bool fault = false;
+	bool locked = flags & (IO_APPEND | IO_SHARED) && want > piece_max(o) &&
+		      append_lock(t, o);
 	long r = 0;
 
 	while (done < want) {
@@ -240,6 +303,8 @@ static long write_by_call(struct task *t, struct ofd *o, struct uio *u, u64 *off
 		if ((u32)r < len || fault)
 			break;
 	}
+	if (locked)
+		append_unlock(t, o);
 	return done ? (long)done : r;
 }
 

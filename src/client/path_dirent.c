@@ -189,7 +189,11 @@ static long read_first(struct reading *rd, u32 *part)
 					    .cap = (u32)each };
 	rpc_all_dirent(&rd->t->ctx, servers, &q, false, p, r);
 	while (*part < rd->servers && got == 2) {
-		got = take(rd, *part, r[*part], &p[*part]);
+		/* A long name may need more room than each part had. */
+		if (r[*part] == -EINVAL)
+			got = read_batch(rd, rd->first + *part);
+		else
+			got = take(rd, *part, r[*part], &p[*part]);
 		if (got == 2)
 			next_part(rd, part);
 	}

@@ -375,6 +375,18 @@ static bool appends(const struct fs_inode *i, const struct req_WRITE *q)
 	return o && (o->flags & O_APPEND) && !(q->flags & IO_NOAPPEND);
 }
 
+/* Another thread is in the midst of a write of several pieces, and nothing may come between. */
+static bool has_to_wait(const struct rpc_env *e, const struct fs_inode *i,
+			const struct req_WRITE *q)
+{
+	u64 who = i->more->appender;
+
+	if ((APPEND_SLOT(who) == e->slot && (APPEND_PROC(who) >> 32) == e->core) ||
+	    q->flags & IO_ANYWAY)
+		return false;
+	return q->flags & (IO_APPEND | IO_SHARED) || appends(i, q);
+}
+
 long fs_write(struct rpc_env *e, const struct req_WRITE *q, struct rep_WRITE *p)
 {
 	struct fs_inode *i = fs_inode_find(fs_of(e->ck), q->ino);
@@ -394,6 +406,8 @@ long fs_write(struct rpc_env *e, const struct req_WRITE *q, struct rep_WRITE *p)
 	o = shared(i, q->flags, q->ofd, O_RDONLY, &r);
 	if (r < 0)
 		return r;
+	if (unlikely(i->more && i->more->appender) && has_to_wait(e, i, q))
+		return -EAGAIN;
 	if (o) {
 		off = o->off;
 		p->last = o->refs == 1;

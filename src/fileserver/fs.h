@@ -164,6 +164,7 @@ struct fs_more {
 	u32 far_opens; /* sum over far */
 	u32 pins; /* mappings, near and far */
 	struct list locks, lock_waiters, ofds;
+	u64 appender; /* owner of LOCK_APPEND, or 0 */
 	struct fs_xattr *xattrs;
 	struct fs_inode *limbo; /* carriers of blocks not to be reused yet */
 	u64 dirty_lo, dirty_hi; /* block indices, hi exclusive */

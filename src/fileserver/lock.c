@@ -15,9 +15,15 @@ enum { RD, WR, UN }; /* F_RDLCK, F_WRLCK, F_UNLCK */
 #define STEP	       128u /* locks or waiters dealt with in one transaction */
 #define PASS_MAX       4096u
 
+/* Locks see only those of their class. */
+static u32 class_of(const struct fs_lock *l)
+{
+	return l->kind == LOCK_OFD ? LOCK_POSIX : l->kind;
+}
+
 static bool conflict(const struct fs_lock *a, const struct fs_lock *b)
 {
-	if ((a->kind == LOCK_FLOCK) != (b->kind == LOCK_FLOCK))
+	if (class_of(a) != class_of(b))
 		return false;
 	if (a->owner == b->owner && a->kind == b->kind)
 		return false;
@@ -37,6 +43,13 @@ static void lock_free(struct ck *ck, struct fs_lock *l)
 {
 	tx_list_del(ck, &l->link);
 	ck_free(ck, l);
+}
+
+static void lock_end(struct ck *ck, struct fs_more *m, struct fs_lock *l)
+{
+	if (l->kind == LOCK_APPEND)
+		TX_SET(ck, m->appender, 0);
+	lock_free(ck, l);
 }
 
 static void waiter_free(struct ck *ck, struct fs_lock_waiter *w)
@@ -115,7 +128,7 @@ static long carve(struct ck *ck, struct fs_more *m, const struct fs_lock *want)
 		else if (l->end > want->end)
 			TX_SET(ck, l->start, want->end + 1);
 		else
-			lock_free(ck, l);
+			lock_end(ck, m, l);
 		step(ck, &n);
 	}
 	return 0;
@@ -250,10 +263,19 @@ static long set(struct rpc_env *e, struct fs_more *m, struct fs_lock *want,
 		merge(e->ck, m, want);
 		if (!lock_new(e->ck, m, want))
 			return -ENOLCK;
+		if (want->kind == LOCK_APPEND)
+			TX_SET(e->ck, m->appender, want->owner);
 	}
 	if (!list_empty(&m->lock_waiters))
 		wake(e, m, false);
 	return 0;
+}
+
+/* owner: of LOCK_APPEND any thread of that process. */
+static bool belongs(const struct fs_lock *l, u32 kind, u64 owner)
+{
+	return l->kind == kind &&
+	       (kind == LOCK_APPEND ? APPEND_PROC(l->owner) : l->owner) == owner;
 }
 
 static void release_owner(struct rpc_env *e, struct fs_more *m, u32 kind, u64 owner)
@@ -265,9 +287,9 @@ static void release_owner(struct rpc_env *e, struct fs_more *m, u32 kind, u64 ow
 		struct fs_lock *k = LIST_ENTRY(l, struct fs_lock, link);
 
 		next = l->next;
-		if (k->kind != kind || k->owner != owner)
+		if (!belongs(k, kind, owner))
 			continue;
-		lock_free(e->ck, k);
+		lock_end(e->ck, m, k);
 		step(e->ck, &n);
 	}
 	if (!list_empty(&m->lock_waiters))
@@ -323,7 +345,7 @@ long fs_lock(struct rpc_env *e, const struct req_LOCK *q, struct rep_LOCK *p)
 	p->blocker = p->wait_id = p->search = 0;
 	if (!i)
 		return -ENOENT;
-	if (q->kind > LOCK_OFD || q->type > UN || want.start > want.end)
+	if (q->kind > LOCK_APPEND || q->type > UN || want.start > want.end)
 		return -EINVAL;
 	m = i->more;
 	switch (q->op) {
@@ -446,11 +468,17 @@ void fs_locks_owner_died(struct rpc_env *e, u64 owner)
 		struct fs_lock_waiter *w = LIST_ENTRY(l, struct fs_lock_waiter, blocked);
 
 		next = l->next;
-		if (w->want.kind == LOCK_POSIX && w->want.owner == owner) {
+		if (belongs(&w->want, LOCK_POSIX, owner) ||
+		    belongs(&w->want, LOCK_APPEND, owner)) {
 			waiter_free(e->ck, w);
 			step(e->ck, &n);
 		}
 	}
-	for (struct list *l = f->more.next; l != &f->more; l = l->next)
-		release_owner(e, LIST_ENTRY(l, struct fs_more, all), LOCK_POSIX, owner);
+	for (struct list *l = f->more.next; l != &f->more; l = l->next) {
+		struct fs_more *m = LIST_ENTRY(l, struct fs_more, all);
+
+		release_owner(e, m, LOCK_POSIX, owner);
+		if (unlikely(m->appender))
+			release_owner(e, m, LOCK_APPEND, owner);
+	}
 }

@@ -104,6 +104,7 @@ struct extent {
 #define IO_STEAL                                                                         \
 	32u /* WRITE: -HARE_ESTEAL when there are too few blocks here to write it all */
 #define IO_NOAPPEND 64u /* WRITE: where the offset is, also with O_APPEND */
+#define IO_ANYWAY   128u /* WRITE: also while another has LOCK_APPEND, else -EAGAIN */
 /* BLOCKS flags */
 #define BLOCKS_ALLOC 1u
 #define BLOCKS_STEAL 2u /* as IO_STEAL */
@@ -133,7 +134,13 @@ enum { CUT_MARK, CUT_ASK };
 /* FDS operations */
 enum { FDS_LIST, FDS_ONE, FDS_CWD, FDS_EXE, FDS_LIST_ALL };
 /* LOCK operations */
-enum { LOCK_FLOCK, LOCK_POSIX, LOCK_OFD };
+enum { LOCK_FLOCK, LOCK_POSIX, LOCK_OFD, LOCK_APPEND };
+/* LOCK_APPEND: nobody else writes at the end, or at a shared offset, between two writes of one
+ * thread. Its owner: core << 32 | host pid, and the thread's reply slot. */
+#define APPEND_OWNER(proc, slot) ((proc) | (u64)(slot) << 40)
+#define APPEND_PROC(owner)	 ((owner) & ((1ULL << 40) - 1))
+#define APPEND_SLOT(owner)	 ((u32)((owner) >> 40))
+
 /* The owner of flock and OFD locks of a shared description: this and its id. */
 #define LOCK_OWNER_SHARED (3ULL << 62)
 enum { LOCK_GET, LOCK_SET, LOCK_RELEASE_OWNER };

@@ -67,6 +67,12 @@ is "$? $(grep -c 'File exists' "$out")" "1 1" "mkdir of what is there"
 "$HARE" mkdir --distribute "$TAP_TMP/d" >"$out" 2>&1
 is "$? $(wc -l <"$out")" "1 1" "mkdir --distribute outside"
 
+# so many servers that a long name alone fills what each may answer at first
+"$HARE_TEST_LIMIT" 100 "$HARE" run --cores 62 --at "$HARE_AT" --chdir "$HARE_AT" --placement local -- bash -c '
+	"$0" mkdir --distribute d; for i in $(seq 100 199); do >d/$i$(printf %0250d 1); done; ls d | wc -l
+	' "$HARE" >"$out" 2>&1
+is "$? $(cat "$out")" "0 100" "ls of long names of 62 servers"
+
 # --- trace ---------------------------------------------------------------------------------------
 run "$HARE" trace -- sh -c 'echo hello; exit 7' >"$out" 2>"$err"
 is "$? $(cat "$out")" "7 hello" "trace: output and status are the program's"

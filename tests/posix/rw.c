@@ -296,11 +296,69 @@ static void t_pages(void)
 	munmap(p, 32 * BLK);
 }
 
+/* append WHO FD ROUNDS: writes of one letter, each longer than what is written at once elsewhere;
+ * FD -1: its own description. */
+enum { LONG = 200000 };
+
+static int s_append(int argc, char **argv)
+{
+	int fd = atoi(argv[1]);
+	char *p = malloc(LONG);
+
+	if (fd < 0)
+		fd = open("log", O_WRONLY | O_APPEND);
+	memset(p, argv[0][0], LONG);
+	for (int i = 0; i < atoi(argv[2]); i++)
+		if (write(fd, p, i % 4 == 3 ? 1000 : LONG) != (i % 4 == 3 ? 1000 : LONG))
+			return 1;
+	return argc != 3;
+}
+
+static void appending(int flags, int share, const char *what)
+{
+	int fd = must(open("log", O_RDWR | O_CREAT | O_TRUNC | flags, 0644)), good = 1;
+	static const char who[][2] = { "a", "b", "c", "d" };
+	long run = 0, size = 0, n;
+	pid_t pid[4];
+	char was = 0, *p = malloc(LONG);
+
+	for (int i = 0; i < 4; i++)
+		pid[i] = must(t_start(i == 3 ? T_FORK : T_EXEC, "append", who[i],
+				      t_num(share ? fd : -1), "8", NULL));
+	for (int i = 0; i < 4; i++)
+		is_long(t_end(pid[i]), 0, "%s: %s", what, who[i]);
+	must(lseek(fd, 0, SEEK_SET));
+	while ((n = read(fd, p, LONG)) > 0) {
+		for (long i = 0; i < n; i++, run++) {
+			if (was && p[i] != was) {
+				good &= run % 1000 == 0;
+				run = 0;
+			}
+			was = p[i];
+		}
+		size += n;
+	}
+	is_long(size, 4 * (6 * (long)LONG + 2000), "%s: all is there", what);
+	ok(good, "%s: nothing comes between", what);
+	must(close(fd));
+	free(p);
+}
+
+static void t_append_long(void)
+{
+	appending(O_APPEND, 0, "each its own open");
+	appending(O_APPEND, 1, "all share one");
+	appending(0, 1, "all share an offset");
+}
+
+T_SUBS = { { "append", s_append }, T_END };
+
 T_SECTIONS = {
 	{ "basic", t_basic },	  { "seek", t_seek },
 	{ "holes", t_holes },	  { "datahole", t_data_hole },
 	{ "large", t_large },	  { "edges", t_edges },
 	{ "vectors", t_vectors }, { "cut", t_beyond_size },
 	{ "twofds", t_two_fds },  { "pages", t_pages },
+	{ "append", t_append_long },
 	T_END,
 };

@@ -567,6 +567,16 @@ static long op_lock_wait(void)
 	return FS(&f, lock_waits, LOCK_WAITS, NULL, .owner = 3, .wait_id = p.wait_id,
 		  .over = 1);
 }
+static long op_lock_append(void)
+{
+	u64 me = APPEND_OWNER(7, f.slot);
+	long r = FS(&f, lock, LOCK, NULL, .ino = a, .kind = LOCK_APPEND, .op = LOCK_SET,
+		    .owner = me, .type = 1, .end = ~0ULL);
+
+	return r ? r
+		 : FS(&f, lock, LOCK, NULL, .ino = a, .kind = LOCK_APPEND, .op = LOCK_SET,
+		      .owner = me, .type = 2, .end = ~0ULL);
+}
 static long op_unlock_middle(void)
 {
 	return lock(1, 2, 10, 15);
@@ -684,6 +694,7 @@ static const struct scenario {
 	{ "open of a FIFO", fifo, op_open, false, 0 },
 	{ "last close of a FIFO", fifo_open, op_close_reader, false, 0 },
 	{ "lock", file, op_lock, false, 0 },
+	{ "the lock for long writes at the end", file, op_lock_append, true, 0 },
 	{ "a wait for a lock, and the search for a deadlock", locked, op_lock_wait, true, 0 },
 	{ "unlock of the middle, with a waiter", locked, op_unlock_middle, true, 0 },
 	{ "setxattr", file, op_xattr, false, 0 },

@@ -295,6 +295,42 @@ static void t_lock_waits(void)
 	is(lk(LOCK_OFD, 7, 2, 0, 9, 0), 0, "and the lock goes");
 }
 
+static long append(const char *text)
+{
+	struct rep_WRITE p = { 0 };
+
+	return FS(&f, write, WRITE, &p, .ino = file, .flags = IO_APPEND, .data = BYTES(text, strlen(text)));
+}
+
+/* Writes of several pieces at the end. */
+static void t_append_lock(void)
+{
+	u64 me = APPEND_OWNER(3, f.w.ctx[0].slot), other = APPEND_OWNER(4, 5);
+	u32 seq = fsw_event(&f);
+
+	file = (u64)mk(&f, ROOT, "a", HS_IFREG | 0644);
+	is(lk(LOCK_APPEND, other, 1, 0, 0, 0), 0, "the lock for appending");
+	is(lk(LOCK_POSIX, 9, 1, 0, 9, 0), 0, "does not meet POSIX locks");
+	is(append("one"), -EAGAIN, "another thread's write at the end: EAGAIN");
+	is(FS(&f, write, WRITE, NULL, .ino = file, .data = BYTES("x", 1)), 0, "not elsewhere");
+	is(lk(LOCK_APPEND, me, 1, 0, 0, seq), -EAGAIN, "it waits");
+	f.slot = 5;
+	is(append("two"), 0, "who has it writes");
+	is(lk(LOCK_APPEND, other, 2, 0, 0, 0), 0, "unlock");
+	f.slot = f.w.ctx[0].slot;
+	ok(fsw_woken(&f, seq), "who waits is woken");
+	is(lk(LOCK_APPEND, me, 1, 0, 0, 0), 0, "and has its turn");
+	is(append("three"), 0, "writes");
+	f.slot = 5;
+	is(append("four"), -EAGAIN, "the other has to wait now");
+	ck_lock(&f.w.ctx[0], f.w.ck[0]);
+	fs_owner_died(&f.w.ctx[0], f.w.ck[0], 3);
+	ck_unlock(f.w.ck[0]);
+	is(append("four"), 0, "until that process has died");
+	f.slot = f.w.ctx[0].slot;
+	is(lk(LOCK_POSIX, 9, 2, 0, 9, 0), 0, "unlock");
+}
+
 static void t_locks_random(void)
 {
 	static u8 own[3][64];
@@ -331,6 +367,7 @@ int main(void)
 	t_fifo();
 	t_locks();
 	t_lock_waits();
+	t_append_lock();
 	t_locks_random();
 	is(fsw_check_all(&f), 0, "consistent");
 	fsw_end(&f);
