@@ -127,7 +127,7 @@ bool client_fault(struct task *t, u64 addr);
 
 /* A file that is mapped has become shorter. A thread that goes from our code to the program's asks
  * whether something is to be cut, and then cuts, in no other call of this library. One that runs
- * gets a SIGSYS with this value (SI_QUEUE) for it, from the core's agent, which calls
+ * gets a SIGBUS with this value (SI_QUEUE) for it, from the core's agent, which calls
  * client_cut_tend when it wakes: in how many ns again, or -1. */
 #define CLIENT_CUT 0x4841524543555421ULL
 static inline bool client_may_cut(const struct task *t)

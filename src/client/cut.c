@@ -10,7 +10,7 @@
  *                                            agent: looks at its threads
  *                                              sleeping: will look at
  *                                              ck->cutting on the way out
- *                                              running: SIGSYS ---------> client_cut_now: maps
+ *                                              running: SIGBUS ---------> client_cut_now: maps
  *   CUT_ASK -------------------------------> EAGAIN                         what has no pages
  *                          <------------------------------ EVENT -------- record.cut = 0
  *   CUT_ASK -------------------------------> 0
@@ -36,7 +36,7 @@
 #define LOOK_AGAIN 1000000LL /* ns */
 #define WAIT_SLICE 50000000LL
 #define WAIT_MAX   5000000000ULL
-#define SIGSYS_	   31
+#define SIGBUS_	   7
 #define SI_QUEUE_  (-1)
 
 /* --- marks; lock held ------------------------------------------------------------- */
@@ -372,12 +372,12 @@ static void interrupt(u32 pid, const char *tid)
 		u32 uid;
 		u64 value;
 		u8 rest[128 - 32];
-	} info = { .signo = SIGSYS_, .code = SI_QUEUE_, .value = CLIENT_CUT };
+	} info = { .signo = SIGBUS_, .code = SI_QUEUE_, .value = CLIENT_CUT };
 	u32 n = 0;
 
 	while (*tid)
 		n = n * 10 + (u32)(*tid++ - '0');
-	SYS(rt_tgsigqueueinfo, pid, n, SIGSYS_, &info);
+	SYS(rt_tgsigqueueinfo, pid, n, SIGBUS_, &info);
 }
 
 /* Sends it on its way; true when it runs nothing of the program until it has cut. sent: it was

@@ -17,8 +17,10 @@
  *                                the end of the call signal_exit_work sends it again, and
  *                                the exit window lets it in
  *
- * CLIENT_CUT, a SIGSYS that the core's agent sends, is not the program's: in the first five of these
- * lines it is dealt with at once, elsewhere at the end of the call, by thread.cut (signal_cut).
+ * CLIENT_CUT, a SIGBUS that the core's agent sends, is not the program's: in the first five of these
+ * lines it is dealt with at once, elsewhere at the end of the call, by thread.cut (signal_cut). Not
+ * a SIGSYS: while one is pending, that of a system call's dispatch is lost, and with it the call;
+ * a fault that is lost happens again.
  *
  * The race that this must win: a signal after the test of thread.work and before the
  * host's call that waits. Test and call lie in one window, and the wrapper looks at rip,
@@ -366,6 +368,11 @@ void signal_wrapper(int sig, siginfo_t *info, struct ucontext *uc)
 	u64 rip = uc->uc_mcontext.rip, host_mask = uc->uc_sigmask;
 	struct kact act;
 
+	if (sig == SIGBUS && info->si_code == SI_QUEUE &&
+	    (u64)info->si_value.sival_ptr == CLIENT_CUT) {
+		signal_cut(t, uc);
+		return;
+	}
 	if (sig == SIGBUS && is_fault(info) && grown_mapping(t, info, &uc->uc_mcontext))
 		return;
 	if (is_own(sig) && is_fault(info) && in(rip, icpt_copy_begin, icpt_copy_end)) {

@@ -42,11 +42,6 @@ void sud_signal(int sig, siginfo_t *info, struct ucontext *uc)
 			return;
 		}
 		if (info->si_code == SI_QUEUE &&
-		    (u64)info->si_value.sival_ptr == CLIENT_CUT) {
-			signal_cut(t, uc);
-			return;
-		}
-		if (info->si_code == SI_QUEUE &&
 		    client_poked(&t->task, (u64)info->si_value.sival_ptr))
 			return;
 		signal_wrapper(sig, info, uc);

@@ -400,6 +400,47 @@ static void t_stopped(void)
 	end_watch(&w, T_EXEC);
 }
 
+/* traps FILE OUT: system calls at places that none was made at before. */
+static int s_traps(int argc, char **argv)
+{
+	char *p = map(open(argv[0], O_RDWR), PAGES, MAP_SHARED);
+	long pid = getpid(), stubs = 20000, bad = 0;
+	unsigned char *code = mmap(NULL, (size_t)stubs * 8, PROT_READ | PROT_WRITE | PROT_EXEC,
+				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (code == MAP_FAILED)
+		return 3;
+	for (long i = 0; i < stubs; i++) /* mov $SYS_getpid, %eax; syscall; ret */
+		memcpy(code + i * 8, (unsigned char[]){ 0xb8, SYS_getpid, 0, 0, 0, 0x0f, 0x05, 0xc3 }, 8);
+	catch_bus();
+	if (write(atoi(argv[1]), "r", 1) != 1)
+		return 1;
+	for (long i = 0; i < stubs; i++) {
+		if (i % 4 == 0)
+			peek(p);
+		bad += ((long (*)(void))(void *)(code + i * 8))() != pid;
+	}
+	if (bad)
+		t_diag("%ld calls were not made", bad);
+	return bad != 0 || argc != 2;
+}
+
+static void t_traps(void)
+{
+	int p[2], fd = make("f", 4), st;
+	pid_t pid;
+	char c;
+
+	must(pipe(p));
+	pid = must(t_start(T_EXEC, "traps", "f", t_num(p[1]), NULL));
+	must(read(p[0], &c, 1));
+	while (waitpid(pid, &st, WNOHANG) == 0) {
+		must(ftruncate(fd, 0));
+		must(ftruncate(fd, 4 * PG));
+	}
+	is_long(st, 0, "no system call is lost");
+}
+
 /* Both cut and grow what both have mapped: nobody waits for ever, nobody sees what is not there. */
 static int s_busy(int argc, char **argv)
 {
@@ -433,6 +474,7 @@ static void t_both(void)
 T_SUBS = { { "watch", s_watch },
 	   { "spin", s_spin },
 	   { "sleep", s_sleep },
+	   { "traps", s_traps },
 	   { "busy", s_busy },
 	   T_END };
 
@@ -440,5 +482,5 @@ T_SECTIONS = {
 	{ "own", t_own },	    { "calls", t_calls },   { "punch", t_punch },
 	{ "reuse", t_reuse },	    { "other", t_other },   { "inherited", t_inherited },
 	{ "spin", t_spin },	    { "asleep", t_asleep }, { "stopped", t_stopped },
-	{ "both", t_both },	    T_END,
+	{ "traps", t_traps },	    { "both", t_both },	    T_END,
 };
