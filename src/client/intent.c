@@ -13,7 +13,7 @@
  *   CREATE       0     inode made, if ino is not 0              DESTROY
  *                1     ADD_MAP                                  keep
  *   UNLINK       0     -                                        -
- *                1     RM_MAP; or LINK +1 of EXCHANGE           LINK -1
+ *                1     RM_MAP                                   LINK -1
  *   LINK         0     -                                        -
  *                1     LINK +1                                  LINK -1
  *                2     ADD_MAP                                  keep
@@ -21,9 +21,6 @@
  *   RMDIR        0     some parts marked                        ABORT
  *                1     all parts marked                         ABORT
  *                2     RM_MAP                                   COMMIT
- *   EXCHANGE     0     -                                        - (far: b leads to I? as 1)
- *                1     ADD_MAP of the second name               the rest, or taken back
- *                2     ADD_MAP of the first name                SET_PARENT
  *   EXCHANGE           see path_exchange.c                      exchange_finish
  *   RENAME_LOCK  0     lock may be held                         give it back
  *   FAR_OPEN, FAR_DUP  see far_open.c
@@ -184,14 +181,13 @@ static const struct edge {
 	{ INTENT_CREATE, 0, 0, RPC_CREATE, note_created },
 	{ INTENT_CREATE, 0, 1, RPC_ADD_MAP, NULL },
 	{ INTENT_UNLINK, 0, 1, RPC_RM_MAP, NULL },
-	{ INTENT_UNLINK, 0, 1, RPC_LINK, NULL },
 	{ INTENT_LINK, 0, 1, RPC_LINK, NULL },
 	{ INTENT_LINK, 1, 2, RPC_ADD_MAP, NULL },
 	{ INTENT_RENAME, RENAME_ADD, 0, RPC_ADD_MAP, note_replaced },
 	{ INTENT_RENAME, RENAME_ADD, 0, RPC_RENAME, note_renamed },
 	{ INTENT_RENAME, RENAME_REMOVE, RENAME_DONE, RPC_RM_MAP, NULL },
-	{ INTENT_RENAME, RENAME_UNDO, RENAME_RESTORE, RPC_RM_MAP, NULL },
-	{ INTENT_RENAME, RENAME_RESTORE, RENAME_UNDONE, RPC_ADD_MAP, NULL },
+	{ INTENT_RENAME, RENAME_UNDO, RENAME_UNDONE, RPC_RM_MAP, NULL },
+	{ INTENT_RENAME, RENAME_UNDO, RENAME_UNDONE, RPC_ADD_MAP, NULL },
 	{ INTENT_RMDIR, 1, 2, RPC_RM_MAP, NULL },
 	{ INTENT_EXCHANGE, EXCHANGE_FIRST, EXCHANGE_SECOND, RPC_ADD_MAP, NULL },
 	{ INTENT_EXCHANGE, EXCHANGE_SECOND, EXCHANGE_DONE, RPC_ADD_MAP, NULL },

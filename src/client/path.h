@@ -91,6 +91,10 @@ static inline bool place_has_no_name(const struct place *pl)
 long place_attr(struct task *t, struct place *pl);
 /* Waits until a server says that what made it answer -EAGAIN may have changed. */
 void retry_wait(struct task *t, u32 seq);
+/* Until a name may be pending no more. */
+void pending_wait(void);
+/* Whichever of the two a server's -EAGAIN with busy asks for; *seq: the request's wait_seq, from 0 on. */
+void busy_wait(struct task *t, u32 busy, u32 *seq);
 
 /* --- intent.c ------------------------------------------------------------------------------ */
 
@@ -204,14 +208,7 @@ long shards_all(struct ctx *c, const struct req_SHARD *q);
 long exchange_apart(struct task *t, const struct place *from, const struct place *to,
 		    u32 sticky_owner);
 /* Steps of an INTENT_EXCHANGE, see there; from any of them to the end, of the intent too. */
-enum {
-	EXCHANGE_FIRST,
-	EXCHANGE_SECOND,
-	EXCHANGE_DONE,
-	EXCHANGE_UNDO,
-	EXCHANGE_UNDONE,
-	EXCHANGE_LOST
-};
+enum { EXCHANGE_FIRST, EXCHANGE_SECOND, EXCHANGE_DONE, EXCHANGE_UNDO, EXCHANGE_UNDONE };
 long exchange_finish(struct task *t, struct intent_node *n);
 
 /* --- path_remove.c -------------------------------------------------------------------------- */
@@ -231,7 +228,6 @@ enum {
 	RENAME_DONE,
 	RENAME_TOLD,
 	RENAME_UNDO,
-	RENAME_RESTORE,
 	RENAME_UNDONE
 };
 /* What the replies to ADD_MAP and RENAME say becomes the step; in a transaction. */

@@ -3,27 +3,24 @@
  * RENAME_EXCHANGE of two names at different servers (at one server: RENAME). Inode I under (P, a),
  * J under (Q, b):
  *
- *   step  message                         (P, a)  (Q, b)  if it fails
- *   -     LINK I +1, unless a directory   I       J       -
- *   1     ADD_MAP (Q, b): I for J         I       I       b leads elsewhere by now: start over
- *   2     ADD_MAP (P, a): J for I         J       I       a leads elsewhere: b gets J back
- *   3     SET_PARENT of directories       J       I
- *   -     LINK I -1                       J       I
+ *   step  message                         (P, a)  (Q, b)     if it fails
+ *   1     ADD_MAP (Q, b): I for J         I       I pending  b leads elsewhere by now: start over
+ *   2     ADD_MAP (P, a): J for I         J       I pending  a leads elsewhere: b gets J back
+ *   3     CONFIRM to b's server, of       J       I          sent by a's server in the transaction of 2
+ *         directories SET_PARENT
  *
- * No name is missing at any time. Between 1 and 2 both lead to I; whoever removes one of them then
- * drops a link that I really has, which is what the extra one is for: so when a is gone at step 2
- * the exchange did not happen, and when b is gone it did, just before.
+ * No name is missing at any time. Between 1 and 2 both lead to I. Nobody else can take b away then, for it
+ * is pending (path_rename.c), and who takes a away takes I's only link: so the exchange did not
+ * happen, and starts over.
  *
  * Steps of the intent; exchange_finish goes on from any of them, for the process itself and for who
  * recovers it:
  *
  *   intent   under way or to be done next              it failed
  *   FIRST    1                                         nothing was done
- *   SECOND   2                                         UNDO
- *   DONE     3                                         -
- *   UNDO     ADD_MAP (Q, b): J for I again: UNDONE     LOST
- *   LOST     b is another's: J's link goes; a directory, which nobody can have removed, gets the
- *            name if it is free
+ *   SECOND   2 and 3                                   UNDO
+ *   DONE     -                                         -
+ *   UNDO     ADD_MAP (Q, b): J for I again: UNDONE     cannot be
  */
 #include "client/path.h"
 
@@ -57,22 +54,29 @@ static void fill_swap(struct req_ADD_MAP *q, u64 dir, const char *name, u64 expe
 }
 
 static long swap_step(struct task *t, struct intent_node *n, u32 srv,
-		      const struct req_ADD_MAP *q, u32 step)
+		      const struct req_ADD_MAP *q, u32 step, u32 *busy)
 {
-	struct rep_ADD_MAP p;
+	struct rep_ADD_MAP p = { .busy = 0 };
+	long r = STEP_CALL(t, srv, ADD_MAP, add_map, q, &p, intent_mark(t, ck_, n, step));
 
-	return STEP_CALL(t, srv, ADD_MAP, add_map, q, &p, intent_mark(t, ck_, n, step));
+	*busy = p.busy;
+	return r;
 }
 
-/* Step 2. */
-static long second(struct task *t, struct intent_node *n)
+/* Steps 2 and 3. */
+static long second(struct task *t, struct intent_node *n, u32 *busy)
 {
 	const struct intent *it = &n->it;
 	struct req_ADD_MAP q;
 
 	fill_swap(&q, it->dir, it->name, it->ino, it->old_ino, it->old_dflags);
+	q.flags |= MAP_CONFIRM;
+	q.confirm_dir = it->new_dir;
+	q.confirm_dflags = it->new_dflags;
+	q.confirm_name.p = it->new_name;
+	q.confirm_name.len = (u32)strlen(it->new_name);
 	return swap_step(t, n, server_of(&t->ctx, it->dir, it->dir_dflags, it->name), &q,
-			 EXCHANGE_DONE);
+			 EXCHANGE_DONE, busy);
 }
 
 /* Step 1 is taken back: b leads to J again. */
@@ -81,54 +85,30 @@ static long take_back(struct task *t, struct intent_node *n)
 	const struct intent *it = &n->it;
 	struct req_ADD_MAP q;
 
+	u32 busy;
+
 	fill_swap(&q, it->new_dir, it->new_name, it->ino, it->old_ino, it->old_dflags);
+	q.flags |= MAP_UNDO;
 	return swap_step(t, n,
 			 server_of(&t->ctx, it->new_dir, it->new_dflags, it->new_name),
-			 &q, EXCHANGE_UNDONE);
-}
-
-/* Somebody removed b meanwhile, or replaced it: that was J's name. Ends the intent. */
-static void lost(struct task *t, struct intent_node *n)
-{
-	const struct intent *it = &n->it;
-	u32 srv = server_of(&t->ctx, it->new_dir, it->new_dflags, it->new_name);
-	struct req_ADD_MAP q;
-	struct rep_ADD_MAP p;
-
-	if (TYPE_OF(it->old_dflags) != HS_IFDIR) {
-		link_drop_end(t, n, it->old_ino);
-		return;
-	}
-	fill_add(&q, it->new_dir, it->new_name, it->old_ino, it->old_dflags);
-	(void)rpc_add_map(&t->ctx, srv, &q, &p);
-	intent_end(t, n);
-}
-
-static void tell(struct task *t, const struct intent *it)
-{
-	if (TYPE_OF(it->ino_dflags) == HS_IFDIR)
-		dir_set_parent(t, it->ino, it->new_dir, it->new_dflags, it->new_name);
-	if (TYPE_OF(it->old_dflags) == HS_IFDIR)
-		dir_set_parent(t, it->old_ino, it->dir, it->dir_dflags, it->name);
+			 &q, EXCHANGE_UNDONE, &busy);
 }
 
 long exchange_finish(struct task *t, struct intent_node *n)
 {
 	const struct intent *it = &n->it;
-	u32 end;
+	u32 busy = 0;
+	bool done;
 
-	if (it->step == EXCHANGE_SECOND && second(t, n))
+	if (it->step == EXCHANGE_SECOND && second(t, n, &busy))
 		intent_step(t, n, EXCHANGE_UNDO);
-	if (it->step == EXCHANGE_UNDO && take_back(t, n))
-		intent_step(t, n, EXCHANGE_LOST);
-	if (it->step == EXCHANGE_DONE)
-		tell(t, it);
-	end = it->step;
-	if (end == EXCHANGE_LOST)
-		lost(t, n);
-	else
-		intent_end(t, n);
-	return end == EXCHANGE_DONE ? 0 : -ENOENT;
+	if (it->step == EXCHANGE_UNDO)
+		(void)take_back(t, n);
+	done = it->step == EXCHANGE_DONE;
+	intent_end(t, n);
+	if (busy)
+		pending_wait();
+	return done ? 0 : -EAGAIN;
 }
 
 /* Step 1, as the program; sticky: whose J is matters. */
@@ -136,33 +116,18 @@ static long begin(struct task *t, const struct place *to, u32 sticky_owner,
 		  struct intent_node *n)
 {
 	struct req_ADD_MAP q;
+	u32 busy;
+	long r;
 
 	fill_swap(&q, n->it.new_dir, n->it.new_name, to->ino, n->it.ino,
 		  n->it.ino_dflags);
+	q.flags |= MAP_PENDING;
 	q.cred = &t->proc->cred;
 	q.sticky_owner = sticky_owner;
-	return swap_step(t, n,
-			 server_of(&t->ctx, to->dir, to->dir_dflags, n->it.new_name), &q,
-			 EXCHANGE_SECOND);
-}
-
-/* An extra link of I, dropped exactly once whatever happens: an UNLINK without RM_MAP. */
-static long hold_link(struct task *t, u64 ino, struct intent_node **held)
-{
-	struct intent it = { .op = INTENT_UNLINK, .ino = ino };
-	struct req_LINK q = { .ino = ino, .delta = 1 };
-	struct rep_LINK p;
-	u32 srv = ino_server(ino);
-	long r;
-
-	*held = intent_begin(t, &it);
-	if (!*held)
-		return -ENOSPC;
-	r = STEP_CALL(t, srv, LINK, link, &q, &p, TX_SET(ck_, (*held)->it.step, 1));
-	if (r) {
-		intent_end(t, *held);
-		*held = NULL;
-	}
+	r = swap_step(t, n, server_of(&t->ctx, to->dir, to->dir_dflags, n->it.new_name),
+		      &q, EXCHANGE_SECOND, &busy);
+	if (r && busy)
+		pending_wait();
 	return r;
 }
 
@@ -180,17 +145,13 @@ long exchange_apart(struct task *t, const struct place *from, const struct place
 			     .ino_dflags = from->dflags | from->type,
 			     .old_ino = to->ino,
 			     .old_dflags = to->dflags | to->type };
-	struct intent_node *n, *held = NULL;
-	long r = 0;
+	struct intent_node *n;
+	long r;
 
 	if (from->ino == to->ino)
 		return 0;
 	memcpy(it.name, from->name, from->name_len + 1);
 	memcpy(it.new_name, to->name, to->name_len + 1);
-	if (from->type != HS_IFDIR)
-		r = hold_link(t, from->ino, &held);
-	if (r)
-		return r == -ENOENT ? -EAGAIN : r; /* removed meanwhile */
 	n = intent_begin(t, &it);
 	r = n ? begin(t, to, sticky_owner, n) : -ENOSPC;
 	if (r == -ENOENT)
@@ -199,8 +160,6 @@ long exchange_apart(struct task *t, const struct place *from, const struct place
 		r = exchange_finish(t, n);
 	else if (n)
 		intent_end(t, n);
-	if (held)
-		link_drop_end(t, held, from->ino);
 	if (!r)
 		notify_exchanged(t, &it);
 	return r;

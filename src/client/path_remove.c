@@ -121,6 +121,10 @@ static long remove_entry(struct task *t, const struct place *pl, u32 flags,
 				      TX_SET(ck_, n->it.step, step));
 		else
 			r = rpc_rm_map(&t->ctx, srv, &q, p);
+		if (r == -EAGAIN && p->busy) {
+			pending_wait();
+			continue;
+		}
 		/* A sticky directory, whose server does not know the inode's owner. */
 		if (r != -EPERM || q.sticky_owner != ~0u || srv == ino_server(pl->ino))
 			break;
@@ -205,9 +209,7 @@ static long rmdir_all(struct task *t, const struct place *pl)
 		r = rpc_rmdir(&t->ctx, ino_server(pl->ino), &q, &p);
 		if (r != -EAGAIN || !p.busy)
 			break;
-		if (q.wait_seq)
-			retry_wait(t, q.wait_seq);
-		q.wait_seq = msg_event_prepare(&t->ctx);
+		busy_wait(t, p.busy, &q.wait_seq);
 	}
 	if (!r)
 		cache_forget(t, pl->dir, pl->dir_dflags, pl->name, pl->name_len);

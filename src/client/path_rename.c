@@ -10,9 +10,10 @@
  *                                                        that no two renames make a ring
  *   2     PARENT from Q up to the root  I       O        I above Q: EINVAL
  *   3     O a directory: MARK (rmdir)   I       O marked not empty: ENOTEMPTY
- *   4     ADD_MAP (Q, b) -> I, REPLACE  I       I        atomic for who looks b up
- *   5     RM_MAP (P, a), expect I       -       I        somebody removed a: undo 4, ENOENT
- *   6     I a directory: SET_PARENT     -       I
+ *   4     ADD_MAP (Q, b) -> I, REPLACE  I       I pending  atomic for who looks b up
+ *   5     RM_MAP (P, a), expect I       -       I pending  a leads elsewhere: undo 4, look again
+ *   6     CONFIRM to b's server, and of   -     I        sent by a's server in the transaction of 5
+ *         a directory SET_PARENT to its home
  *   7     O: LINK -1, or COMMIT         -       I
  *
  * With O marked and both names at one server, RENAME does 4 to 6 at once.
@@ -22,8 +23,21 @@
  *
  * Exchanging two names at different servers: path_exchange.c.
  *
- * The race of step 5 (a removed or renamed by another between the lookup and RM_MAP) puts O back
- * under b. Between 4 and 5 the file has both names, as between link and unlink.
+ * The race of step 5: a is removed, or renamed by another, between the lookup and RM_MAP. Then b
+ * leads to O again. That must still be possible, and what was done by way of b in between must not
+ * have been for nothing: so b is pending until the rename is decided, and who would remove, rename or
+ * replace it waits. Without that two renames of a directory, one of which fails, and a removal by
+ * the one's new name left the other's leading nowhere:
+ *
+ *   step  a -> b             a -> c             rmdir c         a  b  c
+ *   1     ADD_MAP b          ADD_MAP c                          I  I  I (b, c pending)
+ *   2                                           waits
+ *   3     RM_MAP a: DONE                                        -  I  I (c pending)
+ *   4                        RM_MAP a: ENOENT
+ *   5                        takes c back       ENOENT          -  I  -
+ *
+ * A rename that finds its old name pending does not wait while its new one is: it takes that back
+ * first, so that no two wait for each other.
  *
  * Steps of the intent. rename_finish goes on from any of them, for the process itself and for who
  * recovers it:
@@ -32,10 +46,9 @@
  *   BEGUN    O perhaps marked                  ABORT
  *   ADD      the same; 4 is under way          ABORT
  *   REMOVE   4                                 5; a was gone: UNDO
- *   DONE     5                                 6, 7
- *   TOLD     5 and 6, or I moved on from b     7
- *   UNDO     4, a gone                         RM_MAP (Q, b); b was gone: TOLD
- *   RESTORE  b gone again                      ADD_MAP (Q, b) -> O; b was taken: TOLD
+ *   DONE     5 and 6                           7
+ *   TOLD     RENAME                            7
+ *   UNDO     4, a gone                         ADD_MAP (Q, b) -> O for I; RM_MAP if there was no O
  *   UNDONE   all as before                     ABORT
  */
 #include "client/path.h"
@@ -286,7 +299,7 @@ void rename_note_renamed(struct ck *ck, struct intent_node *n, const struct rep_
 
 /* Steps 4 and 5 at once, with the target marked if it is a directory. */
 static long rename_marked(struct task *t, struct moving *m, u32 srv, u32 wait_seq,
-			  bool *busy)
+			  u32 *busy)
 {
 	const struct place *from = &m->from, *to = &m->to;
 	struct req_RENAME q = { .dir = from->dir,
@@ -309,7 +322,7 @@ static long rename_marked(struct task *t, struct moving *m, u32 srv, u32 wait_se
 }
 
 /* Step 4 alone; the intent says what was replaced. */
-static long add_new(struct task *t, struct moving *m, u32 srv, u32 wait_seq, bool *busy)
+static long add_new(struct task *t, struct moving *m, u32 srv, u32 wait_seq, u32 *busy)
 {
 	const struct place *from = &m->from, *to = &m->to;
 	struct req_ADD_MAP q = { .dir = to->dir,
@@ -318,7 +331,7 @@ static long add_new(struct task *t, struct moving *m, u32 srv, u32 wait_seq, boo
 				 .ino = from->ino,
 				 .type = from->type,
 				 .dflags = from->dflags,
-				 .flags = MAP_MOVED |
+				 .flags = MAP_MOVED | MAP_PENDING |
 					  (m->flags & RENAME_NOREPLACE ? 0 : MAP_REPLACE),
 				 .marked = m->intent->it.marked,
 				 .expect = to->ino,
@@ -348,18 +361,17 @@ static long enter_new(struct task *t, struct moving *m)
 	int i;
 
 	for (i = 0; i < RACE_RETRIES; i++) {
-		bool busy;
+		u32 busy;
 		long r = m->one_server ? rename_marked(t, m, srv, wait_seq, &busy)
 				       : add_new(t, m, srv, wait_seq, &busy);
 
 		if (r != -EAGAIN)
 			return r;
 		if (busy) {
-			/* Q is being removed. Two of these must not wait for each other. */
+			/* Q is being removed, or a name is pending. Two of these must not wait for
+			 * each other. */
 			unmark(t, m->intent, RMDIR_ABORT);
-			if (wait_seq)
-				retry_wait(t, wait_seq);
-			wait_seq = msg_event_prepare(&t->ctx);
+			busy_wait(t, busy, &wait_seq);
 		}
 		/* Another target than the one looked at, or one that must be marked first. */
 		cache_forget(t, to->dir, to->dir_dflags, to->name, to->name_len);
@@ -373,22 +385,51 @@ static long enter_new(struct task *t, struct moving *m)
 static const struct cred g_root_cred;
 
 /* RM_MAP of a name that leads to the inode that moves; then the intent is at `step`. */
-static long remove_name(struct task *t, struct intent_node *n, u64 dir, u32 dflags,
-			const char *name, u32 step)
+static long remove_name(struct task *t, struct intent_node *n, struct req_RM_MAP *q,
+			u32 dflags, u32 step, u32 *busy)
 {
-	u32 len = (u32)strlen(name);
-	u32 srv = rpc_entry_server(&t->ctx, dir, dflags, name, len);
-	struct req_RM_MAP q = { .dir = dir,
-				.name = { .p = name, .len = len },
-				.cred = &g_root_cred,
-				.flags = RM_MOVED,
-				.expect = n->it.ino };
-	struct rep_RM_MAP p;
+	u32 srv = rpc_entry_server(&t->ctx, q->dir, dflags, q->name.p, q->name.len);
+	struct rep_RM_MAP p = { .busy = 0 };
+	long r;
 
-	return STEP_CALL(t, srv, RM_MAP, rm_map, &q, &p, TX_SET(ck_, n->it.step, step));
+	q->cred = &g_root_cred;
+	q->expect = n->it.ino;
+	r = STEP_CALL(t, srv, RM_MAP, rm_map, q, &p, TX_SET(ck_, n->it.step, step));
+	*busy = p.busy;
+	return r;
 }
 
-/* What was replaced gets its name back. */
+/* Steps 5 and 6. */
+static long remove_old(struct task *t, struct intent_node *n, u32 *busy)
+{
+	const struct intent *it = &n->it;
+	struct req_RM_MAP q = {
+		.dir = it->dir,
+		.name = { .p = it->name, .len = (u32)strlen(it->name) },
+		.flags = RM_MOVED | RM_CONFIRM,
+		.confirm_dir = it->new_dir,
+		.confirm_dflags = it->new_dflags,
+		.confirm_name = { .p = it->new_name, .len = (u32)strlen(it->new_name) },
+	};
+
+	return remove_name(t, n, &q, it->dir_dflags, RENAME_DONE, busy);
+}
+
+/* Step 4 is taken back, of a name that nobody else could change: it goes, or what was replaced has
+ * it again. */
+static long remove_new(struct task *t, struct intent_node *n)
+{
+	const struct intent *it = &n->it;
+	struct req_RM_MAP q = {
+		.dir = it->new_dir,
+		.name = { .p = it->new_name, .len = (u32)strlen(it->new_name) },
+		.flags = RM_MOVED | RM_UNDO,
+	};
+	u32 busy;
+
+	return remove_name(t, n, &q, it->new_dflags, RENAME_UNDONE, &busy);
+}
+
 static long restore_old(struct task *t, struct intent_node *n)
 {
 	const struct intent *it = &n->it;
@@ -401,7 +442,8 @@ static long restore_old(struct task *t, struct intent_node *n)
 				 .ino = it->old_ino,
 				 .type = it->old_type,
 				 .dflags = it->old_dflags,
-				 .flags = MAP_MOVED };
+				 .flags = MAP_MOVED | MAP_EXCHANGE | MAP_UNDO,
+				 .expect = it->ino };
 	struct rep_ADD_MAP p;
 
 	return STEP_CALL(t, srv, ADD_MAP, add_map, &q, &p,
@@ -409,28 +451,23 @@ static long restore_old(struct task *t, struct intent_node *n)
 }
 
 /* From ADD_MAP on to where it is decided. */
-static void settle_names(struct task *t, struct intent_node *n)
+static void settle_names(struct task *t, struct intent_node *n, u32 *busy)
 {
 	struct intent *it = &n->it;
 
-	if (it->step == RENAME_REMOVE &&
-	    remove_name(t, n, it->dir, it->dir_dflags, it->name, RENAME_DONE))
+	if (it->step == RENAME_REMOVE && remove_old(t, n, busy))
 		intent_step(t, n, RENAME_UNDO);
-	if (it->step == RENAME_UNDO &&
-	    remove_name(t, n, it->new_dir, it->new_dflags, it->new_name, RENAME_RESTORE))
-		intent_step(t, n, RENAME_TOLD);
-	if (it->step == RENAME_RESTORE && it->old_ino && restore_old(t, n))
-		intent_step(t, n, RENAME_TOLD);
+	if (it->step == RENAME_UNDO)
+		(void)(it->old_ino ? restore_old(t, n) : remove_new(t, n));
 }
 
 long rename_finish(struct task *t, struct intent_node *n)
 {
 	struct intent *it = &n->it;
 	bool replaced, done;
+	u32 busy = 0;
 
-	settle_names(t, n);
-	if (it->step == RENAME_DONE && it->ino_type == HS_IFDIR)
-		dir_set_parent(t, it->ino, it->new_dir, it->new_dflags, it->new_name);
+	settle_names(t, n, &busy);
 	if (it->step == RENAME_DONE)
 		notify_renamed(t, it);
 	done = it->step < RENAME_UNDO;
@@ -440,7 +477,9 @@ long rename_finish(struct task *t, struct intent_node *n)
 		link_drop_end(t, n, it->old_ino);
 	else
 		intent_end(t, n);
-	return done ? 0 : -ENOENT;
+	if (busy)
+		pending_wait();
+	return done ? 0 : -EAGAIN;
 }
 
 static long intent_for(struct task *t, struct moving *m)
@@ -534,9 +573,7 @@ static long rename_one(struct task *t, struct moving *m, u32 srv)
 		r = rpc_rename(&t->ctx, srv, &q, &p);
 		if (r != -EAGAIN || !p.busy)
 			break;
-		if (q.wait_seq)
-			retry_wait(t, q.wait_seq);
-		q.wait_seq = msg_event_prepare(&t->ctx);
+		busy_wait(t, p.busy, &q.wait_seq);
 	}
 	if (r || p.same)
 		return r;

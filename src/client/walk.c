@@ -839,6 +839,29 @@ void retry_wait(struct task *t, u32 seq)
 		SYS(nanosleep, &nap, 0);
 }
 
+/* Not an event: that the name is pending no more is told by a record that wakes nobody, so that
+ * renames cost no wake-up. Who asks again has it handled. */
+void pending_wait(void)
+{
+	struct {
+		s64 sec, nsec;
+	} nap = { 0, 200000 };
+
+	race_point("wait", RACE_AT);
+	SYS(nanosleep, &nap, 0);
+}
+
+void busy_wait(struct task *t, u32 busy, u32 *seq)
+{
+	if (busy == BUSY_PENDING) {
+		pending_wait();
+		return;
+	}
+	if (*seq)
+		retry_wait(t, *seq);
+	*seq = msg_event_prepare(&t->ctx);
+}
+
 /* The path of a directory: from it up to the root, names written from the buffer's end. */
 long walk_path_of(struct task *t, u64 dir, char *buf, size_t size)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Names that come and go: CREATE ADD_MAP RM_MAP.
+ * Names that come and go: CREATE ADD_MAP RM_MAP CONFIRM.
  *
  * Order of checks, as Linux has it: search permission of the directory, whether the name is
  * there, write permission, sticky bit, type.
@@ -233,6 +233,17 @@ static long types_fit(const struct req_ADD_MAP *q, const struct fs_entry *n, boo
 	return old_dir && n->ino != q->marked ? -EAGAIN : 0;
 }
 
+static void set_pending(struct rpc_env *e, struct fs_entry *n, u32 pending)
+{
+	if (n->pending != pending)
+		TX_SET(e->ck, n->pending, (u8)pending);
+}
+
+static u32 is_pending(const struct req_ADD_MAP *q)
+{
+	return (q->flags & MAP_PENDING) != 0;
+}
+
 static long replace(struct rpc_env *e, const struct req_ADD_MAP *q, struct rep_ADD_MAP *p,
 		    struct fs_dir *d, struct fs_entry *n)
 {
@@ -246,6 +257,9 @@ static long replace(struct rpc_env *e, const struct req_ADD_MAP *q, struct rep_A
 		return -EEXIST;
 	if (q->flags & MAP_EXCHANGE && n->ino != q->expect)
 		return -EAGAIN;
+	r = q->flags & MAP_UNDO ? 0 : fs_entry_busy(n, &p->busy);
+	if (r < 0)
+		return r;
 	if (n->ino == q->ino) {
 		p->same = 1;
 		return 0;
@@ -260,9 +274,78 @@ static long replace(struct rpc_env *e, const struct req_ADD_MAP *q, struct rep_A
 	r = fs_entry_set(e, d, n, q->ino, q->type, q->dflags);
 	if (r < 0)
 		return r;
+	set_pending(e, n, is_pending(q));
 	fs_entry_cached(e, n);
 	fs_dir_touch(e->ck, d, host_realtime_ns());
 	return 0;
+}
+
+/* --- names that are pending -------------------------------------------------------------------------- */
+
+long fs_confirm(struct rpc_env *e, const struct req_CONFIRM *q, struct rep_CONFIRM *p)
+{
+	struct fs_entry *n = fs_entry_find(fs_of(e->ck), q->dir, q->name.p, q->name.len,
+					   fs_hash(q->dir, &q->name));
+
+	(void)p;
+	if (!n || n->ino != q->ino)
+		return -ENOENT;
+	set_pending(e, n, 0);
+	return 0;
+}
+
+/* The home of a directory is told where that hangs. */
+static long tell_home(struct rpc_env *e, u64 ino, u64 dir, u32 dflags,
+		      const struct rpc_str *name)
+{
+	struct req_SET_PARENT q = {
+		.ino = ino, .parent = dir, .parent_dflags = dflags, .name = *name
+	};
+	struct rep_SET_PARENT p;
+	long r;
+
+	if (ino_server(ino) != e->srv)
+		return rpc_post_set_parent(e, ino_server(ino), &q);
+	r = fs_set_parent(e, &q, &p);
+	return r == -ENOSPC ? r : 0; /* one that is gone needs none */
+}
+
+/* What the request's own name was about is decided: ino has the other name for good. In the same
+ * transaction, so that no kill comes between; sent in this order, so that who finds the name
+ * confirmed and renames on tells the home later than this. */
+static long confirm_other(struct rpc_env *e, u64 ino, u32 type, u64 dir, u32 dflags,
+			  const struct rpc_str *name)
+{
+	struct req_CONFIRM q = { .dir = dir, .name = *name, .ino = ino };
+	struct rep_CONFIRM p;
+	u32 srv;
+	long r;
+
+	if (!name->len || ino_server(dir) >= fs_of(e->ck)->servers ||
+	    ino_server(ino) >= fs_of(e->ck)->servers)
+		return -EINVAL;
+	srv = rpc_entry_server(e->c, dir, dflags, name->p, name->len);
+	r = type == HS_IFDIR ? tell_home(e, ino, dir, dflags, name) : 0;
+	if (r < 0)
+		return r;
+	if (srv != e->srv)
+		return rpc_post_confirm(e, srv, &q);
+	(void)fs_confirm(e, &q, &p);
+	return 0;
+}
+
+/* The second half of an exchange: what stood here has the other name, what stands here this one. */
+static long exchanged(struct rpc_env *e, const struct req_ADD_MAP *q,
+		      const struct rep_ADD_MAP *p)
+{
+	struct fs_dir d;
+	long r = confirm_other(e, p->old_ino, p->old_type, q->confirm_dir,
+			       q->confirm_dflags, &q->confirm_name);
+
+	if (r < 0 || q->type != HS_IFDIR)
+		return r;
+	r = fs_dir_find(fs_of(e->ck), q->dir, &d);
+	return r < 0 ? r : tell_home(e, q->ino, q->dir, d.part->dflags, &q->name);
 }
 
 long fs_add_map(struct rpc_env *e, const struct req_ADD_MAP *q, struct rep_ADD_MAP *p)
@@ -289,8 +372,12 @@ long fs_add_map(struct rpc_env *e, const struct req_ADD_MAP *q, struct rep_ADD_M
 		return r;
 	hash = fs_hash(q->dir, &q->name);
 	n = fs_entry_find(f, q->dir, q->name.p, q->name.len, hash);
-	if (n)
-		return replace(e, q, p, &d, n);
+	if (n) {
+		r = replace(e, q, p, &d, n);
+		if (!r && q->flags & MAP_CONFIRM)
+			r = exchanged(e, q, p);
+		return r;
+	}
 	if (q->flags & MAP_EXCHANGE)
 		return -ENOENT;
 	r = fs_dir_perm(&d, q->cred, MAY_WRITE);
@@ -304,13 +391,15 @@ long fs_add_map(struct rpc_env *e, const struct req_ADD_MAP *q, struct rep_ADD_M
 	r = fs_entry_add(e, &d, q->dir, &q->name, hash, q->ino, q->type, q->dflags);
 	if (r < 0)
 		return r;
+	if (is_pending(q))
+		set_pending(e, fs_entry_find(f, q->dir, q->name.p, q->name.len, hash), 1);
 	fs_dir_touch(e->ck, &d, host_realtime_ns());
 	if (!(q->flags & MAP_MOVED))
 		fs_notify_name(e, q->dir, q->name.p, q->name.len, q->type, IN_CREATE, 0);
 	return 0;
 }
 
-static long rm_check(struct rpc_env *e, const struct req_RM_MAP *q,
+static long rm_check(struct rpc_env *e, const struct req_RM_MAP *q, struct rep_RM_MAP *p,
 		     const struct fs_dir *d, const struct fs_entry *n)
 {
 	bool dir = n->type == HS_IFDIR >> 12;
@@ -318,6 +407,9 @@ static long rm_check(struct rpc_env *e, const struct req_RM_MAP *q,
 
 	if (q->expect && q->expect != n->ino)
 		return -EAGAIN;
+	r = q->flags & RM_UNDO ? 0 : fs_entry_busy(n, &p->busy);
+	if (r < 0)
+		return r;
 	if (!(q->flags & RM_MOVED)) {
 		r = fs_dir_perm(d, q->cred, MAY_WRITE);
 		if (!r)
@@ -351,7 +443,7 @@ long fs_rm_map(struct rpc_env *e, const struct req_RM_MAP *q, struct rep_RM_MAP 
 	long r;
 
 	p->ino = 0;
-	p->done = 0;
+	p->done = p->busy = 0;
 	r = fs_dir_find(f, q->dir, &d);
 	if (!r && !(q->flags & RM_MOVED))
 		r = fs_dir_perm(&d, q->cred, MAY_EXEC);
@@ -363,7 +455,7 @@ long fs_rm_map(struct rpc_env *e, const struct req_RM_MAP *q, struct rep_RM_MAP 
 	p->ino = n->ino;
 	p->type = (u32)n->type << 12;
 	p->dflags = n->dflags;
-	r = rm_check(e, q, &d, n);
+	r = rm_check(e, q, p, &d, n);
 	if (r < 0)
 		return r;
 	r = fs_entry_del(e, &d, n);
@@ -384,5 +476,8 @@ long fs_rm_map(struct rpc_env *e, const struct req_RM_MAP *q, struct rep_RM_MAP 
 	}
 	if (!r && !(q->flags & RM_MOVED))
 		fs_notify_name(e, q->dir, q->name.p, q->name.len, p->type, IN_DELETE, 0);
+	if (!r && q->flags & RM_CONFIRM)
+		r = confirm_other(e, p->ino, p->type, q->confirm_dir, q->confirm_dflags,
+				  &q->confirm_name);
 	return r;
 }

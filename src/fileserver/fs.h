@@ -87,6 +87,7 @@ struct fs_entry {
 	u8 type; /* mode >> 12 */
 	u8 len;
 	u8 dflags;
+	u8 pending; /* a rename's new name that may be taken back: see fs_confirm */
 	char name[]; /* len bytes */
 };
 
@@ -664,5 +665,13 @@ static inline void fs_notify_gone(struct rpc_env *e, u64 ino, bool home)
 
 /* create.c: one link less of a file of another server. -ENOSPC. */
 long fs_link_drop_far(struct rpc_env *e, u64 ino);
+/* A pending name, which only the rename that added it may take away: others get -EAGAIN, and ask again. */
+static inline long fs_entry_busy(const struct fs_entry *n, u32 *busy)
+{
+	if (likely(!n->pending))
+		return 0;
+	*busy = BUSY_PENDING;
+	return -EAGAIN;
+}
 
 #endif

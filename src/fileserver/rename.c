@@ -254,6 +254,11 @@ long fs_rename(struct rpc_env *e, const struct req_RENAME *q, struct rep_RENAME 
 		return -EEXIST;
 	if (!to.n && (q->flags & RENAME_EXCHANGE))
 		return -ENOENT;
+	r = fs_entry_busy(from.n, &p->busy);
+	if (!r && to.n)
+		r = fs_entry_busy(to.n, &p->busy);
+	if (r < 0)
+		return r;
 	if (to.n && to.n->ino == from.n->ino) {
 		p->same = 1;
 		return 0;

@@ -144,6 +144,9 @@ static long all(struct rpc_env *e, const struct req_RMDIR *q, struct rep_RMDIR *
 	if ((q->dir && n->ino != q->dir) || ino_server(n->ino) != f->srv ||
 	    (n->dflags & DIR_DISTRIBUTED))
 		return -EAGAIN;
+	r = fs_entry_busy(n, &p->busy);
+	if (r < 0)
+		return r;
 	r = fs_dir_find(f, n->ino, &child);
 	if (r < 0)
 		return r;

@@ -471,6 +471,8 @@ static long post(struct rpc_env *e, u32 core, u32 id, const void *q)
 	}
 	if (e->replies && core == e->core)
 		h.wake = MSG_WAKE_NONE; /* whom the reply wakes drains this first */
+	else if (id == RPC_CONFIRM)
+		h.wake = MSG_WAKE_NONE; /* who wants to know asks, and that wakes */
 	else if (id == RPC_EVENT)
 		h.wake = ((const struct req_EVENT *)q)->slot;
 	return msg_post(e->c, e->ck, core, &h, s->record);

@@ -87,12 +87,20 @@ struct extent {
 	1u /* rename: replaces an entry that is there (checks types, see rpc.def) */
 #define MAP_EXCHANGE 2u /* replaces whatever is there, if it is `expect` */
 #define MAP_MOVED    4u /* half of a rename: inotify hears of it by NOTE */
+#define MAP_PENDING  8u /* the name is not to be relied on before CONFIRM: others wait */
+#define MAP_UNDO     16u /* with MAP_EXCHANGE: takes a pending name back */
+#define MAP_CONFIRM  32u /* CONFIRM of the name `confirm` in the same transaction */
 /* RM_MAP flags */
 #define RM_FILE	  1u /* -EISDIR for a directory */
 #define RM_DIR	  2u /* -ENOTDIR for anything else */
 #define RM_UNLINK 4u /* also drop the link (coalescing), see rpc.def */
 #define RM_MOVED                                                                         \
 	8u /* second half of a rename: no permission check, entry must be `ino` */
+#define RM_UNDO	   16u /* takes a pending name back */
+#define RM_CONFIRM 32u /* as MAP_CONFIRM */
+/* rep.busy with -EAGAIN: registered for an EVENT; or the name is pending, ask again soon */
+#define BUSY_REMOVED 1u
+#define BUSY_PENDING 2u
 /* RENAME flags are Linux's: RENAME_NOREPLACE 1, RENAME_EXCHANGE 2 */
 /* READ, WRITE flags */
 #define IO_APPEND  1u /* at the end, atomically; req.off is ignored, rep.off says where */

@@ -20,7 +20,7 @@
 #include "client/process.h"
 #include "unit/client.h"
 
-#define RIVAL_SECONDS 100 /* a test that hangs ends, as one that failed */
+#define RIVAL_SECONDS 100 /* a test that hangs ends, as one that failed; from the last one's birth */
 
 typedef long (*rival_fn)(struct person *p, const char *x, const char *y);
 
@@ -137,6 +137,14 @@ static inline long rival_end(struct rival *r)
 	if (r->pid)
 		rival_on(r, RACE_AT, "");
 	return r->w->result;
+}
+
+/* To the end, and forgotten. */
+static inline void rival_free(struct rival *r)
+{
+	rival_end(r);
+	munmap(r->w, sizeof(*r->w));
+	free(r);
 }
 
 /* All of it in one go. */

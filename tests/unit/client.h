@@ -20,7 +20,7 @@
 #include "fileserver/fileserver.h"
 #include "unit/world.h"
 
-#define PERSONS_MAX 32
+#define PERSONS_MAX 48
 
 struct person {
 	struct task t;

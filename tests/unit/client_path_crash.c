@@ -7,8 +7,7 @@
  * All servers near (one island), far ones, and all of it as on a traced system; and with a
  * neighbour who, between the death and the recovery, gives what the call was about another name.
  */
-#include "client/process.h"
-#include "unit/client.h"
+#include "race/race.h"
 
 extern u64 g_crash_at, g_crash_count;
 
@@ -201,15 +200,14 @@ struct kind {
 	bool traced;
 };
 
-static void meddle(struct person *b, const char *name)
+/* Before the recovery, or, when the name is pending until then, waiting for it. */
+static void meddle(struct rival *b, const char *name)
 {
 	char from[300], to[300];
 
-	if (!name)
-		return;
 	snprintf(from, sizeof(from), "/hare/%s", name);
 	snprintf(to, sizeof(to), "/hare/%s.moved", name);
-	CALL(b, rename, from, to);
+	rival_run(b, do_rename, from, to, RACE_AT, "wait");
 }
 
 static void trace_all(void)
@@ -222,6 +220,7 @@ static void trace_all(void)
 static int one(const struct kind *kind, const struct act *act, u64 k, u32 *bad)
 {
 	struct person *a, *b, *p;
+	struct rival *m = NULL;
 	pid_t pid;
 	int status;
 	u32 n;
@@ -241,9 +240,13 @@ static int one(const struct kind *kind, const struct act *act, u64 k, u32 *bad)
 		_exit(act->run(p) == 0 ? 0 : 1);
 	}
 	status = world_wait(pid);
-	if (kind->meddle)
-		meddle(b, kind->meddle == MOVES_TO ? act->to : act->from);
+	if (kind->meddle) {
+		m = rival_new(&g, kind->wc.cores - 1);
+		meddle(m, kind->meddle == MOVES_TO ? act->to : act->from);
+	}
 	bury(a, p);
+	if (m)
+		rival_free(m);
 	town_settle(&g, (struct person *[]){ a, b }, 2);
 	n = 0;
 	if (!kind->meddle && !matches(a, act->after) &&

@@ -386,6 +386,50 @@ static long op_add_map_over(void)
 	return FS(&f, add_map, ADD_MAP, NULL, .dir = ROOT, .name = NAME("b"), .cred = &f.cred,
 		  .ino = (1ULL << 40) | 5, .type = HS_IFREG, .flags = MAP_REPLACE);
 }
+/* Halves of a rename over two servers. */
+static long map_of(const char *name, u64 ino, u32 type, u32 flags, u64 expect)
+{
+	return FS(&f, add_map, ADD_MAP, NULL, .dir = ROOT, .name = { .p = name, .len = 1 },
+		  .cred = &f.cred, .ino = ino, .type = type, .flags = flags, .expect = expect);
+}
+static void file_pending(void)
+{
+	two();
+	need(map_of("b", (1ULL << 40) | 5, HS_IFREG, MAP_REPLACE | MAP_PENDING, 0) == 0, "add_map");
+}
+static void name_pending(void)
+{
+	need(map_of("x", (1ULL << 40) | 5, HS_IFREG, MAP_PENDING, 0) == 0, "add_map");
+}
+static void dir_pending(void)
+{
+	two_dirs();
+	need(map_of("x", look(&f, ROOT, "d"), HS_IFDIR, MAP_PENDING, 0) == 0, "add_map");
+}
+static long op_add_map_pending(void)
+{
+	return map_of("x", (1ULL << 40) | 5, HS_IFREG, MAP_PENDING, 0);
+}
+static long op_add_map_undo(void)
+{
+	return map_of("b", b, HS_IFREG, MAP_EXCHANGE | MAP_UNDO, (1ULL << 40) | 5);
+}
+static long op_rm_map_undo(void)
+{
+	return FS(&f, rm_map, RM_MAP, NULL, .dir = ROOT, .name = NAME("x"), .cred = &f.cred,
+		  .flags = RM_MOVED | RM_UNDO, .expect = (1ULL << 40) | 5);
+}
+static long op_rm_map_confirm(void)
+{
+	return FS(&f, rm_map, RM_MAP, NULL, .dir = ROOT, .name = NAME("d"), .cred = &f.cred,
+		  .flags = RM_MOVED | RM_CONFIRM, .confirm_dir = ROOT, .confirm_name = NAME("x"));
+}
+static long op_rm_map_confirm_far(void)
+{
+	return FS(&f, rm_map, RM_MAP, NULL, .dir = ROOT, .name = NAME("d"), .cred = &f.cred,
+		  .flags = RM_MOVED | RM_CONFIRM, .confirm_dir = (1ULL << 40) | 77,
+		  .confirm_name = NAME("x"));
+}
 static long op_link(void)
 {
 	return FS(&f, link, LINK, NULL, .ino = a, .delta = 1);
@@ -648,6 +692,11 @@ static const struct scenario {
 	{ "exchange", two_dirs, op_exchange, false, 0 },
 	{ "add_map", none, op_add_map, false, 0 },
 	{ "add_map over a file", two, op_add_map_over, false, 0 },
+	{ "add_map, pending", none, op_add_map_pending, false, 0 },
+	{ "add_map, taken back", file_pending, op_add_map_undo, false, 0 },
+	{ "rm_map, taken back", name_pending, op_rm_map_undo, false, 0 },
+	{ "rm_map of a directory that has its new name", dir_pending, op_rm_map_confirm, false, 0 },
+	{ "rm_map of a directory that has it elsewhere", two_dirs, op_rm_map_confirm_far, false, 0 },
 	{ "link", file, op_link, false, 0 },
 	{ "write", file, op_write, false, 0 },
 	{ "write over the end", file, op_write_over, true, 0 },
