@@ -89,6 +89,7 @@ static long read_direct(struct task *t, struct ofd *o, struct uio *u, u64 off, u
 	msg_unlock(&t->ctx, e.ck);
 	if (unlikely(r) || !s.len)
 		return r;
+	race_point("copy out", RACE_AT);
 	if (unlikely(span_copy(t->ctx.isl, &s, off, u->at)))
 		return -EFAULT;
 	if (unlikely(!fs_span_holds(e.ck, &s)))

@@ -235,7 +235,10 @@ static bool learn(struct task *t, struct vnode *v, const struct run *run, u32 ru
 			u64 value = run->blk ? (run->blk + k) | VBLK_STALE : VBLK_HOLE;
 			u64 old = radix_get(&v->map, run->index + k);
 
-			if (old && !(old & VBLK_HOLE) && VBLK(old) == VBLK(value))
+			/* A hole may have been filled by another process of this core since
+			 * it was told of; who takes blocks away has them forgotten. */
+			if (old && !(old & VBLK_HOLE) &&
+			    (value == VBLK_HOLE || VBLK(old) == VBLK(value)))
 				continue;
 			ok = tx_radix_set(ck, &v->map, run->index + k, value) == 0;
 			if (++n % TX_STEP == 0)
@@ -545,6 +548,7 @@ long vnode_read(struct task *t, struct vnode *v, struct uio *u, u64 *off)
 			continue;
 		}
 		freshen(t, v, index, count, value, epoch);
+		race_point("copy out", RACE_AT);
 		len = MIN(len, (index + count) * PAGE_SIZE - *off);
 		r = read_blocks(t, u, *off, len, value);
 		*off += before - u->total;
@@ -705,7 +709,9 @@ static long write_step(struct task *t, struct vnode *v, struct uio *u, u64 *off)
 		return r;
 	len = MIN(len, (u64)r * PAGE_SIZE - in);
 	note_before(t, v, start, start + len);
+	race_point("copy in", RACE_AT);
 	r = copy_in(t, u, start, len, value);
+	race_point("copied in", RACE_AT);
 	if (r) {
 		len = before - u->total;
 		fault_beyond(t, v, start, start + len, value);

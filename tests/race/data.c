@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Readers and writers of blocks against what takes the blocks away, makes the file longer or tells
+ * that it has changed: truncate, unlink, append, another core's close.
+ */
+#include "race/race.h"
+
+#define PAGE 4096
+
+static struct town g;
+static struct person *g_p[MAX_CORES];
+static struct rival *g_near, *g_far, *g_far_b, *g_far2; /* on cores 0, 1, 1 and 2; the files are at server 0 */
+static const char g_f[] = "/hare/f", g_g[] = "/hare/g";
+static char *g_seen; /* what a rival read */
+static u64 g_free; /* blocks, when there are no files */
+
+static u64 blocks_free(void)
+{
+	u64 n = 0;
+
+	for (u32 i = 0; i < g.w.cores; i++) {
+		struct ctx *c = &g.w.ctx[i];
+		struct fs_stats s;
+
+		ck_lock(c, c->ck);
+		fs_stats(c->ck, &s);
+		ck_unlock(c->ck);
+		n += s.blocks_free;
+	}
+	return n;
+}
+
+static void clear(void)
+{
+	do_unlink(g_p[0], g_f, NULL);
+	do_unlink(g_p[0], g_g, NULL);
+	quiet(&g, g_p);
+	is(blocks_free(), g_free, "all blocks are free again");
+	is(town_check(&g, NULL), 0, "no invariant is violated");
+}
+
+/* count bytes of c at the file's end. */
+static long put(struct person *p, const char *path, char c, size_t count)
+{
+	long fd = CALL(p, open, path, O_CREAT | O_WRONLY | O_APPEND, 0644), n;
+	char *buf = malloc(count);
+
+	memset(buf, c, count);
+	n = CALL(p, write, fd, buf, count);
+	CALL(p, close, fd);
+	free(buf);
+	return n;
+}
+
+/* Takes every block there is; how many bytes. */
+static u64 fill(struct person *p, const char *path)
+{
+	u64 sum = 0;
+	long n;
+
+	while ((n = put(p, path, 'g', 1 << 20)) > 0)
+		sum += (u64)n;
+	is(n, -ENOSPC, "no block is free any more");
+	return sum;
+}
+
+/* All of it is c. */
+static bool all_is(struct person *p, const char *path, char c, u64 count)
+{
+	static char buf[1 << 20];
+	long fd = CALL(p, open, path, O_RDONLY, 0), n;
+	u64 sum = 0, bad = 0;
+
+	while ((n = CALL(p, read, fd, buf, sizeof(buf))) > 0) {
+		for (long i = 0; i < n; i++)
+			bad += buf[i] != c;
+		sum += (u64)n;
+	}
+	CALL(p, close, fd);
+	return sum == count && !bad;
+}
+
+static long do_write_first(struct person *p, const char *x, const char *y)
+{
+	long fd = CALL(p, open, x, O_RDWR, 0), n;
+	static char buf[2 * PAGE];
+
+	memset(buf, *y, sizeof(buf));
+	n = CALL(p, pwrite64, fd, buf, sizeof(buf), 0);
+	CALL(p, close, fd);
+	return n;
+}
+
+static long do_read_at(struct person *p, const char *x, const char *y)
+{
+	long fd = CALL(p, open, x, O_RDONLY, 0), n;
+
+	rival_here("opened");
+	n = CALL(p, pread64, fd, g_seen, 2 * PAGE, y ? atol(y) : 0);
+	CALL(p, close, fd);
+	return n;
+}
+
+static long do_append(struct person *p, const char *x, const char *y)
+{
+	long fd = CALL(p, open, x, O_WRONLY | O_APPEND, 0), n;
+
+	n = CALL(p, write, fd, y, strlen(y));
+	CALL(p, close, fd);
+	return n;
+}
+
+static long do_truncate(struct person *p, const char *x, const char *y)
+{
+	(void)y;
+	return CALL(p, truncate, x, 0);
+}
+
+/* --- the block goes, and another file gets it ----------------------------------------------------------- */
+
+static void write_to_reused(const char *what, rival_fn take_away)
+{
+	u64 len;
+
+	is(put(g_p[0], g_f, 'f', 2 * PAGE), 2 * PAGE, "a file");
+	ok(rival_run(g_far, do_write_first, g_f, "w", RACE_AT, "copy in"),
+	   "a far core is about to write to a block");
+	is(take_away(g_p[0], g_f, NULL), 0, "%s", what);
+	len = fill(g_p[0], g_g);
+	is(rival_end(g_far), 2 * PAGE, "it writes");
+	ok(all_is(g_p[2], g_g, 'g', len), "the other file has none of it");
+	clear();
+}
+
+static void read_of_reused(const char *what, struct rival *r, rival_fn take_away)
+{
+	u64 bad = 0;
+	long n;
+
+	is(put(g_p[0], g_f, 'f', 2 * PAGE), 2 * PAGE, "a file");
+	memset(g_seen, 0, 2 * PAGE);
+	ok(rival_run(r, do_read_at, g_f, NULL, RACE_AT, "copy out"),
+	   "a core is about to read a block");
+	is(take_away(g_p[0], g_f, NULL), 0, "%s", what);
+	fill(g_p[0], g_g);
+	n = rival_end(r);
+	ok(n >= 0 && n <= 2 * PAGE, "it reads %ld", n);
+	for (long i = 0; i < n; i++)
+		bad += g_seen[i] == 'g';
+	is(bad, 0, "nothing of the other file");
+	clear();
+}
+
+static void killed_writer(void)
+{
+	struct rival *r = rival_new(&g, 1);
+	u64 len;
+
+	is(put(g_p[0], g_f, 'f', 2 * PAGE), 2 * PAGE, "a file");
+	ok(rival_run(r, do_write_first, g_f, "w", RACE_AT, "copied in"),
+	   "a far core has written to a block");
+	is(do_unlink(g_p[0], g_f, NULL), 0, "unlink");
+	rival_kill(r);
+	rival_bury(r, g_p[1]);
+	quiet(&g, g_p);
+	len = fill(g_p[0], g_g);
+	is(len / PAGE, g_free - 8 > len / PAGE ? len / PAGE : g_free, "its blocks come back");
+	mem_chaos(&g.w.isl[1]);
+	ok(all_is(g_p[2], g_g, 'g', len), "what it left in its cache never gets there");
+	clear();
+}
+
+/* --- append --------------------------------------------------------------------------------------------- */
+
+static void two_append(u32 when)
+{
+	static const char *const both[] = { "0onetwo", "0twoone" };
+
+	is(file_put(g_p[0], g_f, "0"), 1, "a file");
+	ok(rival_run(g_far, do_append, g_f, "one", when, "WRITE"), "one appends");
+	is(do_append(g_p[2], g_f, "two"), 3, "another core appends meanwhile");
+	is(rival_end(g_far), 3, "the first goes on");
+	ok(file_is(g_p[0], g_f, both[when == RACE_ASK]), "both are there");
+	clear();
+}
+
+/* --- what a core knows of a far file ----------------------------------------------------------- */
+
+/* A file of so many blocks that an open does not tell of the last ones. */
+#define MANY 300
+#define LAST (280L * PAGE)
+
+/* Bytes that are not c, of two pages as a core reads them now. */
+static long not_all(struct person *p, char c)
+{
+	static char buf[2 * PAGE];
+	long fd = CALL(p, open, g_f, O_RDONLY, 0), bad = 0;
+	long n = CALL(p, pread64, fd, buf, sizeof(buf), LAST);
+
+	CALL(p, close, fd);
+	for (long i = 0; i < n; i++)
+		bad += buf[i] != c;
+	return n == 2 * PAGE ? bad : -1;
+}
+
+static long do_write_last(struct person *p, const char *x, const char *y)
+{
+	long fd = CALL(p, open, x, O_RDWR, 0), n;
+	static char buf[2 * PAGE];
+
+	memset(buf, *y, sizeof(buf));
+	n = CALL(p, pwrite64, fd, buf, sizeof(buf), LAST);
+	rival_here("written");
+	CALL(p, close, fd);
+	return n;
+}
+
+/* Reads what it is about to read, and then once more. */
+static long do_read_last(struct person *p, const char *x, const char *y)
+{
+	long fd = CALL(p, open, x, O_RDONLY, 0), n;
+
+	(void)y;
+	CALL(p, pread64, fd, g_seen, 2 * PAGE, LAST);
+	n = CALL(p, pread64, fd, g_seen, 2 * PAGE, LAST);
+	CALL(p, close, fd);
+	return n;
+}
+
+/* A read of core 1 has asked for blocks; another process of core 1 has the file cut and written anew
+ * before it has entered what it was told. */
+static void learned_before_truncate(void)
+{
+	is(put(g_p[0], g_f, 'o', MANY * PAGE), MANY * PAGE, "a file");
+	ok(rival_run(g_far, do_read_last, g_f, NULL, RACE_ANSWERED, "BLOCKS"), "blocks are told");
+	is(do_truncate(g_p[1], g_f, NULL), 0, "truncate");
+	is(put(g_p[1], g_f, 'n', MANY * PAGE), MANY * PAGE, "written anew");
+	is(rival_end(g_far), 2 * PAGE, "the next read of it");
+	ok(g_seen[0] == 'n' && g_seen[2 * PAGE - 1] == 'n', "sees that");
+	/* This one first: what core 1 forgets is written back by that. */
+	is(not_all(g_p[2], 'n'), 0, "core 2 reads what core 1 wrote");
+	is(not_all(g_p[1], 'n'), 0, "so does core 1");
+	clear();
+}
+
+/* The read was told of a hole, which another process of core 1 has filled by then. */
+static void learned_before_filled(void)
+{
+	is(put(g_p[0], g_f, 'o', 1), 1, "a file");
+	is(CALL(g_p[0], truncate, g_f, (long)MANY * PAGE), 0, "with a hole");
+	ok(rival_run(g_far, do_read_last, g_f, NULL, RACE_ANSWERED, "BLOCKS"), "a hole is told");
+	ok(rival_run(g_far_b, do_write_last, g_f, "n", RACE_AT, "written"), "it is filled");
+	is(rival_end(g_far), 2 * PAGE, "the next read of it");
+	ok(g_seen[0] == 'n' && g_seen[2 * PAGE - 1] == 'n', "sees that");
+	is(rival_end(g_far_b), 2 * PAGE, "and closed");
+	/* This one first: what core 1 forgets is written back by that. */
+	is(not_all(g_p[2], 'n'), 0, "core 2 reads what core 1 wrote");
+	is(not_all(g_p[1], 'n'), 0, "so does core 1");
+	clear();
+}
+
+/* Another core changed the file, so who opens it here forgets the blocks under a writer's hands: before
+ * it has copied, when it has, when it has noted that. */
+static void forgotten_under_writer(const char *at)
+{
+	is(put(g_p[0], g_f, 'o', MANY * PAGE), MANY * PAGE, "a file");
+	ok(rival_run(g_far, do_write_last, g_f, "n", RACE_AT, at), "core 1 writes: %s", at);
+	is(put(g_p[2], g_f, 'a', PAGE), PAGE, "core 2 changes the file");
+	is(CALL(g_p[1], close, CALL(g_p[1], open, g_f, O_RDONLY, 0)), 0, "core 1 forgets the blocks");
+	is(rival_end(g_far), 2 * PAGE, "the writer ends");
+	/* This one first: what core 1 forgets is written back by that. */
+	is(not_all(g_p[2], 'n'), 0, "core 2 reads what core 1 wrote");
+	is(not_all(g_p[1], 'n'), 0, "so does core 1");
+	clear();
+}
+
+/* --- a close, and an open that comes after it ---------------------------------------------------------------- */
+
+static long do_write_inside(struct person *p, const char *x, const char *y)
+{
+	long fd = CALL(p, open, x, O_RDWR, 0), n;
+
+	rival_here("opened");
+	n = CALL(p, pwrite64, fd, y, strlen(y), 3);
+	CALL(p, close, fd);
+	return n;
+}
+
+/* The close's messages, which nobody waits for, and the OPEN of a core whose ring is looked at first
+ * are drained at once. */
+static void closed_then_opened(void)
+{
+	is(file_put(g_p[0], g_f, "abcabc"), 6, "a file");
+	ok(rival_run(g_far2, do_write_inside, g_f, "def", RACE_AT, "opened"), "core 2 has it open");
+	ok(file_is(g_p[1], g_f, "abcabc"), "core 1 has read it");
+	town_pause(&g, 0);
+	is(rival_end(g_far2), 3, "core 2 writes and closes it, nobody is awake on core 0");
+	ok(rival_run(g_far, do_read_at, g_f, NULL, RACE_SENT, "OPEN"), "core 1 opens it");
+	msg_drain(&g.w.ctx[0]);
+	town_resume(&g, 0);
+	memset(g_seen, 0, 16);
+	is(rival_end(g_far), 6, "and reads it");
+	ok(!memcmp(g_seen, "abcdef", 6), "as it was written");
+	clear();
+}
+
+static void run(const char *what, const struct world_cfg *wc)
+{
+	bool far = wc->islands != 1;
+
+	diag("%s", what);
+	town_new(&g, wc);
+	for (u32 i = 0; i < wc->cores; i++)
+		g_p[i] = town_person(&g, i, 0);
+	g_near = rival_new(&g, 0);
+	g_far = rival_new(&g, 1);
+	g_far_b = rival_new(&g, 1);
+	g_far2 = rival_new(&g, 2);
+	g_free = blocks_free();
+	read_of_reused("truncate under a near reader", g_near, do_truncate);
+	read_of_reused("unlink under a near reader", g_near, do_unlink);
+	read_of_reused("truncate under a reader", g_far, do_truncate);
+	if (far) {
+		read_of_reused("unlink under a reader", g_far, do_unlink);
+		write_to_reused("truncate under a writer", do_truncate);
+		write_to_reused("unlink under a writer", do_unlink);
+		killed_writer();
+		learned_before_truncate();
+		learned_before_filled();
+		forgotten_under_writer("copy in");
+		forgotten_under_writer("copied in");
+		forgotten_under_writer("written");
+		closed_then_opened();
+	}
+	two_append(RACE_ASK);
+	two_append(RACE_ANSWERED);
+	town_end(&g);
+}
+
+int main(void)
+{
+	g_seen = world_shared(2 * PAGE);
+	run("three islands", &(struct world_cfg){ .cores = 3 });
+	run("one island", &(struct world_cfg){ .cores = 3, .islands = 1 });
+	run("emulated", &(struct world_cfg){ .cores = 3, .model = MEM_EMULATED });
+	return done_testing();
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * open and link against unlink of the same name, in both orders: who opened first keeps the file
+ * (an orphan, that goes with its last close or death), who comes later finds what the name leads to
+ * by then.
+ */
+#include "race/race.h"
+
+static struct town g;
+static struct person *g_p[MAX_CORES];
+static struct rival *g_a; /* on core 1; the files are at server 0 */
+static const char g_f[] = "/hare/f", g_g[] = "/hare/g";
+
+/* What is left of the file must be what it takes: all else has gone. */
+static u64 inodes(void)
+{
+	u64 n = 0;
+
+	quiet(&g, g_p);
+	for (u32 i = 0; i < g.w.cores; i++) {
+		struct ctx *c = &g.w.ctx[i];
+		struct fs_stats s;
+
+		ck_lock(c, c->ck);
+		fs_stats(c->ck, &s);
+		ck_unlock(c->ck);
+		n += s.inodes;
+	}
+	return n - 1; /* without the root */
+}
+
+static void clear(void)
+{
+	do_unlink(g_p[0], g_f, NULL);
+	do_unlink(g_p[0], g_g, NULL);
+	is(inodes(), 0, "no inode is left");
+	is(town_check(&g, NULL), 0, "no invariant is violated");
+}
+
+/* Opens x and expects to read y in it; with a pause between. */
+static long do_read(struct person *p, const char *x, const char *y)
+{
+	char buf[16] = "";
+	long fd = CALL(p, open, x, O_RDONLY, 0), n;
+
+	if (fd < 0)
+		return fd;
+	rival_here("opened");
+	n = CALL(p, read, fd, buf, sizeof(buf));
+	CALL(p, close, fd);
+	return n == (long)strlen(y) && !memcmp(buf, y, (size_t)n) ? 0 : -EILSEQ;
+}
+
+static long do_read_or_make(struct person *p, const char *x, const char *y)
+{
+	long fd = CALL(p, open, x, O_CREAT | O_RDWR, 0644), n;
+	char buf[16] = "";
+
+	if (fd < 0)
+		return fd;
+	n = CALL(p, read, fd, buf, sizeof(buf));
+	CALL(p, close, fd);
+	return n == (long)strlen(y) && !memcmp(buf, y, (size_t)n) ? 0 : -EILSEQ;
+}
+
+static void opened_first(u32 when, const char *at)
+{
+	is(file_put(g_p[0], g_f, "one"), 3, "a file");
+	ok(rival_run(g_a, do_read, g_f, "one", when, at), "it is open");
+	is(do_unlink(g_p[2], g_f, NULL), 0, "unlink");
+	is(file_put(g_p[0], g_f, "two"), 3, "another one gets its name");
+	is(inodes(), 2, "both live");
+	is(rival_end(g_a), 0, "what was opened can be read");
+	is(inodes(), 1, "and is gone when it is closed");
+	clear();
+}
+
+static void opened_and_killed(u32 when, const char *at)
+{
+	struct rival *a = rival_new(&g, 1);
+
+	is(file_put(g_p[0], g_f, "one"), 3, "a file");
+	ok(rival_run(a, do_read, g_f, "one", when, at), "it is open");
+	is(do_unlink(g_p[2], g_f, NULL), 0, "unlink");
+	is(inodes(), 1, "it lives");
+	rival_kill(a);
+	rival_bury(a, g_p[1]);
+	is(inodes(), 0, "and is gone when who had it open is dead");
+	clear();
+}
+
+static void unlinked_first(void)
+{
+	is(file_put(g_p[0], g_f, "one"), 3, "a file");
+	ok(rival_run(g_a, do_read, g_f, "one", RACE_ASK, "OPEN"), "it is looked up");
+	is(do_unlink(g_p[2], g_f, NULL), 0, "unlink");
+	is(rival_end(g_a), -ENOENT, "open finds nothing");
+	clear();
+}
+
+static void unlinked_and_made(void)
+{
+	is(file_put(g_p[0], g_f, "one"), 3, "a file");
+	ok(rival_run(g_a, do_read, g_f, "two", RACE_ASK, "OPEN"), "it is looked up");
+	is(do_unlink(g_p[2], g_f, NULL), 0, "unlink");
+	is(file_put(g_p[2], g_f, "two"), 3, "another one gets its name");
+	is(rival_end(g_a), 0, "open opens that");
+	clear();
+}
+
+static void renamed_over(void)
+{
+	is(file_put(g_p[0], g_f, "one") + file_put(g_p[0], g_g, "two"), 6, "two files");
+	ok(rival_run(g_a, do_read, g_f, "two", RACE_ASK, "OPEN"), "the first is looked up");
+	is(do_rename(g_p[2], g_g, g_f), 0, "the second replaces it");
+	is(rival_end(g_a), 0, "open opens that");
+	clear();
+}
+
+/* O_CREAT found the file; it is gone before it is opened, so it is made. */
+static void created_after_all(void)
+{
+	is(file_put(g_p[0], g_f, "one"), 3, "a file");
+	ok(there(g_p[1], g_f), "core 1 knows it");
+	ok(rival_run(g_a, do_read_or_make, g_f, "", RACE_ASK, "OPEN"), "it is looked up");
+	is(do_unlink(g_p[2], g_f, NULL), 0, "unlink");
+	is(rival_end(g_a), 0, "a new one is made and opened");
+	ok(there(g_p[0], g_f), "it is there");
+	clear();
+}
+
+/* --- link ------------------------------------------------------------------------------------------------ */
+
+static void linked_late(void)
+{
+	is(file_put(g_p[0], g_f, "one"), 3, "a file");
+	ok(rival_run(g_a, do_link, g_f, g_g, RACE_ASK, "LINK"), "link has looked it up");
+	is(do_unlink(g_p[2], g_f, NULL), 0, "unlink");
+	is(rival_end(g_a), -ENOENT, "link finds no file");
+	ok(!there(g_p[0], g_g), "no name is made");
+	clear();
+}
+
+static void linked_first(void)
+{
+	is(file_put(g_p[0], g_f, "one"), 3, "a file");
+	ok(rival_run(g_a, do_link, g_f, g_g, RACE_ASK, "ADD_MAP"), "link has counted the link");
+	is(do_unlink(g_p[2], g_f, NULL), 0, "unlink");
+	is(rival_end(g_a), 0, "link adds the name");
+	ok(file_is(g_p[2], g_g, "one"), "the file lives under it");
+	clear();
+}
+
+static void linked_and_killed(u32 when, const char *at, bool made)
+{
+	struct rival *a = rival_new(&g, 1);
+
+	is(file_put(g_p[0], g_f, "one"), 3, "a file");
+	ok(rival_run(a, do_link, g_f, g_g, when, at), "link is under way");
+	is(do_unlink(g_p[2], g_f, NULL), 0, "unlink");
+	rival_kill(a);
+	rival_bury(a, g_p[1]);
+	is(there(g_p[2], g_g), made, "the file has its second name, or is gone");
+	is(inodes(), made, "without a leak");
+	clear();
+}
+
+static void linked_over(void)
+{
+	is(file_put(g_p[0], g_f, "one"), 3, "a file");
+	ok(rival_run(g_a, do_link, g_f, g_g, RACE_ASK, "ADD_MAP"), "link has counted the link");
+	is(file_put(g_p[2], g_g, "two"), 3, "its name is taken");
+	is(rival_end(g_a), -EEXIST, "link");
+	is(do_unlink(g_p[2], g_f, NULL), 0, "unlink");
+	is(inodes(), 1, "the link was taken back");
+	clear();
+}
+
+static void run(const char *what, const struct world_cfg *wc)
+{
+	diag("%s", what);
+	town_new(&g, wc);
+	for (u32 i = 0; i < wc->cores; i++)
+		g_p[i] = town_person(&g, i, 0);
+	g_a = rival_new(&g, 1);
+	opened_first(RACE_AT, "opened");
+	opened_first(RACE_ANSWERED, "OPEN");
+	opened_and_killed(RACE_AT, "opened");
+	opened_and_killed(RACE_ANSWERED, "OPEN");
+	unlinked_first();
+	unlinked_and_made();
+	renamed_over();
+	created_after_all();
+	linked_late();
+	linked_first();
+	linked_over();
+	linked_and_killed(RACE_ASK, "ADD_MAP", false);
+	linked_and_killed(RACE_ANSWERED, "ADD_MAP", true);
+	town_end(&g);
+}
+
+int main(void)
+{
+	run("three islands", &(struct world_cfg){ .cores = 3 });
+	run("emulated", &(struct world_cfg){ .cores = 3, .model = MEM_EMULATED });
+	return done_testing();
+}
