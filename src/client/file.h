@@ -159,6 +159,7 @@ static inline void pos_unlock(struct ofd *o, bool locked)
 bool ofd_back(struct task *t, struct ofd *o);
 static inline bool pos_lock_local(struct task *t, struct ofd *o, bool *locked)
 {
+	race_point("offset", RACE_AT);
 	*locked = pos_lock(t, o);
 	return likely(!__atomic_load_n(&o->shared, __ATOMIC_RELAXED)) || ofd_back(t, o);
 }

@@ -421,6 +421,7 @@ static void busy_lock_slow(struct task *t, u32 *word)
 				client_settle(&t->ctx);
 			return;
 		}
+		race_point("busy", RACE_AT);
 		if (v & BUSY_WAITERS || busy_cas(word, v, v | BUSY_WAITERS))
 			SYS(futex, word, FUTEX_WAIT, tid | BUSY_WAITERS, &slice, 0, 0);
 	}
