@@ -6,6 +6,7 @@
 #	suite_need fio fio || done_testing
 #	suite_native OUT SECONDS CMD...  CMD in a fresh directory of tmpfs, output to file OUT
 #	suite_hare OUT SECONDS CMD...    the same in a fresh Hare with $HARE_OPTS, then hare fsck
+#	suite_as USER                    all of the following as USER (for root alone)
 #	suite_steps NAME SECONDS CMD...  both, the second for each of $SUITE_CORES; a point per step
 #	suite_cases LABEL NATIVE HARE    a point: all lines "CASE<TAB>RESULT" of two files agree
 #
@@ -14,8 +15,8 @@
 # Where Hare differs by design (CAVEATS.md), the file lists the cases in SUITE_EXCEPT, a line
 # "PATTERN<TAB>REASON" each; they are shown as skipped.
 #
-# From the environment: SUITE_CORES ("2 4"), SUITE_OPTS (more options for hare run), SUITE_USER
-# (a user to run as, where root starts this), SUITE_LOGS (a directory that keeps all output).
+# From the environment: SUITE_CORES ("2 4"), SUITE_OPTS (more options for hare run), SUITE_LOGS
+# (a directory that keeps all output).
 
 SUITE_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$SUITE_DIR/../lib/tap.sh"
@@ -36,19 +37,13 @@ suite_need() # PROGRAM-OR-FILE PACKAGE: else a skipped point
 	return 1
 }
 
-# CMD... as $SUITE_USER. A clone in a home that is closed to that user: it runs a copy.
-suite_as()
+# Sets SUITE_AS, what goes before a command so that $SUITE_USER runs it.
+SUITE_AS=()
+suite_as() # USER
 {
-	if [ -z "${SUITE_USER:-}" ] || [ "$SUITE_USER" = "$(id -un)" ]; then
-		"$@"
-	else
-		setpriv --reuid "$SUITE_USER" --regid "$(id -g "$SUITE_USER")" --init-groups "$@"
-	fi
-}
-
-suite_reachable()
-{
-	suite_as test -x "$HARE" && suite_as test -r "$SUITE_DIR/lib.sh" && return
+	SUITE_AS=(setpriv --reuid "$1" --regid "$(id -g "$1")" --init-groups)
+	# A clone in a home that is closed to that user: it runs a copy.
+	"${SUITE_AS[@]}" test -x "$HARE" && "${SUITE_AS[@]}" test -r "$SUITE_DIR/lib.sh" && return
 	mkdir -p "$TAP_TMP/build" && cp "$HARE" "${HARE%/*}/hare-ld" "$TAP_TMP/build/"
 	mkdir -p "$TAP_TMP/tests/suites" && cp "$SUITE_DIR"/* "$TAP_TMP/tests/suites/"
 	HARE=$TAP_TMP/build/hare SUITE_DIR=$TAP_TMP/tests/suites
@@ -61,7 +56,7 @@ suite_native() # OUT SECONDS CMD...
 	shift 2
 	place=$(mktemp -d "$TAP_SHM/s.XXXXXX")
 	chmod 1777 "$place"
-	(cd "$place" && suite_as limited "$secs" bash "$SUITE_DIR/inside.sh" "$@") \
+	(cd "$place" && limited "$secs" "${SUITE_AS[@]}" bash "$SUITE_DIR/inside.sh" "$@") \
 		>"$out" 2>&1 </dev/null
 	rc=$?
 	chmod -R u+rwx "$place" 2>/dev/null
@@ -76,7 +71,7 @@ suite_hare() # OUT SECONDS CMD...
 	shift 2
 	[ "$HARE_AT" = /hare ] || at=(--at "$HARE_AT")
 	# shellcheck disable=SC2086
-	suite_as limited "$secs" "$HARE" run $HARE_OPTS $SUITE_OPTS "${at[@]}" --chdir "$HARE_AT" \
+	limited "$secs" "${SUITE_AS[@]}" "$HARE" run $HARE_OPTS $SUITE_OPTS "${at[@]}" --chdir "$HARE_AT" \
 		-- bash "$SUITE_DIR/inside.sh" "$@" >"$out" 2>&1 </dev/null
 }
 
