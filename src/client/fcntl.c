@@ -453,6 +453,14 @@ static long dupfd_query(struct task *t, const struct ofd *o, int fd)
 	return other == o;
 }
 
+/* Signals about a directory are not sent: nothing can be asked for, and that be taken back. */
+static long dnotify(const struct ofd *o, u32 arg)
+{
+	if (!(arg & ~(u32)DN_MULTISHOT))
+		return 0;
+	return o->kind == OFD_DIR ? -EINVAL : -ENOTDIR;
+}
+
 static long fcntl_hare(struct task *t, struct ofd *o, u32 fd, int cmd, long arg)
 {
 	switch (cmd) {
@@ -487,8 +495,9 @@ static long fcntl_hare(struct task *t, struct ofd *o, u32 fd, int cmd, long arg)
 		if (o->kind != OFD_FILE)
 			return -EINVAL;
 		return ofd_can_write(o) && arg & ~SEALS_KNOWN ? -EINVAL : -EPERM;
-	case F_SETLEASE:
 	case F_NOTIFY:
+		return dnotify(o, (u32)arg);
+	case F_SETLEASE:
 		return -EINVAL;
 	case F_GETOWN:
 		return o->owner;
