@@ -61,6 +61,8 @@ struct task {
 	u32 uid, gid;
 	struct notify_seen seen;
 	void *exec_mem; /* what exec prepares lies here; kept for the next one. NULL: not mapped yet */
+	u64 fault_addr; /* of the last fault in a lazy mapping, and how often it came again */
+	u32 fault_again;
 	s64 *poll_time; /* timespec of the host call that a poke has to end, see client_poked */
 	/* scratch of the running call */
 	char path[PATH_LEN_MAX]; /* a path copied in */
@@ -122,8 +124,12 @@ bool client_poked(struct task *t, u64 value);
 
 /* For the handler of SIGBUS, at a moment when this thread is in no call of this library but
  * perhaps in user_read or user_write: true when the address is a mapping's page behind the end
- * that its file had, and the file has grown: now the page is there, and the access goes on. */
+ * that its file had, and the file has grown, or in a hole that is not shown yet: now the page is
+ * there, and the access goes on. */
 bool client_fault(struct task *t, u64 addr);
+/* A call of the host gave EFAULT: true when one of its arguments points to such a hole, which is
+ * now shown, so that the call is to be made again. */
+bool client_unshown(struct task *t, const long a[6]);
 
 /* A file that is mapped has become shorter. A thread that goes from our code to the program's asks
  * whether something is to be cut, and then cuts, in no other call of this library. One that runs

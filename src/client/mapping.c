@@ -11,6 +11,11 @@
  *   private   | DRAM 7-9, copied  | zeros       | DRAM 3, copied | faults with SIGBUS
  *             |   when written    |
  *
+ * Holes of a shared mapping are allocated when it is made, EAGER_PAGES at most: that costs no
+ * faults, and the host's kernel can write there. Larger holes, and what finds no room, are shown as
+ * the part behind the end is, and allocated where they are touched (client_fault), or where
+ * a call of the host met them (client_unshown).
+ *
  * The part behind the end maps DRAM behind its own end, where the host raises SIGBUS as
  * Linux does for files. When the file has grown the blocks are mapped there: after a call
  * of this process that made it longer, or at the fault (client_fault).
@@ -29,7 +34,11 @@
 #include "client/mapping.h"
 #include "client/path.h"
 
-#define BLOCKS_MAX 0x40000000U
+#define BLOCKS_MAX  0x40000000U
+#define EAGER_PAGES 16384U /* 64 MiB */
+#define FILL_PAGES  64U /* at a fault; what one BLOCKS allocates */
+#define ARG_MAX_LEN (16U << 20)
+#define FAULTS_MAX  8U
 
 /* --- showing blocks --------------------------------------------------------------- */
 
@@ -68,22 +77,35 @@ static long ask_blocks(struct task *t, const struct mapping *m, u64 first, u64 c
 	return r < 0 ? r : *n ? 0 : -EIO;
 }
 
-/* Shows the runs that were answered, from block *at on, at most to `end`. Stops at a hole
- * of a shared mapping, which has to be filled first. */
-static long map_runs(struct task *t, const struct mapping *m, struct run *runs, u32 n,
-		     u64 *at, u64 end, u32 flags, bool *hole)
+/* DRAM behind its own end. */
+static long map_nothing(struct task *t, const struct mapping *m, u64 addr, u64 len)
 {
-	u64 base = m->off / PAGE_SIZE;
+	struct island *isl = t->ctx.isl;
+	u64 off = ALIGN_UP(isl->super->dram_size, (u64)PAGE_SIZE) + PAGE_SIZE;
 
-	*hole = false;
+	return map_at(addr, len, m->prot, m->shared ? MAP_SHARED : MAP_PRIVATE,
+		      isl->fds.dram, off);
+}
+
+static u64 addr_of(const struct mapping *m, u64 index)
+{
+	return m->start + index * PAGE_SIZE - m->off;
+}
+
+/* Shows the runs that were answered, from block *at on, at most to `end`. Stops at a hole
+ * of a shared mapping, which has to be filled first: *hole is how long it is. */
+static long map_runs(struct task *t, const struct mapping *m, struct run *runs, u32 n,
+		     u64 *at, u64 end, u32 flags, u64 *hole)
+{
+	*hole = 0;
 	for (u32 i = 0; i < n && *at < end; i++) {
 		struct run *run = &runs[i];
-		u64 addr = m->start + (*at - base) * PAGE_SIZE;
+		u64 addr = addr_of(m, *at);
 		long r;
 
 		run->count = (u32)MIN((u64)run->count, end - *at);
 		if (!run->blk && m->shared) {
-			*hole = true;
+			*hole = run->count;
 			return 0;
 		}
 		if (run->blk)
@@ -98,25 +120,43 @@ static long map_runs(struct task *t, const struct mapping *m, struct run *runs, 
 	return 0;
 }
 
+/* A hole that is not filled now. */
+static long skip_hole(struct task *t, struct mapping *m, u64 *at, u64 hole)
+{
+	long r = map_nothing(t, m, addr_of(m, *at), hole * PAGE_SIZE);
+
+	m->lazy = 1;
+	*at += hole;
+	return r;
+}
+
 /* Shows the file's blocks from address m->there up to its end or the mapping's. */
 static long map_file(struct task *t, struct mapping *m, u64 size, u32 flags)
 {
 	u64 base = m->off / PAGE_SIZE, pages = (m->end - m->start) / PAGE_SIZE;
 	u64 end = MIN((size + PAGE_SIZE - 1) / PAGE_SIZE, base + pages);
 	u64 at = base + (m->there - m->start) / PAGE_SIZE;
+	u64 first = at, hole = 0, left = EAGER_PAGES;
 	struct run runs[RUNS_MAX];
-	u64 first = at;
-	u32 alloc = 0;
 	long r = 0;
 
 	while (!r && at < end) {
-		bool hole;
+		u64 now = hole;
 		u32 n;
 
-		r = ask_blocks(t, m, at, end - at, alloc, runs, &n);
+		r = ask_blocks(t, m, at, end - at, now ? BLOCKS_ALLOC : 0, runs, &n);
+		if (r == -ENOSPC && now) {
+			r = skip_hole(t, m, &at, now);
+			hole = 0;
+			continue;
+		}
 		if (!r)
 			r = map_runs(t, m, runs, n, &at, end, flags, &hole);
-		alloc = !r && hole ? BLOCKS_ALLOC : 0;
+		if (!r && hole > left) {
+			r = skip_hole(t, m, &at, hole);
+			hole = 0;
+		}
+		left -= MIN(left, MIN(hole, (u64)FILL_PAGES));
 	}
 	m->there = MAX(m->there, m->start + (at - base) * PAGE_SIZE);
 	if (m->shared && m->pin->far)
@@ -124,16 +164,9 @@ static long map_file(struct task *t, struct mapping *m, u64 size, u32 flags)
 	return r;
 }
 
-/* DRAM behind its own end. */
 long map_beyond(struct task *t, const struct mapping *m)
 {
-	struct island *isl = t->ctx.isl;
-	u64 off = ALIGN_UP(isl->super->dram_size, (u64)PAGE_SIZE) + PAGE_SIZE;
-
-	if (m->there >= m->end)
-		return 0;
-	return map_at(m->there, m->end - m->there, m->prot,
-		      m->shared ? MAP_SHARED : MAP_PRIVATE, isl->fds.dram, off);
+	return m->there < m->end ? map_nothing(t, m, m->there, m->end - m->there) : 0;
 }
 
 static long pin_size(struct task *t, struct ofd *pin, u64 *size)
@@ -308,12 +341,82 @@ static void cut_back(struct ck *ck, struct mapping *m, u64 from)
 		TX_SET(ck, m->cut, 0);
 }
 
+bool mapping_split(struct ck *ck, struct fdtable *ft, struct mapping *m, u64 at)
+{
+	struct mapping *rest;
+
+	if (at <= m->start || at >= m->end)
+		return true;
+	rest = ck_alloc(ck, sizeof(*rest));
+	if (!rest)
+		return false;
+	*rest = *m;
+	list_init_fresh(&rest->link);
+	rest->off += at - m->start;
+	rest->start = at;
+	rest->there = MAX(rest->there, at);
+	rest->cut = rest->cut ? MAX(rest->cut, at) : 0;
+	tx_list_add_tail(ck, &ft->maps, &rest->link);
+	TX_ADD(ck, m->pin->refs, 1);
+	cut_back(ck, m, at);
+	return true;
+}
+
+static bool goes_on(const struct mapping *a, const struct mapping *b)
+{
+	return b->start == a->end && b->pin == a->pin && b->prot == a->prot &&
+	       b->shared == a->shared && b->readonly == a->readonly &&
+	       b->off == a->off + (a->end - a->start);
+}
+
+static void join(struct ck *ck, struct mapping *a, struct mapping *b)
+{
+	if (a->there == a->end)
+		TX_SET(ck, a->there, b->there);
+	TX_SET(ck, a->end, b->end);
+	TX_SET(ck, a->stored, a->stored | b->stored);
+	TX_SET(ck, a->lazy, a->lazy | b->lazy);
+	TX_SET(ck, a->seen, MIN(a->seen, b->seen));
+	if (!a->cut)
+		TX_SET(ck, a->cut, b->cut);
+	TX_ADD(ck, b->pin->refs, -1);
+	tx_list_del(ck, &b->link);
+	ck_free(ck, b);
+}
+
+/* The one that a record goes on in. */
+static struct mapping *next_of(struct fdtable *ft, const struct mapping *a)
+{
+	struct list *l;
+
+	for (l = ft->maps.next; l != &ft->maps; l = l->next)
+		if (goes_on(a, LIST_ENTRY(l, struct mapping, link)))
+			return LIST_ENTRY(l, struct mapping, link);
+	return NULL;
+}
+
+void mapping_join(struct ck *ck, struct fdtable *ft, u64 from, u64 to)
+{
+	struct mapping *b;
+	struct list *l;
+
+	for (l = ft->maps.next; l != &ft->maps; l = l->next) {
+		struct mapping *a = LIST_ENTRY(l, struct mapping, link);
+
+		if (a->end < from || a->start > to || !is_partly_shown(a))
+			continue;
+		while ((b = next_of(ft, a))) {
+			join(ck, a, b);
+			ck_commit(ck);
+		}
+	}
+}
+
 /* Takes [from, to) out of one record; the pin to drop, or NULL. Lock held. */
 static struct ofd *record_cut(struct ck *ck, struct fdtable *ft, struct mapping *m,
 			      u64 from, u64 to)
 {
 	struct ofd *pin = m->pin;
-	struct mapping *rest;
 
 	if (from <= m->start && to >= m->end) {
 		tx_list_del(ck, &m->link);
@@ -324,22 +427,10 @@ static struct ofd *record_cut(struct ck *ck, struct fdtable *ft, struct mapping 
 		cut_front(ck, m, to);
 	} else if (to >= m->end) {
 		cut_back(ck, m, from);
+	} else if (mapping_split(ck, ft, m, to)) {
+		cut_back(ck, m, from);
 	} else {
-		rest = ck_alloc(ck, sizeof(*rest));
-		if (rest) {
-			*rest = *m;
-			list_init_fresh(&rest->link);
-			rest->off += to - m->start;
-			rest->start = to;
-			rest->there = MAX(rest->there, to);
-			rest->cut = rest->cut ? MAX(rest->cut, to) : 0;
-			tx_list_add_tail(ck, &ft->maps, &rest->link);
-			TX_ADD(ck, pin->refs, 1);
-			cut_back(ck, m, from);
-		} else {
-			cut_front(ck, m,
-				  m->end); /* no memory: the pin stays, which is safe */
-		}
+		cut_front(ck, m, m->end); /* no memory: the pin stays, which is safe */
 	}
 	return NULL;
 }
@@ -487,17 +578,12 @@ void maps_refresh(struct task *t, u64 ino)
 
 /* --- files that grow -------------------------------------------------------------- */
 
-/* Shows what has become of the part behind the end; true when there is more now. */
-static bool grow(struct task *t, struct mapping *m)
+/* What a copy of a record shows now is noted in the record; what was cut meanwhile is marked. */
+static void shown(struct task *t, const struct mapping *m)
 {
 	struct ck *ck = t->ctx.ck;
-	u64 was = m->there, size;
 	struct list *l;
 
-	if (was >= m->end || size_to_show(t, m, &size) || client_cut_due(t))
-		return false;
-	if (map_file(t, m, size, 0) || m->there == was)
-		return false;
 	ck_lock(&t->ctx, ck);
 	for (l = t->proc->fds->maps.next; l != &t->proc->fds->maps; l = l->next) {
 		struct mapping *r = LIST_ENTRY(l, struct mapping, link);
@@ -505,11 +591,52 @@ static bool grow(struct task *t, struct mapping *m)
 		if (r->start != m->start || r->end != m->end || r->pin != m->pin)
 			continue;
 		TX_SET(ck, r->there, m->there);
+		TX_SET(ck, r->lazy, m->lazy);
 		TX_SET(ck, r->seen, m->seen);
 		cut_missed(t, ck, r);
 	}
 	ck_unlock(ck);
+}
+
+/* Shows what has become of the part behind the end; true when there is more now. */
+static bool grow(struct task *t, struct mapping *m)
+{
+	u64 was = m->there, size;
+
+	if (was >= m->end || size_to_show(t, m, &size) || client_cut_due(t))
+		return false;
+	if (map_file(t, m, size, 0) || m->there == was)
+		return false;
+	shown(t, m);
 	return true;
+}
+
+/* Shows up to `pages` blocks from address addr on, of what a lazy mapping shows: a hole that begins
+ * there is allocated, and *fresh. True when there is a block at addr now. */
+static bool fill(struct task *t, struct mapping *m, u64 addr, u64 pages, bool *fresh)
+{
+	u64 first = (m->off + (addr - m->start)) / PAGE_SIZE, at = first, size, end, hole;
+	struct run runs[RUNS_MAX];
+	u32 n;
+
+	if (size_to_show(t, m, &size) || client_cut_due(t))
+		return false;
+	end = MIN((size + PAGE_SIZE - 1) / PAGE_SIZE,
+		  (m->off + (m->there - m->start)) / PAGE_SIZE);
+	end = MIN(end, first + pages);
+	if (at >= end || ask_blocks(t, m, at, end - at, 0, runs, &n))
+		return false;
+	if (!runs[0].blk) {
+		end = MIN(end, at + runs[0].count);
+		if (ask_blocks(t, m, at, end - at, BLOCKS_ALLOC, runs, &n))
+			return false; /* the memory is full: SIGBUS, as on tmpfs */
+		*fresh = true;
+	}
+	(void)map_runs(t, m, runs, n, &at, end, 0, &hole);
+	if (m->pin->far)
+		vnode_filled(t, m->pin->ino, first, at);
+	shown(t, m);
+	return at > first;
 }
 
 void maps_grown(struct task *t, u64 ino)
@@ -529,6 +656,26 @@ void maps_grown(struct task *t, u64 ino)
 	mapping_unlock(t, locked);
 }
 
+/* A fault that comes again and again where a block was shown is the host's. */
+static bool is_stuck(struct task *t, u64 addr, bool fresh)
+{
+	t->fault_again = addr == t->fault_addr && !fresh ? t->fault_again + 1 : 0;
+	t->fault_addr = addr;
+	return t->fault_again > FAULTS_MAX;
+}
+
+/* The mapping shows nothing at addr: what is the file's there now? */
+static bool show_more(struct task *t, struct mapping *m, u64 addr)
+{
+	bool fresh = false;
+
+	if (addr >= m->there)
+		return grow(t, m) && addr < m->there;
+	return m->lazy &&
+	       fill(t, m, ALIGN_DOWN(addr, (u64)PAGE_SIZE), FILL_PAGES, &fresh) &&
+	       !is_stuck(t, addr, fresh);
+}
+
 bool client_fault(struct task *t, u64 addr)
 {
 	bool grown = false, locked;
@@ -540,13 +687,51 @@ bool client_fault(struct task *t, u64 addr)
 	do {
 		client_cut_now(t);
 		for (u32 n = 0; !grown && mapping_copy(t, t->proc->fds, n, &m); n++) {
-			if (addr >= m.there && addr < m.end)
-				grown = grow(t, &m) && addr < m.there;
+			if (addr >= m.start && addr < m.end)
+				grown = show_more(t, &m, addr);
 			ofd_put(t, m.pin);
 		}
 	} while (!grown && client_cut_due(t));
 	mapping_unlock(t, locked);
 	return grown;
+}
+
+/* Shows [from, from+len) where a lazy mapping has holes; true when there was one. */
+static bool show_range(struct task *t, u64 from, u64 len)
+{
+	u64 to = from + len < from ? from : from + len;
+	bool any = false, fresh;
+	struct mapping m;
+
+	for (u32 n = 0; mapping_copy(t, t->proc->fds, n, &m); n++) {
+		u64 at = MAX(ALIGN_DOWN(from, (u64)PAGE_SIZE), m.start);
+
+		for (; m.lazy && at < MIN(to, m.there); at += FILL_PAGES * PAGE_SIZE) {
+			fresh = false;
+			if (!fill(t, &m, at, FILL_PAGES, &fresh))
+				break;
+			any |= fresh;
+		}
+		ofd_put(t, m.pin);
+	}
+	return any;
+}
+
+bool client_unshown(struct task *t, const long a[6])
+{
+	bool any = false, locked;
+
+	if (!t->proc || !maps_any(t))
+		return false;
+	locked = mapping_lock(t);
+	for (u32 i = 0; i < 6; i++) {
+		u64 len = i < 5 ? (u64)a[i + 1] : 0;
+
+		any |= show_range(t, (u64)a[i],
+				  MIN(MAX(len, (u64)PAGE_SIZE), (u64)ARG_MAX_LEN));
+	}
+	mapping_unlock(t, locked);
+	return any;
 }
 
 /* --- fork, exec, exit ------------------------------------------------------------- */

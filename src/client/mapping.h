@@ -22,12 +22,20 @@ struct mapping {
 	u32 stored; /* it may have been written through */
 	u32 readonly; /* the descriptor was not writable */
 	u64 cut; /* what it shows from this address on is no longer the file's; 0: nothing */
+	u32 lazy; /* shared: there are holes that it does not show before they are touched */
 	u64 seen; /* client_root.cuts before it was asked what there is to show */
 };
 
 static inline bool mapping_overlaps(const struct mapping *m, u64 from, u64 to)
 {
 	return m->start < to && from < m->end;
+}
+
+/* Something in it is shown later only, as it is protected then: parts that are protected
+ * differently have records of their own. */
+static inline bool is_partly_shown(const struct mapping *m)
+{
+	return m->lazy || m->there < m->end;
 }
 
 /* A description that keeps the file's blocks, with a reference noted as this thread's;
@@ -60,6 +68,11 @@ u64 cut_now(struct task *t);
  * held; m is on the process's list, or about to be. */
 void cut_missed(struct task *t, struct ck *ck, struct mapping *m);
 
+/* Makes two records of one, in front of and from address `at`; false: no memory. Lock held. */
+bool mapping_split(struct ck *ck, struct fdtable *ft, struct mapping *m, u64 at);
+/* Makes one of those that were split, in [from, to] and beside it, where they are the same again;
+ * lock held. */
+void mapping_join(struct ck *ck, struct fdtable *ft, u64 from, u64 to);
 /* The program has unmapped [from, to). */
 void mappings_cut(struct task *t, u64 from, u64 to);
 /* Writes back what was stored in [from, to), of a copy or of all, and tells the

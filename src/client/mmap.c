@@ -14,6 +14,7 @@
 	(TYPE_MASK | RESERVE_FLAGS | MAPPING_FLAGS | MAP_GROWSDOWN | MAP_DENYWRITE |     \
 	 MAP_EXECUTABLE | MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB | MAP_ANONYMOUS)
 #define ADDR_MAX 0x7ffffffff000ULL
+#define TX_STEP	 64 /* records changed in one transaction */
 
 static struct fdtable *table(struct task *t)
 {
@@ -185,6 +186,7 @@ static long protect_records(struct task *t, u64 from, u64 to, u32 prot)
 	struct fdtable *ft = table(t);
 	struct list *l;
 	long r = 0;
+	u32 n = 0;
 
 	ck_lock(&t->ctx, ck);
 	for (l = ft->maps.next; l != &ft->maps && !r; l = l->next) {
@@ -192,26 +194,41 @@ static long protect_records(struct task *t, u64 from, u64 to, u32 prot)
 
 		if (!mapping_overlaps(m, from, to))
 			continue;
+		/* The part that is split off comes last in the list. */
+		if (is_partly_shown(m) &&
+		    (!mapping_split(ck, ft, m, from) || !mapping_split(ck, ft, m, to)))
+			r = -ENOMEM;
+		if (r || !mapping_overlaps(m, from, to))
+			continue;
 		if (m->shared && m->readonly && prot & PROT_WRITE)
 			r = -EACCES;
 		else if (m->shared && prot & PROT_WRITE && !m->stored)
 			TX_SET(ck, m->stored, 1);
 		if (!r && from <= m->start && to >= m->end)
 			TX_SET(ck, m->prot, prot);
+		if (!r && ++n % TX_STEP == 0)
+			ck_commit(ck);
 	}
 	if (r)
 		ck_abort(ck);
+	else
+		mapping_join(ck, ft, from, to);
 	ck_unlock(ck);
 	return r;
 }
 
 long client_mprotect(struct task *t, long a[6])
 {
-	long r = 0;
+	u64 from = (u64)a[0], to = from + ALIGN_UP((u64)a[1], (u64)PAGE_SIZE);
+	bool locked;
+	long r;
 
-	if (maps_any(t))
-		r = protect_records(t, (u64)a[0], (u64)a[0] + (u64)a[1],
-				    (u32)a[2] & (PROT_READ | PROT_WRITE | PROT_EXEC));
+	if (!maps_any(t) || from % PAGE_SIZE || to < from)
+		return CLIENT_HOST;
+	locked = mapping_lock(t);
+	r = protect_records(t, from, to,
+			    (u32)a[2] & (PROT_READ | PROT_WRITE | PROT_EXEC));
+	mapping_unlock(t, locked);
 	return r ? r : CLIENT_HOST;
 }
 

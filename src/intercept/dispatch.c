@@ -97,7 +97,10 @@ static inline long route(struct task *task, long nr, long a[6])
 	if (likely(task->ctx.ck))
 		task->ctx.ck->counter[COUNT_HOST_CALLS]++;
 	thread_of(task)->at_host = true;
-	return icpt_host_call(nr, a);
+	ret = icpt_host_call(nr, a);
+	if (unlikely(ret == -EFAULT) && client_unshown(task, a))
+		ret = icpt_host_call(nr, a);
+	return ret;
 }
 
 /* One call while `hare trace` listens. A call that a signal unwinds leaves no record. */

@@ -388,6 +388,13 @@ bool client_fault(struct task *t, u64 addr)
 	return false;
 }
 
+bool client_unshown(struct task *t, const long a[6])
+{
+	(void)t;
+	(void)a;
+	return false;
+}
+
 /* Nothing is learned from other processes. */
 void client_site_trapped(struct task *t, u64 file, u32 off, u32 weight)
 {

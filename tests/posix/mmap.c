@@ -219,7 +219,127 @@ static void t_large(void)
 	ok(p != MAP_FAILED && p[1024] == (1024 ^ 0x5a5a5a5a), "mremap to a half");
 }
 
-T_SUBS = { { "map", s_map }, T_END };
+/* A file that is larger than all memory, of holes: what is touched becomes blocks. */
+enum { STEP = 4096 };
+static const off_t huge = 5LL << 30;
+
+static char *map_huge(int *fd)
+{
+	*fd = must(open("f", O_RDWR | O_CREAT, 0644));
+	must(ftruncate(*fd, huge));
+	return map((size_t)huge, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
+}
+
+static int s_sparse(int argc, char **argv)
+{
+	int fd = must(open("f", O_RDWR)), good;
+	char *p = map((size_t)huge, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	(void)argc;
+	(void)argv;
+	good = !strcmp(p + huge / 2 - 2, "middle") && !p[huge / 4] &&
+	       !strcmp(p + huge - 4, "end");
+	strcpy(p + huge / 4, "other");
+	munmap(p, (size_t)huge);
+	close(fd);
+	return good ? 3 : 4;
+}
+
+static void t_sparse(void)
+{
+	struct stat st;
+	char buf[16] = "";
+	int fd, good = 1;
+	char *p = map_huge(&fd);
+
+	strcpy(p + huge / 2 - 2, "middle"); /* in two pages */
+	strcpy(p + huge - 4, "end");
+	is_long(p[huge / 2 + 100000], 0, "a hole is zeros");
+	is_long(pread(fd, buf, 7, huge / 2 - 2), 7, "a read of it");
+	is_str(buf, "middle", "sees what was stored");
+	for (off_t at = 0; at < 4 << 20; at += STEP)
+		good &= !p[at] && (p[at] = (char)(at / STEP));
+	must(pwrite(fd, "x", 1, huge / 8));
+	is_long(p[huge / 8], 'x', "a write into a hole is seen");
+	p[huge / 8 + 1] = 'y';
+	is_long(pread(fd, buf, 2, huge / 8), 2, "a store behind it");
+	ok(!memcmp(buf, "xy", 2), "is read");
+	must(fstat(fd, &st));
+	ok(st.st_size == huge && st.st_blocks < 65536, "most of it is still holes");
+	must(msync(p, (size_t)huge, MS_SYNC));
+	is_long(t_end(t_start(T_EXEC, "sparse", NULL)), 3, "another program sees all of it");
+	is_str(p + huge / 4, "other", "and is seen");
+	is_long(munmap(p, (size_t)huge), 0, "munmap");
+}
+
+/* The host's kernel, and calls on files, read and write in holes. */
+static void t_sparse_calls(void)
+{
+	int fd, other = must(open("g", O_RDWR | O_CREAT, 0644)), zero, pfd[2];
+	char *p = map_huge(&fd), *q = p + huge / 2;
+	char buf[16];
+
+	zero = must(open("/dev/zero", O_RDONLY));
+	is_long(read(zero, q, 300000), 300000, "read of a device into holes");
+	is_long(pwrite(other, q + (1 << 20), 200000, 0), 200000, "a file from holes");
+	must(pwrite(other, "text", 4, 5000));
+	is_long(pread(other, q + (2 << 20), 200000, 0), 200000, "a file into holes");
+	is_str(q + (2 << 20) + 5000, "text", "its bytes");
+	must(pipe(pfd));
+	is_long(write(pfd[1], q + (3 << 20), 9), 9, "a pipe from holes");
+	is_long(read(pfd[0], q + (4 << 20), 9), 9, "and into some");
+	is_long(getcwd(q + (5 << 20), 4096) == q + (5 << 20), 1, "a name into one");
+	is_long(clock_gettime(CLOCK_REALTIME, (struct timespec *)(q + (6 << 20))), 0, "the time");
+	must(munmap(q + (8 << 20), 4096));
+	is_errno((int)read(zero, q + (8 << 20), 1), EFAULT, "what is unmapped: EFAULT");
+	is_long(pread(fd, buf, 1, huge), 0, "and the file has not grown");
+}
+
+static void t_sparse_shape(void)
+{
+	int fd, status;
+	char *p = map_huge(&fd), *q = p + huge / 2;
+	pid_t pid;
+
+	is_long(mprotect(p, (size_t)huge, PROT_NONE), 0, "nothing may be touched");
+	is_long(mprotect(q, 64 * STEP, PROT_READ | PROT_WRITE), 0, "a part may");
+	q[0] = q[63 * STEP] = 1;
+	ok(q[0] == 1 && q[40 * STEP] == 0, "and is");
+	pid = fork();
+	if (!pid)
+		_exit(q[64 * STEP]);
+	must(waitpid(pid, &status, 0));
+	ok(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV, "what is behind may not");
+	is_long(mprotect(p, (size_t)huge, PROT_READ | PROT_WRITE), 0, "all may");
+	p[STEP] = 4;
+	pid = fork();
+	if (!pid) {
+		q[100 * STEP] = 5;
+		q[63 * STEP] = 6;
+		_exit(p[STEP]);
+	}
+	must(waitpid(pid, &status, 0));
+	is_long(WEXITSTATUS(status), 4, "a child sees it");
+	ok(q[100 * STEP] == 5 && q[63 * STEP] == 6, "and is seen");
+	must(ftruncate(fd, huge / 2 + STEP));
+	pid = fork();
+	if (!pid) {
+		signal(SIGBUS, on_bus);
+		_exit(q[2000 * STEP]);
+	}
+	must(waitpid(pid, &status, 0));
+	is_long(WEXITSTATUS(status), 7, "SIGBUS behind a new end");
+	is_long(q[0], 1, "not before it");
+	must(ftruncate(fd, huge));
+	ok(!q[2000 * STEP] && !q[63 * STEP], "zeros when it is long again");
+	q[2000 * STEP] = 9;
+	p = mremap(p, (size_t)huge, (size_t)huge * 2, MREMAP_MAYMOVE);
+	ok(p != MAP_FAILED && p[huge / 2] == 1 && p[huge / 2 + 2000 * STEP] == 9,
+	   "mremap takes it along");
+	ok(p[huge / 2 + 5000 * STEP] == 0, "and its holes");
+}
+
+T_SUBS = { { "sparse", s_sparse }, { "map", s_map }, T_END };
 
 T_SECTIONS = {
 	{ "shared", t_shared },
@@ -230,5 +350,8 @@ T_SECTIONS = {
 	{ "unlinked", t_unlinked },
 	{ "endoffile", t_end_of_file },
 	{ "large", t_large },
+	{ "sparse", t_sparse },
+	{ "sparsecalls", t_sparse_calls },
+	{ "sparseshape", t_sparse_shape },
 	T_END,
 };
