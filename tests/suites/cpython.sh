@@ -19,18 +19,32 @@ cases() # RUN OUT MODULE: RUN is suite_native or suite_hare
 		${CPYTHON_CASES:+-k $CPYTHON_CASES}
 }
 
-for module in $MODULES; do
-	if [ ! -e /usr/lib/python3.11/test/test_$module.py ] && [ ! -d /usr/lib/python3.11/test/test_$module ]; then
-		skip "test_$module, which Debian does not package" "test_$module"
-		continue
+module() # MODULE, as WHO ("", or " as USER")
+{
+	local log="$SUITE_LOGS/test_$1$2" cores
+
+	if [ ! -e /usr/lib/python3.11/test/test_$1.py ] && [ ! -d /usr/lib/python3.11/test/test_$1 ]; then
+		skip "test_$1, which Debian does not package" "test_$1"
+		return
 	fi
-	log=$SUITE_LOGS/test_$module
-	cases suite_native "$log.tmpfs" "$module"
-	ok $? "test_$module: ends on tmpfs" || tail -n 20 "$log.tmpfs" | sed 's/^/# /'
+	log=${log// /.}
+	cases suite_native "$log.tmpfs" "$1"
+	ok $? "test_$1$2: ends on tmpfs" || tail -n 20 "$log.tmpfs" | sed 's/^/# /'
 	for cores in $SUITE_CORES; do
-		HARE_OPTS="--cores $cores" cases suite_hare "$log.hare$cores" "$module"
-		ok $? "test_$module, $cores cores: ends" || tail -n 20 "$log.hare$cores" | sed 's/^/# /'
-		suite_cases "test_$module, $cores cores" "$log.tmpfs.cases" "$log.hare$cores.cases"
+		HARE_OPTS="--cores $cores" cases suite_hare "$log.hare$cores" "$1"
+		ok $? "test_$1, $cores cores$2: ends" || tail -n 20 "$log.hare$cores" | sed 's/^/# /'
+		suite_cases "test_$1, $cores cores$2" "$log.tmpfs.cases" "$log.hare$cores.cases"
 	done
+}
+
+for m in $MODULES; do
+	module "$m" ""
 done
+# Root may do too much for some cases.
+if [ "$(id -u)" = 0 ] && id nobody >/dev/null 2>&1; then
+	suite_as nobody
+	for m in ${CPYTHON_NOBODY-os posix shutil pathlib tempfile tarfile subprocess}; do
+		module "$m" " as nobody"
+	done
+fi
 done_testing
