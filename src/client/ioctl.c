@@ -6,6 +6,9 @@
 #include <asm/ioctls.h>
 #include <linux/fs.h>
 #include <linux/fiemap.h>
+#include <linux/kvm.h>
+#include <linux/nsfs.h>
+#include <linux/sockios.h>
 
 #include "client/file.h"
 
@@ -259,6 +262,34 @@ static long console_group(struct task *t, long a[6])
 	return who ? SYS(kill, who, SIG_TTOU) : SYS(ioctl, a[0], cmd, &number);
 }
 
+/* Is the result of this ioctl of the host a descriptor, and is it close-on-exec? */
+static bool ioctl_makes_fd(const long a[6], bool *cloexec)
+{
+	*cloexec = true;
+	switch ((u32)a[1]) {
+	case TIOCGPTPEER:
+		*cloexec = a[2] & O_CLOEXEC;
+		return true;
+	case NS_GET_USERNS:
+	case NS_GET_PARENT:
+	case SIOCGSKNS:
+	case KVM_CREATE_VM:
+	case KVM_CREATE_VCPU:
+		return true;
+	default: /* PIDFD_GET_CGROUP_NAMESPACE ... PIDFD_GET_UTS_NAMESPACE */
+		return (u32)a[1] >= _IO(0xff, 1) && (u32)a[1] <= _IO(0xff, 10);
+	}
+}
+
+static long ioctl_host(struct task *t, long a[6])
+{
+	bool cloexec;
+
+	if (!t->proc->fds || !ioctl_makes_fd(a, &cloexec))
+		return CLIENT_HOST;
+	return fd_adopt(t, SYS(ioctl, a[0], a[1], a[2]), cloexec, 0);
+}
+
 long client_ioctl(struct task *t, long a[6])
 {
 	bool host;
@@ -275,7 +306,7 @@ long client_ioctl(struct task *t, long a[6])
 	if (unlikely(proc_root(t->ctx.ck)->pid_turn) && is_tty_group((u32)a[1]))
 		return console_group(t, a);
 	if ((u32)a[1] != FIOCLEX && (u32)a[1] != FIONCLEX)
-		return CLIENT_HOST;
+		return ioctl_host(t, a);
 	r = SYS(ioctl, a[0], a[1]);
 	if (!r && t->proc->fds)
 		fd_cloexec(t, t->proc->fds, (u32)a[0], (u32)a[1] == FIOCLEX);

@@ -352,6 +352,11 @@ static long ioctl_size(u64 nr)
 	case TIOCGSOFTCAR:
 	case TIOCSSOFTCAR:
 	case TIOCGEXCL:
+	case TIOCGPTN:
+	case TIOCSPTLCK:
+	case TIOCGPTLCK:
+	case TIOCPKT:
+	case TIOCGPKT:
 		return sizeof(int);
 	case TIOCSTI:
 		return 1;
@@ -385,6 +390,9 @@ static bool ioctl_reads(u64 nr)
 	case TIOCGETD:
 	case TIOCGSOFTCAR:
 	case TIOCGEXCL:
+	case TIOCGPTN:
+	case TIOCGPTLCK:
+	case TIOCGPKT:
 		return true;
 	default:
 		return false;

@@ -2,6 +2,7 @@
 /* dup, dup2, dup3, fcntl on descriptors, and the lowest free number over all kinds. */
 #include "t.h"
 
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -173,6 +174,28 @@ static void t_close_range(void)
 	ok(!t_is_open(20) && !t_is_open(29), "closes all");
 }
 
+/* An ioctl whose result is a descriptor: the lowest number that no file of Hare has. */
+static void t_ioctl_makes(void)
+{
+	int m = must(open("/dev/ptmx", O_RDWR | O_NOCTTY)), unlock = 0, peer, n;
+	int f = must(open("f", O_RDWR | O_CREAT, 0644)), low;
+	char c = 0;
+
+	must(ioctl(m, TIOCSPTLCK, &unlock));
+	low = must(dup(f));
+	must(close(low));
+	peer = is_ok(ioctl(m, TIOCGPTPEER, O_RDWR | O_NOCTTY), "ioctl TIOCGPTPEER");
+	is_long(peer, low, "is the lowest free number");
+	is_long(fcntl(peer, F_GETFD), 0, "not close-on-exec");
+	is_long(write(m, "a\n", 2), 2, "write to the terminal's other end");
+	is_long(read(peer, &c, 1), 1, "read from it");
+	is_long(c, 'a', "what was written");
+	is_long(write(f, "x", 1), 1, "write to the file");
+	is_long(t_size("f"), 1, "is there");
+	n = is_ok(ioctl(m, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC), "with O_CLOEXEC");
+	is_long(fcntl(n, F_GETFD), FD_CLOEXEC, "is close-on-exec");
+}
+
 T_SECTIONS = {
 	{ "dup", t_dup },
 	{ "dup2", t_dup2 },
@@ -180,5 +203,6 @@ T_SECTIONS = {
 	{ "lowest", t_lowest },
 	{ "many", t_many },
 	{ "closerange", t_close_range },
+	{ "makes", t_ioctl_makes },
 	T_END,
 };
