@@ -10,7 +10,12 @@
  * Entries of a distributed directory come server by server, but all servers are asked at once for
  * the beginning of their parts; "." and ".." come first, at server position 0. A server's cookies keep their meaning while entries come and go, and so do these:
  * a name that is there all the time is seen exactly once.
+ *
+ * Of the host's directories the one in which Hare appears lists it, as it would a mount point.
  */
+#include <linux/fs.h>
+#include <linux/stat.h>
+
 #include "client/file.h"
 #include "client/path.h"
 #include "client/procfs.h"
@@ -275,14 +280,63 @@ static long read_dir(struct task *t, struct ofd *o, void *user, size_t size, boo
 	return (long)rd.used;
 }
 
+/* --- the directory of the host in which Hare appears ----------------------------------------- */
+
+/* Is fd the directory of the host above Hare, and no name of the host stands where Hare appears?
+ * name: the one to list. */
+static bool lists_hare(struct task *t, int fd, const char **name)
+{
+	const struct super *s = t->ctx.isl->super;
+	char *above = (char *)t->bounce;
+	struct statx dir, up;
+
+	*name = strrchr(s->at, '/') + 1;
+	memcpy(above, s->at, s->at_len + 1);
+	above[*name - s->at] = '\0';
+	return !SYS(statx, fd, "", AT_EMPTY_PATH, STATX_INO, &dir) &&
+	       !SYS(statx, AT_FDCWD, above, 0, STATX_INO, &up) &&
+	       dir.stx_ino == up.stx_ino && dir.stx_dev_major == up.stx_dev_major &&
+	       dir.stx_dev_minor == up.stx_dev_minor &&
+	       SYS(faccessat, AT_FDCWD, s->at, 0) == -ENOENT;
+}
+
+/* A listing from its beginning, for two host calls more, or three where Hare appears: its name
+ * comes after the first entry and shares that one's position, so none of the host's moves. */
+static long host_getdents(struct task *t, long a[6])
+{
+	struct reading rd = { .t = t, .out = (char *)t->bounce + BATCH };
+	const char *name;
+	struct dirent64 *first = (void *)t->bounce;
+	size_t room;
+	long n;
+
+	if (t->proc->root || SYS(lseek, a[0], 0, SEEK_CUR) || !lists_hare(t, (int)a[0], &name))
+		return CLIENT_HOST;
+	room = ALIGN_UP(DIRENT64_NAME + strlen(name) + 1, (size_t)8);
+	rd.size = MIN((size_t)(u32)a[2], (size_t)BATCH);
+	if (rd.size <= room)
+		return CLIENT_HOST;
+	n = SYS(getdents64, a[0], first, rd.size - room);
+	if (n <= 0)
+		return n == -EINVAL ? CLIENT_HOST : n; /* no room for both: the host's */
+	memcpy(rd.out, first, first->len);
+	rd.used = first->len;
+	(void)emit(&rd, INO_ROOT, first->off, DT_DIR_, name);
+	memcpy(rd.out + rd.used, (char *)first + first->len, (size_t)n - first->len);
+	rd.used += (size_t)n - first->len;
+	return user_write((void *)a[1], rd.out, rd.used) ? -EFAULT : (long)rd.used;
+}
+
 static long do_getdents(struct task *t, long a[6], bool old)
 {
 	bool host, locked = false;
 	struct ofd *o = fd_get(t, (int)a[0], &host);
 	long r;
 
-	if (!o && host)
-		return old ? CLIENT_HOST : procfs_getdents(t, a);
+	if (!o && host) {
+		r = old ? CLIENT_HOST : procfs_getdents(t, a);
+		return r != CLIENT_HOST || old ? r : host_getdents(t, a);
+	}
 	if (!o)
 		return -EBADF;
 	(void)pos_lock_local(t, o, &locked);

@@ -862,7 +862,8 @@ void busy_wait(struct task *t, u32 busy, u32 *seq)
 	*seq = msg_event_prepare(&t->ctx);
 }
 
-/* The path of a directory: from it up to the root, names written from the buffer's end. */
+/* The path of a directory: from it up to the root, names written from the buffer's end.
+ * -ENAMETOOLONG: no room, as d_path has it. */
 long walk_path_of(struct task *t, u64 dir, char *buf, size_t size)
 {
 	const struct super *s = t->ctx.isl->super;
@@ -872,7 +873,7 @@ long walk_path_of(struct task *t, u64 dir, char *buf, size_t size)
 	int depth = 0;
 
 	if (size < 2)
-		return -ERANGE;
+		return -ENAMETOOLONG;
 	buf[--at] = '\0';
 	while (dir != INO_ROOT && dir != root) {
 		struct req_PARENT q = { .ino = dir };
@@ -882,7 +883,7 @@ long walk_path_of(struct task *t, u64 dir, char *buf, size_t size)
 		if (r)
 			return r;
 		if (p.name.len + 1u > at || ++depth > PATH_LEN_MAX)
-			return -ERANGE;
+			return -ENAMETOOLONG;
 		at -= p.name.len;
 		memcpy(buf + at, name, p.name.len);
 		buf[--at] = '/';
@@ -890,14 +891,14 @@ long walk_path_of(struct task *t, u64 dir, char *buf, size_t size)
 	}
 	len = root && dir == root ? (buf[at] ? 0 : 1) : s->at_len;
 	if (len > at)
-		return -ERANGE;
+		return -ENAMETOOLONG;
 	at -= len;
 	memcpy(buf + at, dir == root ? "/" : s->at, len);
 	if (root && dir != root) {
 		static const char outside[] = "(unreachable)";
 
 		if (sizeof(outside) > at)
-			return -ERANGE;
+			return -ENAMETOOLONG;
 		at -= sizeof(outside) - 1;
 		memcpy(buf + at, outside, sizeof(outside) - 1);
 	}

@@ -82,6 +82,33 @@ static void t_moved(void)
 	is_str(cwd(), "/z/d", "getcwd after it was renamed itself");
 }
 
+static void t_deep(void)
+{
+	static char buf[3 * PATH_MAX];
+	char name[201];
+	int i;
+
+	memset(name, 'n', 200);
+	name[200] = '\0';
+	for (i = 0; i < 15; i++) {
+		must(mkdir(name, 0755));
+		must(chdir(name));
+	}
+	ok(syscall(SYS_getcwd, buf, sizeof(buf)) > 15 * 201, "getcwd of a long path");
+	is_errno(syscall(SYS_getcwd, buf, 200UL), ERANGE, "no room");
+	for (i = 0; i < 15; i++) {
+		must(mkdir(name, 0755));
+		must(chdir(name));
+	}
+	is_errno(syscall(SYS_getcwd, buf, sizeof(buf)), ENAMETOOLONG, "longer than PATH_MAX");
+	is_errno(syscall(SYS_getcwd, buf, 200UL), ENAMETOOLONG, "and no room");
+	is_errno(readlink("/proc/self/cwd", buf, sizeof(buf)), ENAMETOOLONG, "as a link");
+	for (i = 0; i < 30; i++) {
+		must(chdir(".."));
+		must(rmdir(name));
+	}
+}
+
 static void t_removed(void)
 {
 	char buf[PATH_MAX];
@@ -220,6 +247,7 @@ T_SUBS = { { "where", s_where }, T_END };
 T_SECTIONS = {
 	{ "chdir", t_chdir },
 	{ "moved", t_moved },
+	{ "deep", t_deep },
 	{ "removed", t_removed },
 	{ "at", t_at },
 	{ "inherit", t_inherit },
