@@ -82,6 +82,7 @@ static void slot_take(struct task *t)
 long client_attach(struct task *t, const struct mem_fds *memfds, u32 core)
 {
 	struct ck *ck;
+	u32 pid = (u32)SYS(getpid); /* not under the lock: a tracer may stop us here */
 	long r = map_island(memfds, core);
 
 	if (r)
@@ -90,7 +91,7 @@ long client_attach(struct task *t, const struct mem_fds *memfds, u32 core)
 	ctx_init(t, core);
 	ck = t->ctx.ck;
 	ck_lock(&t->ctx, ck);
-	t->proc = proc_by_host_pid(ck, (u32)SYS(getpid));
+	t->proc = proc_by_host_pid(ck, pid);
 	ck_unlock(ck);
 	if (!t->proc)
 		return -ESRCH;
@@ -491,11 +492,13 @@ static void leave_usage(struct task *t, struct proc *p)
 {
 	struct ck *ck = t->ctx.ck;
 	struct proc *parent;
+	u32 ppid;
 
 	if (!(p->child_user_us | p->child_system_us) || p->proxy_core != MAX_CORES)
 		return; /* or the agent reports it */
+	ppid = (u32)SYS(getppid);
 	ck_lock(&t->ctx, ck);
-	parent = proc_by_host_pid(ck, (u32)SYS(getppid));
+	parent = proc_by_host_pid(ck, ppid);
 	if (parent)
 		add_usage(ck, parent, p->child_user_us, p->child_system_us,
 			  p->child_maxrss);

@@ -23,6 +23,7 @@
 #include <asm/signal.h>
 #include <linux/fcntl.h>
 #include <linux/futex.h>
+#include <linux/ptrace.h>
 
 #include "base/race.h"
 #include "base/str.h"
@@ -32,6 +33,13 @@
 #define LOCK_SPINS    80
 #define FIRST_WAIT_NS 50000
 #define LOCK_WAIT_NS  4000000
+
+/* waitid's, which the kernel's headers name as libc's do */
+#define P_PID_	  1
+#define WNOHANG_  1
+#define WSTOPPED_ 2
+#define WNOWAIT_  0x01000000
+#define WALL_	  0x40000000
 
 #ifdef HARE_CRASH_POINTS
 u64 g_crash_at, g_crash_count;
@@ -162,9 +170,82 @@ static bool lock_sleep(struct ck *ck, u32 holder)
 
 /* A holder that was stopped (^Z, SIGSTOP) would keep its core waiting until somebody continues
  * it: so the waiter does, and stops it again when it has let go. True when it was so. */
-static bool lock_nudge(u32 holder)
+static bool lock_nudge(u32 holder, char state)
 {
-	return thread_state(holder) == 'T' && !SYS(tkill, holder, SIGCONT);
+	return state == 'T' && !SYS(tkill, holder, SIGCONT);
+}
+
+/* --- a holder that a tracer has stopped ----------------------------------------------- */
+
+/* The tracer is a program of Hare too, and may need this lock before it goes on, to write down
+ * what it saw. So when it is ourselves that wait, we let the holder run until it has let go, and
+ * then bring the same stop about again. Nothing calls the host under a lock (but to ask who
+ * died), so a holder's stop is that of a signal, or of the tracer's own asking. */
+
+#define RESTOPS 8
+
+struct siginfo_raw {
+	s32 signo, err, code;
+	u32 rest[29];
+};
+
+static void lock_nap(void)
+{
+	struct {
+		s64 sec, nsec;
+	} nap = { 0, 100000 };
+
+	SYS(nanosleep, &nap, 0);
+}
+
+/* Lets a stopped one run on without its signal, which is noted. False: not ours, or not stopped. */
+static bool trace_pass(u32 tid, struct siginfo_raw *seen)
+{
+	long r = SYS(ptrace, PTRACE_GETSIGINFO, tid, 0, seen);
+
+	if (r == -EINVAL) /* a stop of the whole process */
+		*seen = (struct siginfo_raw){ .signo = SIGSTOP };
+	return (!r || r == -EINVAL) && !SYS(ptrace, PTRACE_CONT, tid, 0, 0);
+}
+
+static void trace_again(u32 tid, const struct siginfo_raw *seen)
+{
+	if (seen->signo == SIGTRAP && seen->code)
+		SYS(ptrace, PTRACE_INTERRUPT, tid, 0, 0);
+	else
+		SYS(tkill, tid, seen->signo);
+}
+
+/* Until the first of the stops is there. It is only looked at: the tracer's wait is to find it. */
+static void trace_await(u32 tid, const struct siginfo_raw *seen)
+{
+	struct siginfo_raw w = { 0 }, now;
+
+	while (!SYS(waitid, P_PID_, tid, &w, WSTOPPED_ | WNOHANG_ | WNOWAIT_ | WALL_,
+		    0) &&
+	       !w.signo && !ck_thread_dead(tid))
+		lock_nap();
+	if (!SYS(ptrace, PTRACE_GETSIGINFO, tid, 0, &now) && now.signo == seen->signo)
+		SYS(ptrace, PTRACE_SETSIGINFO, tid, 0, seen);
+}
+
+static void lock_untrace(struct ck *ck, u32 holder)
+{
+	struct siginfo_raw seen[RESTOPS];
+	u32 n = 0;
+
+	while (n < RESTOPS && __atomic_load_n(&ck->lock, __ATOMIC_RELAXED) == holder &&
+	       !ck_thread_dead(holder)) {
+		if (trace_pass(holder, &seen[n]))
+			n++;
+		else if (!n)
+			return;
+		lock_nap();
+	}
+	for (u32 i = 0; i < n; i++)
+		trace_again(holder, &seen[i]);
+	if (n)
+		trace_await(holder, &seen[0]);
 }
 
 void ck_lock_slow(struct ctx *c, struct ck *ck)
@@ -181,8 +262,12 @@ void ck_lock_slow(struct ctx *c, struct ck *ck)
 		} else if (!lock_sleep(ck, holder)) {
 			continue;
 		} else if (!ck_thread_dead(holder)) {
-			if (lock_nudge(holder))
+			char state = thread_state(holder);
+
+			if (lock_nudge(holder, state))
 				nudged = holder;
+			else if (state == 't')
+				lock_untrace(ck, holder);
 		} else if (lock_cas(ck, holder, c->tid)) {
 			take_over(ck);
 			won = true;

@@ -847,7 +847,7 @@ static long attach(const char *args)
 {
 	struct mem_fds fds = { (s32)argument(args, "dram="),
 			       (s32)argument(args, "copy=") };
-	u32 core = (u32)argument(args, "core=");
+	u32 core = (u32)argument(args, "core="), pid;
 	struct super head;
 	long r = SYS(pread64, fds.dram, &head, offsetof(struct super, model), 0);
 
@@ -867,8 +867,9 @@ static long attach(const char *args)
 		.core = core,
 		.tid = (u32)SYS(gettid),
 	};
+	pid = (u32)SYS(getpid);
 	ck_lock(&g.ctx, g.ctx.ck);
-	g.proc = proc_by_host_pid(g.ctx.ck, (u32)SYS(getpid));
+	g.proc = proc_by_host_pid(g.ctx.ck, pid);
 	ck_unlock(g.ctx.ck);
 	if (!g.proc || g.proc->state != PROC_PROXY)
 		return -ESRCH;

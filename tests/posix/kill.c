@@ -2,6 +2,9 @@
 /* kill, process groups, sessions, getpid and getppid over exec, handlers. */
 #include "t.h"
 
+#include <sys/ptrace.h>
+#include <sys/time.h>
+
 static volatile sig_atomic_t got, got_pid;
 
 static void on_sig(int sig, siginfo_t *si, void *ctx)
@@ -269,6 +272,55 @@ T_SUBS = { { "ids", s_ids },	   { "pid", s_pid },
 	   { "group", s_group },   { "parent", s_parent },
 	   { "orphan", s_orphan }, T_END };
 
+/* Makes and removes files, with a timer's signals between, for a tracer that writes down each stop. */
+static void traced(void)
+{
+	struct itimerval iv = { { 0, 2000 }, { 0, 2000 } };
+	char name[16];
+	int alarms = 0;
+
+	handle(SIGALRM, SA_RESTART);
+	must((int)ptrace(PTRACE_TRACEME, 0, 0, 0));
+	raise(SIGSTOP);
+	must(setitimer(ITIMER_REAL, &iv, NULL));
+	for (int i = 0; alarms < 30; i++) {
+		snprintf(name, sizeof(name), "t%d", i % 7);
+		if (t_put(name, "x") || t_size(name) != 1 || unlink(name))
+			_exit(1);
+		alarms += got == SIGALRM;
+		got = 0;
+	}
+	_exit(7);
+}
+
+/* request: how it is sent on. */
+static void trace(int request, const char *what)
+{
+	int log = must(open("log", O_WRONLY | O_CREAT | O_APPEND, 0644)), status, sig = 0;
+	int alarms = 0;
+	pid_t pid = must(fork());
+
+	if (!pid)
+		traced();
+	while (waitpid(pid, &status, 0) == pid && WIFSTOPPED(status)) {
+		sig = WSTOPSIG(status);
+		if (write(log, "stop\n", 5) != 5)
+			break;
+		alarms += sig == SIGALRM;
+		if (ptrace(request, pid, 0, sig == SIGTRAP || sig == SIGSTOP ? 0 : sig))
+			break;
+	}
+	ok(WIFEXITED(status) && WEXITSTATUS(status) == 7, "%s: it goes on to its end", what);
+	ok(alarms >= 30, "%s: its signals were seen", what);
+	must(close(log));
+}
+
+static void t_traced(void)
+{
+	trace(PTRACE_CONT, "traced for signals");
+	trace(PTRACE_SYSCALL, "traced for calls");
+}
+
 T_SECTIONS = {
 	{ "pids", t_pids },
 	{ "kill", t_kill },
@@ -276,5 +328,6 @@ T_SECTIONS = {
 	{ "mask", t_mask },
 	{ "perm", t_perm },
 	{ "orphan", t_orphan },
+	{ "traced", t_traced },
 	T_END,
 };
