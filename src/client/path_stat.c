@@ -17,8 +17,6 @@
 #define TMPFS_MAGIC  0x01021994
 #define STATFS_FLAGS 0x20 /* f_flags is valid */
 #define NS	     1000000000LL
-/* What lstat of /proc/self/fd/N shows when N is Hare's: any link of the host's there. */
-#define LINK_LIKE "/proc/self/cwd"
 
 /* --- attributes --------------------------------------------------------------------------------- */
 
@@ -198,6 +196,50 @@ long attr_put_statfs(struct task *t, void *user)
 
 /* --- stat ------------------------------------------------------------------------------------------- */
 
+/* The link of one of Hare's descriptors: that of a host descriptor, with the mode that tells
+ * how ours is open. Its inode number is the other's. */
+static u32 link_mode(struct task *t, const struct place *pl)
+{
+	struct image_fd d = { .flags = O_RDWR };
+	bool host;
+	struct ofd *o = pl->magic_pid ? NULL : fd_get(t, pl->magic_fd, &host);
+
+	if (o) {
+		d.flags = o->flags;
+		ofd_put(t, o);
+	} else if (pl->magic_pid) {
+		(void)procfs_fd(t, pl->magic_pid, FDS_ONE, (u32)pl->magic_fd, &d);
+	}
+	if (d.flags & O_PATH)
+		return HS_IFLNK;
+	return HS_IFLNK | ((d.flags & O_ACCMODE) == O_WRONLY ? 0U : 0500U) |
+	       ((d.flags & O_ACCMODE) == O_RDONLY ? 0U : 0300U);
+}
+
+static long stat_link(struct task *t, const struct place *pl, const char *like,
+		      void *user)
+{
+	struct stat st;
+	long r = SYS(newfstatat, AT_FDCWD, like, &st, AT_SYMLINK_NOFOLLOW);
+
+	if (r)
+		return r;
+	st.st_mode = link_mode(t, pl);
+	return user_write(user, &st, sizeof(st));
+}
+
+static long statx_link(struct task *t, const struct place *pl, const char *like, u32 mask,
+		       void *user)
+{
+	struct statx stx;
+	long r = SYS(statx, AT_FDCWD, like, AT_SYMLINK_NOFOLLOW, mask, &stx);
+
+	if (r)
+		return r;
+	stx.stx_mode = (u16)link_mode(t, pl);
+	return user_write(user, &stx, sizeof(stx));
+}
+
 static long do_stat(struct task *t, long *dirfd, long *upath, long ubuf, u32 wf)
 {
 	struct place pl;
@@ -205,7 +247,7 @@ static long do_stat(struct task *t, long *dirfd, long *upath, long ubuf, u32 wf)
 
 	r = path_walk(t, dirfd, upath, wf | WALK_ATTR, &pl);
 	if (r == CLIENT_HOST && pl.magic)
-		*upath = (long)LINK_LIKE;
+		return stat_link(t, &pl, (const char *)*upath, (void *)ubuf);
 	if (r)
 		return r;
 	r = place_attr(t, &pl);
@@ -268,7 +310,7 @@ long client_statx(struct task *t, long a[6])
 		a[1] = (long)"";
 	r = path_walk(t, &a[0], &a[1], at_flags(a[2]) | WALK_ATTR, &pl);
 	if (r == CLIENT_HOST && pl.magic)
-		a[1] = (long)LINK_LIKE;
+		return statx_link(t, &pl, (const char *)a[1], (u32)a[3], (void *)a[4]);
 	if (r)
 		return r;
 	r = place_attr(t, &pl);

@@ -790,6 +790,11 @@ static long walk_user(struct task *t, long *dirfd, long *upath, u32 flags,
 		notify_saw(t, pl);
 	if (r || !pl->host)
 		return r;
+	if (pl->magic) { /* the link of a descriptor of Hare's: one that the host has instead */
+		str_format(host_buf, PATH_LEN_MAX, "/proc/self/fd/%d",
+			   t->ctx.isl->fds.dram);
+		rewritten = true;
+	}
 	if (rewritten) {
 		*upath = (long)host_buf;
 		if (dirfd)

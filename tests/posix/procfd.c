@@ -5,6 +5,8 @@
  */
 #include "t.h"
 
+#include <sys/xattr.h>
+
 static char cwd[PATH_MAX];
 
 /* The numbers that a directory lists, as a string of 0 and 1; NULL. */
@@ -145,7 +147,12 @@ static void t_links(void)
 	is_str(fd_link(getpid(), p[0]), want, "a pipe");
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", p[1]);
 	is_long(lstat(path, &st), 0, "lstat");
-	ok(S_ISLNK(st.st_mode), "is a link");
+	is_long(st.st_mode, S_IFLNK | 0300, "is a link, of one open for writing");
+	is_errno(lgetxattr(path, "system.posix_acl_access", want, 10), EOPNOTSUPP,
+		 "lgetxattr");
+	is_errno(lgetxattr(path, "user.a", want, 10), ENODATA, "lgetxattr of another");
+	is_long(llistxattr(path, want, sizeof(want)), 0, "llistxattr");
+	is_long(lchown(path, (uid_t)-1, (gid_t)-1), 0, "lchown");
 	is_long(stat(path, &st), 0, "stat");
 	ok(S_ISFIFO(st.st_mode), "is the pipe");
 	must(close(p[1]));
