@@ -602,11 +602,61 @@ static long limit_changed(struct task *t, long pid, long which, u64 value)
 	return 0;
 }
 
+/* What the loader needs to exist and for an exec's arguments and image. */
+#define LOADER_AS (40u << 20)
+
+/* RLIMIT_AS is the program's: what Hare maps into every process comes on top at the host. */
+static u64 as_own(struct task *t)
+{
+	return mem_mapped(t->ctx.isl) + LOADER_AS;
+}
+
+static u64 as_given(struct task *t, u64 lim)
+{
+	u64 own = as_own(t);
+
+	return lim < RLIM64_INFINITY - own ? lim + own : lim;
+}
+
+static u64 as_shown(struct task *t, u64 lim)
+{
+	u64 own = as_own(t);
+
+	return lim == RLIM64_INFINITY ? lim : lim > own ? lim - own : 0;
+}
+
+/* Of this process, or another of this core; of one outside it is the host's. */
+static long limit_as(struct task *t, long pid, const void *new, void *old)
+{
+	struct rlimit64 lim, was;
+	struct ck *ck = t->ctx.ck;
+	bool known;
+	long r;
+
+	ck_lock(&t->ctx, ck);
+	known = limited_table(t, pid) != NULL;
+	ck_unlock(ck);
+	if (!known)
+		return SYS(prlimit64, pid, RLIMIT_AS, new, old);
+	if (new &&user_read(&lim, new, sizeof(lim)))
+		return -EFAULT;
+	lim.rlim_cur = new ? as_given(t, lim.rlim_cur) : 0;
+	lim.rlim_max = new ? as_given(t, lim.rlim_max) : 0;
+	r = SYS(prlimit64, pid, RLIMIT_AS, new ? &lim : NULL, &was);
+	if (r || !old)
+		return r;
+	was.rlim_cur = as_shown(t, was.rlim_cur);
+	was.rlim_max = as_shown(t, was.rlim_max);
+	return user_write(old, &was, sizeof(was));
+}
+
 long client_prlimit64(struct task *t, long a[6])
 {
 	struct rlimit64 lim;
 	long r;
 
+	if (a[1] == RLIMIT_AS)
+		return limit_as(t, a[0], (void *)a[2], (void *)a[3]);
 	if (!a[2] || (a[1] != RLIMIT_NOFILE && a[1] != RLIMIT_FSIZE))
 		return CLIENT_HOST;
 	if (user_read(&lim, (void *)a[2], sizeof(lim)))
@@ -615,11 +665,20 @@ long client_prlimit64(struct task *t, long a[6])
 	return r ? r : limit_changed(t, a[0], a[1], lim.rlim_cur);
 }
 
+long client_getrlimit(struct task *t, long a[6])
+{
+	if (a[0] != RLIMIT_AS)
+		return CLIENT_HOST;
+	return a[1] ? limit_as(t, 0, NULL, (void *)a[1]) : -EFAULT;
+}
+
 long client_setrlimit(struct task *t, long a[6])
 {
 	struct rlimit64 lim;
 	long r;
 
+	if (a[0] == RLIMIT_AS)
+		return a[1] ? limit_as(t, 0, (void *)a[1], NULL) : -EFAULT;
 	if (a[0] != RLIMIT_NOFILE && a[0] != RLIMIT_FSIZE)
 		return CLIENT_HOST;
 	if (user_read(&lim, (void *)a[1], sizeof(lim)))

@@ -295,6 +295,7 @@ CLIENT_CALL(finit_module)
 
 /* --- limits: fdtable.c --- */
 CLIENT_CALL(prlimit64)
+CLIENT_CALL(getrlimit)
 CLIENT_CALL(setrlimit)
 
 /* clang-format on */

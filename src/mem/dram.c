@@ -297,6 +297,17 @@ long mem_map(struct island *isl, const struct mem_fds *fds, u32 id)
 	return r;
 }
 
+u64 mem_mapped(const struct island *isl)
+{
+	struct view v;
+	u64 n = 0;
+
+	view_fill(&v, isl, isl->super);
+	for (u32 i = 0; i < v.count; i++)
+		n += v.piece[i].len;
+	return n;
+}
+
 void mem_unmap(struct island *isl)
 {
 	struct view v;

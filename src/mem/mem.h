@@ -147,6 +147,7 @@ long mem_map(struct island *isl, const struct mem_fds *fds, u32 id);
 /* The same without mapping: for an island that this process has mapped already. */
 long mem_describe(struct island *isl, const struct mem_fds *fds, u32 id);
 void mem_unmap(struct island *isl);
+u64 mem_mapped(const struct island *isl); /* bytes of address space that mem_map took */
 /* Asks the host to hold the 2 MiB around `addr` as one huge page from now on: then a process that
  * is new maps them with one page fault, and needs no page table for them. Takes milliseconds, in
  * which who accesses them waits. -errno when the host cannot: nothing has changed then. */

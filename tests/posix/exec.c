@@ -2,6 +2,8 @@
 /* exec: what passes through and what does not, mistakes, scripts, programs stored here. */
 #include "t.h"
 
+#include <sys/resource.h>
+
 extern char **environ;
 
 /* Runs argv with an environment; its output as text (static), its status in *status. */
@@ -377,13 +379,49 @@ static void t_again(void)
 	is_long(t_end(pid), 0, "20 execs in a row keep the pid");
 }
 
+enum { MIB = 1 << 20 };
+
+/* The limit of address space that came along, and what it allows. */
+static int s_space(int argc, char **argv)
+{
+	struct rlimit rl;
+	void *p;
+
+	if (argc != 1 || getrlimit(RLIMIT_AS, &rl))
+		return 1;
+	if (rl.rlim_cur != 200UL * MIB || rl.rlim_max != (rlim_t)atol(argv[0]))
+		return 2;
+	p = mmap(NULL, 20 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED || munmap(p, 20 * MIB))
+		return 3;
+	p = mmap(NULL, 300UL * MIB, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return p == MAP_FAILED && errno == ENOMEM ? 0 : 4;
+}
+
+static void t_space(void)
+{
+	struct rlimit rl;
+	char max[24];
+
+	must(getrlimit(RLIMIT_AS, &rl));
+	rl.rlim_cur = 200UL * MIB;
+	if (rl.rlim_max == RLIM_INFINITY)
+		rl.rlim_max = 3000UL * MIB;
+	snprintf(max, sizeof(max), "%ld", (long)rl.rlim_max);
+	is_long(setrlimit(RLIMIT_AS, &rl), 0, "setrlimit RLIMIT_AS");
+	is_long(t_end(t_start(T_FORK, "space", max, NULL)), 0, "the limit, after fork");
+	is_long(t_end(t_start(T_EXEC, "space", max, NULL)), 0, "after exec");
+	is_long(t_end(t_start(T_EXEC, "space", max, NULL)), 0, "after another");
+}
+
 T_SUBS = { { "show", s_show }, { "state", s_state }, { "fds", s_fds },
-	   { "exe", s_exe },   { "again", s_again }, T_END };
+	   { "exe", s_exe },   { "again", s_again }, { "space", s_space }, T_END };
 
 T_SECTIONS = {
 	{ "args", t_args },	{ "errors", t_errors },
 	{ "state", t_state },	{ "fds", t_fds },
 	{ "failed", t_failed }, { "scripts", t_scripts },
 	{ "stored", t_stored }, { "proc", t_proc },
-	{ "again", t_again },	T_END,
+	{ "again", t_again },	{ "space", t_space },
+	T_END,
 };
