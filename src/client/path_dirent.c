@@ -310,7 +310,8 @@ static long host_getdents(struct task *t, long a[6])
 	size_t room;
 	long n;
 
-	if (t->proc->root || SYS(lseek, a[0], 0, SEEK_CUR) || !lists_hare(t, (int)a[0], &name))
+	if (t->proc->root || SYS(lseek, a[0], 0, SEEK_CUR) ||
+	    !lists_hare(t, (int)a[0], &name))
 		return CLIENT_HOST;
 	room = ALIGN_UP(DIRENT64_NAME + strlen(name) + 1, (size_t)8);
 	rd.size = MIN((size_t)(u32)a[2], (size_t)BATCH);
