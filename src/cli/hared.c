@@ -432,6 +432,8 @@ static void do_exec_job(struct task *t, struct sched_job *job, char *image,
 		start_program(t, job, image, job->len, pointers, stack);
 	else
 		start_failed(t, job, NULL, EXIT_CANNOT);
+	if (job->from_pid)
+		sched_entered(&t->ctx, job->from_core, job->from_pid);
 	if (job->ino) {
 		madvise(image, EXEC_IMAGE_MAX, MADV_DONTNEED);
 		drop_image(t, job->ino);

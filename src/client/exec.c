@@ -542,8 +542,8 @@ static void loader_args(struct task *t, struct exec_plan *plan)
 			   fds->dram, fds->copy, t->ctx.isl->super->fd_base + FD_LOADER);
 
 	if (plan->remote)
-		str_format(s + n, size - (size_t)n, ",target=%u,relays=%u", plan->target,
-			   plan->relays);
+		str_format(s + n, size - (size_t)n, ",target=%u,relays=%u,moved=%u",
+			   plan->target, plan->relays, exec_has_proxy(t->proc));
 	else if (plan->keep_fd >= 0)
 		str_format(s + n, size - (size_t)n, ",close=%d", plan->keep_fd);
 }
@@ -646,6 +646,8 @@ void client_exec_commit(struct task *t, struct exec_plan *plan)
 		if (t->proc->fds)
 			fdtable_pass_locks(t, t->proc->fds, false);
 		fdtable_put(t, &t->proc->fds);
+		if (exec_has_proxy(t->proc))
+			exec_moved(t, plan->target);
 		exec_pass_done(t, t->proc);
 	} else {
 		fdtable_exec_close(t, t->proc);

@@ -7,6 +7,14 @@
 
 /* Starts the planned program on core plan->target. False: it stays here, nothing has changed. */
 bool exec_far(struct task *t, struct exec_plan *plan);
+/* It was started by an EXEC: a proxy stands for it on the core where it was born, or went from
+ * first. */
+static inline bool exec_has_proxy(const struct proc *p)
+{
+	return p->proxy_core != MAX_CORES;
+}
+/* It has gone on to core target: its proxy is told, this process is to end. */
+void exec_moved(struct task *t, u32 target);
 /* The program is there: what it took along is its own. */
 void exec_pass_done(struct task *t, struct proc *p);
 

@@ -12,9 +12,29 @@
  *   5 the host executes the loader as proxy   PROXY        -              RUNNING
  *
  * Killed at 2: the references recorded in proc.pass are given back. Killed after 3: who reaps the
- * proxy tells the other core to end the program (SIGNAL). If that core knows it, or has told its
- * end (proc.changes), the references are the program's; else EXEC never arrived there and
- * they are given back.
+ * proxy tells the other core to end the program (SIGNAL). If EXEC was answered (PROC_SENT, which
+ * is in the transaction that handles it, or the reply in the dead one's slot) the references are
+ * the program's; else EXEC never arrived there and they are given back.
+ *
+ * A program (host process b, on core B) that has a proxy already (host process a, on core A) and
+ * goes on to core C leaves no second one: a serves it from then on.
+ *
+ *   step                                     b's entry            a's entry      C
+ *   3 state PROXY; EXEC, which names a       PROXY of (A, a)      target B       job
+ *   4 own descriptors closed; MOVED to A     PROXY of (A, a)      target C       job, RUNNING
+ *     then nobody's                          PROXY                target C       RUNNING
+ *   5 the loader as proxy: passes on the     PROXY                target C       RUNNING
+ *     signals that came meanwhile
+ *     then HEIR: serves its descriptors, if  PROXY, HEIR          target C       HIO_ENTERED to B
+ *     the program has some; keeps the cwd
+ *     until the program has begun; ends      -                    target C       RUNNING
+ *
+ * Signals that come to B by the old way are sent on to C while b's entry has the pid; afterwards
+ * B does not know it, and who asks goes by A (pid.c), or B's agent asks around (sched.c). Until
+ * EXEC is answered b keeps them for the program. b killed before it is HEIR: the process is, so
+ * the program on C is ended, and A told as of any end. MOVED may come when a has heard of the
+ * program's end, or was killed: no matter, whoever killed a finds the program by B or C. Two MOVED of
+ * one program may come to A in the wrong order: the hop tells.
  *
  * An exec goes only if everything that it would inherit can go along (may_leave, add_fds); else
  * it stays on its core, which is always right.
@@ -45,6 +65,7 @@
 /* Shared descriptions whose references travel with an EXEC. In core-kernel memory. */
 struct exec_pass {
 	u64 file; /* the image's inode, when it is a file; 0 */
+	u32 slot, seq; /* who asks EXEC, and the number of that call at least */
 	u32 count, cap;
 	struct {
 		u64 ino, shared;
@@ -228,7 +249,11 @@ static void drop_file(struct task *t, u64 ino)
 
 void exec_pass_undo(struct task *t, struct proc *p)
 {
-	bool arrived = p->state == PROC_PROXY && ((p->flags & PROC_KILLED) || p->changes);
+	struct rep_EXEC rep;
+	bool arrived =
+		p->state == PROC_PROXY &&
+		((p->flags & (PROC_SENT | PROC_KILLED)) || p->changes ||
+		 !rpc_late_reply(&t->ctx, p->pass->slot, p->pass->seq, RPC_EXEC, &rep));
 
 	if (!arrived) {
 		while (p->pass->count)
@@ -406,10 +431,34 @@ static s32 add_fds(struct task *t, struct image_fd *out, u32 max)
 
 /* --- steps 2 and 3 ------------------------------------------------------------------------------------ */
 
+/* What a program used on a core that it leaves for good: its proxy's host does not know. */
+static void fill_usage(struct task *t, struct exec_image *im)
+{
+	struct {
+		struct __kernel_old_timeval user, system;
+		s64 maxrss, rest[13];
+	} ru[2] = { 0 };
+	const struct proc *p = t->proc;
+
+	if (!exec_has_proxy(p))
+		return;
+	SYS(getrusage, 0, &ru[0]);
+	SYS(getrusage, -1, &ru[1]);
+	im->user_us = p->user_us + p->child_user_us;
+	im->system_us = p->system_us + p->child_system_us;
+	im->maxrss = MAX(p->maxrss, p->child_maxrss);
+	for (u32 i = 0; i < 2; i++) {
+		im->user_us += timeval_us(&ru[i].user);
+		im->system_us += timeval_us(&ru[i].system);
+		im->maxrss = MAX(im->maxrss, (u64)ru[i].maxrss);
+	}
+}
+
 static void fill_image(struct task *t, const struct exec_plan *plan,
 		       struct exec_image *im)
 {
 	const struct proc *p = t->proc;
+	bool again = exec_has_proxy(p);
 
 	im->magic = EXEC_IMAGE_MAGIC;
 	im->argc = plan->argc;
@@ -418,8 +467,10 @@ static void fill_image(struct task *t, const struct exec_plan *plan,
 	im->ppid = p->ppid;
 	im->pgid = p->pgid;
 	im->sid = p->sid;
-	im->proxy_core = t->ctx.core;
-	im->proxy_pid = p->host_pid;
+	im->proxy_core = again ? p->proxy_core : t->ctx.core;
+	im->proxy_pid = again ? p->proxy_pid : p->host_pid;
+	im->hop = p->hop + 1;
+	fill_usage(t, im);
 	im->tty_core = p->tty_core == MAX_CORES ? t->ctx.core : p->tty_core;
 	im->tty_pid = p->tty_core == MAX_CORES ? p->host_pid : p->tty_pid;
 	im->umask = p->umask;
@@ -503,24 +554,54 @@ static long send_as_file(struct task *t, u32 core, const char *data, u32 len, u6
 	return 0;
 }
 
-static void set_proxy(struct task *t, u32 state, u32 target)
+static void set_proxy(struct task *t, u32 state, u32 target, u32 hop)
 {
 	struct ck *ck = t->ctx.ck;
+	struct proc *p = t->proc;
 
 	ck_lock(&t->ctx, ck);
-	TX_SET(ck, t->proc->state, state);
-	TX_SET(ck, t->proc->target_core, target);
-	TX_SET(ck, t->proc->changes, 0);
+	TX_SET(ck, p->state, state);
+	TX_SET(ck, p->target_core, target);
+	TX_SET(ck, p->hop, hop);
+	TX_SET(ck, p->changes, 0);
+	TX_SET(ck, p->pass->slot, t->ctx.slot);
+	TX_SET(ck, p->pass->seq, msg_call_next(&t->ctx));
 	ck_unlock(ck);
 }
 
-static long send_image(struct task *t, u32 core, char *data, u32 len)
+/* EXEC; that it was answered is noted in the transaction that handles it, or hears of it. */
+static long call_exec(struct task *t, u32 core, const struct req_EXEC *q)
 {
-	struct req_EXEC q = { .pid = t->proc->pid,
-			      .core = t->ctx.core,
-			      .proxy_pid = t->proc->host_pid,
+	struct proc *p = t->proc;
+	struct rep_EXEC rep;
+	struct rpc_env e;
+	long r;
+
+	if (rpc_is_near(&t->ctx, core)) {
+		step_lock(t, core, &e);
+		r = sched_exec(&e, q, &rep);
+		e.ck->counter[COUNT_LOCAL(RPC_EXEC)]++;
+		if (r < 0)
+			ck_abort(e.ck);
+	} else {
+		r = rpc_exec(&t->ctx, core, q, &rep);
+		step_lock(t, t->ctx.core, &e);
+	}
+	if (!r)
+		TX_SET(e.ck, p->flags, p->flags | PROC_SENT);
+	msg_unlock(&t->ctx, e.ck);
+	return r;
+}
+
+static long send_image(struct task *t, u32 core, const struct exec_image *im)
+{
+	char *data = (char *)im;
+	u32 len = im->size;
+	struct req_EXEC q = { .pid = im->pid,
+			      .core = im->proxy_core,
+			      .proxy_pid = im->proxy_pid,
+			      .hop = im->hop,
 			      .len = len };
-	struct rep_EXEC p;
 	long r;
 
 	if (len <= INLINE_MAX) {
@@ -530,11 +611,34 @@ static long send_image(struct task *t, u32 core, char *data, u32 len)
 		if (r)
 			return r;
 	}
-	set_proxy(t, PROC_PROXY, core);
-	r = rpc_exec(&t->ctx, core, &q, &p);
+	if (exec_has_proxy(t->proc)) {
+		q.from_core = t->ctx.core;
+		q.from_pid = t->proc->host_pid;
+	}
+	set_proxy(t, PROC_PROXY, core, im->hop);
+	r = call_exec(t, core, &q);
 	if (r)
-		set_proxy(t, PROC_RUNNING, MAX_CORES);
+		set_proxy(t, PROC_RUNNING, MAX_CORES, im->hop - 1);
 	return r;
+}
+
+/* Step 4 of a program that leaves a core where it was not born: its proxy is told, and this
+ * process is nobody's any more. */
+void exec_moved(struct task *t, u32 target)
+{
+	struct proc *p = t->proc;
+	struct req_MOVED q = { .pid = p->proxy_pid, .core = target, .hop = p->hop };
+	struct rep_MOVED rep;
+	struct ck *ck = t->ctx.ck;
+
+	(void)rpc_moved(&t->ctx, p->proxy_core, &q, &rep);
+	ck_lock(&t->ctx, ck);
+	TX_SET(ck, p->proxy_core, MAX_CORES);
+	TX_SET(ck, p->user_us, 0);
+	TX_SET(ck, p->system_us, 0);
+	TX_SET(ck, p->child_user_us, 0);
+	TX_SET(ck, p->child_system_us, 0);
+	ck_unlock(ck);
 }
 
 static long far(struct task *t, struct exec_plan *plan, char *room, size_t size)
@@ -558,7 +662,7 @@ static long far(struct task *t, struct exec_plan *plan, char *room, size_t size)
 	r = put_strings(&w, plan) ? 0 : -E2BIG;
 	if (!r) {
 		im->size = (u32)(w.at - room);
-		r = send_image(t, plan->target, room, im->size);
+		r = send_image(t, plan->target, im);
 	}
 	if (r)
 		give_back(t, fds, (u32)n);
@@ -650,6 +754,10 @@ static struct proc *entry_from(struct task *t, const struct exec_start *st)
 		p->umask = im->umask;
 		p->proxy_core = im->proxy_core;
 		p->proxy_pid = im->proxy_pid;
+		p->hop = im->hop;
+		p->user_us = im->user_us;
+		p->system_us = im->system_us;
+		p->maxrss = im->maxrss;
 		p->placement = im->placement;
 		p->next_core = im->next_core;
 		p->affinity = im->affinity;

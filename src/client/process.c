@@ -562,12 +562,19 @@ static void kill_program(struct task *t, struct proc *p)
 	struct req_SIGNAL q = { .pid = p->pid, .sig = 9 };
 	struct rep_SIGNAL rep;
 	struct cred root = { 0 };
+	u32 target;
+	long r;
 
 	if (p->state != PROC_PROXY || p->target_core == MAX_CORES ||
 	    p->flags & PROC_REPORTED)
 		return;
 	q.cred = &root;
-	if (!rpc_signal(&t->ctx, p->target_core, &q, &rep)) {
+	do { /* it may be going on while we ask */
+		target = __atomic_load_n(&p->target_core, __ATOMIC_ACQUIRE);
+		r = rpc_signal(&t->ctx, target, &q, &rep);
+	} while (r == -ESRCH &&
+		 target != __atomic_load_n(&p->target_core, __ATOMIC_ACQUIRE));
+	if (!r) {
 		/* It arrived there: what went along is the program's to close. */
 		ck_lock(&t->ctx, t->ctx.ck);
 		TX_SET(t->ctx.ck, p->flags, p->flags | PROC_KILLED);

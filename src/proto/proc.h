@@ -6,7 +6,8 @@
  *
  * A process's pid is the host pid of the process that fork made. When it execs on another core
  * the program there has another host pid; its entry there has the old `pid`, and the old host
- * process stays as the proxy.
+ * process stays as the proxy. From there it may go on, to a third core: the proxy stays where
+ * it is and serves it there, and the host process in between ends.
  *
  *   fork        client: entry NEW, then RUNNING when the child runs
  *   exec here   same entry, exe changes
@@ -108,7 +109,10 @@ struct proc {
 	u32 changes; /* grows with every EXITED: exit_status is new */
 	u32 hio_next; /* tag of the next HOST_IO */
 	struct list hio; /* HOST_IO requests: struct hio */
-	u64 user_us, system_us, maxrss; /* of the program that ended */
+	/* of the program that ended; of a program: what it used on cores that it has left */
+	u64 user_us, system_us, maxrss;
+	u32 hop; /* execs elsewhere of the program so far, as far as known here */
+	u32 pad;
 	u32 relay_tag; /* of its descriptors' numbers in HOST_IO, see hio.h; 0: none yet */
 	u32 heir_of; /* PROC_HEIR: host pid of the proxy that it took over from */
 	/* of children that were waited for and ran on other cores: the host does not know */
@@ -123,6 +127,7 @@ struct proc {
 #define PROC_KILLED   8u /* a proxy that died; its program was told to end */
 #define PROC_HEIR     16u /* goes on serving an ended proxy's descriptors, see proxy.c */
 #define PROC_HANDED   32u /* a proxy whose descriptors an heir serves now */
+#define PROC_SENT     64u /* a proxy whose program has arrived where it went */
 
 /* --- what EXEC carries --------------------------------------------------------------------- */
 /*
@@ -150,6 +155,9 @@ struct exec_image {
 	u32 ruid, euid, suid, rgid, egid, sgid;
 	s32 nice;
 	u32 root_dflags;
+	u32 hop, pad; /* see proc.hop */
+	u64 user_us, system_us,
+		maxrss; /* used on cores that it has left, but the proxy's */
 	u64 itimer_us, itimer_interval_us; /* ITIMER_REAL */
 	u64 rlimit[EXEC_RLIMITS][2];
 	char comm[PROC_COMM];
@@ -221,12 +229,12 @@ struct sched_job {
 	u32 kind;
 	u32 pid; /* SIGNAL: as RPC SIGNAL; JOB_HOST in group: a host pid */
 	u32 core, proxy_pid; /* EXEC: whom to tell about its end */
+	u32 from_core, from_pid, hop; /* EXEC: as in the RPC */
 	u32 sig, group;
 	u32 wait_core, wait_slot,
 		wait_seq; /* SIGNAL: whom to tell that it was sent; seq 0: nobody */
 	u64 ino; /* EXEC: the image's file, else it is in data */
 	u32 len; /* of the image, or of a SIGNAL's siginfo */
-	u32 pad;
 	u8 data[];
 };
 #define JOB_HOST 3u /* group: pid is the host's number of one process */

@@ -24,6 +24,10 @@
  *
  * Killed before the fork it leaves a NEW entry, which the agent drops as any other.
  *
+ * A program that goes on to a third core leaves a host process that no parent waits for, and whose
+ * proxy is elsewhere (client/exec_far.c). That one comes here too (`moved`): it passes on the signals
+ * that came while it left, and then is an heir from the start.
+ *
  * Killed by SIGKILL it says nothing to anybody: whoever reaps it ends the program (client_reap).
  */
 #include <asm/errno.h>
@@ -69,13 +73,14 @@ static struct proxy {
 	struct island isl;
 	struct ctx ctx;
 	struct proc *proc;
-	u32 target; /* core */
 	u32 seq; /* of the event that wakes us */
 	u32 changes; /* of proc.changes, dealt with */
 	u32 foreground; /* a group of the program's core that stands for ours at the terminal */
 	u32 round; /* of trying operations */
 	u32 held; /* descriptors that were passed on and not closed yet */
-	bool heir; /* its program has ended */
+	bool heir; /* its program has ended, or moved on */
+	bool moved; /* it was a program from elsewhere, which went on */
+	bool pinned; /* moved: the program has not begun where it went */
 	bool waiting; /* operations wait for a descriptor without O_ASYNC */
 	u32 head, tail; /* of queue */
 	struct arrived queue[QUEUE];
@@ -176,6 +181,24 @@ static void send_to_group(u32 pgid, struct req_SIGNAL *q)
 		(void)rpc_signal(&g.ctx, core, q, &p);
 }
 
+static u32 target(void)
+{
+	return __atomic_load_n(&g.proc->target_core, __ATOMIC_ACQUIRE);
+}
+
+/* It may move while we ask. */
+static void send_to_program(struct req_SIGNAL *q)
+{
+	struct rep_SIGNAL p;
+	u32 core;
+	long r;
+
+	do {
+		core = target();
+		r = rpc_signal(&g.ctx, core, q, &p);
+	} while (r == -ESRCH && core != target());
+}
+
 /* What a terminal sends, and what wakes a stopped job, is for the program's whole group; with
  * another group of its core in the foreground for that one. */
 static void relay_signal(struct arrived *a)
@@ -190,7 +213,6 @@ static void relay_signal(struct arrived *a)
 		.info = { a->info, SIGNAL_INFO_SIZE, 0 },
 		.cred = &root,
 	};
-	struct rep_SIGNAL p;
 
 	if (a->sig == SIGCHLD && info->code > 0)
 		return; /* a child of the process from before its exec */
@@ -201,7 +223,7 @@ static void relay_signal(struct arrived *a)
 	if (a->terminal && g.foreground)
 		send_to_group(g.foreground, &q);
 	else
-		(void)rpc_signal(&g.ctx, g.target, &q, &p);
+		send_to_program(&q);
 }
 
 static void relay_signals(void)
@@ -588,6 +610,9 @@ static long perform(void)
 		return SYS(utimensat, fd, 0, h->len == 32 ? g.data : NULL, 0);
 	case HIO_PATH:
 		return do_path(fd);
+	case HIO_ENTERED:
+		g.pinned = false;
+		return 0;
 	default:
 		return -EINVAL;
 	}
@@ -669,7 +694,7 @@ static void finish(long r)
 		store_data(h, r);
 		h->result = r;
 		TX_SET(ck, h->state, HIO_DONE);
-		if (h->op == HIO_WATCH || h->op == HIO_CLOSE) {
+		if (h->op == HIO_WATCH || h->op == HIO_CLOSE || h->op == HIO_ENTERED) {
 			tx_list_del(ck, &h->link);
 			ck_free(ck, h);
 		}
@@ -783,7 +808,27 @@ static bool hand_over(void)
 	return !pid;
 }
 
-/* Nobody holds anything any more. */
+/* The program is elsewhere and has another proxy. Signals that came on its way are passed on
+ * first; from here on nobody takes this process for it. */
+static void moved_on(void)
+{
+	struct ck *ck = g.ctx.ck;
+	struct proc *p = g.proc;
+
+	relay_signals();
+	set_mask(~0ULL);
+	relay_signals();
+	ck_lock(&g.ctx, ck);
+	TX_SET(ck, p->flags, p->flags | PROC_HEIR | PROC_REPORTED);
+	TX_SET(ck, p->heir_of, p->host_pid);
+	TX_SET(ck, p->pid, 0);
+	ck_unlock(ck);
+	g.heir = true;
+	set_mask(0);
+}
+
+/* Nobody holds anything any more. Of one that was a program the agent, its parent, frees what is
+ * left. */
 static void heir_end(void)
 {
 	struct ck *ck = g.ctx.ck;
@@ -792,7 +837,7 @@ static void heir_end(void)
 
 	ck_lock(&g.ctx, ck);
 	idle = l == &g.proc->hio;
-	if (idle)
+	if (idle && !g.moved)
 		proc_free(ck, g.proc);
 	ck_unlock(ck);
 	if (!idle)
@@ -859,7 +904,7 @@ static long attach(const char *args)
 	if (r)
 		return r;
 	rpc_init();
-	g.target = (u32)argument(args, "target=");
+	g.moved = g.pinned = argument(args, "moved=") == 1;
 	g.held = (u32)argument(args, "relays=");
 	g.ctx = (struct ctx){
 		.isl = &g.isl,
@@ -891,6 +936,8 @@ _Noreturn void sched_proxy_main(const char *args)
 	SYS(prctl, PR_SET_NAME, g.proc->comm);
 	listen();
 	catch_signals();
+	if (g.moved)
+		moved_on();
 	for (;;) {
 		if (!g.heir) {
 			relay_signals();
@@ -898,7 +945,7 @@ _Noreturn void sched_proxy_main(const char *args)
 		}
 		g.head = g.heir ? g.tail : g.head;
 		hio_run();
-		if (g.heir && !g.held)
+		if (g.heir && !g.held && !g.pinned)
 			heir_end();
 		if (g.head == g.tail)
 			(void)msg_event_wait(&g.ctx, g.seq, g.waiting ? RETRY_NS : -1);

@@ -17,6 +17,7 @@
 #include "sched/sched.h"
 
 #define SIG_MAX		  64
+#define SIG_KILL	  9
 #define SIG_CONT	  18
 #define EXEC_THREADS_ROOM 8 /* below PROC_THREADS_MAX */
 
@@ -95,7 +96,8 @@ struct proc *sched_job_entry(struct ctx *c, const struct sched_job *job)
 	for (l = r->all.next; l != &r->all && !found; l = l->next) {
 		struct proc *p = LIST_ENTRY(l, struct proc, all);
 
-		if (p->proxy_core == job->core && p->proxy_pid == job->proxy_pid)
+		if (p->proxy_core == job->core && p->proxy_pid == job->proxy_pid &&
+		    p->hop == job->hop && p->state != PROC_PROXY)
 			found = p;
 	}
 	ck_unlock(ck);
@@ -127,6 +129,7 @@ long sched_exec(struct rpc_env *e, const struct req_EXEC *q, struct rep_EXEC *p)
 		return -EAGAIN;
 	if (q->len > EXEC_IMAGE_MAX || (!q->ino && q->len != q->data.len) ||
 	    q->core >= e->c->isl->super->cores ||
+	    q->from_core >= e->c->isl->super->cores ||
 	    e->srv < mem_first_program_core(e->c->isl->super))
 		return -EINVAL;
 	j = job_new(e, JOB_EXEC, q->data.p, q->ino ? 0 : q->data.len);
@@ -135,8 +138,25 @@ long sched_exec(struct rpc_env *e, const struct req_EXEC *q, struct rep_EXEC *p)
 	j->pid = q->pid;
 	j->core = q->core;
 	j->proxy_pid = q->proxy_pid;
+	j->from_core = q->from_core;
+	j->from_pid = q->from_pid;
+	j->hop = q->hop;
 	j->ino = q->ino;
 	j->len = q->len;
+	return 0;
+}
+
+long sched_moved(struct rpc_env *e, const struct req_MOVED *q, struct rep_MOVED *rep)
+{
+	struct proc *p = proc_by_host_pid(e->ck, q->pid);
+
+	(void)rep;
+	if (!p || p->state != PROC_PROXY || q->core >= e->c->isl->super->cores)
+		return -ESRCH;
+	if (q->hop > p->hop) {
+		TX_SET(e->ck, p->hop, q->hop);
+		TX_SET(e->ck, p->target_core, q->core);
+	}
 	return 0;
 }
 
@@ -199,13 +219,17 @@ static long queue_signal(struct rpc_env *e, const struct req_SIGNAL *q,
 	return 0;
 }
 
+#define FORWARDS_MAX 16u /* a program that moves is found sooner, or has ended */
+
 /* The program of a proxy is elsewhere. */
 static long forward_signal(struct rpc_env *e, u32 core, const struct req_SIGNAL *q,
 			   struct rep_SIGNAL *rep)
 {
 	struct req_SIGNAL on = *q;
 
-	on.forwarded = 1;
+	if (q->forwarded >= FORWARDS_MAX)
+		return -ESRCH;
+	on.forwarded = q->forwarded + 1;
 	rep->queued = 1;
 	return rpc_post_signal(e, core, &on);
 }
@@ -227,7 +251,9 @@ static long signal_process(struct rpc_env *e, const struct req_SIGNAL *q,
 	if (p && p->state == PROC_PROXY) { /* it went on: so does the signal */
 		if (p->flags & PROC_REPORTED)
 			return -ESRCH;
-		return q->sig ? forward_signal(e, p->target_core, q, rep) : 0;
+		/* Before its EXEC is answered its host process keeps signals for it. */
+		if (p->flags & PROC_SENT)
+			return q->sig ? forward_signal(e, p->target_core, q, rep) : 0;
 	}
 	return q->sig ? queue_signal(e, q, rep) : 0;
 }
@@ -289,28 +315,71 @@ static void signal_group(struct ctx *c, const struct sched_job *job)
 	} while (n == ARRAY_SIZE(pids));
 }
 
-void sched_job_signal(struct ctx *c, const struct sched_job *job)
+/* Since the job was queued it went on to another core. */
+static void signal_elsewhere(struct ctx *c, const struct sched_job *job)
 {
+	struct cred root = { 0 };
+	struct req_SIGNAL q = {
+		.pid = job->pid,
+		.sig = job->sig,
+		.group = job->group,
+		.info = { (void *)job->data, job->len, 0 },
+		.cred = &root,
+		.forwarded = 1,
+	};
+	struct rep_SIGNAL rep;
+
+	for (u32 core = 0; core < c->isl->super->cores; core++)
+		if (core != c->core && rpc_signal(c, core, &q, &rep) != -ESRCH)
+			return;
+}
+
+enum whereabouts { HERE, LEAVING, GONE };
+
+/* Its host pid, if a signal for it is to be sent here. */
+static enum whereabouts find_receiver(struct ctx *c, const struct sched_job *job,
+				      u32 *host_pid)
+{
+	bool host = job->group == JOB_HOST;
+	enum whereabouts at = HERE;
 	struct ck *ck = c->ck;
 	struct proc *p;
-	u32 host_pid = 0;
+
+	*host_pid = 0;
+	ck_lock(c, ck);
+	p = host ? proc_by_host_pid(ck, job->pid) : proc_by_pid(ck, job->pid);
+	if (!host && !p)
+		at = GONE;
+	else if (!host && p->state == PROC_PROXY)
+		at = p->flags & PROC_SENT ? GONE : LEAVING;
+	if (p && at != GONE && (host || p->state != PROC_EXITING))
+		*host_pid = p->host_pid;
+	ck_unlock(ck);
+	return at;
+}
+
+void sched_job_signal(struct ctx *c, const struct sched_job *job)
+{
+	u32 host_pid, again;
 
 	if (job->group == 1) {
 		signal_group(c, job);
 		return;
 	}
-	ck_lock(c, ck);
-	p = job->group == JOB_HOST ? proc_by_host_pid(ck, job->pid)
-				   : proc_by_pid(ck, job->pid);
-	if (p && (job->group == JOB_HOST || p->state == PROC_RUNNING))
-		host_pid = p->host_pid;
-	ck_unlock(ck);
+	if (find_receiver(c, job, &host_pid) == GONE) {
+		signal_elsewhere(c, job);
+		return;
+	}
 	if (!host_pid)
 		return;
 	if (job->group == 2)
 		SYS(kill, -(long)host_pid, job->sig);
 	else
 		signal_one(host_pid, job);
+	/* Others stay pending until the loader, as proxy, passes them on; this may come too late for
+	 * a host process that only had to end. */
+	if (job->sig == SIG_KILL && find_receiver(c, job, &again) == GONE)
+		signal_elsewhere(c, job);
 }
 
 /* --- the program's end, at the proxy's core ------------------------------------------------------- */
@@ -352,6 +421,14 @@ void sched_report(struct ctx *c, u32 proxy_core, u32 proxy_pid, u32 status, u64 
 	struct rep_EXITED p;
 
 	(void)rpc_exited(c, proxy_core, &q, &p);
+}
+
+void sched_entered(struct ctx *c, u32 core, u32 pid)
+{
+	struct req_HOST_IO q = { .pid = pid, .op = HIO_ENTERED };
+	struct rep_HOST_IO p = { 0 };
+
+	(void)rpc_host_io(c, core, &q, &p);
 }
 
 /* --- operations on a proxy's descriptors ---------------------------------------------------------- */

@@ -136,10 +136,73 @@ everything "1 island" --islands 1
 everything "emulated" --memory-model emulated
 everything "messages only" --islands 1 --without local-calls
 
+# A program that moves from core to core has one proxy, where it was born.
+moving() # NAME OPTIONS...
+{
+	inside "$1" --cores 3 "${@:2}" <<'END'
+. "$2/lib"
+export HARE=$1
+T="taskset -c 2"
+cat >hop <<'E'
+n=$1; shift
+[ "$n" = 0 ] && exec "$@"
+exec taskset -c $((n % 3)) sh "$0" $((n - 1)) "$@"
+E
+rows() { "$HARE" ps -a | awk -v p=$1 '$1 == p' | wc -l; }
+entries() { "$HARE" stat | awk '/^processes now/ { print $4 + $5 }'; } # of cores 1 and 2
+settled() { for i in $(seq 100); do [ "$("$@")" = $want ] && break; sleep 0.05; done; "$@"; }
+before=$(entries)
+sh hop 20 sleep 100 & p=$!
+until "$HARE" ps | awk '$6 == "sleep" { n++ } END { exit !n }'; do sleep 0.05; done
+want=2; is "$(settled rows $p)" 2 "20 execs to and fro leave one proxy"
+want=1; is "$(settled entries)" 1 "and nothing else"
+kill $p; wait $p
+is $? 143 "it serves the program where that is"
+sh hop 7 sh -c 'exit 6'
+is $? 6 "exit status"
+is "$(sh hop 5 sh -c 'echo $PPID')" $$ "its parent's pid"
+is "$(sh -c 'echo $$; exec sh hop 4 sh -c "echo \$\$"' | uniq | wc -l)" 1 "its own pid"
+sh hop 4 sh -c 'kill -STOP $$; exit 6' & p=$!
+sleep 0.5; kill -CONT $p; wait $p
+is $? 6 "it stops itself and is continued"
+sh hop 4 sh -c 'trap "exit 3" USR1; echo >ready; while :; do sleep 0.02; done' & p=$!
+until [ -e ready ]; do sleep 0.05; done
+kill -USR1 $p; wait $p
+is $? 3 "a handler runs"
+mkdir sub; cd sub
+is "$(sh ../hop 5 sh -c 'cd ..; rmdir sub; pwd')" "${PWD%/sub}" "its working directory"
+cd ..
+t=$( { TIMEFORMAT=%U; time $R sh -c 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done
+	exec taskset -c 2 true'; } 2>&1)
+is "${t%.*}${t#*.}" "$(echo "${t%.*}${t#*.}" | grep -v '^0*$')" "its time on a core that it left"
+seq 9 >"$2/in"
+is "$(sh hop 5 cat <"$2/in" | tr -d '\n')" 123456789 "a descriptor from where it was born"
+is "$($R sh -c 'exec 7<"$1"; exec taskset -c 2 sh -c "exec taskset -c 0 cat <&7"' sh "$2/in" |
+	tr -d '\n')" 123456789 "and from a core on its way"
+want=$before; is "$(settled entries)" $before "nothing is left"
+RANDOM=3
+bad=0
+for i in $(seq 30); do
+	sh hop $((RANDOM % 9 + 2)) sleep 100 <"$2/in" >out & p=$!
+	sleep 0.0$((RANDOM % 90 + 10))
+	if [ $((i % 2)) = 1 ]; then sig=9; else sig=15; fi
+	kill -$sig $p; wait $p
+	[ $? = $((128 + sig)) ] || bad=$((bad + 1))
+done 2>/dev/null
+is $bad 0 "killed on its way"
+is "$(settled entries)" $before "nothing is left then either"
+is "$("$1" fsck | sed 's/.*: //')" "0 violations" "fsck"
+END
+}
+moving "moving"
+moving "moving in one island" --islands 1
+moving "moving, emulated" --memory-model emulated
+
 # Agents are killed, one after the other, while programs start and end.
 HARE_OPTS="--cores 3" hare_run --chdir "$HARE_AT" -- bash -c '
 	for i in $(seq 60); do
-		taskset -c $((i % 3)) sh -c "echo $i >>log; sleep 0.02; exit $((i % 7))"
+		taskset -c $((i % 3)) sh -c "exec taskset -c $((i / 3 % 3)) sh -c \
+			\"echo $i >>log; sleep 0.02; exit $((i % 7))\""
 		[ $? = $((i % 7)) ] || echo "bad $i"
 	done
 	wc -l <log; "$1" fsck >/dev/null || echo fsck' sh "$HARE" >"$TAP_TMP/out" 2>&1 &
