@@ -9,7 +9,8 @@
  * what was counted, in the transaction that ends the intent.
  *
  *   intent     step          ino                    ino_dflags       old_ino      new_dir
- *   FAR_OPEN   the RPC's id  0: in CREATE's reply   the open's flags -            -
+ *   FAR_OPEN   the RPC's id  0: in the reply of     the open's flags -            -
+ *                            CREATE, PIPE, INOTIFY
  *   FAR_DUP    -             the inode              new references   shared id    -
  *   FAR_DUP    -             the inode              new references   0            the description
  *                                                   beside its own                that gets an id
@@ -68,6 +69,15 @@ long far_aware_open(struct task *t, struct ofd *o, const struct req_OPEN *q,
 
 /* --- recovery -------------------------------------------------------------------------------- */
 
+/* A pipe's other end: the first one's is closed by close_and_end. */
+static void close_writer(struct rpc_env *e, const struct req_CLOSE *q)
+{
+	struct req_CLOSE w = *q;
+
+	w.flags = O_WRONLY;
+	(void)rpc_post_close(e, ino_server(q->ino), &w);
+}
+
 /* `count` CLOSEs leave in the transaction that ends the intent. Without memory for them the open
  * stays, which is less harm than one close too many. */
 static void close_and_end(struct task *t, struct intent_node *n,
@@ -78,6 +88,8 @@ static void close_and_end(struct task *t, struct intent_node *n,
 	step_lock(t, t->ctx.core, &e);
 	for (; count && rpc_post_close(&e, ino_server(q->ino), q) >= 0; count--)
 		;
+	if (n->it.op == INTENT_FAR_OPEN && n->it.step == RPC_PIPE)
+		close_writer(&e, q);
 	if (n->it.new_dir) {
 		struct ofd *o = (struct ofd *)n->it.new_dir;
 
@@ -115,6 +127,8 @@ void far_recover(struct task *t, struct intent_node *n)
 		struct rep_OPEN open;
 		struct rep_CREATE create;
 		struct rep_DUP dup;
+		struct rep_PIPE pipe;
+		struct rep_INOTIFY inotify;
 	} p = { 0 };
 
 	if (rpc_late_reply(&t->ctx, it->slot, it->seq, id, &p) ||
@@ -124,6 +138,10 @@ void far_recover(struct task *t, struct intent_node *n)
 	}
 	if (id == RPC_CREATE)
 		q.ino = p.create.ino;
+	if (id == RPC_PIPE)
+		q.ino = p.pipe.ino;
+	if (id == RPC_INOTIFY)
+		q.ino = p.inotify.ino;
 	if (id == RPC_DUP)
 		q.ofd = p.dup.ofd;
 	if (moved)

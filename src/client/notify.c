@@ -197,6 +197,7 @@ static long do_init(struct task *t, u32 flags)
 	bool far = !rpc_is_near(&t->ctx, srv);
 	struct req_INOTIFY q = { .cred = &t->proc->cred };
 	struct rep_INOTIFY p;
+	struct intent_node *n;
 	struct ofd *o;
 	long r;
 
@@ -207,9 +208,12 @@ static long do_init(struct task *t, u32 flags)
 	o = ofd_new(t, OFD_PIPE, 0, O_RDONLY | (flags & IN_NONBLOCK));
 	if (!o)
 		return -ENFILE;
+	n = far_open_begin(t, srv, RPC_INOTIFY, 0, O_RDONLY);
 	r = STEP_CALL(t, srv, INOTIFY, inotify, &q, &p, TX_SET(ck_, o->ino, p.ino);
-		      TX_SET(ck_, o->far, (u32)far); TX_SET(ck_, o->mode, 0600));
+		      TX_SET(ck_, o->far, (u32)far); TX_SET(ck_, o->mode, 0600);
+		      far_noted(ck_, n));
 	if (r) {
+		far_failed(t, n);
 		ofd_put(t, o);
 		return r == -ENOSPC ? -EMFILE : r;
 	}

@@ -210,17 +210,21 @@ static long make_ends(struct task *t, u32 flags, struct ofd *end[2])
 	u32 srv = core_server(&t->ctx);
 	bool far = !rpc_is_near(&t->ctx, srv);
 	struct req_PIPE q = { .cred = &t->proc->cred };
+	struct intent_node *n = NULL;
 	struct rep_PIPE p;
 	long r = -ENFILE;
 
 	end[0] = ofd_new(t, OFD_PIPE, 0, O_RDONLY | flags);
 	end[1] = ofd_new(t, OFD_PIPE, 0, O_WRONLY | flags);
-	if (end[0] && end[1])
+	if (end[0] && end[1]) {
+		n = far_open_begin(t, srv, RPC_PIPE, 0, O_RDONLY);
 		r = STEP_CALL(t, srv, PIPE, pipe, &q, &p,
-			      end_set(ck_, end[0], p.ino, far),
-			      end_set(ck_, end[1], p.ino, far));
+			      end_set(ck_, end[0], p.ino, far);
+			      end_set(ck_, end[1], p.ino, far); far_noted(ck_, n));
+	}
 	if (!r)
 		return 0;
+	far_failed(t, n);
 	for (int i = 0; i < 2; i++)
 		if (end[i])
 			ofd_put(t, end[i]);

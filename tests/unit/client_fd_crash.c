@@ -77,6 +77,12 @@ static long r_pipe(struct person *p)
 		return -EIO;
 	return CALL(p, close, fd[0]) | CALL(p, close, fd[1]);
 }
+static long r_inotify(struct person *p)
+{
+	long fd = CALL(p, inotify_init1, 0);
+
+	return fd < 0 ? fd : CALL(p, close, fd);
+}
 static long r_close(struct person *p)
 {
 	return CALL(p, close, NEAR) | CALL(p, close, FAR) | CALL(p, close, PIPE_W);
@@ -251,6 +257,7 @@ static const struct act {
 	{ "dup", r_dup },
 	{ "dup2", r_dup2 },
 	{ "pipe", r_pipe },
+	{ "inotify_init", r_inotify },
 	{ "close", r_close },
 	{ "close_range", r_close_range },
 	{ "fork's copy", r_copy },
@@ -341,7 +348,7 @@ static int one(const struct world_cfg *wc, const struct act *act, u64 k, struct 
 	town_new(&g, wc);
 	a = town_person(&g, 0, 0);
 	b = town_person(&g, wc->cores - 1, 0);
-	p = town_person(&g, 0, 0);
+	p = town_person(&g, wc->split, 0);
 	furnish(a, b, p);
 	pid = world_fork(&g.w);
 	if (!pid) {
@@ -351,7 +358,7 @@ static int one(const struct world_cfg *wc, const struct act *act, u64 k, struct 
 		_exit(act->run(p) == 0 ? 0 : 1);
 	}
 	status = world_wait(pid);
-	bury(a, p);
+	bury(wc->split ? b : a, p);
 	town_settle(&g, (struct person *[]){ a, b }, 2);
 	measure(res);
 	n = town_check(&g, NULL);
@@ -362,9 +369,12 @@ static int one(const struct world_cfg *wc, const struct act *act, u64 k, struct 
 	return status;
 }
 
+/* split: of a core without a server, where only what a server makes for it is another thing. */
 static void run(const char *what, const struct world_cfg *wc, u64 stride)
 {
 	for (u32 i = 0; i < ARRAY_SIZE(g_acts); i++) {
+		if (wc->split && g_acts[i].run != r_pipe && g_acts[i].run != r_inotify)
+			continue;
 		u32 bad = 0, lost = 0;
 		struct result whole, part;
 		u64 k = 0;
@@ -397,6 +407,7 @@ int main(int argc, char **argv)
 	u64 stride = argc > 1 ? strtoul(argv[1], NULL, 10) : 3;
 
 	run("two islands", &(struct world_cfg){ .cores = 2, .islands = 2 }, stride);
+	run("split", &(struct world_cfg){ .cores = 2, .split = 1 }, 1);
 	run("one island", &(struct world_cfg){ .cores = 2, .islands = 1 }, stride);
 	return done_testing();
 }

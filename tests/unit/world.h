@@ -36,6 +36,7 @@ struct world_cfg {
 	u32 cores, islands, model;
 	u64 chaos, size;
 	u32 without;
+	u32 split; /* servers, when not every core has one */
 };
 
 struct world {
@@ -83,6 +84,7 @@ static inline void world_new(struct world *w, const struct world_cfg *wc)
 		.model = wc->model,
 		.chaos_seed = wc->chaos,
 		.without = wc->without,
+		.split = wc->split,
 		.cpus = (u32)sysconf(_SC_NPROCESSORS_ONLN),
 		.fd_base = -1,
 		.at = "/hare",
