@@ -11,6 +11,7 @@
  */
 #include <asm/errno.h>
 #include <linux/capability.h>
+#include <linux/time_types.h>
 
 #include "base/str.h"
 #include "base/sys.h"
@@ -26,6 +27,13 @@
 static bool is_remote(const struct proc *p)
 {
 	return p->proxy_core != MAX_CORES;
+}
+
+static void nap_ms(void)
+{
+	struct __kernel_timespec ms = { .tv_nsec = 1000000 };
+
+	SYS(nanosleep, &ms, 0);
 }
 
 /* --- who am I ----------------------------------------------------------------------------------- */
@@ -126,26 +134,34 @@ static u32 host_group(struct ck *ck, struct proc *p, u32 pgid)
 	return pgid;
 }
 
-/* setpgid for a process of this core, in both worlds. The host checks what POSIX wants. */
-static long move_to_group(struct task *t, struct proc *p, u32 pgid)
+/* setpgid for a process of this core (who: 0, the caller), in both worlds. The host checks what
+ * POSIX wants. */
+static long move_to_group(struct task *t, u32 who, u32 pgid)
 {
 	struct ck *ck = t->ctx.ck;
-	u32 pid, group, seen;
-	bool remote;
+	u32 pid = 0, group = 0, seen = 0;
+	bool own = false, first = false;
+	struct proc *p;
 	long r;
 
 	ck_lock(&t->ctx, ck);
-	seen = pgid ? pgid : p->pid;
-	pid = p->host_pid;
-	group = host_group(ck, p, seen);
-	remote = is_remote(p);
+	p = who ? proc_by_pid(ck, who) : t->proc;
+	if (p) { /* it may be gone as soon as the lock is */
+		seen = pgid ? pgid : p->pid;
+		pid = p->host_pid;
+		group = host_group(ck, p, seen);
+		own = p == t->proc && is_remote(p);
+		first = seen == p->pid;
+	}
 	ck_unlock(ck);
+	if (!p)
+		return CLIENT_HOST;
 	if (!group) /* a console's, which nobody can join from here */
-		return p == t->proc && seen == p->pgid ? 0 : -EPERM;
+		return pid == t->proc->host_pid && seen == t->proc->pgid ? 0 : -EPERM;
 	/* The host's group of a program started here from afar is its own already. */
 	r = SYS(setpgid, pid == t->proc->host_pid ? 0 : pid, group);
-	if (remote && p == t->proc && (!r || group == pid)) {
-		r = relay_own(t, HIO_SETPGID, seen == p->pid ? 0 : seen, 0);
+	if (own && (!r || group == pid)) {
+		r = relay_own(t, HIO_SETPGID, first ? 0 : seen, 0);
 		group = pid;
 	}
 	if (r)
@@ -162,17 +178,9 @@ static long move_to_group(struct task *t, struct proc *p, u32 pgid)
 
 long client_setpgid(struct task *t, long a[6])
 {
-	struct ck *ck = t->ctx.ck;
-	struct proc *p;
-
 	if ((s32)a[1] < 0)
 		return -EINVAL;
-	ck_lock(&t->ctx, ck);
-	p = (u32)a[0] ? proc_by_pid(ck, (u32)a[0]) : t->proc;
-	ck_unlock(ck);
-	if (!p)
-		return CLIENT_HOST;
-	return move_to_group(t, p, (u32)a[1]);
+	return move_to_group(t, (u32)a[0], (u32)a[1]);
 }
 
 long client_setsid(struct task *t, long a[6])
@@ -591,34 +599,81 @@ long client_rt_sigtimedwait(struct task *t, long a[6])
 
 /* --- CPUs: a program sees Hare's cores ----------------------------------------------------------- */
 
-/* The process that sched_*affinity means: numbers of our own threads mean ourselves. NULL: one
- * that this core does not know. Lock held. */
-static struct proc *affinity_of(struct task *t, u32 pid)
+#define AFFINITY_TRIES 1000 /* of a millisecond: it is about to start */
+#define AWAY_MAX       8 /* a program that moves so often is somewhere else again */
+
+/* Of a process of any core: asks this one, then where that says that it went; -ESRCH: it is
+ * nowhere there. */
+static long affinity_at(struct task *t, u32 core, struct req_AFFINITY *q,
+			struct rep_AFFINITY *p)
 {
-	if (!pid || pid == t->ctx.tid || pid == t->proc->pid)
-		return t->proc;
-	return proc_by_pid(t->ctx.ck, pid);
+	u32 away = 0, tries = 0;
+	long r;
+
+	for (;;) {
+		r = rpc_affinity(&t->ctx, core, q, p);
+		if (r == -EAGAIN && tries++ < AFFINITY_TRIES) {
+			nap_ms();
+		} else if (r || !p->away) {
+			return r == -EAGAIN ? -ESRCH : r;
+		} else {
+			if (away++ == AWAY_MAX)
+				return -ESRCH;
+			core = p->core;
+		}
+	}
+}
+
+static long affinity_anywhere(struct task *t, struct req_AFFINITY *q,
+			      struct rep_AFFINITY *p)
+{
+	u32 cores = t->ctx.isl->super->cores, i;
+	long r = -ESRCH;
+
+	for (i = 0; i < cores && r == -ESRCH; i++)
+		r = affinity_at(t, (t->ctx.core + i) % cores, q, p);
+	return r;
+}
+
+/* set or get; numbers of our own threads mean ourselves. 0, -errno; *mask is what holds. */
+static long affinity(struct task *t, u32 pid, bool set, u64 *mask)
+{
+	struct req_AFFINITY q = {
+		.pid = pid, .set = set, .mask = *mask, .cred = &t->proc->cred
+	};
+	struct rep_AFFINITY p = { 0 };
+	long r = -ESRCH;
+
+	if (pid && pid != t->ctx.tid && pid != t->proc->pid) {
+		if ((s32)pid > 0)
+			r = affinity_anywhere(t, &q, &p);
+		if (r != -ESRCH || (s32)pid < 0 ||
+		    SYS(tgkill, t->proc->host_pid, pid, 0)) {
+			*mask = p.mask;
+			return r;
+		}
+	}
+	if (set) {
+		ck_lock(&t->ctx, t->ctx.ck);
+		TX_SET(t->ctx.ck, t->proc->affinity, *mask);
+		ck_unlock(t->ctx.ck);
+	}
+	*mask = t->proc->affinity;
+	return 0;
 }
 
 long client_sched_getaffinity(struct task *t, long a[6])
 {
-	struct ck *ck = t->ctx.ck;
 	size_t size = (size_t)(u32)a[1];
-	struct proc *p;
 	u64 mask = 0;
+	long r;
 
 	if (size * 8 < t->ctx.isl->super->cores || (size & (sizeof(u64) - 1)))
 		return -EINVAL;
-	ck_lock(&t->ctx, ck);
-	p = affinity_of(t, (u32)a[0]);
-	if (p)
-		mask = p->affinity & mem_program_cores(t->ctx.isl->super);
-	ck_unlock(ck);
-	if (!p) { /* a thread of ours, or nobody's */
-		if (SYS(tgkill, t->proc->host_pid, a[0], 0))
-			return -ESRCH;
-		mask = t->proc->affinity & mem_program_cores(t->ctx.isl->super);
-	}
+	r = affinity(t, (u32)a[0], false, &mask);
+	if (r)
+		return r;
+	mask &= mem_program_cores(t->ctx.isl->super);
 	return user_write((void *)a[2], &mask, sizeof(mask)) ? -EFAULT
 							     : (long)sizeof(mask);
 }
@@ -626,8 +681,6 @@ long client_sched_getaffinity(struct task *t, long a[6])
 /* Decides where the process's next exec may go: a running one stays where it is. */
 long client_sched_setaffinity(struct task *t, long a[6])
 {
-	struct ck *ck = t->ctx.ck;
-	struct proc *p;
 	u64 mask = 0;
 
 	if (user_read(&mask, (const void *)a[2], MIN((size_t)(u32)a[1], sizeof(mask))))
@@ -635,14 +688,7 @@ long client_sched_setaffinity(struct task *t, long a[6])
 	mask &= mem_program_cores(t->ctx.isl->super);
 	if (!mask)
 		return -EINVAL;
-	ck_lock(&t->ctx, ck);
-	p = affinity_of(t, (u32)a[0]);
-	if (p)
-		TX_SET(ck, p->affinity, mask);
-	ck_unlock(ck);
-	if (!p && SYS(tgkill, t->proc->host_pid, a[0], 0))
-		return -ESRCH;
-	return 0;
+	return affinity(t, (u32)a[0], true, &mask);
 }
 
 long client_getcpu(struct task *t, long a[6])

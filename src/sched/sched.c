@@ -382,6 +382,31 @@ void sched_job_signal(struct ctx *c, const struct sched_job *job)
 		signal_elsewhere(c, job);
 }
 
+/* --- affinity ------------------------------------------------------------------------------------- */
+
+long sched_affinity(struct rpc_env *e, const struct req_AFFINITY *q,
+		    struct rep_AFFINITY *rep)
+{
+	struct proc *p = proc_by_pid(e->ck, q->pid);
+
+	*rep = (struct rep_AFFINITY){ 0 };
+	if (is_starting(e->ck, q->pid))
+		return -EAGAIN;
+	if (!p || p->state == PROC_EXITING || p->flags & PROC_REPORTED)
+		return -ESRCH;
+	if (p->state == PROC_PROXY) {
+		rep->away = 1;
+		rep->core = p->target_core;
+		return 0;
+	}
+	if (q->set && q->cred->uid && q->cred->uid != p->cred.uid)
+		return -EPERM;
+	if (q->set)
+		TX_SET(e->ck, p->affinity, q->mask);
+	rep->mask = p->affinity;
+	return 0;
+}
+
 /* --- the program's end, at the proxy's core ------------------------------------------------------- */
 
 long sched_exited(struct rpc_env *e, const struct req_EXITED *q, struct rep_EXITED *rep)

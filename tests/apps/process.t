@@ -107,6 +107,12 @@ t=$( { TIMEFORMAT=%U; time $R sh -c 'i=0; while [ $i -lt 200000 ]; do i=$((i+1))
 is "${t%.*}${t#*.}" "$(echo "${t%.*}${t#*.}" | grep -v '^0*$')" "its time is its parent's children's"
 is "$(nproc)" 2 "nproc"
 is "$($R nproc)" 1 "taskset is inherited"
+$R sleep 50 & p=$!
+is "$(taskset -pc $p | sed 's/.*: //')" 1 "taskset shows it that of a process on another core"
+is "$(taskset -pc 0 $p >/dev/null; taskset -pc $p | sed 's/.*: //')" 0 "and sets it"
+kill $p; wait $p
+taskset -p $p >/dev/null 2>&1
+is $? 1 "of one that is no more it does not"
 HARE_PLACEMENT=round-robin bash -c 'for i in $(seq 20); do /bin/echo $i; done >rr'
 is "$(wc -l <rr)" 20 "placed in turn"
 is "$("$1" fsck | sed 's/.*: //')" "0 violations" "fsck"
@@ -231,6 +237,16 @@ out=$(HARE_OPTS="--cores 1" hare_run -- perl -e 'pipe(R, W);
 	exit 0 if defined $pid && !$pid;
 	print "$error ", $n < 2000 ? "bounded" : "wild", " ", waitpid($pid, 0) == $pid, "\n"')
 is "$out" "11 bounded 1" "a fork bomb ends in EAGAIN; afterwards there is room again"
+
+# RLIMIT_NPROC counts what the host counts: of an ordinary user all.
+if [ "$(id -u)" = 0 ]; then
+	out=$(HARE_OPTS="--cores 2" hare_run -- setpriv --reuid 64999 --clear-groups bash -c '
+		ulimit -u 40
+		for i in $(seq 60); do sleep 2 & done 2>&1 | grep -c -m 1 "Resource temporarily"
+		wait; echo on' 2>/dev/null)
+	is "$out" "1
+on" "RLIMIT_NPROC is EAGAIN"
+fi
 
 # What is left when the instance is killed: nothing.
 mark=$((RANDOM + 100000))
