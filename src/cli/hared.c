@@ -411,14 +411,13 @@ static void drop_image(struct task *t, u64 ino)
  * only begun is taken back: the child that was to become it died with it. */
 static bool was_done(struct task *t, const struct sched_job *job)
 {
-	struct proc *p = sched_job_entry(&t->ctx, job);
+	struct proc *p = job->started ? NULL : sched_job_entry(&t->ctx, job);
 
-	if (p && !p->host_pid) {
+	if (p) {
 		client_exec_forget(t, p);
 		client_reap_new(t, p);
-		return false;
 	}
-	return p;
+	return job->started;
 }
 
 static void do_exec_job(struct task *t, struct sched_job *job, char *image,

@@ -1002,9 +1002,11 @@ static long enter_ids(const struct exec_image *im)
 	return ret;
 }
 
-/* The entry gets its host pid before the program can ask for it. */
+/* The entry gets its host pid before the program can ask for it. The job, the first of all, is done
+ * then, also for a successor of this agent: the program may be gone when that looks. */
 static void enter_table(struct task *t, struct exec_start *st)
 {
+	struct list *jobs = &proc_root(t->ctx.ck)->jobs;
 	struct proc *p = st->proc;
 	struct ctx c = t->ctx;
 	struct ck *ck = c.ck;
@@ -1015,6 +1017,7 @@ static void enter_table(struct task *t, struct exec_start *st)
 	TX_SET(ck, p->host_pgid, c.tid);
 	TX_SET(ck, p->state, PROC_RUNNING);
 	TX_SET(ck, p->watched, 1); /* a child of the agent */
+	TX_SET(ck, LIST_ENTRY(jobs->next, struct sched_job, link)->started, 1);
 	ck_unlock(ck);
 	st->entered = true;
 }

@@ -235,6 +235,7 @@ struct sched_job {
 		wait_seq; /* SIGNAL: whom to tell that it was sent; seq 0: nobody */
 	u64 ino; /* EXEC: the image's file, else it is in data */
 	u32 len; /* of the image, or of a SIGNAL's siginfo */
+	u32 started; /* EXEC: its program has begun */
 	u8 data[];
 };
 #define JOB_HOST 3u /* group: pid is the host's number of one process */

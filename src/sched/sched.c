@@ -19,6 +19,7 @@
 #define SIG_MAX		  64
 #define SIG_KILL	  9
 #define SIG_CONT	  18
+#define SIG_STOP	  19
 #define EXEC_THREADS_ROOM 8 /* below PROC_THREADS_MAX */
 
 static bool stopped(u32 status)
@@ -97,7 +98,7 @@ struct proc *sched_job_entry(struct ctx *c, const struct sched_job *job)
 		struct proc *p = LIST_ENTRY(l, struct proc, all);
 
 		if (p->proxy_core == job->core && p->proxy_pid == job->proxy_pid &&
-		    p->hop == job->hop && p->state != PROC_PROXY)
+		    p->hop == job->hop)
 			found = p;
 	}
 	ck_unlock(ck);
@@ -376,10 +377,13 @@ void sched_job_signal(struct ctx *c, const struct sched_job *job)
 		SYS(kill, -(long)host_pid, job->sig);
 	else
 		signal_one(host_pid, job);
-	/* Others stay pending until the loader, as proxy, passes them on; this may come too late for
-	 * a host process that only had to end. */
-	if (job->sig == SIG_KILL && find_receiver(c, job, &again) == GONE)
-		signal_elsewhere(c, job);
+	/* Others stay pending until the loader, as proxy, passes them on; these two it cannot. */
+	if ((job->sig != SIG_KILL && job->sig != SIG_STOP) ||
+	    find_receiver(c, job, &again) != GONE)
+		return;
+	signal_elsewhere(c, job);
+	if (job->sig == SIG_STOP)
+		SYS(kill, host_pid, SIG_CONT);
 }
 
 /* --- affinity ------------------------------------------------------------------------------------- */
