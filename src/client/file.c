@@ -42,6 +42,14 @@ static long read_piece(struct task *t, struct ofd *o, u64 off, u32 len, u32 flag
 	return (long)p.data.len;
 }
 
+void file_accessed(struct task *t, struct ofd *o)
+{
+	if (o->vnode)
+		vnode_accessed(t, o->vnode);
+	else if (!o->far)
+		(void)read_piece(t, o, 0, 0, 0);
+}
+
 /* A near file and one buffer. */
 static bool goes_direct(const struct task *t, const struct ofd *o, const struct uio *u,
 			u32 flags)
@@ -535,7 +543,7 @@ void file_attr(struct task *t, struct attr *a)
 		return;
 	if (v->dirty_to && v->mtime > a->mtime)
 		a->mtime = a->ctime = v->mtime;
-	if (v->flags & VNODE_READ && v->atime > a->atime)
+	if (v->flags & VNODE_READ && (s64)v->atime > (s64)a->atime)
 		a->atime = v->atime;
 	vnode_refresh(t, v, a, NULL);
 	a->size = v->size;

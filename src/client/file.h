@@ -271,6 +271,8 @@ long user_zero(char *user, size_t n); /* zeros to the program's memory: 0, -EFAU
 
 long file_readv(struct task *t, struct ofd *o, struct uio *u, u64 *off);
 long file_writev(struct task *t, struct ofd *o, struct uio *u, u64 *off, u32 flags);
+/* A mapping of it counts as reading it, for its time; of far files only what costs no message. */
+void file_accessed(struct task *t, struct ofd *o);
 /* A read or write at the description's own offset (shared ones: at the server). flags:
  * IO_APPEND, IO_NOAPPEND in O_APPEND's place. */
 long file_read_here(struct task *t, struct ofd *o, struct uio *u);
@@ -286,6 +288,7 @@ long file_write_here(struct task *t, struct ofd *o, struct uio *u, u32 flags);
 struct vnode *vnode_get(struct task *t, u64 ino); /* a reference; NULL: full */
 struct vnode *vnode_find(struct task *t, u64 ino); /* a reference; NULL: none */
 void vnode_put(struct task *t, struct vnode *v);
+void vnode_accessed(struct task *t, struct vnode *v); /* as if it were read */
 void vnode_leave(struct task *t, struct ofd *o);
 void vnode_refresh(struct task *t, struct vnode *v, const struct attr *a,
 		   const struct rpc_bytes *runs);

@@ -136,6 +136,8 @@ static long mmap_call(struct task *t, long a[6])
 			mappings_flush(t, (u64)a[0], (u64)a[0] + (u64)a[1]);
 		if (!r)
 			r = map_hare(t, o, a);
+		if (!sys_failed(r) && !(o->flags & O_NOATIME))
+			file_accessed(t, o);
 	}
 	ofd_put(t, o);
 	return r;

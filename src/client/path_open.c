@@ -392,6 +392,16 @@ static long creat_at(struct task *t, struct opening *op)
 	return r == -ENOENT ? -EAGAIN : r;
 }
 
+static long may_look(struct task *t, u64 dir)
+{
+	struct perm p;
+	long r = dir_perm_get(t, dir, &p);
+
+	if (!r)
+		r = perm_check(&t->proc->cred, p.mode | HS_IFDIR, p.uid, p.gid, MAY_EXEC);
+	return r ? r : -EISDIR;
+}
+
 static long open_creat(struct task *t, struct opening *op)
 {
 	int i;
@@ -409,12 +419,14 @@ static long open_creat(struct task *t, struct opening *op)
 		}
 		if (r)
 			return r;
+		if (op->pl.magic && op->pl.type == HS_IFDIR && !(op->flags & O_EXCL))
+			return -EISDIR;
 		if (op->pl.magic && !(op->flags & O_EXCL)) {
 			op->flags &= ~(u32)O_CREAT;
 			return open_there(t, op);
 		}
-		if (op->pl.must_dir)
-			return -EISDIR;
+		if (op->pl.must_dir) /* seen in the directory, so it must be one to search */
+			return op->pl.dir ? may_look(t, op->pl.dir) : -EISDIR;
 		if (place_has_no_name(&op->pl))
 			return op->flags & O_EXCL ? -EEXIST : -EISDIR;
 		r = op->pl.ino ? open_found(t, op) : creat_at(t, op);

@@ -316,8 +316,9 @@ long client_sendfile(struct task *t, long a[6])
 	r = end_open(t, &in, a[1], (void *)a[2]);
 	if (!r)
 		r = end_open(t, &out, a[0], NULL);
-	if (r == -EBADF && in.given && in.type == HS_IFIFO && can_read(&in))
-		r = -ESPIPE;
+	/* the source is looked at first, and where it is to be read */
+	if (r == -EBADF && in.given && can_read(&in))
+		r = in.type == HS_IFIFO ? -ESPIPE : (s64)in.off < 0 ? -EINVAL : r;
 	if (!r)
 		r = check_sendfile(&in, &out, (s64)in.off);
 	if (!r)

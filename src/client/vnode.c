@@ -257,7 +257,9 @@ static bool is_current(const struct vnode *v, const struct attr *a)
 /* As relatime has it: a read is noted when something was changed since the last one. */
 static bool wants_atime(const struct attr *a)
 {
-	return a->atime <= a->mtime || a->atime <= a->ctime;
+	s64 atime = (s64)a->atime; /* times before 1970 are negative */
+
+	return atime <= (s64)a->mtime || atime <= (s64)a->ctime;
 }
 
 static void flags_add(struct task *t, struct vnode *v, u32 flags)
@@ -512,7 +514,7 @@ static u64 size_now(struct task *t, struct vnode *v, u64 off)
 	return v->size;
 }
 
-static void note_read(struct task *t, struct vnode *v)
+void vnode_accessed(struct task *t, struct vnode *v)
 {
 	struct ck *ck = t->ctx.ck;
 
@@ -556,7 +558,7 @@ long vnode_read(struct task *t, struct vnode *v, struct uio *u, u64 *off)
 			break;
 	}
 	if (want != u->total || !r)
-		note_read(t, v);
+		vnode_accessed(t, v);
 	return want != u->total ? (long)(want - u->total) : r;
 }
 

@@ -388,7 +388,9 @@ void fs_inode_drop_setid_of(struct ck *ck, struct fs_inode *i, const struct cred
 /* After a read: atime, when it is older than the data (relatime). */
 static inline void fs_inode_read_at(struct ck *ck, struct fs_inode *i)
 {
-	if (unlikely(i->atime <= i->mtime || i->atime <= i->ctime)) {
+	s64 atime = (s64)i->atime; /* times before 1970 are negative */
+
+	if (unlikely(atime <= (s64)i->mtime || atime <= (s64)i->ctime)) {
 		u64 now = host_realtime_ns();
 
 		if (i->atime != now)

@@ -1494,7 +1494,7 @@ static void t_moving(void)
 /* Which times move: each call waits for the clock to go on. */
 static void t_moved(void)
 {
-	seeds("times", 201, 3, 2);
+	seeds("times", 201, 1, 2);
 }
 
 T_SUBS = { { "steps", s_steps }, T_END };

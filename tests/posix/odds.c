@@ -275,6 +275,38 @@ static void t_own_locks(void)
 	is_errno(flock(fd, LOCK_SH), EBADF, "flock of what is open for nothing");
 }
 
+static int moves(const char *what)
+{
+	struct stat a, b;
+	int fd;
+
+	must(lstat(what, &a));
+	t_sleep_ms(15);
+	if (S_ISLNK(a.st_mode)) {
+		must(stat(what, &b));
+	} else {
+		fd = (int)must(open(what, O_RDONLY));
+		must(munmap(mmap(NULL, 1, PROT_READ, MAP_SHARED, fd, 0), 1));
+	}
+	must(lstat(what, &b));
+	return a.st_atim.tv_sec != b.st_atim.tv_sec || a.st_atim.tv_nsec != b.st_atim.tv_nsec;
+}
+
+/* relatime, where times are before 1970; what counts as reading. */
+static void t_atimes(void)
+{
+	struct timespec old[2] = { { -5, 0 }, { -5, 0 } }, mixed[2] = { { -5, 0 }, { -9, 0 } };
+
+	must(t_put("f", "x"));
+	must(symlink("f", "ln"));
+	t_sleep_ms(15);
+	must(utimensat(AT_FDCWD, "ln", old, AT_SYMLINK_NOFOLLOW));
+	is_long(moves("ln"), 1, "a link that is followed");
+	must(utimensat(AT_FDCWD, "f", mixed, 0));
+	is_long(moves("f"), 1, "a file that is mapped");
+	is_long(moves("f"), 0, "once more, it was not changed");
+}
+
 T_SECTIONS = { { "first_error", t_first_error },
 	       { "vectors", t_vectors },
 	       { "handles", t_handles },
@@ -285,4 +317,5 @@ T_SECTIONS = { { "first_error", t_first_error },
 	       { "select", t_select },
 	       { "pipefs", t_pipefs },
 	       { "own_locks", t_own_locks },
+	       { "atimes", t_atimes },
 	       T_END };
