@@ -300,13 +300,14 @@ static bool any_left(struct ck *ck)
 	for (l = r->all.next; l != &r->all; l = l->next) {
 		const struct proc *p = LIST_ENTRY(l, struct proc, all);
 
-		if (p->cut != p->cut_done)
+		if (p->cut != p->cut_done && p->fds && !list_empty(&p->fds->maps))
 			return true;
 	}
 	return false;
 }
 
-static void finished(struct task *t, struct ck *ck)
+/* Less is to be cut than before. Releases the lock. */
+static void settle(struct task *t, struct ck *ck)
 {
 	struct rpc_env e = { .c = &t->ctx,
 			     .ck = ck,
@@ -314,11 +315,20 @@ static void finished(struct task *t, struct ck *ck)
 			     .core = t->ctx.core,
 			     .unlocked = true };
 
-	TX_SET(ck, t->proc->cut_done, t->proc->cut);
 	if (!any_left(ck))
 		__atomic_store_n(&ck->cutting, 0, __ATOMIC_SEQ_CST);
 	wake(&e);
 	msg_unlock(&t->ctx, ck);
+}
+
+void maps_gone(struct task *t)
+{
+	struct ck *ck = t->ctx.ck;
+
+	if (likely(!ck->cutting))
+		return;
+	ck_lock(&t->ctx, ck);
+	settle(t, ck);
 }
 
 void client_cut_now(struct task *t)
@@ -341,7 +351,8 @@ void client_cut_now(struct task *t)
 		ofd_put(t, m.pin);
 		ck_lock(&t->ctx, ck);
 	}
-	finished(t, ck);
+	TX_SET(ck, t->proc->cut_done, t->proc->cut);
+	settle(t, ck);
 	mapping_unlock(t, locked);
 }
 

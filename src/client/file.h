@@ -390,6 +390,8 @@ void maps_grown(struct task *t, u64 ino);
 /* A file has become shorter; attr.mapped says who may have it mapped. When this returns they show
  * no more of it. */
 void maps_shrunk(struct task *t, u64 ino, u64 mapped);
+/* A process has ended, or its mappings. */
+void maps_gone(struct task *t);
 /* A child of fork has the marks of its parent's mappings. */
 void maps_born(struct task *t);
 static inline bool maps_any(const struct task *t)

@@ -456,6 +456,7 @@ void proc_drop(struct task *t, struct proc *p)
 	ck_lock(&t->ctx, ck);
 	proc_free(ck, p);
 	ck_unlock(ck);
+	maps_gone(t);
 }
 
 static void set_state(struct task *t, struct proc *p, u32 state)
