@@ -350,11 +350,12 @@ long procfs_open_far(struct task *t, const char *user_path, u32 flags)
 		return -EACCES;
 	which = which_file(path);
 	fd = procfar_open(t, core, pid, rest + 1, cloexec);
-	if (fd < 0 || !which)
-		return fd;
-	n = SYS(pread64, fd, in, TEXT_MAX - 1, 0);
-	SYS(close, fd);
-	return n < 0 ? n : translated(t, which, in, (size_t)n, cloexec);
+	if (fd >= 0 && which) {
+		n = SYS(pread64, fd, in, TEXT_MAX - 1, 0);
+		SYS(close, fd);
+		fd = n < 0 ? n : translated(t, which, in, (size_t)n, cloexec);
+	}
+	return fd < 0 ? fd : fd_adopt(t, fd, cloexec, 0);
 }
 
 long procfs_open(struct task *t, const char *user_path, u32 flags, bool *dir)
