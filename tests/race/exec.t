@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: MIT
+# An exec on another core whose agent, or whose own process, is killed while EXEC is under way; and a
+# program whose agent or proxy stops or dies. Nothing is left to chance: who is to die is stopped first,
+# and dies when the others are seen waiting for it.
+. "$(dirname "$0")/../lib/tap.sh"
+
+# Everything that runs below a process, itself included.
+below() # PID
+{
+	local child
+
+	echo "$1"
+	for child in $(cat "/proc/$1/task/"*/children 2>/dev/null); do
+		below "$child"
+	done
+}
+
+# The agent of a core: they are born in the order of their cores.
+agent_of() # CORE
+{
+	local pid
+
+	for pid in $(below $run | sort -n); do
+		[ "$(cat "/proc/$pid/comm" 2>/dev/null)" = hared ] && echo "$pid"
+	done | sed -n "$(($1 + 1))p"
+}
+
+# Waits until a command succeeds; at most a minute, which is no part of the test.
+until_ok() # COMMAND...
+{
+	local i
+
+	for i in $(seq 1200); do
+		"$@" 2>/dev/null && return 0
+		sleep 0.05
+	done
+	return 1
+}
+
+# An instance of two cores that runs a script: its commands read `go` and write to the test's folder.
+start() # SCRIPT
+{
+	T=$TAP_TMP
+	rm -f "$T"/*
+	mkfifo "$T/go"
+	export T
+	"$HARE" run --cores 2 -- bash -c "echo up >\$T/up; $1" \
+		>"$T/out" 2>"$T/err" </dev/null &
+	run=$!
+	until_ok test -s "$T/up"
+	agent=$(agent_of 1)
+}
+
+# Its host process sleeps: in an exec, for the reply to EXEC; with all else it is at home.
+is_leaving() # PID
+{
+	grep -q "^202 " "/proc/$1/syscall"
+}
+
+state_is() # PID LETTER
+{
+	[ "$(sed 's/.*) //; s/ .*//' "/proc/$1/stat")" = "$2" ]
+}
+
+gone() # PID
+{
+	[ ! -e "/proc/$1" ] || state_is "$1" Z
+}
+
+# How the instance ended, and what its script said.
+ends() # WANT WHAT
+{
+	wait $run
+	is "$? $(tr '\n' ' ' <"$T/out")" "$1" "$2"
+}
+
+clean="2 cores, 1 inodes, 0 names: 0 violations "
+
+# The exec, up to where EXEC lies in the ring of core 1, whose agent is stopped.
+leave() # PROGRAM
+{
+	start "read -r x <\$T/go
+		taskset -c 1 $1 & echo \$! >\$T/pid
+		wait \$!; echo \$?
+		read -r x <\$T/go
+		cat /hare/* 2>/dev/null; rm -f /hare/*
+		\"\$HARE\" fsck"
+	kill -STOP "$agent"
+	until_ok state_is "$agent" T
+	echo >"$T/go"
+	until_ok test -s "$T/pid"
+	pid=$(cat "$T/pid")
+	until_ok is_leaving "$pid"
+	ok $? "$2: EXEC was sent, nobody takes it"
+}
+
+leave 'sh -c "echo ran >/hare/ran; exit 7"' "agent killed"
+kill -KILL "$agent"
+echo >"$T/go"
+ends "0 7 ran $clean" "agent killed: its successor starts the program"
+
+leave 'sh -c "echo ran >/hare/ran; exit 7"' "agent stopped"
+kill -CONT "$agent"
+echo >"$T/go"
+ends "0 7 ran $clean" "agent stopped: it starts the program when it goes on"
+
+leave 'sleep 600' "program killed"
+kill -KILL "$pid"
+kill -CONT "$agent"
+echo >"$T/go"
+ends "0 137 $clean" "program killed: it does not come to run"
+
+leave 'sleep 600' "both killed"
+kill -KILL "$pid"
+kill -KILL "$agent"
+echo >"$T/go"
+ends "0 137 $clean" "both killed: nothing is left"
+
+# A program that runs on core 1, with a file open, and its proxy.
+# shellcheck disable=SC2016
+there='sh -c "exec 3>/hare/f; echo up >\$T/there; read -r x; exit \$x"'
+settle() # WHAT
+{
+	start "mkfifo \$T/in; exec 5<>\$T/in
+		taskset -c 1 $there <&5 & p=\$!; echo \$p >\$T/pid
+		wait \$p; echo \$?
+		rm -f /hare/f
+		for i in \$(seq 600); do
+			\"\$HARE\" ps | grep -q \"^ *\$p \" || break
+			sleep 0.05
+		done
+		\"\$HARE\" fsck"
+	until_ok test -s "$T/there"
+	ok $? "$1: a program reads by its proxy"
+	pid=$(cat "$T/pid")
+}
+
+settle "proxy killed"
+kill -STOP "$pid"
+until_ok state_is "$pid" T
+kill -KILL "$pid"
+ends "0 137 $clean" "proxy killed: its program ends, what it had open is closed"
+
+settle "proxy stopped"
+kill -STOP "$pid"
+until_ok state_is "$pid" T
+echo 5 >"$T/in"
+kill -CONT "$pid"
+ends "0 5 $clean" "proxy stopped: it goes on, and its program's status comes through"
+
+settle "agent killed under a program"
+kill -KILL "$agent"
+until_ok gone "$agent"
+until_ok test -n "$(agent_of 1)"
+echo 6 >"$T/in"
+ends "0 6 $clean" "agent killed under a program: status and input come through the next one"
+
+settle "agent stopped under a program"
+kill -STOP "$agent"
+until_ok state_is "$agent" T
+kill -KILL "$pid"
+until_ok gone "$pid"
+kill -KILL "$agent"
+ends "0 137 $clean" "agent and proxy killed: the next agent ends the program"
+done_testing
