@@ -20,7 +20,7 @@
 #include "client/process.h"
 #include "unit/client.h"
 
-#define RIVAL_SECONDS 100 /* a test that hangs ends, as one that failed; from the last one's birth */
+#define RIVAL_SECONDS 250 /* a test that hangs ends, as one that failed; from the last one's birth */
 
 typedef long (*rival_fn)(struct person *p, const char *x, const char *y);
 
