@@ -198,6 +198,21 @@ static void lock_nap(void)
 	SYS(nanosleep, &nap, 0);
 }
 
+/* Is it the stop of a system call, as PTRACE_SYSCALL asks for? */
+static bool is_call_stop(const struct siginfo_raw *seen)
+{
+	return seen->signo == SIGTRAP && (seen->code & ~0x80) == SIGTRAP;
+}
+
+/* PTRACE_SYSCALL_INFO_ENTRY, _EXIT; 0: an old kernel */
+static u8 call_stop_op(u32 tid)
+{
+	struct ptrace_syscall_info info = { 0 };
+
+	SYS(ptrace, PTRACE_GET_SYSCALL_INFO, tid, sizeof(info), &info);
+	return info.op;
+}
+
 /* Lets a stopped one run on without its signal, which is noted. False: not ours, or not stopped. */
 static bool trace_pass(u32 tid, struct siginfo_raw *seen)
 {
@@ -229,11 +244,48 @@ static void trace_await(u32 tid, const struct siginfo_raw *seen)
 		SYS(ptrace, PTRACE_SETSIGINFO, tid, 0, seen);
 }
 
+/* From one call's stop to the next, until one finds the lock free: the tracer's kind of stop by
+ * itself. No exit takes the place of an entry; an entry does of an exit, as the call may block.
+ * (The emulated model asks for its tid under the lock.) */
+static void trace_calls(struct ck *ck, u32 tid)
+{
+	struct siginfo_raw seen[RESTOPS], now;
+	u8 op = call_stop_op(tid);
+	u32 n = 0;
+
+	while (!SYS(ptrace, PTRACE_SYSCALL, tid, 0, 0)) {
+		long r;
+
+		while ((r = SYS(ptrace, PTRACE_GETSIGINFO, tid, 0, &now)) == -ESRCH) {
+			if (ck_thread_dead(tid))
+				return;
+			lock_nap();
+		}
+		if (r) /* a stop of the whole process */
+			now = (struct siginfo_raw){ .signo = SIGSTOP };
+		if (!is_call_stop(&now)) {
+			if (n < RESTOPS)
+				seen[n++] = now;
+		} else if (__atomic_load_n(&ck->lock, __ATOMIC_RELAXED) != tid &&
+			   !(op == PTRACE_SYSCALL_INFO_ENTRY &&
+			     call_stop_op(tid) == PTRACE_SYSCALL_INFO_EXIT)) {
+			break;
+		}
+	}
+	for (u32 i = 0; i < n; i++)
+		trace_again(tid, &seen[i]);
+}
+
 static void lock_untrace(struct ck *ck, u32 holder)
 {
 	struct siginfo_raw seen[RESTOPS];
 	u32 n = 0;
 
+	if (!SYS(ptrace, PTRACE_GETSIGINFO, holder, 0, &seen[0]) &&
+	    is_call_stop(&seen[0])) {
+		trace_calls(ck, holder);
+		return;
+	}
 	while (n < RESTOPS && __atomic_load_n(&ck->lock, __ATOMIC_RELAXED) == holder &&
 	       !ck_thread_dead(holder)) {
 		if (trace_pass(holder, &seen[n]))
