@@ -31,6 +31,10 @@ long host_block(long nr, long a, long b, long c, long d, long e, long f);
 /* True when a signal with a handler waits for the current program call to return. */
 bool host_signal_pending(void);
 
+/* The program takes a piece of address space away: if it is the vdso, the clock is a system call from
+ * now on. */
+void host_unmaps(u64 addr, u64 len);
+
 /* CLOCK_REALTIME_COARSE and CLOCK_MONOTONIC in nanoseconds, through the vdso: no system call. */
 u64 host_realtime_ns(void);
 u64 host_monotonic_ns(void);

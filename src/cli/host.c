@@ -59,3 +59,9 @@ u64 host_monotonic_ns(void)
 {
 	return clock_ns(CLOCK_MONOTONIC);
 }
+
+void host_unmaps(u64 addr, u64 len)
+{
+	(void)addr;
+	(void)len;
+}

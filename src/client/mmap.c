@@ -177,6 +177,7 @@ static long unmap_call(struct task *t, long a[6])
 
 long client_munmap(struct task *t, long a[6])
 {
+	host_unmaps((u64)a[0], (u64)a[1]); /* Valgrind does so */
 	return maps_any(t) ? locked_call(t, unmap_call, a) : CLIENT_HOST;
 }
 

@@ -100,3 +100,12 @@ u64 host_monotonic_ns(void)
 {
 	return clock_ns(CLOCK_MONOTONIC);
 }
+
+void host_unmaps(u64 addr, u64 len)
+{
+	if (likely(!g_program.vdso || addr >= g_program.vdso + 2 * PAGE_SIZE ||
+		   addr + len <= g_program.vdso))
+		return;
+	g_program.vdso = 0;
+	g_clock = NULL;
+}

@@ -2,6 +2,8 @@
 /* mmap of files: shared and private, with read and write, over fork, exec and unlink. */
 #include "t.h"
 
+#include <sys/auxv.h>
+
 enum { PG = 4096 };
 
 static char *map(size_t len, int prot, int flags, int fd, off_t off)
@@ -346,6 +348,27 @@ static void t_sparse_shape(void)
 
 T_SUBS = { { "sparse", s_sparse }, { "map", s_map }, T_END };
 
+/* As Valgrind does: from then on a clock is a system call, also for who sets times of files. */
+static void t_vdso(void)
+{
+	char *vdso = (char *)getauxval(AT_SYSINFO_EHDR);
+	struct stat st = { 0 };
+	int status, fd;
+	pid_t pid = must(fork());
+
+	if (!pid) {
+		if (vdso && munmap(vdso, 2 * (size_t)sysconf(_SC_PAGESIZE)))
+			_exit(1);
+		fd = open("f", O_RDWR | O_CREAT, 0644);
+		if (fd < 0 || write(fd, "x", 1) != 1 || fstat(fd, &st) || !st.st_mtime)
+			_exit(2);
+		_exit(close(fd) ? 3 : 0);
+	}
+	must(waitpid(pid, &status, 0));
+	is_long(status, 0, "a program without its vdso writes a file");
+	is_long(t_size("f"), 1, "which is there");
+}
+
 T_SECTIONS = {
 	{ "shared", t_shared },
 	{ "private", t_private },
@@ -358,5 +381,6 @@ T_SECTIONS = {
 	{ "sparse", t_sparse },
 	{ "sparsecalls", t_sparse_calls },
 	{ "sparseshape", t_sparse_shape },
+	{ "vdso", t_vdso },
 	T_END,
 };
