@@ -39,6 +39,8 @@
 #define SIGBUS_	   7
 #define SI_QUEUE_  (-1)
 
+_Static_assert(CLIENT_CUT == PROC_CUT_SIGNAL, "a proxy knows it too");
+
 /* --- marks; lock held ------------------------------------------------------------- */
 
 /* The address at which a file of `size` bytes ends in a mapping. */

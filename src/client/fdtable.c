@@ -368,7 +368,7 @@ long fdtable_unshare(struct task *t, struct proc *p)
 		return 0;
 	/* The new table is entered before the old one is given up: a death in between
 	 * leaves a count too high, not a table that is freed twice. */
-	r = fdtable_copy(t, old, &p->fds);
+	r = fdtable_copy(t, old, &p->fds, true);
 	if (r && p->fds != old)
 		fdtable_put(t, &p->fds);
 	ck_lock(&t->ctx, ck);
@@ -565,13 +565,13 @@ static void copy_step(struct task *t, struct fdtable *src, struct fdtable *ft, u
 
 /* *to is in the child's entry from the start: who dies in between leaves nothing
  * unknown. */
-long fdtable_copy(struct task *t, struct fdtable *from, struct fdtable **to)
+long fdtable_copy(struct task *t, struct fdtable *from, struct fdtable **to, bool maps)
 {
 	long r = table_start(t, to, from->cap, from->limit, from->fsize);
 
 	for (u32 fd = 0; !r && fd < from->cap; fd += COPY_STEP)
 		copy_step(t, from, *to, fd);
-	return r ? r : maps_copy(t, from, *to);
+	return r || !maps ? r : maps_copy(t, from, *to);
 }
 
 /* --- limits ----------------------------------------------------------------------- */

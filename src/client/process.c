@@ -323,12 +323,15 @@ static struct proc *entry_for_child(struct task *t, u64 clone_flags)
 long client_fork_prepare(struct task *t, u64 clone_flags, struct proc **child)
 {
 	struct proc *p = t->proc, *c = entry_for_child(t, clone_flags);
+	/* The mappings stay the parent's: what it unmaps meanwhile may be something else already
+	 * when the child would cut a file in it. */
+	bool shares_memory = clone_flags & CLONE_VM && clone_flags & CLONE_VFORK;
 	long r = 0;
 
 	if (!c)
 		return -EAGAIN;
 	if (!c->fds && p->fds)
-		r = fdtable_copy(t, p->fds, &c->fds);
+		r = fdtable_copy(t, p->fds, &c->fds, !shares_memory);
 	if (r) {
 		client_fork_parent(t, c, r);
 		return r == -ENOSPC ? -ENOMEM : r;

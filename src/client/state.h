@@ -263,7 +263,7 @@ long fd_enter_host(struct task *t,
 bool fd_is_host(struct task *t, int fd); /* cheap test, lock-free */
 void fdtable_exec_close(struct task *t,
 			struct proc *p); /* close-on-exec of Hare's and the table's */
-long fdtable_copy(struct task *t, struct fdtable *from, struct fdtable **to);
+long fdtable_copy(struct task *t, struct fdtable *from, struct fdtable **to, bool maps);
 /* Closes all at the last reference; *ft (in core-kernel memory) becomes NULL in the transaction
  * that frees the table. Who is killed inside has it called again by the agent. */
 void fdtable_put(struct task *t, struct fdtable **ft);

@@ -257,8 +257,8 @@ static int s_left(int argc, char **argv)
 	for (fd = 3; fd < 100; fd++)
 		if (t_is_open(fd) != (fd == stays))
 			return 30;
-	return read(stays, buf, 7) == 4 && strcmp(buf, "kept") == 0 && argc == 1 ? 18 :
-										    31;
+	return read(stays, buf, 7) == 4 && strcmp(buf, "kept") == 0 && argc == 1 ? 18
+										 : 31;
 }
 
 /* What the others were doing neither fails, as their descriptors are closed, nor opens anything. */
@@ -356,13 +356,73 @@ static void t_exec_vfork(void)
 	is_long(t_end(pid), 17, "exec while another thread waits in vfork");
 }
 
+static volatile int stop;
+
+/* Own files, made shorter and longer, and mapped whole in between. */
+static void *map_and_cut(void *arg)
+{
+	char name[16];
+	int fd;
+
+	snprintf(name, sizeof(name), "m%ld", (long)(intptr_t)arg);
+	fd = must(open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+	for (long i = 1; !stop; i++) {
+		long size = 4096 * (1 + i * 7 % 20);
+		char *map;
+
+		must(ftruncate(fd, size));
+		map = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		must(map == MAP_FAILED ? -1 : 0);
+		for (long at = 0; at < size; at += 4096)
+			map[at] = 'x';
+		must(munmap(map, (size_t)size));
+	}
+	return NULL;
+}
+
+/* A child that shares memory with threads that map and unmap touches nothing of theirs, and what
+ * looks after their mappings does not touch it. */
+static void t_vfork_maps(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		pthread_t t[6];
+		int bad = 0;
+
+		for (intptr_t i = 0; i < 6; i++)
+			pthread_create(&t[i], NULL, map_and_cut, (void *)i);
+		for (int i = 0; i < 60; i++) {
+			pid_t child = vfork();
+
+			if (child == 0) {
+				execl(t_self, t_self, "--sub", "code", "3", NULL);
+				_exit(9);
+			}
+			bad += t_end(child) != 3;
+		}
+		stop = 1;
+		for (int i = 0; i < 6; i++)
+			pthread_join(t[i], NULL);
+		_exit(bad);
+	}
+	is_long(t_end(pid), 0,
+		"vfork and exec beside threads that map files and cut them");
+}
+
 T_SUBS = { { "code", s_code }, { "left", s_left }, T_END };
 
 T_SECTIONS = {
-	{ "files", t_files },	      { "append", t_append },
-	{ "exclusive", t_exclusive }, { "spawn", t_spawn },
-	{ "blocked", t_blocked },     { "table", t_table },
-	{ "exec", t_exec },	      { "exec_busy", t_exec_busy },
-	{ "exec_first", t_exec_first }, { "exec_vfork", t_exec_vfork },
+	{ "files", t_files },
+	{ "append", t_append },
+	{ "exclusive", t_exclusive },
+	{ "spawn", t_spawn },
+	{ "blocked", t_blocked },
+	{ "table", t_table },
+	{ "exec", t_exec },
+	{ "exec_busy", t_exec_busy },
+	{ "exec_first", t_exec_first },
+	{ "exec_vfork", t_exec_vfork },
+	{ "vfork_maps", t_vfork_maps },
 	T_END,
 };
