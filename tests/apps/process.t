@@ -108,6 +108,7 @@ is "${t%.*}${t#*.}" "$(echo "${t%.*}${t#*.}" | grep -v '^0*$')" "its time is its
 is "$(nproc)" 2 "nproc"
 is "$($R nproc)" 1 "taskset is inherited"
 $R sleep 50 & p=$!
+until "$1" ps | awk '$3 == 1 && $6 == "sleep" { n++ } END { exit !n }'; do sleep 0.05; done
 is "$(taskset -pc $p | sed 's/.*: //')" 1 "taskset shows it that of a process on another core"
 is "$(taskset -pc 0 $p >/dev/null; taskset -pc $p | sed 's/.*: //')" 0 "and sets it"
 kill $p; wait $p
