@@ -57,7 +57,8 @@ $R sleep 0.5 & p=$!
 kill -STOP $p; sleep 0.1; kill -CONT $p; wait $p
 is $? 0 "stopped and continued on its way"
 $R sh -c 'kill -STOP $$; exit 6' & p=$!
-sleep 0.3; kill -CONT $p; wait $p
+until "$1" ps | awk -v p=$p '$1 == p && $4 == "T" { n++ } END { exit !n }'; do sleep 0.05; done
+kill -CONT $p; wait $p
 is $? 6 "it stops itself and is continued"
 $R nosuchprogram 2>/dev/null
 is $? 127 "a program that is not there"
@@ -157,7 +158,7 @@ exec taskset -c $((n % 3)) sh "$0" $((n - 1)) "$@"
 E
 rows() { "$HARE" ps -a | awk -v p=$1 '$1 == p' | wc -l; }
 entries() { "$HARE" stat | awk '/^processes now/ { print $4 + $5 }'; } # of cores 1 and 2
-settled() { for i in $(seq 100); do [ "$("$@")" = $want ] && break; sleep 0.05; done; "$@"; }
+settled() { for i in $(seq 600); do [ "$("$@")" = $want ] && break; sleep 0.05; done; "$@"; }
 before=$(entries)
 sh hop 20 sleep 100 & p=$!
 until "$HARE" ps | awk '$6 == "sleep" { n++ } END { exit !n }'; do sleep 0.05; done
@@ -170,7 +171,8 @@ is $? 6 "exit status"
 is "$(sh hop 5 sh -c 'echo $PPID')" $$ "its parent's pid"
 is "$(sh -c 'echo $$; exec sh hop 4 sh -c "echo \$\$"' | uniq | wc -l)" 1 "its own pid"
 sh hop 4 sh -c 'kill -STOP $$; exit 6' & p=$!
-sleep 0.5; kill -CONT $p; wait $p
+until "$HARE" ps | awk -v p=$p '$1 == p && $4 == "T" { n++ } END { exit !n }'; do sleep 0.05; done
+kill -CONT $p; wait $p
 is $? 6 "it stops itself and is continued"
 sh hop 4 sh -c 'trap "exit 3" USR1; echo >ready; while :; do sleep 0.02; done' & p=$!
 until [ -e ready ]; do sleep 0.05; done
