@@ -392,7 +392,7 @@ static void t_vfork_maps(void)
 
 		for (intptr_t i = 0; i < 6; i++)
 			pthread_create(&t[i], NULL, map_and_cut, (void *)i);
-		for (int i = 0; i < 60; i++) {
+		for (int i = 0; i < 25; i++) {
 			pid_t child = vfork();
 
 			if (child == 0) {
