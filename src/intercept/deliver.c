@@ -312,15 +312,22 @@ static bool handle_fault(struct thread *t, int sig, siginfo_t *info, struct ucon
 	return false;
 }
 
+/* An own signal that somebody sent has to wait: it is blocked in name, or another one's turn. */
+static bool own_waits(struct thread *t, int sig, siginfo_t *info)
+{
+	if (!(t->vmask & SIG_BIT(sig)) && !t->work &&
+	    (!t->redeliver || t->redeliver == (u32)sig))
+		return false;
+	keep(&t->own[own_index(sig)], sig, info);
+	return true;
+}
+
 /* An own signal that somebody sent. True when it is dealt with. */
 static bool handle_sent_own(struct thread *t, int sig, siginfo_t *info,
 			    struct ucontext *uc, const struct kact *act)
 {
-	if ((t->vmask & SIG_BIT(sig)) || t->work ||
-	    (t->redeliver && t->redeliver != (u32)sig)) {
-		keep(&t->own[own_index(sig)], sig, info);
+	if (own_waits(t, sig, info))
 		return true;
-	}
 	if (act->handler == (u64)SIG_IGN)
 		return true;
 	if (act->handler == (u64)SIG_DFL) {
@@ -379,7 +386,16 @@ void signal_wrapper(int sig, siginfo_t *info, struct ucontext *uc)
 		uc->uc_mcontext.rip = (u64)icpt_copy_fault;
 		return;
 	}
-	signal_get_action(t, sig, &act);
+	if (unlikely(t->hand_busy) && !(is_own(sig) && is_fault(info))) {
+		/* its action cannot be read now: see signal_lock */
+		if (!is_own(sig) || !own_waits(t, sig, info))
+			defer(t, sig, info, uc);
+		return;
+	}
+	if (unlikely(t->hand_busy)) /* a fault of our own: nothing is asked of it */
+		memset(&act, 0, sizeof(act));
+	else
+		signal_get_action(t, sig, &act);
 	if (is_own(sig)) {
 		if (is_fault(info) ? handle_fault(t, sig, info, uc, &act)
 				   : handle_sent_own(t, sig, info, uc, &act))

@@ -103,6 +103,7 @@ struct thread {
 	stack_t vstack; /* the program's sigaltstack */
 	u64 scratch[4]; /* masks on their way to the host */
 	bool at_host; /* the running call went to the host: for the trace */
+	bool hand_busy; /* it has the lock of sighand, or is about to: see signal_lock */
 	u64 calls, traps; /* statistics */
 	struct held deferred; /* caught in our code: delivered at the end of the call */
 	struct held own[3]; /* sent while blocked in name only: SIGSYS, SIGSEGV, SIGBUS */
@@ -211,6 +212,8 @@ void signal_wrapper(int sig, siginfo_t *info, struct ucontext *uc);
 bool signal_is_freeze(const siginfo_t *info);
 void signal_freeze(struct thread *t, siginfo_t *info, struct ucontext *uc);
 #define FREEZE_VALUE 0x46524545U
+void signal_lock(struct thread *t);
+void signal_unlock(struct thread *t);
 void signal_get_action(struct thread *t, int sig, struct kact *act);
 void signal_reset_action(struct thread *t, int sig);
 long signal_install_wrapper(int sig, u64 flags, struct kact *old);

@@ -67,11 +67,27 @@ void signal_init(struct thread *t, bool known, u64 ignored)
 	signal_install_wrapper(SIGBUS, SA_RESTART, NULL);
 }
 
+/* The lock of the actions. A signal that comes meanwhile needs them too: the wrapper sees hand_busy
+ * and leaves the signal for the end of the call, where the lock is free. */
+void signal_lock(struct thread *t)
+{
+	t->hand_busy = true;
+	compiler_barrier();
+	lock_take(&t->sighand->lock);
+}
+
+void signal_unlock(struct thread *t)
+{
+	lock_drop(&t->sighand->lock);
+	compiler_barrier();
+	t->hand_busy = false;
+}
+
 void signal_get_action(struct thread *t, int sig, struct kact *act)
 {
-	lock_take(&t->sighand->lock);
+	signal_lock(t);
 	*act = t->sighand->act[sig];
-	lock_drop(&t->sighand->lock);
+	signal_unlock(t);
 }
 
 /* SA_RESETHAND: the disposition becomes the default as the handler is called. */
@@ -79,11 +95,11 @@ void signal_reset_action(struct thread *t, int sig)
 {
 	struct kact dfl = { 0 };
 
-	lock_take(&t->sighand->lock);
+	signal_lock(t);
 	t->sighand->act[sig].handler = (u64)SIG_DFL;
 	if (!is_own(sig))
 		SYS(rt_sigaction, sig, &dfl, NULL, SIGSET_SIZE);
-	lock_drop(&t->sighand->lock);
+	signal_unlock(t);
 }
 
 void signal_clear_handlers(struct thread *t)
@@ -186,9 +202,9 @@ long icpt_rt_sigaction(struct task *task, long a[6])
 	}
 	if (sig < 1 || sig > SIG_MAX || (a[1] && (NEVER_BLOCKED & SIG_BIT(sig))))
 		return -EINVAL;
-	lock_take(&t->sighand->lock);
+	signal_lock(t);
 	ret = set_action(t->sighand, sig, a[1] ? &act : NULL, &old);
-	lock_drop(&t->sighand->lock);
+	signal_unlock(t);
 	if (!ret && a[2])
 		ret = user_write((void *)a[2], &old, sizeof(old));
 	return ret;

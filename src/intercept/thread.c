@@ -338,11 +338,11 @@ static void child_setup(struct thread *t, struct thread *child, u64 flags, u64 c
 		t->own_sighand.shared = 1;
 	} else {
 		child->sighand = &child->own_sighand;
-		lock_take(&t->sighand->lock);
+		signal_lock(t);
 		memcpy(child->own_sighand.act, t->sighand->act,
 		       sizeof(child->own_sighand.act));
 		child->own_sighand.known = t->sighand->known;
-		lock_drop(&t->sighand->lock);
+		signal_unlock(t);
 	}
 	if (flags & CLONE_THREAD) {
 		child->process = t->process;

@@ -129,7 +129,7 @@ struct proc {
 #define PROC_HANDED   32u /* a proxy whose descriptors an heir serves now */
 #define PROC_SENT     64u /* a proxy whose program has arrived where it went */
 
-/* The value of a SIGSYS by which an agent has a process look at its mappings (client/cut.c). */
+/* The value of a SIGBUS by which an agent has a process look at its mappings (client/cut.c). */
 #define PROC_CUT_SIGNAL 0x4841524543555421ULL
 
 /* --- what EXEC carries --------------------------------------------------------------------- */

@@ -103,11 +103,27 @@ __asm__(".text\n"
 	"	mov $15, %eax\n" /* rt_sigreturn */
 	"	syscall\n");
 
+static void set_action(int sig, void *handler)
+{
+	struct kaction act = {
+		.handler = (u64)handler,
+		.flags = SA_SIGINFO | 0x04000000, /* SA_RESTORER */
+		.restorer = (u64)sched_proxy_restore,
+		.mask = ~0ULL,
+	};
+
+	SYS(rt_sigaction, sig, &act, 0, 8);
+}
+
 /* All signals are blocked in it. Of a full queue the newest are lost, as a full host's are. */
 static void on_signal(int sig, siginfo_t *info, void *uc)
 {
 	(void)uc;
-	if (sig == SIGSYS && info->si_code == SI_QUEUE &&
+	if (sig == SIGBUS && info->si_code > 0) { /* a fault of ours: it happens again */
+		set_action(SIGBUS, (void *)SIG_DFL);
+		return;
+	}
+	if (sig == SIGBUS && info->si_code == SI_QUEUE &&
 	    (u64)info->si_value.sival_ptr == PROC_CUT_SIGNAL)
 		return; /* meant what ran here before */
 	if (sig != SIGIO || info->si_code <= 0) {
@@ -126,18 +142,6 @@ static void on_signal(int sig, siginfo_t *info, void *uc)
 	msg_event_set(&g.ctx, g.ctx.core, g.ctx.slot, g.seq);
 }
 
-static void set_action(int sig, void *handler)
-{
-	struct kaction act = {
-		.handler = (u64)handler,
-		.flags = SA_SIGINFO | 0x04000000, /* SA_RESTORER */
-		.restorer = (u64)sched_proxy_restore,
-		.mask = ~0ULL,
-	};
-
-	SYS(rt_sigaction, sig, &act, 0, 8);
-}
-
 static void set_mask(u64 mask)
 {
 	SYS(rt_sigprocmask, SIG_SETMASK, &mask, 0, 8);
@@ -153,7 +157,6 @@ static void catch_signals(void)
 		case SIGKILL:
 		case SIGSTOP:
 		case SIGSEGV:
-		case SIGBUS:
 		case SIGILL:
 		case SIGFPE:
 			break;
