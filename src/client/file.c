@@ -541,7 +541,7 @@ void file_attr(struct task *t, struct attr *a)
 	v = vnode_find(t, a->ino);
 	if (!v)
 		return;
-	if (v->dirty_to && v->mtime > a->mtime)
+	if (v->dirty_to && (s64)v->mtime > (s64)a->mtime)
 		a->mtime = a->ctime = v->mtime;
 	if (v->flags & VNODE_READ && (s64)v->atime > (s64)a->atime)
 		a->atime = v->atime;

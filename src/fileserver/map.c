@@ -359,7 +359,7 @@ long fs_flush(struct rpc_env *e, const struct req_FLUSH *q, struct rep_FLUSH *p)
 		r = flush_wrote(e, q, i);
 	if (r < 0)
 		return r;
-	if (q->atime > i->atime)
+	if (q->atime && (s64)q->atime > (s64)i->atime) /* before 1970: negative */
 		TX_SET(e->ck, i->atime, MIN(q->atime, host_realtime_ns()));
 	/* fsync by a near client: to those far ones that have it open already. */
 	if (!e->far && fs_has_direct(i))
