@@ -493,20 +493,22 @@ long signal_finish(struct thread *t, struct frame *f, long ret)
 
 void signal_release_own(struct thread *t)
 {
-	u64 most = ~OWN_SIGNALS;
+	u64 all = ~0ULL, most = ~OWN_SIGNALS;
 
 	for (size_t i = 0; i < ARRAY_SIZE(t->own); i++) {
 		struct held *h = &t->own[i];
 
 		if (!h->sig || (t->vmask & SIG_BIT(h->sig)))
 			continue;
-		SYS(rt_sigprocmask, SIG_SETMASK, &most, &t->scratch[3], 8);
-		if (t->work)
-			return; /* another one came first; this one's turn is later */
-		t->saved_mask = t->scratch[3];
-		t->deferred = *h;
-		t->work = 1;
-		h->sig = 0;
+		/* the own ones too: one that came in between would be deferred over this one */
+		SYS(rt_sigprocmask, SIG_SETMASK, &all, &t->scratch[3], 8);
+		if (!t->work) { /* else another one came first; this one's turn is later */
+			t->saved_mask = t->scratch[3];
+			t->deferred = *h;
+			t->work = 1;
+			h->sig = 0;
+		}
+		signal_set_mask(most);
 		return;
 	}
 }
