@@ -2,34 +2,11 @@
 # --kernels separate: each core in namespaces of its own. That they are, that programs do not see it, and
 # that the death of an agent, a keeper or all of it is as that of a core's, a machine's.
 . "$(dirname "$0")/../lib/tap.sh"
+. "$(dirname "$0")/../lib/processes.sh"
 . "$(dirname "$0")/../lib/kernels.sh"
 need_kernels
 export HARE_OPTS="--cores 3 --kernels separate"
 
-below() # PID: everything that runs below a process, itself included
-{
-	local child
-
-	echo "$1"
-	for child in $(cat "/proc/$1/task/"*/children 2>/dev/null); do
-		below "$child"
-	done
-}
-# Waits, at most 10 s, until none of these runs any more; a zombie does not run.
-all_gone() # PID...
-{
-	local pid i state
-
-	for pid in "$@"; do
-		for i in $(seq 100); do
-			state=$(sed 's/.*) //; s/ .*//' "/proc/$pid/stat" 2>/dev/null)
-			[ -z "$state" ] || [ "$state" = Z ] && break
-			sleep 0.1
-		done
-		[ "$i" = 100 ] && return 1
-	done
-	return 0
-}
 # A program in the background, which says when it is so far; $pids: all of the instance.
 start() # CMD...
 {

@@ -3,17 +3,7 @@
 # program whose agent or proxy stops or dies. Nothing is left to chance: who is to die is stopped first,
 # and dies when the others are seen waiting for it.
 . "$(dirname "$0")/../lib/tap.sh"
-
-# Everything that runs below a process, itself included.
-below() # PID
-{
-	local child
-
-	echo "$1"
-	for child in $(cat "/proc/$1/task/"*/children 2>/dev/null); do
-		below "$child"
-	done
-}
+. "$(dirname "$0")/../lib/processes.sh"
 
 # The agent of a core: they are born in the order of their cores.
 agent_of() # CORE
