@@ -25,6 +25,7 @@
  * It costs nothing when a process that has set locks at one server alone waits there and nobody
  * waits for it, and else, when nobody does, a message to each server where it has set locks.
  */
+#include "base/race.h"
 #include "client/file.h"
 
 #define DEPTH  11 /* waits in a cycle, as Linux looks */
@@ -85,6 +86,7 @@ static bool follow(struct task *t, u32 srv, u64 self, u64 id, struct chain *c)
 	if (rpc_lock_waits(&t->ctx, srv, &q, &p))
 		return false;
 	c->wait[c->count++] = (u64)srv << 48 ^ id;
+	race_point("followed", RACE_AT);
 	for (owner = p.blocker; owner && owner != self && c->count < DEPTH;)
 		owner = next_in(t, owner, c, self);
 	return owner == self;
@@ -112,6 +114,7 @@ long lock_deadlock(struct task *t, u32 srv, const struct req_LOCK *q,
 	struct rep_LOCK_WAITS rep;
 	struct chain a, b;
 
+	race_point("registered", RACE_AT);
 	if (is_awaited(t, q->owner, q->servers | 1ULL << srv)) {
 		while (follow(t, srv, q->owner, p->wait_id, &a)) {
 			if (!follow(t, srv, q->owner, p->wait_id, &b))
@@ -120,6 +123,7 @@ long lock_deadlock(struct task *t, u32 srv, const struct req_LOCK *q,
 				return -EDEADLK;
 			if (host_signal_pending())
 				return -HARE_ERESTARTSYS;
+			race_point("looks again", RACE_AT);
 			SYS(nanosleep, &nap, 0);
 		}
 	}

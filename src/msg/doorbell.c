@@ -18,6 +18,7 @@
 #include <linux/futex.h>
 
 #include "base/host.h"
+#include "base/race.h"
 #include "base/sys.h"
 #include "msg/ring.h"
 
@@ -103,9 +104,15 @@ long vector_sleep(struct ctx *c, u32 vector, u32 word, s64 ns, bool interruptibl
 		s64 sec, nsec;
 	} t = { 0, slice };
 
+	long r;
+
 	if (interruptible)
-		return host_block(__NR_futex, (long)at, FUTEX_WAIT, word, (long)&t, 0, 0);
-	return SYS(futex, at, FUTEX_WAIT, word, &t, 0, 0);
+		r = host_block(__NR_futex, (long)at, FUTEX_WAIT, word, (long)&t, 0, 0);
+	else
+		r = SYS(futex, at, FUTEX_WAIT, word, &t, 0, 0);
+	if (r == -ETIMEDOUT)
+		race_point("overslept", RACE_AT);
+	return r;
 }
 
 /* --- the agent ---------------------------------------------------------------------------------- */
@@ -192,8 +199,10 @@ void msg_agent_sleep(struct ctx *c, s64 timeout_ns)
 	if (!poll || !agent_poll(m, d)) {
 		u32 word = vector_prepare(c, 0);
 
-		if (!agent_has_work(d))
+		if (!agent_has_work(d)) {
+			race_point("agent looked", RACE_AT);
 			vector_sleep(c, 0, word, agent_slice(c, timeout_ns), false);
+		}
 		vector_done(c, 0);
 	}
 	agent_check_lock(c);

@@ -9,6 +9,7 @@
 #include <asm/errno.h>
 
 #include "base/host.h"
+#include "base/race.h"
 #include "base/str.h"
 #include "base/sys.h"
 #include "msg/ring.h"
@@ -258,6 +259,7 @@ static void sleep_for_reply(struct ctx *c, const struct msg_slot *s, u32 seq, u6
 		long r = 0;
 
 		if (!msg_drain(c) && !call_done(s, seq)) {
+			race_point("call looked", RACE_AT);
 			ring_agents(c, dsts);
 			r = vector_sleep(c, vector, word, -1, false);
 		}
@@ -432,8 +434,10 @@ long msg_event_wait(struct ctx *c, u32 seq, s64 timeout_ns)
 		if (host_signal_pending())
 			return -HARE_ERESTARTSYS;
 		word = vector_prepare(c, vector);
-		if (!msg_drain(c) && !event_came(s, seq))
+		if (!msg_drain(c) && !event_came(s, seq)) {
+			race_point("event looked", RACE_AT);
 			r = vector_sleep(c, vector, word, left, true);
+		}
 		vector_done(c, vector);
 		if (r == -EINTR || r == -HARE_ERESTARTSYS)
 			return -HARE_ERESTARTSYS;

@@ -16,18 +16,7 @@ static u64 g_free; /* blocks, when there are no files */
 
 static u64 blocks_free(void)
 {
-	u64 n = 0;
-
-	for (u32 i = 0; i < g.w.cores; i++) {
-		struct ctx *c = &g.w.ctx[i];
-		struct fs_stats s;
-
-		ck_lock(c, c->ck);
-		fs_stats(c->ck, &s);
-		ck_unlock(c->ck);
-		n += s.blocks_free;
-	}
-	return n;
+	return stats_of(&g, g_p).blocks_free;
 }
 
 static void clear(void)
@@ -308,10 +297,7 @@ static void run(const char *what, const struct world_cfg *wc)
 {
 	bool far = wc->islands != 1;
 
-	diag("%s", what);
-	town_new(&g, wc);
-	for (u32 i = 0; i < wc->cores; i++)
-		g_p[i] = town_person(&g, i, 0);
+	town_open(&g, g_p, what, wc);
 	g_near = rival_new(&g, 0);
 	g_far = rival_new(&g, 1);
 	g_far_b = rival_new(&g, 1);
@@ -340,8 +326,5 @@ static void run(const char *what, const struct world_cfg *wc)
 int main(void)
 {
 	g_seen = world_shared(2 * PAGE);
-	run("three islands", &(struct world_cfg){ .cores = 3 });
-	run("one island", &(struct world_cfg){ .cores = 3, .islands = 1 });
-	run("emulated", &(struct world_cfg){ .cores = 3, .model = MEM_EMULATED });
-	return done_testing();
+	return race_main(run, IN_ISLANDS | IN_ONE | IN_EMULATED);
 }

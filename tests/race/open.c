@@ -11,22 +11,9 @@ static struct person *g_p[MAX_CORES];
 static struct rival *g_a; /* on core 1; the files are at server 0 */
 static const char g_f[] = "/hare/f", g_g[] = "/hare/g";
 
-/* What is left of the file must be what it takes: all else has gone. */
 static u64 inodes(void)
 {
-	u64 n = 0;
-
-	quiet(&g, g_p);
-	for (u32 i = 0; i < g.w.cores; i++) {
-		struct ctx *c = &g.w.ctx[i];
-		struct fs_stats s;
-
-		ck_lock(c, c->ck);
-		fs_stats(c->ck, &s);
-		ck_unlock(c->ck);
-		n += s.inodes;
-	}
-	return n - 1; /* without the root */
+	return stats_of(&g, g_p).inodes;
 }
 
 static void clear(void)
@@ -178,10 +165,7 @@ static void linked_over(void)
 
 static void run(const char *what, const struct world_cfg *wc)
 {
-	diag("%s", what);
-	town_new(&g, wc);
-	for (u32 i = 0; i < wc->cores; i++)
-		g_p[i] = town_person(&g, i, 0);
+	town_open(&g, g_p, what, wc);
 	g_a = rival_new(&g, 1);
 	opened_first(RACE_AT, "opened");
 	opened_first(RACE_ANSWERED, "OPEN");
@@ -201,7 +185,5 @@ static void run(const char *what, const struct world_cfg *wc)
 
 int main(void)
 {
-	run("three islands", &(struct world_cfg){ .cores = 3 });
-	run("emulated", &(struct world_cfg){ .cores = 3, .model = MEM_EMULATED });
-	return done_testing();
+	return race_main(run, IN_ISLANDS | IN_EMULATED);
 }

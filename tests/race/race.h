@@ -287,4 +287,57 @@ static inline void quiet(struct town *town, struct person **p)
 	town_settle(town, p, town->w.cores);
 }
 
+/* What all servers hold together; .inodes without the root. */
+static inline struct fs_stats stats_of(struct town *town, struct person **p)
+{
+	struct fs_stats sum = { 0 };
+
+	quiet(town, p);
+	for (u32 i = 0; i < town->w.cores; i++) {
+		struct ctx *c = &town->w.ctx[i];
+		struct fs_stats s;
+
+		ck_lock(c, c->ck);
+		fs_stats(c->ck, &s);
+		ck_unlock(c->ck);
+		sum.inodes += s.inodes;
+		sum.blocks_free += s.blocks_free;
+	}
+	sum.inodes--;
+	return sum;
+}
+
+/* --- a test's frame -------------------------------------------------------------------------------- */
+
+/* A town of three cores, and a person of each. */
+static inline void town_open(struct town *town, struct person **p, const char *what,
+			     const struct world_cfg *wc)
+{
+	diag("%s", what);
+	town_new(town, wc);
+	for (u32 i = 0; i < wc->cores; i++)
+		p[i] = town_person(town, i, 0);
+}
+
+static inline void sound(struct town *town, struct person **p)
+{
+	quiet(town, p);
+	is(town_check(town, NULL), 0, "no invariant is violated");
+}
+
+/* All of a test's cases, in the towns that it is for. */
+#define IN_ISLANDS  1u
+#define IN_ONE	    2u
+#define IN_EMULATED 4u
+static inline int race_main(void (*run)(const char *what, const struct world_cfg *wc), u32 in)
+{
+	if (in & IN_ISLANDS)
+		run("three islands", &(struct world_cfg){ .cores = 3 });
+	if (in & IN_ONE)
+		run("one island", &(struct world_cfg){ .cores = 3, .islands = 1 });
+	if (in & IN_EMULATED)
+		run("emulated", &(struct world_cfg){ .cores = 3, .model = MEM_EMULATED });
+	return done_testing();
+}
+
 #endif

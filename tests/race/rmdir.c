@@ -49,8 +49,7 @@ static void clear(void)
 	do_rmdir(g_p[0], g_dir, NULL);
 	do_unlink(g_p[0], "/hare/f", NULL);
 	do_rmdir(g_p[0], "/hare/e", NULL);
-	quiet(&g, g_p);
-	is(town_check(&g, NULL), 0, "no invariant is violated");
+	sound(&g, g_p);
 }
 
 /* The source of link and rename is as it was. */
@@ -249,10 +248,7 @@ static void replaced(const struct adder *ad)
 
 static void run(const char *what, const struct world_cfg *wc)
 {
-	diag("%s", what);
-	town_new(&g, wc);
-	for (u32 i = 0; i < wc->cores; i++)
-		g_p[i] = town_person(&g, i, 0);
+	town_open(&g, g_p, what, wc);
 	g_a = rival_new(&g, 0);
 	g_b = rival_new(&g, wc->cores - 1);
 	g_c = rival_new(&g, 1);
@@ -278,8 +274,5 @@ static void run(const char *what, const struct world_cfg *wc)
 
 int main(void)
 {
-	run("three islands", &(struct world_cfg){ .cores = 3 });
-	run("one island", &(struct world_cfg){ .cores = 3, .islands = 1 });
-	run("emulated", &(struct world_cfg){ .cores = 3, .model = MEM_EMULATED });
-	return done_testing();
+	return race_main(run, IN_ISLANDS | IN_ONE | IN_EMULATED);
 }

@@ -90,19 +90,7 @@ static long arrive(void)
 
 static u64 inodes(void)
 {
-	u64 n = 0;
-
-	quiet(&g, g_p);
-	for (u32 i = 0; i < g.w.cores; i++) {
-		struct ctx *c = &g.w.ctx[i];
-		struct fs_stats s;
-
-		ck_lock(c, c->ck);
-		fs_stats(c->ck, &s);
-		ck_unlock(c->ck);
-		n += s.inodes;
-	}
-	return n - 1;
+	return stats_of(&g, g_p).inodes;
 }
 
 static void clear(void)
@@ -261,10 +249,7 @@ static void locked_meanwhile(u32 when)
 
 static void run(const char *what, const struct world_cfg *wc)
 {
-	diag("%s", what);
-	town_new(&g, wc);
-	for (u32 i = 0; i < wc->cores; i++)
-		g_p[i] = town_person(&g, i, 0);
+	town_open(&g, g_p, what, wc);
 	g_own = town_person(&g, 1, 0);
 	g_a = thread_of(g_own);
 	g_b = thread_of(g_own);
@@ -288,8 +273,5 @@ static void run(const char *what, const struct world_cfg *wc)
 
 int main(void)
 {
-	run("three islands", &(struct world_cfg){ .cores = 3 });
-	run("one island", &(struct world_cfg){ .cores = 3, .islands = 1 });
-	run("emulated", &(struct world_cfg){ .cores = 3, .model = MEM_EMULATED });
-	return done_testing();
+	return race_main(run, IN_ISLANDS | IN_ONE | IN_EMULATED);
 }
