@@ -381,9 +381,9 @@ long maps_copy(struct task *t, struct fdtable *from, struct fdtable *to);
 void maps_drop(struct task *t, struct fdtable *ft);
 /* What this process stored through shared mappings of a file is written back and told. */
 void maps_sync(struct task *t, u64 ino);
-/* What this island's cache holds of mapped blocks of a file is dropped where another may
- * have written them. */
-void maps_refresh(struct task *t, u64 ino);
+/* What this island's cache holds of bytes [from, to) of a file where this process has mapped it is
+ * dropped: another, or its server, may have written them. */
+void maps_refresh(struct task *t, u64 ino, u64 from, u64 to);
 /* A file may be longer now: pages of this process's mappings that lay behind its end are
  * there. */
 void maps_grown(struct task *t, u64 ino);

@@ -39,7 +39,7 @@ static void after(struct task *t, struct ofd *o, struct rep_LOCK *p)
 {
 	if (o->kind != OFD_FILE)
 		return;
-	maps_refresh(t, o->ino);
+	maps_refresh(t, o->ino, 0, ~0ULL);
 	file_attr(t, &p->attr);
 }
 

@@ -543,11 +543,22 @@ void maps_sync(struct task *t, u64 ino)
 	}
 }
 
+/* Bytes [from, to) of a mapped block whose first byte is at `at` of the file are no longer cached. */
+static void drop(struct island *isl, u32 blk, u64 at, u64 len, u64 from, u64 to)
+{
+	u64 lo = MAX(at, from), hi = MIN(at + len, to);
+
+	if (lo < hi)
+		mem_invalidate(isl, (char *)mem_block(isl, blk) + (lo - at), hi - lo);
+}
+
 /* A BLOCKS of a near file drops what a far core wrote. */
-static void refresh(struct task *t, const struct mapping *m)
+static void refresh(struct task *t, const struct mapping *m, u64 from, u64 to)
 {
 	struct island *isl = t->ctx.isl;
-	u64 at = m->off / PAGE_SIZE, end = at + (m->there - m->start) / PAGE_SIZE;
+	u64 last = m->off + (m->there - m->start);
+	u64 at = MAX(m->off, ALIGN_DOWN(from, (u64)PAGE_SIZE)) / PAGE_SIZE;
+	u64 end = last <= to ? last / PAGE_SIZE : (to + PAGE_SIZE - 1) / PAGE_SIZE;
 	struct run runs[RUNS_MAX];
 
 	while (at < end) {
@@ -557,13 +568,13 @@ static void refresh(struct task *t, const struct mapping *m)
 			return;
 		for (u32 i = 0; i < n && at < end; at += runs[i++].count)
 			if (runs[i].blk && m->pin->far)
-				mem_invalidate(isl, mem_block(isl, runs[i].blk),
-					       MIN(end - at, (u64)runs[i].count) *
-						       PAGE_SIZE);
+				drop(isl, runs[i].blk, at * PAGE_SIZE,
+				     MIN(end - at, (u64)runs[i].count) * PAGE_SIZE, from,
+				     to);
 	}
 }
 
-void maps_refresh(struct task *t, u64 ino)
+void maps_refresh(struct task *t, u64 ino, u64 from, u64 to)
 {
 	struct mapping m;
 
@@ -571,7 +582,7 @@ void maps_refresh(struct task *t, u64 ino)
 		return;
 	for (u32 n = 0; mapping_copy(t, t->proc->fds, n, &m); n++) {
 		if (m.pin->ino == ino)
-			refresh(t, &m);
+			refresh(t, &m, from, to);
 		ofd_put(t, m.pin);
 	}
 }
