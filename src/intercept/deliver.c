@@ -87,7 +87,7 @@ static void load_frame(struct thread *t, struct sigcontext *r, u64 rip, u64 rax)
 	r->rdi = f->rdi;
 	r->rsp = f->rsp;
 	r->rcx = f->rip;
-	r->r11 = r->eflags;
+	r->r11 = 0; /* trap_was_lost */
 	r->rip = rip;
 	r->rax = rax;
 }
@@ -322,6 +322,20 @@ static bool own_waits(struct thread *t, int sig, siginfo_t *info)
 	return true;
 }
 
+/* Those that had to wait for another one's turn come after it. Everything is blocked now. */
+static void own_resend(struct thread *t)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(t->own); i++) {
+		struct held *h = &t->own[i];
+		int sig = (int)h->sig;
+
+		if (!sig || (t->vmask & SIG_BIT(sig)))
+			continue;
+		h->sig = 0;
+		signal_send_self(sig, &h->info);
+	}
+}
+
 /* An own signal that somebody sent. True when it is dealt with. */
 static bool handle_sent_own(struct thread *t, int sig, siginfo_t *info,
 			    struct ucontext *uc, const struct kact *act)
@@ -413,11 +427,13 @@ void signal_wrapper(int sig, siginfo_t *info, struct ucontext *uc)
 		defer(t, sig, info, uc);
 		return;
 	}
-	if (t->redeliver == (u32)sig && in_exit_window(rip)) {
-		t->redeliver = 0;
-		host_mask = t->saved_mask;
+	if (t->redeliver != (u32)sig || !in_exit_window(rip)) {
+		enter_handler(t, sig, &act, info, uc, host_mask);
+		return;
 	}
-	enter_handler(t, sig, &act, info, uc, host_mask);
+	t->redeliver = 0;
+	enter_handler(t, sig, &act, info, uc, t->saved_mask);
+	own_resend(t);
 }
 
 /* --- stopped for an exec of another thread ------------------------------------------ */
@@ -474,6 +490,7 @@ void signal_exit_done(struct frame *f)
 
 	(void)f;
 	t->redeliver = 0;
+	own_resend(t);
 	signal_set_mask(t->saved_mask);
 }
 

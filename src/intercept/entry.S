@@ -95,6 +95,7 @@ LABEL(icpt_exit_begin)
 	pop	%rdi
 	pop	%rax
 	lea	8(%rsp), %rsp
+	mov	$0, %r11d		/* not as a trap leaves it: trap_was_lost */
 	pop	%rcx
 	pop	%rsp
 	jmp	*%rcx

@@ -30,6 +30,16 @@ long sud_arm(void)
 		   __executable_start, len, 0);
 }
 
+/* One that was sent was pending as a system call trapped: the kernel drops the trap's own signal, and
+ * with it the call. The instruction leaves rcx and r11 as no other way to there does (entry.S clears
+ * r11). */
+static bool trap_was_lost(struct thread *t, const struct sigcontext *r)
+{
+	return r->rcx == r->rip && r->r11 == r->eflags &&
+	       (r->rip < (u64)__executable_start || r->rip >= (u64)etext) &&
+	       !thread_on_c_stack(t, r->rsp);
+}
+
 /* Handler of SIGSYS. */
 void sud_signal(int sig, siginfo_t *info, struct ucontext *uc)
 {
@@ -37,6 +47,8 @@ void sud_signal(int sig, siginfo_t *info, struct ucontext *uc)
 	struct thread *t = thread_self();
 
 	if (info->si_code != SYS_USER_DISPATCH) {
+		if (info->si_code <= 0 && trap_was_lost(t, r))
+			r->rip -= SYSCALL_LEN; /* the call is made again */
 		if (signal_is_freeze(info)) {
 			signal_freeze(t, info, uc);
 			return;
