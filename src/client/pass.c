@@ -218,6 +218,7 @@ long pass_out(struct task *t, struct ofd *o)
 	if (!r)
 		r = flight_enter(t, o, id);
 	pos_unlock(o, locked);
+	race_point("in flight", RACE_AT);
 	if (!r)
 		return fd;
 	SYS(close, fd);
@@ -317,7 +318,9 @@ long pass_in(struct task *t, int fd, bool cloexec, struct landing *l)
 
 	if (likely(!off))
 		return fd_adopt(t, fd, cloexec, 0);
+	race_point("token", RACE_AT);
 	o = core == t->ctx.core ? take_here(t, id) : take_there(t, core, id);
+	race_point("taken", RACE_AT);
 	SYS(close, fd);
 	/* fd_adopt of another one may have come upon the number. */
 	e = fd_entry(t->proc->fds, fd);
@@ -384,10 +387,12 @@ static bool settle(struct task *t)
 	do {
 		n = flights_list(t, stay, ids, &young);
 		for (i = 0; i < n; i++) {
-			if (token_lives(t, (int)fd, token_offset(t->ctx.core, ids[i])))
+			if (token_lives(t, (int)fd, token_offset(t->ctx.core, ids[i]))) {
 				stay++;
-			else
-				flight_drop(t, ids[i]);
+				continue;
+			}
+			race_point("no token", RACE_AT);
+			flight_drop(t, ids[i]);
 		}
 	} while (n == BATCH);
 	SYS(close, fd);

@@ -21,6 +21,7 @@
 #include <linux/fs.h>
 
 #include "base/hash.h"
+#include "base/race.h"
 #include "base/sys.h"
 #include "mem/models.h"
 
@@ -123,6 +124,7 @@ static struct line_lock *line_lock(const struct island *isl, u64 off, u32 tid)
 	for (u32 tries = 1; !lock_cas(l, 0, tid); tries++) {
 		u32 owner = __atomic_load_n(&l->owner, __ATOMIC_RELAXED);
 
+		race_point("line busy", RACE_AT);
 		cpu_pause();
 		if (tries % LOCK_YIELD == 0)
 			SYS(sched_yield);
@@ -155,7 +157,9 @@ static void line_store(u64 *copy, u64 *shadow, u64 *dram)
 	for (int i = 0; i < WORDS; i++) {
 		u64 v = __atomic_load_n(&copy[i], __ATOMIC_RELAXED);
 
+		race_point("storing", RACE_AT);
 		__atomic_store_n(&dram[i], v, __ATOMIC_RELEASE);
+		race_point("half stored", RACE_AT);
 		__atomic_store_n(&shadow[i], v, __ATOMIC_RELEASE);
 	}
 }
@@ -170,9 +174,12 @@ static void line_load(struct line_lock *l, u64 off, u64 *copy, u64 *shadow,
 	for (int i = 0; i < WORDS; i++) {
 		u64 old = shadow[i];
 
+		race_point("loading", RACE_AT);
 		if (__atomic_compare_exchange_n(&copy[i], &old, l->value[i], false,
-						__ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+						__ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {
+			race_point("loaded", RACE_AT);
 			__atomic_store_n(&shadow[i], l->value[i], __ATOMIC_RELEASE);
+		}
 	}
 	__atomic_store_n(&l->loading, 0, __ATOMIC_RELEASE);
 }

@@ -2,7 +2,7 @@
 /*
  * A description becomes one of several cores (ofd.c: ofd_share, as exec does) while another thread of
  * its process is about to use its offset, is using it, closes it or locks its file; and with who shares
- * it killed.
+ * it killed. And one of several cores that becomes one core's again (ofd_back).
  */
 #include "race/race.h"
 
@@ -66,23 +66,28 @@ static long do_open_and_share(struct person *p, const char *x, const char *y)
 }
 
 /* The image of own's descriptor, taken before others may close it; and its arrival on core 2. */
-static struct image_fd g_image;
+static struct image_fd *g_image;
+
+static void image_of_person(struct person *p, int fd)
+{
+	bool host = false;
+	struct ofd *o = fd_get(&p->t, fd, &host);
+
+	memset(g_image, 0, sizeof(*g_image));
+	need(o, "fd_get");
+	ofd_image(o, g_image);
+	g_image->shared = o->shared ? o->shared : o->kept;
+	ofd_put(&p->t, o);
+}
 
 static void image_of(int fd)
 {
-	bool host = false;
-	struct ofd *o = fd_get(&g_own->t, fd, &host);
-
-	memset(&g_image, 0, sizeof(g_image));
-	need(o, "fd_get");
-	ofd_image(o, &g_image);
-	g_image.shared = o->shared ? o->shared : o->kept;
-	ofd_put(&g_own->t, o);
+	image_of_person(g_own, fd);
 }
 
 static long arrive(void)
 {
-	struct ofd *o = ofd_of_image(&g_p[2]->t, &g_image, g_image.ino);
+	struct ofd *o = ofd_of_image(&g_p[2]->t, g_image, g_image->ino);
 
 	need(o, "ofd_of_image");
 	return fd_install(&g_p[2]->t, o, false, 0);
@@ -152,6 +157,84 @@ static void shared_while_used(void)
 	clear();
 }
 
+/* --- back to one core ----------------------------------------------------------------------------- */
+
+/* Shared with core 2, which has closed it, so that its next user takes the offset back. */
+static void shared_and_alone(char *fd)
+{
+	opened(fd);
+	is(rival_do(g_b, do_share, fd, NULL), 0, "it becomes shared");
+	image_of(atoi(fd));
+	is(CALL(g_p[2], close, arrive()), 0, "core 2 closes it");
+	is(CALL(g_own, write, atoi(fd), "01", 2), 2, "core 1 writes, and hears that it is alone");
+}
+
+/* One thread asks for the offset; another one, which still finds it at the server, is about to use it
+ * there. */
+static void back_while_used(u32 when)
+{
+	char fd[16];
+
+	shared_and_alone(fd);
+	ok(rival_run(g_a, do_write, fd, "ab", when, "OFD_LOCAL"), "one takes the offset back");
+	ok(rival_run(g_b, do_write, fd, "cd", RACE_AT, "busy"), "another one waits");
+	is(rival_end(g_a), 2, "the first has written");
+	is(rival_end(g_b), 2, "then the second");
+	ok(file_is(g_p[0], g_f, "01abcd6789"), "behind it");
+	offset_is(g_own, atoi(fd), 6);
+	is(CALL(g_own, close, atoi(fd)), 0, "close");
+	clear();
+}
+
+/* The other way round: it is used at the server, and nobody takes it back before that has ended. */
+static void used_while_back(u32 when)
+{
+	char fd[16];
+
+	opened(fd);
+	is(rival_do(g_b, do_share, fd, NULL), 0, "it becomes shared");
+	image_of(atoi(fd));
+	is(CALL(g_p[2], close, arrive()), 0, "core 2 closes it");
+	ok(rival_run(g_a, do_write, fd, "ab", when, "WRITE"), "one writes at the server's offset");
+	ok(rival_run(g_b, do_write, fd, "cd", RACE_AT, "busy"), "another one waits");
+	is(rival_end(g_a), 2, "the first hears that it is alone");
+	is(rival_end(g_b), 2, "the second takes the offset back");
+	is(CALL(g_own, write, atoi(fd), "ef", 2), 2, "and the third has it here");
+	ok(file_is(g_p[0], g_f, "abcdef6789"), "all in turn");
+	is(CALL(g_own, close, atoi(fd)), 0, "close");
+	clear();
+}
+
+/* Killed while it is taken back: with its process the description goes. */
+static long do_back(struct person *p, const char *x, const char *y)
+{
+	char fd[16];
+	long r;
+
+	sprintf(fd, "%ld", CALL(p, open, x, O_RDWR, 0));
+	r = do_share(p, fd, y);
+	if (r)
+		return r;
+	image_of_person(p, atoi(fd));
+	rival_here("shared");
+	if (CALL(p, write, atoi(fd), "01", 2) != 2)
+		return -EIO;
+	return CALL(p, write, atoi(fd), "23", 2);
+}
+
+static void killed_on_its_way_back(u32 when, const char *at)
+{
+	struct rival *r = rival_new(&g, 1);
+
+	is(file_put(g_p[0], g_f, "0123456789"), 10, "a file");
+	ok(rival_run(r, do_back, g_f, NULL, RACE_AT, "shared"), "it is shared");
+	is(CALL(g_p[2], close, arrive()), 0, "core 2 closes it");
+	ok(rival_on(r, when, at), "core 1 takes it back: %s", at);
+	rival_kill(r);
+	rival_bury(r, g_p[1]);
+	clear();
+}
+
 /* --- close and death ------------------------------------------------------------------------------------ */
 
 /* The image that the exec would make, from what the sharing rival's description says. */
@@ -186,7 +269,7 @@ static void closed_meanwhile(u32 when, const char *at)
 	is(rival_end(g_a), 0, "the sharing ends");
 	is(do_unlink(g_p[0], g_f, NULL), 0, "unlink");
 	is(inodes(), 1, "the other core's reference holds the file");
-	g_image = *im;
+	*g_image = *im;
 	fd2 = arrive();
 	is(CALL(g_p[2], read, fd2, buf, 6), 6, "which it can read");
 	ok(!memcmp(buf, "456789", 6), "from the offset on");
@@ -256,6 +339,12 @@ static void run(const char *what, const struct world_cfg *wc)
 	shared_before_use();
 	if (wc->islands != 1)
 		shared_while_used();
+	back_while_used(RACE_ASK);
+	back_while_used(RACE_ANSWERED);
+	used_while_back(RACE_ASK);
+	used_while_back(RACE_ANSWERED);
+	killed_on_its_way_back(RACE_ASK, "OFD_LOCAL");
+	killed_on_its_way_back(RACE_ANSWERED, "OFD_LOCAL");
 	closed_meanwhile(RACE_AT, "sharing");
 	closed_meanwhile(RACE_ASK, "DUP");
 	closed_meanwhile(RACE_ANSWERED, "DUP");
@@ -273,5 +362,6 @@ static void run(const char *what, const struct world_cfg *wc)
 
 int main(void)
 {
+	g_image = world_shared(sizeof(*g_image));
 	return race_main(run, IN_ISLANDS | IN_ONE | IN_EMULATED);
 }
