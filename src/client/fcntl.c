@@ -293,6 +293,8 @@ long ofd_set_flags(struct task *t, struct ofd *o, u32 flags)
 		if (r || a.uid != t->proc->cred.uid)
 			return r ? r : -EPERM;
 	}
+	if (flags & O_DIRECT && o->kind == OFD_DIR)
+		return -EINVAL;
 	if (!pos_lock_local(t, o, &locked)) {
 		struct req_OFD_FLAGS q = {
 			.ino = o->ino, .ofd = o->shared, .set = 1, .flags = flags

@@ -330,11 +330,18 @@ long lock_fcntl(struct task *t, struct ofd *o, int cmd, void *user);
 /* --- pipe.c ----------------------------------------------------------------------- */
 
 long pipe_readv(struct task *t, struct ofd *o, struct uio *u, bool nonblock);
-long pipe_writev(struct task *t, struct ofd *o, struct uio *u, bool nonblock);
+/* flags: IO_PACKET, IO_SPLICE. */
+long pipe_writev(struct task *t, struct ofd *o, struct uio *u, bool nonblock, u32 flags);
+static inline u32 pipe_flags(const struct ofd *o)
+{
+	return o->flags & O_DIRECT ? IO_PACKET : 0;
+}
 void raise_sigpipe(struct task *t);
 /* What is in a pipe from byte `off` on, without taking it, into memory of ours: bytes (0:
- * nothing there, or the end), -EAGAIN, -HARE_ERESTARTSYS. And takes len bytes away. */
-long pipe_peek(struct task *t, struct ofd *o, void *to, u32 len, u64 off, bool nonblock);
+ * nothing there, or the end), -EAGAIN, -HARE_ERESTARTSYS. *packet: they are one packet, or the
+ * begin of one, else none of them is. And takes len bytes away. */
+long pipe_peek(struct task *t, struct ofd *o, void *to, u32 len, u64 off, bool nonblock,
+	       bool *packet);
 void pipe_drop(struct task *t, struct ofd *o, u32 len);
 
 /* --- wait.c ----------------------------------------------------------------------- */

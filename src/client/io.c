@@ -114,7 +114,7 @@ static long ofd_writev(struct task *t, struct ofd *o, struct uio *u, const u64 *
 		break;
 	case OFD_PIPE:
 	case OFD_FIFO:
-		r = pipe_writev(t, o, u, nonblock);
+		r = pipe_writev(t, o, u, nonblock, pipe_flags(o));
 		break;
 	default:
 		return -EBADF;

@@ -122,7 +122,10 @@ static long install(struct task *t, struct opening *op, const struct attr *a)
 		r = fifo_wait(t, o->ino, op->flags, (u32)a->version);
 		if (r)
 			return r;
-	} else if (o->kind == OFD_FILE) {
+	}
+	if (unlikely(op->flags & O_DIRECT) && o->kind != OFD_FILE)
+		return -EINVAL; /* of FIFOs too: they have packets by F_SETFL */
+	if (o->kind == OFD_FILE) {
 		file_opened(t, o, a, &op->runs);
 	}
 	if (op->flags & O_TRUNC)
@@ -168,8 +171,9 @@ static bool opens_own(const struct task *t, const struct opening *op)
 {
 	return ino_server(op->pl.ino) == t->ctx.core &&
 	       rpc_is_near(&t->ctx, t->ctx.core) &&
-	       (op->pl.type == HS_IFREG || op->pl.type == HS_IFDIR) && !op->ofd &&
-	       t->proc->fds->limit && !watching(t) && !trace_is_on(t->ctx.ck);
+	       (op->pl.type == HS_IFREG ||
+		(op->pl.type == HS_IFDIR && !(op->flags & O_DIRECT))) &&
+	       !op->ofd && t->proc->fds->limit && !watching(t) && !trace_is_on(t->ctx.ck);
 }
 
 /* Then OPEN, description and number are one transaction: one lock instead of three, and nothing to

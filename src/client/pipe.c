@@ -41,20 +41,22 @@ static long sleep_until(struct task *t, u32 seq)
 	return r == -ETIMEDOUT ? 0 : r;
 }
 
-/* One READ into memory of ours; peek: takes nothing, from byte `off` of what is there. */
+/* One READ into memory of ours. flags: IO_PEEK (takes nothing, from byte `off` of what is there),
+ * IO_SPLICE. *last: it ended with a packet. */
 static long read_some(struct task *t, struct ofd *o, void *to, u32 len, u32 seq,
-		      bool peek, u64 off)
+		      u32 flags, u64 off, bool *last)
 {
 	struct req_READ q = {
 		.ino = o->ino,
 		.off = off,
 		.len = len,
-		.flags = (seq ? IO_WAIT : 0) | (peek ? IO_PEEK : 0),
+		.flags = (seq ? IO_WAIT : 0) | flags,
 		.wait_seq = seq,
 	};
 	struct rep_READ p = { .data = { .p = to, .cap = len } };
 	long r = rpc_read(&t->ctx, ofd_server(o), &q, &p);
 
+	*last = !r && p.last;
 	return r < 0 ? r : (long)p.data.len;
 }
 
@@ -63,7 +65,7 @@ long pipe_readv(struct task *t, struct ofd *o, struct uio *u, bool nonblock)
 {
 	u32 max = o->far ? MSG_IO_MAX : CLIENT_BOUNCE_SIZE;
 	size_t want = u->total;
-	bool wait = !nonblock;
+	bool wait = !nonblock, last;
 	long r = 0;
 
 	while (u->total) {
@@ -71,7 +73,7 @@ long pipe_readv(struct task *t, struct ofd *o, struct uio *u, bool nonblock)
 		u32 len = (u32)MIN(u->total, (size_t)max);
 		u32 seq = wait && first ? msg_event_prepare(&t->ctx) : 0;
 
-		r = read_some(t, o, t->bounce, len, seq, false, 0);
+		r = read_some(t, o, t->bounce, len, seq, 0, 0, &last);
 		if (r == -EAGAIN && first && wait) {
 			wait = may_wait(t, o, nonblock);
 			if (wait)
@@ -85,19 +87,20 @@ long pipe_readv(struct task *t, struct ofd *o, struct uio *u, bool nonblock)
 			r = -EFAULT;
 			break;
 		}
-		if ((u32)r < len)
+		if ((u32)r < len || last)
 			break;
 	}
 	epoll_used(t, o, HP_IN);
 	return want != u->total ? (long)(want - u->total) : r;
 }
 
-long pipe_peek(struct task *t, struct ofd *o, void *to, u32 len, u64 off, bool nonblock)
+long pipe_peek(struct task *t, struct ofd *o, void *to, u32 len, u64 off, bool nonblock,
+	       bool *packet)
 {
 	len = MIN(len, MSG_IO_MAX);
 	for (;;) {
 		u32 seq = nonblock ? 0 : msg_event_prepare(&t->ctx);
-		long r = read_some(t, o, to, len, seq, true, off);
+		long r = read_some(t, o, to, len, seq, IO_PEEK, off, packet);
 
 		if (r != -EAGAIN || nonblock || !may_wait(t, o, nonblock))
 			return r;
@@ -109,8 +112,11 @@ long pipe_peek(struct task *t, struct ofd *o, void *to, u32 len, u64 off, bool n
 
 void pipe_drop(struct task *t, struct ofd *o, u32 len)
 {
+	bool last;
+
 	while (len) {
-		long r = read_some(t, o, t->bounce, MIN(len, MSG_IO_MAX), 0, false, 0);
+		long r = read_some(t, o, t->bounce, MIN(len, MSG_IO_MAX), 0, IO_SPLICE, 0,
+				   &last);
 
 		if (r <= 0)
 			return;
@@ -119,11 +125,13 @@ void pipe_drop(struct task *t, struct ofd *o, u32 len)
 	epoll_used(t, o, HP_IN);
 }
 
-static long write_some(struct task *t, struct ofd *o, const void *data, u32 len, u32 seq)
+static long write_some(struct task *t, struct ofd *o, const void *data, u32 len, u32 seq,
+		       u32 flags)
 {
 	struct req_WRITE q = {
 		.ino = o->ino,
-		.flags = seq ? IO_WAIT : 0,
+		.ofd = o->shared,
+		.flags = flags | (seq ? IO_WAIT : 0),
 		.wait_seq = seq,
 		.uid = t->proc->cred.uid,
 		.data = { .p = (void *)data, .len = len },
@@ -135,7 +143,8 @@ static long write_some(struct task *t, struct ofd *o, const void *data, u32 len,
 }
 
 /* All of one piece that lies in t->bounce, unless it may not wait. */
-static long write_piece(struct task *t, struct ofd *o, u32 len, bool nonblock, u32 *done)
+static long write_piece(struct task *t, struct ofd *o, u32 len, bool nonblock, u32 flags,
+			u32 *done)
 {
 	bool wait = !nonblock;
 	long r = 0;
@@ -144,7 +153,7 @@ static long write_piece(struct task *t, struct ofd *o, u32 len, bool nonblock, u
 	while (*done < len) {
 		u32 seq = wait ? msg_event_prepare(&t->ctx) : 0;
 
-		r = write_some(t, o, t->bounce + *done, len - *done, seq);
+		r = write_some(t, o, t->bounce + *done, len - *done, seq, flags);
 		if (r == -EAGAIN && wait) {
 			wait = may_wait(t, o, nonblock);
 			if (wait)
@@ -171,7 +180,7 @@ static bool has_readers(struct task *t, struct ofd *o)
 
 /* Up to PIPE_ATOMIC bytes go in at once or not at all; more may mix with other writers'
  * data. */
-long pipe_writev(struct task *t, struct ofd *o, struct uio *u, bool nonblock)
+long pipe_writev(struct task *t, struct ofd *o, struct uio *u, bool nonblock, u32 flags)
 {
 	u32 max = o->far ? MSG_IO_MAX : CLIENT_BOUNCE_SIZE;
 	size_t done = 0;
@@ -185,7 +194,7 @@ long pipe_writev(struct task *t, struct ofd *o, struct uio *u, bool nonblock)
 			r = done || has_readers(t, o) ? -EFAULT : -EPIPE;
 			break;
 		}
-		r = write_piece(t, o, len, nonblock, &n);
+		r = write_piece(t, o, len, nonblock, flags, &n);
 		done += n;
 	}
 	epoll_used(t, o, HP_OUT);
@@ -214,7 +223,7 @@ static long make_ends(struct task *t, u32 flags, struct ofd *end[2])
 	struct rep_PIPE p;
 	long r = -ENFILE;
 
-	end[0] = ofd_new(t, OFD_PIPE, 0, O_RDONLY | flags);
+	end[0] = ofd_new(t, OFD_PIPE, 0, O_RDONLY | (flags & O_NONBLOCK));
 	end[1] = ofd_new(t, OFD_PIPE, 0, O_WRONLY | flags);
 	if (end[0] && end[1]) {
 		n = far_open_begin(t, srv, RPC_PIPE, 0, O_RDONLY);

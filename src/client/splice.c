@@ -27,6 +27,7 @@ struct end {
 	u32 flags; /* O_* */
 	u64 off;
 	void *user_off; /* where the new offset goes, or NULL */
+	bool packet; /* the piece is one, or a part of one (packets of pipes) */
 };
 
 /* --- the ends --------------------------------------------------------------------- */
@@ -141,7 +142,7 @@ static long take(struct task *t, struct end *e, void *buf, size_t len, bool nonb
 		return file_readv(t, e->o, &u, &off);
 	if (e->o && ofd_is_pipe(e->o))
 		return pipe_peek(t, e->o, buf, (u32)len, 0,
-				 nonblock || e->flags & O_NONBLOCK);
+				 nonblock || e->flags & O_NONBLOCK, &e->packet);
 	if (e->o)
 		return by_proxy(t, e, __NR_read, buf, len);
 	if (e->seekable)
@@ -184,7 +185,8 @@ static long put_pipe(struct task *t, struct end *e, const void *buf, size_t len,
 		long r;
 
 		uio_buf(&u, (void *)buf, len);
-		r = pipe_writev(t, e->o, &u, true);
+		r = pipe_writev(t, e->o, &u, true,
+				IO_SPLICE | (e->packet ? IO_PACKET : 0));
 		if (r != -EAGAIN || nonblock || e->flags & O_NONBLOCK)
 			return r;
 		if (!wait_room(t, e))
@@ -230,10 +232,10 @@ static long put_all(struct task *t, struct end *e, const char *buf, size_t len)
 	return done ? (long)done : r;
 }
 
-/* Copies up to len bytes. once: a pipe gives what it has, and that is all. */
+/* Copies up to len bytes. A pipe gives what it has, and that is all; once: in one piece. */
 static long copy(struct task *t, struct end *in, struct end *out, u64 len, bool nonblock)
 {
-	bool once = !in->seekable;
+	bool pipe = in->o && ofd_is_pipe(in->o), once = !in->seekable && !pipe;
 	u8 buf[PIECE];
 	u64 done = 0;
 	long r = 0;
@@ -246,12 +248,14 @@ static long copy(struct task *t, struct end *in, struct end *out, u64 len, bool 
 			return -EAGAIN;
 	}
 	while (done < len) {
-		long got = take(t, in, buf, MIN(len - done, (u64)PIECE), nonblock);
+		long got = take(t, in, buf, MIN(len - done, (u64)PIECE),
+				nonblock || (pipe && done));
 
 		r = got;
 		if (got <= 0)
 			break;
-		if (once && !(in->o && ofd_is_pipe(in->o))) {
+		out->packet = in->packet;
+		if (once) {
 			r = put_all(t, out, (const char *)buf, (size_t)got);
 		} else {
 			r = put(t, out, buf, (size_t)got, nonblock || done);
@@ -262,7 +266,7 @@ static long copy(struct task *t, struct end *in, struct end *out, u64 len, bool 
 			break;
 		if (in->seekable)
 			in->off += (u64)r;
-		else if (in->o && ofd_is_pipe(in->o))
+		else if (pipe)
 			pipe_drop(t, in->o, (u32)r);
 		done += (u64)r;
 		if (once || r < got || host_signal_pending())
@@ -462,7 +466,7 @@ static long copy_tee(struct task *t, struct end *in, struct end *out, u64 len,
 	while (done < len) {
 		u32 n = (u32)MIN(len - done, (u64)PIECE);
 
-		r = pipe_peek(t, in->o, buf, n, done, nonblock || done);
+		r = pipe_peek(t, in->o, buf, n, done, nonblock || done, &out->packet);
 		if (r <= 0)
 			break;
 		r = put(t, out, buf, (size_t)r, nonblock || done);
@@ -508,7 +512,8 @@ long client_vmsplice(struct task *t, long a[6])
 		r = -EBADF;
 	else if (!r && ofd_can_write(o))
 		r = pipe_writev(t, o, &u,
-				(a[3] & SPLICE_NONBLOCK) || o->flags & O_NONBLOCK);
+				(a[3] & SPLICE_NONBLOCK) || o->flags & O_NONBLOCK,
+				IO_SPLICE);
 	else if (!r)
 		r = pipe_readv(t, o, &u,
 			       (a[3] & SPLICE_NONBLOCK) || o->flags & O_NONBLOCK);

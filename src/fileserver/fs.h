@@ -8,7 +8,7 @@
  *   map.c    BLOCKS, TRUNC, FLUSH  open.c   OPEN, CLOSE, shared offsets    pipe.c  pipes, FIFOs
  *   create.c CREATE, ADD_MAP...    rename.c RENAME, its lock               rmdir.c RMDIR, SHARD
  *   lock.c   LOCK                  xattr.c  XATTR                          wait.c  waiters
- *   notify.c inotify
+ *   notify.c inotify               packet.c packets of pipes
  *   check.c  fsck                  init.c   boot, deaths
  *
  * All of it is protected by the core lock and changed inside transactions (mem.h). Two kinds of
@@ -206,11 +206,18 @@ struct fs_pipe {
 	u32 reader_opens, writer_opens; /* ever, for opens that wait for the other end */
 	u64 head, tail; /* bytes read and written since it was last empty */
 	u32 pages;
-	u32 pad;
+	u32 flags; /* FS_P_* */
 	blk_t *slot; /* pages blocks, 0: not allocated */
+	/* -- a cache line -- */
 	struct list waiters;
 	struct fs_notify *notify; /* it is an inotify instance */
+	u32 *page; /* pages words, made for the first packet: packet.c */
 };
+/* Flags of a pipe; most have none. */
+#define FS_P_NOTIFY  1u /* it is an inotify instance */
+#define FS_P_PACKETS 2u /* head and tail count whole pages; `page` says what is in each */
+#define FS_P_DIRECT                                                                      \
+	4u /* O_DIRECT of a shared description of it was changed: fs_ofd.flags tells */
 
 /* An inotify instance: notify.c. */
 struct fs_event;
@@ -596,6 +603,32 @@ long fs_pipe_read(struct rpc_env *e, struct fs_inode *i, const struct req_READ *
 		  struct rep_READ *p);
 long fs_pipe_write(struct rpc_env *e, struct fs_inode *i, const struct req_WRITE *q,
 		   struct rep_WRITE *p);
+/* Between read and written, with FS_P_PACKETS rounded to pages; and what may be written. */
+static inline u32 fs_pipe_used(const struct fs_pipe *p)
+{
+	return (u32)(p->tail - p->head);
+}
+static inline u32 fs_pipe_room(const struct fs_pipe *p)
+{
+	return p->pages * PAGE_SIZE - fs_pipe_used(p);
+}
+/* The block under a position; 0: none left. flags: FS_BLK_*. */
+blk_t fs_pipe_block(struct rpc_env *e, struct fs_pipe *p, u64 pos, u32 flags);
+
+/* --- packet.c ------------------------------------------------------------------------------------- */
+
+/* Does a write make packets, or go behind some that are there? */
+bool fs_packets(struct rpc_env *e, const struct fs_inode *i, const struct req_WRITE *q);
+/* Then it is this that puts it in: how many bytes; -EAGAIN: there is no room, nothing was changed;
+ * -HARE_ESTEAL, -ENOMEM. */
+long fs_packet_put(struct rpc_env *e, const struct fs_inode *i,
+		   const struct req_WRITE *q);
+/* READ of a pipe that has FS_P_PACKETS, and is not empty. */
+void fs_packet_get(struct rpc_env *e, struct fs_pipe *p, const struct req_READ *q,
+		   struct rep_READ *rep);
+u32 fs_packet_bytes(const struct fs_pipe *p); /* all that is in it */
+/* The pages of such a pipe, in new arrays. -EBUSY, -ENOMEM. */
+long fs_packet_resize(struct rpc_env *e, struct fs_pipe *p, u32 pages);
 
 /* --- wait.c --------------------------------------------------------------------------------------- */
 

@@ -199,6 +199,7 @@ long fs_inotify(struct rpc_env *e, const struct req_INOTIFY *q, struct rep_INOTI
 	list_init_fresh(&p->waiters);
 	p->writers = 1; /* it is never hung up */
 	p->notify = n;
+	p->flags = FS_P_NOTIFY;
 	i->pipe = p;
 	i->nlink = 0;
 	i->flags = FS_I_ANON;

@@ -473,6 +473,9 @@ long fs_ofd_flags(struct rpc_env *e, const struct req_OFD_FLAGS *q,
 
 	if (!o)
 		return -EBADF;
+	if (q->set && (q->flags ^ o->flags) & O_DIRECT && fs_type(i) == HS_IFIFO &&
+	    i->pipe)
+		TX_SET(e->ck, i->pipe->flags, i->pipe->flags | FS_P_DIRECT);
 	if (q->set)
 		TX_SET(e->ck, o->flags, with_status(o->flags, q->flags));
 	p->flags = o->flags;

@@ -4,7 +4,7 @@
  *
  * A byte ring over blocks, which only this server's handlers touch. `head` and `tail` count bytes
  * since the ring was last empty; then both return to 0, so that small messages stay in one page.
- * Bytes become visible when tail moves, which is logged; copying them is not.
+ * Bytes become visible when tail moves, which is logged; copying them is not. Packets: packet.c.
  *
  *   open of a FIFO   counts a reader or writer at once, then waits (POLL fifo_peer) until the
  *                    other end is, or was since then, open: OPEN tells how often it was so far
@@ -24,14 +24,6 @@ static bool reads(u32 flags)
 static bool writes(u32 flags)
 {
 	return (flags & FS_O_ACCMODE) != O_RDONLY;
-}
-static u32 used(const struct fs_pipe *p)
-{
-	return (u32)(p->tail - p->head);
-}
-static u32 room(const struct fs_pipe *p)
-{
-	return p->pages * PAGE_SIZE - used(p);
 }
 
 struct fs_pipe *fs_pipe_of(struct rpc_env *e, struct fs_inode *i)
@@ -58,6 +50,8 @@ static void slots_free(struct ck *ck, struct fs_pipe *p)
 		if (p->slot[n])
 			fs_blk_free(ck, p->slot[n], 1);
 	ck_free(ck, p->slot);
+	if (p->page)
+		ck_free(ck, p->page);
 }
 
 void fs_pipe_release(struct rpc_env *e, struct fs_inode *i)
@@ -115,6 +109,12 @@ void fs_pipe_lost(struct rpc_env *e, struct fs_inode *i, u32 readers, u32 writer
 
 /* --- data -------------------------------------------------------------------------------------- */
 
+static void was_read(struct rpc_env *e, struct fs_pipe *p)
+{
+	if (!list_empty(&p->waiters) && fs_pipe_room(p) >= PAGE_SIZE)
+		fs_wake_all(e, &p->waiters, HP_OUT);
+}
+
 long fs_pipe_read(struct rpc_env *e, struct fs_inode *i, const struct req_READ *q,
 		  struct rep_READ *p)
 {
@@ -125,23 +125,29 @@ long fs_pipe_read(struct rpc_env *e, struct fs_inode *i, const struct req_READ *
 
 	if (!pipe || !pipe->readers)
 		return -EBADF;
-	if (pipe->notify)
+	if (unlikely(pipe->flags & FS_P_NOTIFY))
 		return fs_notify_read(e, pipe, q, p);
 	if (!len || !p->data.p)
 		return 0;
-	len = MIN(len, used(pipe));
+	len = MIN(len, fs_pipe_used(pipe));
 	if (!len) {
 		if (!pipe->writers)
 			return 0;
 		return fs_wait(e, &pipe->waiters, q->flags & IO_WAIT ? q->wait_seq : 0,
 			       POLL_IN | HP_HUP);
 	}
+	if (unlikely(pipe->flags & FS_P_PACKETS)) {
+		fs_packet_get(e, pipe, q, p);
+		if (!(q->flags & IO_PEEK))
+			was_read(e, pipe);
+		return 0;
+	}
 	head = pipe->head;
 	if (q->flags & IO_PEEK) {
-		if (q->off >= used(pipe))
+		if (q->off >= fs_pipe_used(pipe))
 			return 0;
 		head += q->off;
-		len = MIN(MIN(q->len, p->data.cap), used(pipe) - (u32)q->off);
+		len = MIN(MIN(q->len, p->data.cap), fs_pipe_used(pipe) - (u32)q->off);
 	}
 	for (; at < len;) {
 		u32 in = (u32)(head % PAGE_SIZE), n = MIN(len - at, PAGE_SIZE - in);
@@ -159,13 +165,11 @@ long fs_pipe_read(struct rpc_env *e, struct fs_inode *i, const struct req_READ *
 		head = 0;
 	}
 	TX_SET(e->ck, pipe->head, head);
-	if (!list_empty(&pipe->waiters) && room(pipe) >= PAGE_SIZE)
-		fs_wake_all(e, &pipe->waiters, HP_OUT);
+	was_read(e, pipe);
 	return 0;
 }
 
-/* The block under a position; 0: none left. */
-static blk_t page_at(struct rpc_env *e, struct fs_pipe *p, u64 pos, u32 flags)
+blk_t fs_pipe_block(struct rpc_env *e, struct fs_pipe *p, u64 pos, u32 flags)
 {
 	blk_t *slot = &p->slot[pos / PAGE_SIZE % p->pages];
 	u32 got;
@@ -186,7 +190,7 @@ static u32 put(struct rpc_env *e, struct fs_pipe *p, const char *from, u32 len)
 
 	while (at < len) {
 		u32 in = (u32)(tail % PAGE_SIZE), n = MIN(len - at, PAGE_SIZE - in);
-		blk_t blk = page_at(e, p, tail, 0);
+		blk_t blk = fs_pipe_block(e, p, tail, 0);
 
 		if (!blk)
 			break;
@@ -207,38 +211,52 @@ static bool has_pages(struct ck *ck, const struct fs_pipe *p, u32 n)
 	return fs_blk_enough(ck, lack);
 }
 
+/* Bytes behind what is there: how many; -EAGAIN: no room, nothing was changed; -HARE_ESTEAL, -ENOMEM. */
+static long put_bytes(struct rpc_env *e, struct fs_pipe *pipe, const struct req_WRITE *q)
+{
+	u32 len = q->data.len, n = MIN(len, fs_pipe_room(pipe));
+
+	if (!n || (n < len && len <= PAGE_SIZE))
+		return -EAGAIN;
+	if ((q->flags & IO_STEAL) && !has_pages(e->ck, pipe, n))
+		return -HARE_ESTEAL;
+	if (!pipe->tail) /* empty: one page is enough to go on, and is kept for it */
+		(void)fs_pipe_block(e, pipe, 0, FS_BLK_PIPE);
+	n = put(e, pipe, q->data.p, n);
+	if (!n || (n < len && len <= PAGE_SIZE)) {
+		/* No memory for more pages: those that it has are to be read first. */
+		if (!fs_pipe_used(pipe))
+			return -ENOMEM;
+		ck_abort(e->ck);
+		return -EAGAIN;
+	}
+	TX_SET(e->ck, pipe->tail, pipe->tail + n);
+	return (long)n;
+}
+
 long fs_pipe_write(struct rpc_env *e, struct fs_inode *i, const struct req_WRITE *q,
 		   struct rep_WRITE *p)
 {
 	struct fs_pipe *pipe = i->pipe;
-	u32 len = q->data.len, n;
+	long r;
 
 	p->off = p->size = 0;
 	if (!pipe || !pipe->writers)
 		return -EBADF;
 	if (!pipe->readers)
 		return -EPIPE;
-	if (!len)
+	if (!q->data.len)
 		return 0;
-	n = MIN(len, room(pipe));
-	if (!n || (n < len && len <= PAGE_SIZE))
+	if (unlikely(pipe->flags | (q->flags & IO_PACKET)) && fs_packets(e, i, q))
+		r = fs_packet_put(e, i, q);
+	else
+		r = put_bytes(e, pipe, q);
+	if (r == -EAGAIN)
 		return fs_wait(e, &pipe->waiters, q->flags & IO_WAIT ? q->wait_seq : 0,
 			       POLL_OUT | HP_ERR);
-	if ((q->flags & IO_STEAL) && !has_pages(e->ck, pipe, n))
-		return -HARE_ESTEAL;
-	if (!pipe->tail) /* empty: one page is enough to go on, and is kept for it */
-		(void)page_at(e, pipe, 0, FS_BLK_PIPE);
-	n = put(e, pipe, q->data.p, n);
-	if (!n || (n < len && len <= PAGE_SIZE)) {
-		/* No memory for more pages: those that it has are to be read first. */
-		if (!used(pipe))
-			return -ENOMEM;
-		ck_abort(e->ck);
-		return fs_wait(e, &pipe->waiters, q->flags & IO_WAIT ? q->wait_seq : 0,
-			       POLL_OUT | HP_ERR);
-	}
-	TX_SET(e->ck, pipe->tail, pipe->tail + n);
-	p->count = n;
+	if (r < 0)
+		return r;
+	p->count = (u32)r;
 	if (!list_empty(&pipe->waiters))
 		fs_wake_all(e, &pipe->waiters, HP_IN);
 	return 0;
@@ -281,14 +299,14 @@ static u32 poll_pipe(const struct fs_pipe *pipe, const struct req_POLL *q)
 	u32 ready = 0;
 
 	if (reads(q->access)) {
-		if (used(pipe) || (pipe->notify && pipe->notify->bytes))
+		if (fs_pipe_used(pipe) || (pipe->notify && pipe->notify->bytes))
 			ready |= POLL_IN;
 		/* A FIFO that nobody wrote to since we opened it has not been hung up. */
 		if (!pipe->writers && !(q->since && pipe->writer_opens == q->since - 1))
 			ready |= HP_HUP;
 	}
 	if (writes(q->access)) {
-		if (room(pipe) >= PAGE_SIZE)
+		if (fs_pipe_room(pipe) >= PAGE_SIZE)
 			ready |= POLL_OUT;
 		if (!pipe->readers)
 			ready |= HP_ERR;
@@ -312,7 +330,9 @@ long fs_poll(struct rpc_env *e, const struct req_POLL *q, struct rep_POLL *p)
 	pipe = i->pipe;
 	if (!pipe)
 		return -EBADF; /* nobody has it open */
-	p->bytes = pipe->notify ? pipe->notify->bytes : used(pipe);
+	p->bytes = pipe->flags & FS_P_PACKETS ? fs_packet_bytes(pipe)
+		   : pipe->notify	      ? pipe->notify->bytes
+					      : fs_pipe_used(pipe);
 	p->capacity = pipe->pages * PAGE_SIZE;
 	p->revents = q->fifo_peer ? poll_peer(pipe, q) : poll_pipe(pipe, q);
 	if (p->revents || !q->wait_seq)
@@ -326,7 +346,7 @@ long fs_poll(struct rpc_env *e, const struct req_POLL *q, struct rep_POLL *p)
 static long refill(struct rpc_env *e, const struct fs_pipe *p, blk_t *slot)
 {
 	const struct island *isl = e->c->isl;
-	u32 left = used(p);
+	u32 left = fs_pipe_used(p);
 	u64 from = p->head, to = 0;
 
 	while (left) {
@@ -358,6 +378,7 @@ long fs_pipe_size(struct rpc_env *e, const struct req_PIPE_SIZE *q,
 	struct ck *ck = e->ck;
 	u32 pages = 1, bytes;
 	blk_t *slot;
+	long r;
 
 	if (!i || fs_type(i) != HS_IFIFO || !i->pipe || i->pipe->notify)
 		return -EBADF;
@@ -369,7 +390,13 @@ long fs_pipe_size(struct rpc_env *e, const struct req_PIPE_SIZE *q,
 	while (pages * PAGE_SIZE < q->size)
 		pages *= 2;
 	p->size = pages * PAGE_SIZE;
-	bytes = used(pipe);
+	if (pipe->flags & FS_P_PACKETS && pages != pipe->pages) {
+		r = fs_packet_resize(e, pipe, pages);
+		if (!r)
+			fs_wake_all(e, &pipe->waiters, HP_OUT);
+		return r;
+	}
+	bytes = fs_pipe_used(pipe);
 	if (bytes > p->size)
 		return -EBUSY;
 	if (pages == pipe->pages)
@@ -378,6 +405,7 @@ long fs_pipe_size(struct rpc_env *e, const struct req_PIPE_SIZE *q,
 	if (!slot || refill(e, pipe, slot) < 0)
 		return -ENOMEM;
 	slots_free(ck, pipe);
+	TX_SET(ck, pipe->page, NULL);
 	TX_SET(ck, pipe->slot, slot);
 	TX_SET(ck, pipe->pages, pages);
 	TX_SET(ck, pipe->head, 0);

@@ -113,6 +113,10 @@ struct extent {
 	32u /* WRITE: -HARE_ESTEAL when there are too few blocks here to write it all */
 #define IO_NOAPPEND 64u /* WRITE: where the offset is, also with O_APPEND */
 #define IO_ANYWAY   128u /* WRITE: also while another has LOCK_APPEND, else -EAGAIN */
+#define IO_PACKET                                                                        \
+	256u /* WRITE to a pipe: packets (O_DIRECT), unless a shared description says else */
+#define IO_SPLICE                                                                        \
+	512u /* pipes, READ: what is left of a packet stays; WRITE: IO_PACKET alone decides */
 /* BLOCKS flags */
 #define BLOCKS_ALLOC 1u
 #define BLOCKS_STEAL 2u /* as IO_STEAL */

@@ -199,6 +199,12 @@ static void pipe_(void)
 	a = p.ino;
 	wr(&f, a, 0, data, 10000);
 }
+static void pipe_packets(void)
+{
+	pipe_();
+	FS(&f, write, WRITE, NULL, .ino = a, .flags = IO_PACKET, .data = BYTES(data, 8192));
+	wr(&f, a, 0, data, 100);
+}
 static void pipe_empty(void)
 {
 	pipe_();
@@ -592,6 +598,16 @@ static long op_pipe_write(void)
 {
 	return wr(&f, a, 0, data, 9000);
 }
+static long op_packet_write(void)
+{
+	return FS(&f, write, WRITE, NULL, .ino = a, .flags = IO_PACKET,
+		  .data = BYTES(data, 9000));
+}
+static long op_packet_small(void)
+{
+	return FS(&f, write, WRITE, NULL, .ino = a, .flags = IO_PACKET,
+		  .data = BYTES(data, 10));
+}
 static long op_pipe_size(void)
 {
 	return FS(&f, pipe_size, PIPE_SIZE, NULL, .ino = a, .size = 200000);
@@ -729,6 +745,12 @@ static const struct scenario {
 	{ "write to a pipe", pipe_, op_pipe_write, false, 0 },
 	{ "write to a waiting reader", pipe_empty, op_pipe_write, false, 0 },
 	{ "size of a pipe", pipe_, op_pipe_size, false, 0 },
+	{ "a packet behind bytes", pipe_, op_packet_write, false, 0 },
+	{ "a packet behind packets", pipe_packets, op_packet_write, false, 0 },
+	{ "a packet to a waiting reader", pipe_empty, op_packet_small, false, 0 },
+	{ "bytes behind packets", pipe_packets, op_pipe_write, false, 0 },
+	{ "read of a packet", pipe_packets, op_pipe_read, false, 0 },
+	{ "size of a pipe of packets", pipe_packets, op_pipe_size, false, 0 },
 	{ "close of a pipe's end", pipe_, op_close_reader, false, 0 },
 	{ "inotify instance", none, op_inotify, false, 0 },
 	{ "watch", instance, op_watch, true, 0 },
