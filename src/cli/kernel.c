@@ -30,7 +30,7 @@
 
 #define LAST_PID     "/proc/sys/kernel/ns_last_pid"
 #define PID_MAX	     "/proc/sys/kernel/pid_max"
-#define SPARE_PIDS   4096u /* of a range, beside what its cores' threads need */
+#define SPARE_PIDS   1024u /* of a range, beside what its cores' threads need */
 #define THREAD_PIDS  2048u /* of a core, at most */
 #define BIRTH_PLACES 4u /* a kernel that is born again begins elsewhere in its range */
 #define KERNEL_NS    (CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWNET)

@@ -528,6 +528,11 @@ static int s_follow(int argc, char **argv)
 
 		close(fd);
 		wrong = n < 0 ? strerror(errno) : records_check(log, n, next);
+		/* tmpfs may show zeroes where an append is under way: its size moves first */
+		if (wrong && n >= 0 && getenv("T_NATIVE")) {
+			t_sleep_ms(1);
+			continue;
+		}
 		if (wrong) {
 			t_diag("after %ld bytes: %s", (long)n, wrong);
 			return 1;

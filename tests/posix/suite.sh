@@ -2,8 +2,9 @@
 # suite.sh: compile all programs of this directory and run them, first on tmpfs, then in
 # Hare with the options in $POSIX_OPTS; the second run must have all points of the
 # first, with the same results. Sourced by the *.t files, which set POSIX_OPTS, and
-# POSIX_USER to run as another user. tests/run gives $HARE_TEST_CACHE, a place where the
-# files share the compiled programs and the results on tmpfs.
+# POSIX_USER to run as another user. Programs see $T_NATIVE on tmpfs. tests/run gives
+# $HARE_TEST_CACHE, a place where the files share the compiled programs and the results on
+# tmpfs.
 
 POSIX_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$POSIX_DIR/../lib/tap.sh"
@@ -66,7 +67,7 @@ posix_native() # PROGRAM
 	[ -f "$out" ] && return 0
 	place=$(mktemp -d "$TAP_SHM/p.XXXXXX")
 	chmod 1777 "$place"
-	(cd "$place" && posix_as "$HARE_TEST_LIMIT" "$POSIX_LIMIT" "$POSIX_CACHE/$1" .) \
+	(cd "$place" && T_NATIVE=1 posix_as "$HARE_TEST_LIMIT" "$POSIX_LIMIT" "$POSIX_CACHE/$1" .) \
 		>"$out.new" 2>&1 </dev/null
 	echo "# exit status $?" >>"$out.new"
 	mv "$out.new" "$out"
