@@ -221,10 +221,12 @@ struct exec_plan {
 	u32 relays; /* remote: descriptors that the proxy serves */
 	u32 placement, next_core, distribute; /* of the process from now on */
 	s32 keep_fd;
+	struct ofd
+		*exe; /* the program, not to be written from now on; NULL: the host's */
 };
 
 /* execve and execveat: resolves `#!` (4 levels), checks everything that can fail (ENOENT, EACCES,
- * ENOEXEC, ELOOP, E2BIG, ...), picks the core. For a local start nothing has changed yet and the
+ * ENOEXEC, ETXTBSY, ELOOP, E2BIG, ...), picks the core. For a local start nothing has changed yet and the
  * caller executes the loader; before that exec_commit applies close-on-exec. For a remote start
  * the program is already running there when this returns 0, and the caller executes the loader
  * in proxy mode, which never fails visibly. On an error nothing has changed. */

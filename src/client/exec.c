@@ -6,6 +6,17 @@
  *
  * Everything that can fail fails here, as POSIX wants: after client_exec_commit the old program
  * has no way back.
+ *
+ * A program of Hare cannot be written while it runs (ETXTBSY). What was opened for its head, with
+ * OPEN_EXEC, stays open as proc.exe_ofd until the last process that runs it has ended or executed
+ * something else; forks share it, so it costs no message but the OPEN and the CLOSE of the head.
+ *
+ *   step                                        who owes the CLOSE
+ *   1 head read                                 this thread (client_root.holds)
+ *   2 here: committed                           proc.exe_ofd
+ *     elsewhere: EXEC sent                      this thread, until EXEC has arrived (exec_far.c)
+ *                its entry made there           proc.exe_ofd there; the OPEN still counts for this core
+ *   3 the next exec's 2; exit; reaped           nobody
  */
 #include <asm/errno.h>
 #include <linux/elf.h>
@@ -17,8 +28,10 @@
 #include "base/str.h"
 #include "base/sys.h"
 #include "client/exec.h"
+#include "client/file.h"
 
 #define HEAD_SIZE   256 /* what Linux looks at for `#!` */
+#define ELF_SIZE    2048 /* ELF header and, nearly always, the program headers */
 #define ASKED	    4 /* cores, for their load */
 #define SCRIPTS_MAX 5 /* nested */
 #define STRING_MAX  131072
@@ -218,7 +231,8 @@ static long copy_arguments(struct exec_plan *plan, struct arena *a, char **argv,
 struct target {
 	char path
 		[PATH_LEN_MAX]; /* what the loader, or the script's interpreter, shall open */
-	char head[HEAD_SIZE + 1];
+	char head[ELF_SIZE + 1] __attribute__((aligned(8)));
+	struct ofd *exe; /* in Hare: open with OPEN_EXEC; NULL */
 	s32 keep_fd; /* path is /proc/self/fd/keep_fd, open for the loader alone; -1 */
 };
 
@@ -243,7 +257,7 @@ static long host_head(struct target *g, int dirfd, const char *path, int flags)
 		 (long)(O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | nofollow), 0);
 	if (sys_failed(fd))
 		return fd;
-	n = SYS(pread64, fd, g->head, HEAD_SIZE, 0);
+	n = SYS(pread64, fd, g->head, ELF_SIZE, 0);
 	SYS(close, fd);
 	if (sys_failed(n))
 		return n == -EIO ? n : -EACCES; /* a directory, a FIFO, a device */
@@ -254,11 +268,22 @@ static long host_head(struct target *g, int dirfd, const char *path, int flags)
 static long hare_head(struct task *t, struct target *g, struct ofd *o)
 {
 	u64 off = 0;
-	long n = file_read(t, o, g->head, HEAD_SIZE, &off);
+	long n = file_read(t, o, g->head, ELF_SIZE, &off);
 
 	if (n >= 0)
 		g->head[n] = 0;
+	if (o->vnode) { /* as at a close: it stays open for long, and is read no more */
+		vnode_sync(t, o->vnode);
+		vnode_leave(t, o);
+	}
 	return n;
+}
+
+static void drop_exe(struct task *t, struct target *g)
+{
+	if (g->exe)
+		ofd_put(t, g->exe);
+	g->exe = NULL;
 }
 
 /* /proc/self/fd/N, for programs that are given as a descriptor. It must outlive close-on-exec. */
@@ -309,19 +334,14 @@ static long find_target(struct task *t, struct target *g, int dirfd, const char 
 {
 	bool empty = !*path, rewritten = false;
 	struct place pl;
-	struct ofd *o;
-	long n = path_open_exec(t, dirfd, path, flags, &pl, t->host_path, &rewritten, &o);
+	long n = path_open_exec(t, dirfd, path, flags, &pl, t->host_path, &rewritten,
+				&g->exe);
 
 	if (n)
 		return n;
 	if (pl.host && rewritten)
 		path = t->host_path, dirfd = AT_FDCWD, empty = false;
-	if (pl.host) {
-		n = host_head(g, dirfd, path, flags);
-	} else {
-		n = hare_head(t, g, o);
-		ofd_put(t, o);
-	}
+	n = pl.host ? host_head(g, dirfd, path, flags) : hare_head(t, g, g->exe);
 	if (n >= 0) {
 		long r = empty ? name_descriptor(t, g, dirfd)
 			       : name_path(t, g, dirfd, path, &pl);
@@ -382,6 +402,38 @@ static long check_elf(const char *head, long len)
 	return 0;
 }
 
+/* The ELF interpreter, if it is in Hare, has to be there and not open for writing, too; later it may
+ * be. Of one of the host's the loader will tell. */
+static long check_interp(struct task *t, const struct target *g, long len)
+{
+	const Elf64_Ehdr *eh = (const Elf64_Ehdr *)g->head;
+	const Elf64_Phdr *ph = (const Elf64_Phdr *)(g->head + eh->e_phoff);
+	bool rewritten;
+	struct place pl;
+	struct ofd *o;
+	long r;
+
+	if (eh->e_phentsize != sizeof(*ph) || eh->e_phoff % sizeof(u64) ||
+	    eh->e_phoff > (u64)len ||
+	    eh->e_phnum > ((u64)len - eh->e_phoff) / sizeof(*ph))
+		return 0;
+	for (u32 i = 0; i < eh->e_phnum; i++, ph++) {
+		const char *name = g->head + ph->p_offset;
+
+		if (ph->p_type != PT_INTERP)
+			continue;
+		if (ph->p_filesz < 2 || ph->p_offset > (u64)len ||
+		    ph->p_filesz > (u64)len - ph->p_offset || name[ph->p_filesz - 1])
+			return 0; /* the loader looks at it */
+		r = path_open_exec(t, AT_FDCWD, name, 0, &pl, t->host_path, &rewritten,
+				   &o);
+		if (!r && o)
+			ofd_put(t, o);
+		return r;
+	}
+	return 0;
+}
+
 /* Puts interpreter, its argument and the script's path before the arguments; what stood first
  * (the name that the script was called by) falls away. */
 static long add_heads(struct arena *a, char **head, u32 *heads, const char *interp,
@@ -418,10 +470,15 @@ static long resolve(struct task *t, struct arena *a, struct target *g, int dirfd
 		n = find_target(t, g, dirfd, t->path, flags);
 		if (n < 0)
 			return n;
-		if (g->head[0] != '#' || g->head[1] != '!')
-			return check_elf(g->head, n);
+		if (g->head[0] != '#' || g->head[1] != '!') {
+			long r = check_elf(g->head, n);
+
+			return r ? r : check_interp(t, g, n);
+		}
 		if (depth == SCRIPTS_MAX)
 			return -ELOOP;
+		n = MIN(n, (long)HEAD_SIZE);
+		g->head[n] = 0;
 		n = parse_script(g->head, n, &interp, &arg);
 		if (!n)
 			n = add_heads(a, head, heads, interp, arg, g->path);
@@ -429,6 +486,7 @@ static long resolve(struct task *t, struct arena *a, struct target *g, int dirfd
 			return n;
 		if (g->keep_fd >= 0) /* the interpreter opens it, and it stays open */
 			g->keep_fd = -1;
+		drop_exe(t, g);
 		str_copy(t->path, interp, sizeof(t->path));
 		dirfd = AT_FDCWD;
 		flags = 0;
@@ -606,7 +664,9 @@ long client_exec_prepare(struct task *t, int dirfd, const char *user_path,
 	str_copy(plan->comm, base_name(t->path), sizeof(plan->comm));
 	r = plan_program(t, dirfd, user_argv, user_envp, flags, plan, &g);
 	plan->keep_fd = g.keep_fd;
+	plan->exe = g.exe;
 	if (r) {
+		drop_exe(t, &g);
 		close_kept(t, plan->keep_fd);
 		client_exec_drop(plan);
 		return r;
@@ -638,11 +698,30 @@ static void commit_entry(struct task *t, const struct exec_plan *plan)
 	ck_unlock(ck);
 }
 
+void exec_runs(struct task *t, struct proc *p, struct ofd *o)
+{
+	struct ck *ck = t->ctx.ck;
+	struct ofd *old = p->exe_ofd;
+
+	if (!old && !o)
+		return;
+	ck_lock(&t->ctx, ck);
+	TX_SET(ck, p->exe_ofd, o);
+	if (o)
+		hold_pass(t, ck, o);
+	if (old)
+		ofd_drop_unlock(t, old);
+	else
+		ck_unlock(ck);
+}
+
 void client_exec_commit(struct task *t, struct exec_plan *plan)
 {
 	if (plan->remote) {
 		/* The proxy needs the host's descriptors alone. Its cwd stays pinned: the program
 		 * may not have come so far yet. */
+		if (plan->exe) /* that the program runs is counted there */
+			ofd_put(t, plan->exe);
 		if (t->proc->fds)
 			fdtable_pass_locks(t, t->proc->fds, false);
 		fdtable_put(t, &t->proc->fds);
@@ -651,6 +730,7 @@ void client_exec_commit(struct task *t, struct exec_plan *plan)
 		exec_pass_done(t, t->proc);
 	} else {
 		fdtable_exec_close(t, t->proc);
+		exec_runs(t, t->proc, plan->exe);
 	}
 	commit_entry(t, plan);
 	msg_slot_give(&t->ctx);

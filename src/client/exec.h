@@ -18,6 +18,9 @@ void exec_moved(struct task *t, u32 target);
 /* The program is there: what it took along is its own. */
 void exec_pass_done(struct task *t, struct proc *p);
 
+/* What p runs from now on: a description of path_open_exec, whose reference moves there (NULL: the
+ * host's, or nothing); what it ran before can be written again. */
+void exec_runs(struct task *t, struct proc *p, struct ofd *o);
 /* The thread ends: its exec_mem goes. */
 void exec_forget(struct task *t);
 

@@ -36,6 +36,10 @@
  * program's end, or was killed: no matter, whoever killed a finds the program by B or C. Two MOVED of
  * one program may come to A in the wrong order: the hop tells.
  *
+ * The OPEN_EXEC that keeps the program's file from being written goes along without a message: it
+ * counts for this core, and the CLOSE, which names that, is owed by the thread here until EXEC has
+ * arrived, in the transaction that notes that, and from then on by the program (proc.exe_ofd).
+ *
  * An exec goes only if everything that it would inherit can go along (may_leave, add_fds); else
  * it stays on its core, which is always right.
  */
@@ -65,6 +69,8 @@
 /* Shared descriptions whose references travel with an EXEC. In core-kernel memory. */
 struct exec_pass {
 	u64 file; /* the image's inode, when it is a file; 0 */
+	struct ofd *
+		exe; /* the program's OPEN_EXEC: its CLOSE is owed here until EXEC arrives */
 	u32 slot, seq; /* who asks EXEC, and the number of that call at least */
 	u32 count, cap;
 	struct {
@@ -202,6 +208,15 @@ static void pass_add(struct task *t, struct ck *ck, struct ofd *o)
 	TX_ADD(ck, pass->count, 1);
 }
 
+static void pass_exe(struct task *t, struct ofd *o)
+{
+	struct ck *ck = t->ctx.ck;
+
+	ck_lock(&t->ctx, ck);
+	TX_SET(ck, t->proc->pass->exe, o);
+	ck_unlock(ck);
+}
+
 void exec_pass_done(struct task *t, struct proc *p)
 {
 	struct ck *ck = t->ctx.ck;
@@ -238,6 +253,14 @@ static void pass_close(struct task *t, struct exec_pass *pass)
 	msg_unlock(&t->ctx, e.ck);
 }
 
+/* EXEC has arrived: the program there owes the CLOSE. Lock held. */
+static void exe_gone(struct ck *ck, struct exec_pass *pass)
+{
+	if (pass->exe)
+		TX_SET(ck, pass->exe->untold, 1);
+	TX_SET(ck, pass->exe, NULL);
+}
+
 static void drop_file(struct task *t, u64 ino)
 {
 	struct req_DESTROY q = { .ino = ino };
@@ -259,6 +282,10 @@ void exec_pass_undo(struct task *t, struct proc *p)
 		while (p->pass->count)
 			pass_close(t, p->pass);
 		drop_file(t, p->pass->file);
+	} else if (p->pass->exe) {
+		ck_lock(&t->ctx, t->ctx.ck);
+		exe_gone(t->ctx.ck, p->pass);
+		ck_unlock(t->ctx.ck);
 	}
 	exec_pass_done(t, p);
 }
@@ -554,6 +581,23 @@ static long send_as_file(struct task *t, u32 core, const char *data, u32 len, u6
 	return 0;
 }
 
+/* What is counted for this program alone goes before the one there can look: it may want to write
+ * this program's file, or run what this one has written, as after an exec here. Nothing is lost if
+ * the exec stays here after all: it cannot fail any more, and there is no other thread. */
+static void let_go(struct task *t)
+{
+	struct fdtable *ft = t->proc->fds;
+
+	exec_runs(t, t->proc, NULL);
+	for (u32 i = 0; i < ft->cap; i++) {
+		const struct fdent *e = &ft->ent[i];
+
+		if (e->kind == FD_HARE && e->cloexec && e->ofd->kind == OFD_FILE &&
+		    ofd_can_write(e->ofd))
+			fd_close_entry(t, ft, i);
+	}
+}
+
 static void set_proxy(struct task *t, u32 state, u32 target, u32 hop)
 {
 	struct ck *ck = t->ctx.ck;
@@ -587,8 +631,10 @@ static long call_exec(struct task *t, u32 core, const struct req_EXEC *q)
 		r = rpc_exec(&t->ctx, core, q, &rep);
 		step_lock(t, t->ctx.core, &e);
 	}
-	if (!r)
+	if (!r) {
 		TX_SET(e.ck, p->flags, p->flags | PROC_SENT);
+		exe_gone(e.ck, p->pass);
+	}
 	msg_unlock(&t->ctx, e.ck);
 	return r;
 }
@@ -657,11 +703,17 @@ static long far(struct task *t, struct exec_plan *plan, char *room, size_t size)
 	if (n < 0)
 		return -EPERM;
 	im->fds = (u32)n;
+	if (plan->exe) {
+		im->exe = plan->exe->ino;
+		im->exe_core = t->ctx.core;
+		pass_exe(t, plan->exe);
+	}
 	w = (struct writer){ (char *)(fds + n), room + size };
 	plan->relays = count_own(t, fds, (u32)n);
 	r = put_strings(&w, plan) ? 0 : -E2BIG;
 	if (!r) {
 		im->size = (u32)(w.at - room);
+		let_go(t);
 		r = send_image(t, plan->target, im);
 	}
 	if (r)
@@ -735,6 +787,22 @@ static bool parse(struct exec_start *st, char *data, u32 len, char **pointers, u
 	return true;
 }
 
+/* That the program runs: counted since before it was sent. */
+static long exe_from(struct task *t, const struct exec_image *im, struct proc *p)
+{
+	struct ofd *o =
+		im->exe ? ofd_alloc(t, OFD_EXE, im->exe, O_RDONLY | OPEN_EXEC) : NULL;
+
+	if (!im->exe)
+		return 0;
+	if (!o)
+		return -ENOSPC;
+	o->relay_core = im->exe_core;
+	o->mode = HS_IFREG;
+	p->exe_ofd = o;
+	return 0;
+}
+
 static struct proc *entry_from(struct task *t, const struct exec_start *st)
 {
 	const struct exec_image *im = st->image;
@@ -768,7 +836,7 @@ static struct proc *entry_from(struct task *t, const struct exec_start *st)
 		p->start_ns = host_monotonic_ns();
 		str_copy(p->comm, st->name, sizeof(p->comm));
 		ck->counter[COUNT_PROCS]++;
-		if (proc_set_exe(ck, p, st->path)) {
+		if (proc_set_exe(ck, p, st->path) || exe_from(t, im, p)) {
 			ck_abort(ck);
 			p = NULL;
 		}
@@ -810,6 +878,8 @@ void client_exec_forget(struct task *t, struct proc *p)
 		for (u32 i = 0; r->holds[s].ft == ft && i < HOLDS; i++)
 			if (r->holds[s].ofd[i] && r->holds[s].ofd[i]->kind != OFD_PATH)
 				TX_SET(ck, r->holds[s].ofd[i]->untold, 1);
+	if (p->exe_ofd)
+		TX_SET(ck, p->exe_ofd->untold, 1);
 	ck_unlock(ck);
 }
 
@@ -828,6 +898,17 @@ static void give_up(struct task *t, const struct exec_start *st, u32 from)
 		else if (d->how == IMAGE_HARE && d->kind != OFD_PATH)
 			(void)rpc_close(&t->ctx, ino_server(d->ino), &q, &p);
 	}
+}
+
+static void give_up_exe(struct task *t, const struct exec_image *im)
+{
+	struct req_CLOSE q = { .ino = im->exe,
+			       .flags = O_RDONLY | OPEN_EXEC,
+			       .core = im->exe_core };
+	struct rep_CLOSE p;
+
+	if (im->exe)
+		(void)rpc_close(&t->ctx, ino_server(q.ino), &q, &p);
 }
 
 /* Descriptors of Hare and of proxies; the child opens devices itself, see enter_devices. */
@@ -875,6 +956,7 @@ long client_exec_receive(struct task *t, char *data, u32 len, char **pointers, u
 	p = entry_from(t, st);
 	if (!p) {
 		give_up(t, st, 0);
+		give_up_exe(t, st->image);
 		return -ENOSPC;
 	}
 	t->proc = st->proc = p;

@@ -66,7 +66,7 @@ static long map_hare(struct task *t, struct ofd *o, const long a[6])
 	if (o->vnode)
 		vnode_sync(t, o->vnode);
 	m.stored = m.shared && m.prot & PROT_WRITE;
-	m.pin = mapping_pin(t, o, m.shared && !m.readonly, &r);
+	m.pin = mapping_pin(t, o, !m.readonly, &r);
 	if (!m.pin)
 		return r;
 	if (!(a[3] & RESERVE_FLAGS) && mapping_show_once(t, &m, (u64)a[0], (u32)a[3])) {

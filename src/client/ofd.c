@@ -171,7 +171,7 @@ static void close_request(const struct task *t, const struct ofd *o, struct req_
 {
 	q->ino = o->ino;
 	q->flags = o->flags;
-	q->core = t->ctx.core;
+	q->core = unlikely(o->kind == OFD_EXE) ? o->relay_core : t->ctx.core;
 	q->ofd = ofd_id(o);
 }
 

@@ -716,7 +716,7 @@ long path_open_exec(struct task *t, int dirfd, const char *path, int at_flags,
 {
 	u32 wf = (at_flags & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW) |
 		 (at_flags & AT_EMPTY_PATH ? WALK_EMPTY : 0);
-	struct req_OPEN q = { .flags = O_RDONLY | OPEN_NOCHECK, .cred = &t->proc->cred };
+	struct req_OPEN q = { .flags = O_RDONLY | OPEN_EXEC, .cred = &t->proc->cred };
 	struct rep_OPEN p;
 	u8 runs[RUNS_BYTES];
 	long r = walk(t, dirfd, path, wf, out, host_buf, rewritten);
@@ -732,13 +732,10 @@ long path_open_exec(struct task *t, int dirfd, const char *path, int at_flags,
 	p.runs.p = runs;
 	p.runs.len = 0;
 	p.runs.cap = sizeof(runs);
-	*o = ofd_new(t, OFD_FILE, 0, O_RDONLY | O_LARGEFILE);
+	*o = ofd_new(t, OFD_FILE, 0, O_RDONLY | O_LARGEFILE | OPEN_EXEC);
 	if (!*o)
 		return -ENFILE;
 	r = far_aware_open(t, *o, &q, &p);
-	if (!r)
-		r = perm_check(&t->proc->cred, p.attr.mode, p.attr.uid, p.attr.gid,
-			       MAY_EXEC);
 	if (r) {
 		ofd_put(t, *o);
 		*o = NULL;

@@ -307,6 +307,9 @@ static struct proc *entry_for_child(struct task *t, u64 clone_flags)
 		inherit(ck, p, c, clone_flags);
 		c->maker = t->ctx.tid;
 		cwd_inherit(ck, p, c);
+		c->exe_ofd = p->exe_ofd;
+		if (p->exe_ofd)
+			TX_ADD(ck, p->exe_ofd->refs, 1);
 		if (p->exe && proc_set_exe(ck, c, p->exe)) {
 			ck_abort(ck);
 			c = NULL;
@@ -449,6 +452,7 @@ void proc_release(struct task *t, struct proc *p)
 		(void)cwd_set(t, p, 0, 0);
 	if (p->root)
 		(void)root_set(t, p, 0, 0);
+	exec_runs(t, p, NULL);
 	t->proc = self;
 }
 

@@ -61,7 +61,8 @@ enum ofd_kind {
 	OFD_FIFO,
 	OFD_PATH,
 	OFD_RELAY,
-	OFD_EPOLL_SHADOW
+	OFD_EPOLL_SHADOW,
+	OFD_EXE /* a program's OPEN_EXEC that came with it: proc.exe_ofd */
 };
 
 struct ofd {
@@ -75,7 +76,9 @@ struct ofd {
 	u64 kept; /* LOCAL again: its id at the server; 0: it never was SHARED */
 	struct vnode *vnode; /* far files; NULL for near ones */
 	u64 dir_state; /* directories: server being read, for distributed ones */
-	u32 relay_pid, relay_core, relay_fd; /* OFD_RELAY: a host descriptor of a proxy */
+	u32 relay_pid, relay_core,
+		relay_fd; /* OFD_RELAY: a host descriptor of a proxy. OFD_EXE:
+					      * relay_core is whose its OPEN is */
 	u32 lock_owner;
 	u32 mode; /* type and permissions at open */
 	u32 flights; /* on their way through sockets: it stays SHARED */
@@ -353,8 +356,9 @@ static inline void proc_waits(struct proc *p, int n)
 /* A new process has its maker's; the lock is held. */
 void cwd_inherit(struct ck *ck, const struct proc *p, struct proc *child);
 /* Opens what execve shall load: walks `path` (in task memory; at_flags: AT_EMPTY_PATH,
- * AT_SYMLINK_NOFOLLOW), wants a regular file with execute permission. On 0 *o is a description
- * with one reference, or out->host is set (host_path as walk's) and *o is NULL. */
+ * AT_SYMLINK_NOFOLLOW), wants a regular file with execute permission that is not open for writing
+ * (-ETXTBSY). On 0 *o is a description with one reference, during which it cannot be written, or
+ * out->host is set (host_path as walk's) and *o is NULL. */
 long path_open_exec(struct task *t, int dirfd, const char *path, int at_flags,
 		    struct place *out, char *host_buf, bool *rewritten, struct ofd **o);
 /* open_by_handle_at in Hare, which mount_fd (or the working directory) is of. The handle, in the

@@ -306,6 +306,9 @@ static void inode(struct check *k, const struct fs_inode *i)
 		map(k, &i->map, ino);
 		if (i->size > FS_SIZE_MAX)
 			report(k, "inode %lx: size %lu", ino, i->size);
+		if ((i->writers && i->runs) || (u64)i->writers + i->runs > i->opens)
+			report(k, "inode %lx: %u writers, runs %u times, %u opens", ino,
+			       i->writers, i->runs, i->opens);
 		break;
 	case HS_IFDIR:
 		if (i->nlink > 1)

@@ -148,6 +148,10 @@ struct fs_inode {
 		struct fs_pipe *pipe;
 		char *target; /* symlinks, NUL-terminated */
 		u64 rdev;
+		struct {
+			u32 writers; /* files: opens that may write */
+			u32 runs; /* files: OPEN_EXECs; one of the two is 0 */
+		};
 	};
 };
 
@@ -177,6 +181,7 @@ struct fs_far {
 	struct fs_far *next;
 	u32 core;
 	u32 opens, readers, writers, pins;
+	u32 runs;
 };
 
 struct fs_xattr {
@@ -588,6 +593,12 @@ void fs_runs(struct rpc_env *e, struct fs_inode *i, u64 first, u64 count,
 /* OPEN of an inode at this server. cr NULL: no permission check. */
 long fs_open_inode(struct rpc_env *e, struct fs_inode *i, u32 flags,
 		   const struct cred *cr, struct attr *attr, struct rpc_bytes *runs);
+/* Nobody may write a file while it runs as a program, nor run it while it is open for writing, as
+ * Linux has it. A word of a line that OPEN reads anyway. 0 or -ETXTBSY. */
+static inline long fs_may_write(const struct fs_inode *i)
+{
+	return unlikely(fs_is_reg(i) && i->runs) ? -ETXTBSY : 0;
+}
 struct fs_ofd *fs_ofd_find(const struct fs_inode *i, u64 id);
 /* Drops a far core's opens, all of them. */
 void fs_far_drop(struct rpc_env *e, struct fs_inode *i, u32 core);

@@ -287,6 +287,8 @@ long fs_trunc(struct rpc_env *e, const struct req_TRUNC *q, struct rep_TRUNC *p)
 		return -EFBIG;
 	if (q->check) {
 		r = fs_perm(q->cred, i->mode, i->uid, i->gid, MAY_WRITE);
+		if (r == 0)
+			r = fs_may_write(i);
 		if (r < 0)
 			return r;
 	}

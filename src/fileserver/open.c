@@ -12,6 +12,12 @@
  *   local offset   offset and flags move   offset moves            refs 1      refs 0: takes the
  *                  here, refs 2                                                OPEN back
  *
+ * Of a regular file an inode counts the opens that may write (mappings of such descriptions
+ * too) and the programs that run it, OPEN_EXEC: each forbids the other (ETXTBSY). Both are part of
+ * an OPEN and end with its CLOSE, so they are as exact as opens are. CLOSE is one way, but no exec
+ * can overtake it: what was sent to a server first is handled first (ring.c), and who was told
+ * of the close comes after it.
+ *
  * Of a description with one reference OFD_LOCAL tells the holder the offset, which is the holder's
  * from then on (client/ofd.c). Nothing here says so: who has the only reference knows it, and only
  * by DUP with push, which brings the offset, can another core come to it.
@@ -48,6 +54,14 @@ static bool writes(u32 flags)
 	return (flags & FS_O_ACCMODE) != O_RDONLY;
 }
 
+/* As Linux: access mode 3 opens neither for reading nor for writing. */
+static bool may_write(u32 flags)
+{
+	u32 acc = flags & FS_O_ACCMODE;
+
+	return acc == O_WRONLY || acc == O_RDWR;
+}
+
 static long far_count(struct rpc_env *e, struct fs_inode *i, u32 flags)
 {
 	struct ck *ck = e->ck;
@@ -72,7 +86,20 @@ static long far_count(struct rpc_env *e, struct fs_inode *i, u32 flags)
 		TX_SET(ck, x->readers, x->readers + 1);
 	if (writes(flags))
 		TX_SET(ck, x->writers, x->writers + 1);
+	if (unlikely(flags & OPEN_EXEC))
+		TX_SET(ck, x->runs, x->runs + 1);
 	return 0;
+}
+
+/* What of an open keeps others from running the file, or from writing it. */
+static void count_use(struct ck *ck, struct fs_inode *i, u32 flags)
+{
+	if (!fs_is_reg(i))
+		return;
+	if (may_write(flags))
+		TX_SET(ck, i->writers, i->writers + 1);
+	if (unlikely(flags & OPEN_EXEC))
+		TX_SET(ck, i->runs, i->runs + 1);
 }
 
 static long count_open(struct rpc_env *e, struct fs_inode *i, u32 flags)
@@ -87,6 +114,7 @@ static long count_open(struct rpc_env *e, struct fs_inode *i, u32 flags)
 			return -ENOSPC;
 		TX_SET(e->ck, i->more->pins, i->more->pins + 1);
 	}
+	count_use(e->ck, i, flags);
 	if (fs_type(i) == HS_IFIFO && !(flags & O_PATH))
 		fs_pipe_ends(e, i, flags, 1);
 	return 0;
@@ -155,6 +183,8 @@ static void far_uncount(struct ck *ck, struct fs_inode *i, struct fs_far *x, u32
 		less(ck, &x->readers);
 	if (writes(flags))
 		less(ck, &x->writers);
+	if (flags & OPEN_EXEC)
+		less(ck, &x->runs);
 	if (x->opens)
 		return;
 	if (x->pins) /* it closed its mappings as something else */
@@ -163,6 +193,16 @@ static void far_uncount(struct ck *ck, struct fs_inode *i, struct fs_far *x, u32
 		at = &(*at)->next;
 	TX_SET(ck, *at, x->next);
 	ck_free(ck, x);
+}
+
+static void uncount_use(struct ck *ck, struct fs_inode *i, u32 flags)
+{
+	if (!fs_is_reg(i))
+		return;
+	if (may_write(flags))
+		less(ck, &i->writers);
+	if (unlikely(flags & OPEN_EXEC))
+		less(ck, &i->runs);
 }
 
 /* After opens went: blocks in limbo may go, and the inode itself. */
@@ -197,6 +237,7 @@ static void count_close(struct rpc_env *e, struct fs_inode *i, u32 flags, u32 co
 	else if ((flags & OPEN_PIN) && i->more && near_pins(i->more))
 		less(e->ck, &i->more->pins);
 	TX_SET(e->ck, i->opens, i->opens - 1);
+	uncount_use(e->ck, i, flags);
 	if (fs_type(i) == HS_IFIFO && !(flags & O_PATH))
 		fs_pipe_ends(e, i, flags, -1);
 	closed(e, i);
@@ -213,6 +254,10 @@ void fs_far_drop(struct rpc_env *e, struct fs_inode *i, u32 core)
 	TX_SET(ck, i->opens, i->opens - MIN(i->opens, x->opens));
 	TX_SET(ck, m->far_opens, m->far_opens - MIN(m->far_opens, x->opens));
 	TX_SET(ck, m->pins, m->pins - MIN(m->pins, x->pins));
+	if (fs_is_reg(i)) {
+		TX_SET(ck, i->writers, i->writers - MIN(i->writers, x->writers));
+		TX_SET(ck, i->runs, i->runs - MIN(i->runs, x->runs));
+	}
 	if (fs_type(i) == HS_IFIFO)
 		fs_pipe_lost(e, i, x->readers, x->writers);
 	at = &m->far;
@@ -233,6 +278,8 @@ static long open_check(const struct fs_inode *i, u32 flags, const struct cred *c
 		want |= MAY_READ;
 	if (writes(flags) || (flags & O_TRUNC))
 		want |= MAY_WRITE;
+	if (flags & OPEN_EXEC)
+		want = MAY_EXEC;
 	if (fs_perm(cr, i->mode, i->uid, i->gid, want) < 0)
 		return -EACCES;
 	if ((flags & O_NOATIME) && cr->uid && cr->uid != i->uid)
@@ -259,6 +306,10 @@ static long open_type(const struct fs_inode *i, u32 flags)
 		    (!i->pipe || !i->pipe->readers))
 			return -ENXIO;
 		return 0;
+	case HS_IFREG:
+		if (unlikely(flags & OPEN_EXEC) && i->writers)
+			return -ETXTBSY;
+		return may_write(flags) || flags & O_TRUNC ? fs_may_write(i) : 0;
 	default:
 		return 0;
 	}

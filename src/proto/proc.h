@@ -90,6 +90,8 @@ struct proc {
 		intents; /* of running operations of its threads: struct intent_node */
 	char comm[PROC_COMM];
 	char *exe; /* ck_alloc: /proc/self/exe */
+	struct ofd *
+		exe_ofd; /* the OPEN_EXEC of the program, if it is in Hare; shared by forks */
 	u64 start_ns;
 	u32 flags; /* PROC_* */
 	u32 tty_core, tty_pid; /* the proxy that can open its terminal, as host pid there;
@@ -158,7 +160,9 @@ struct exec_image {
 	u32 ruid, euid, suid, rgid, egid, sgid;
 	s32 nice;
 	u32 root_dflags;
-	u32 hop, pad; /* see proc.hop */
+	u32 hop; /* see proc.hop */
+	u32 exe_core; /* the core that the OPEN_EXEC of the program counts for */
+	u64 exe; /* the program's inode, if it is in Hare: its OPEN_EXEC goes along */
 	u64 user_us, system_us,
 		maxrss; /* used on cores that it has left, but the proxy's */
 	u64 itimer_us, itimer_interval_us; /* ITIMER_REAL */

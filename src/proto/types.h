@@ -125,6 +125,8 @@ struct extent {
 	0x10000000u /* for a mapping: blocks stay allocated; no permission check */
 #define OPEN_NOCHECK                                                                     \
 	0x20000000u /* reopening what was open already (exec, descriptor passing) */
+#define OPEN_EXEC                                                                        \
+	0x40000000u /* of a program, for as long as it runs: execute permission; see ETXTBSY */
 /* FLUSH flags */
 #define FLUSH_WROTE                                                                      \
 	1u /* bytes up to `end` were written directly; mtime and ctime are set */

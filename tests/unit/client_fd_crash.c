@@ -4,10 +4,14 @@
  * part of the recovery nothing is open at any server that the dead process had open, no core
  * kernel has lost memory, and no invariant is violated.
  */
+#include <elf.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
 
+#include "client/client.h"
+#include "client/exec.h"
 #include "client/process.h"
+#include "sched/sched.h"
 #include "unit/client.h"
 
 extern u64 g_crash_at, g_crash_count;
@@ -149,11 +153,55 @@ static long r_open_exec(struct person *p)
 	struct place at;
 	bool rewritten;
 	struct ofd *o;
-	long r = path_open_exec(&p->t, AT_FDCWD, "/hare/e/f", 0, &at, host, &rewritten, &o);
+	long r = path_open_exec(&p->t, AT_FDCWD, "/hare/e/x", 0, &at, host, &rewritten, &o);
 
 	if (!r)
 		ofd_put(&p->t, o);
 	return r;
+}
+/* A program runs, forks and runs another one, up to the point where the host would execute it. */
+static long exec_program(struct person *p, const char *path, u32 placement)
+{
+	static struct exec_plan plan;
+	char *argv[] = { (char *)path, NULL };
+	long r;
+
+	p->p->placement = placement;
+	p->p->next_core = 1;
+	r = client_exec_prepare(&p->t, AT_FDCWD, path, argv, NULL, 0, &plan);
+	if (r)
+		return r;
+	client_exec_commit(&p->t, &plan);
+	client_exec_drop(&plan);
+	return 0;
+}
+static long r_exec(struct person *p)
+{
+	struct proc *child;
+	long r = exec_program(p, "/hare/e/x", PLACE_LOCAL);
+
+	if (r || msg_slot_take(&p->t.ctx))
+		return r ? r : -EAGAIN;
+	r = client_fork_prepare(&p->t, 0, &child);
+	if (!r)
+		client_fork_parent(&p->t, child, -EAGAIN);
+	return r ? r : exec_program(p, "/hare/d/x", PLACE_LOCAL);
+}
+/* On another core, if nothing keeps it here: a filter, a tracer. */
+static long r_exec_far(struct person *p)
+{
+	for (int n = 0; n < 3; n++)
+		CALL(p, close, n);
+	return exec_program(p, "/hare/e/x", PLACE_ROUND_ROBIN);
+}
+static long r_exec_again(struct person *p)
+{
+	long r = exec_program(p, "/hare/d/x", PLACE_LOCAL);
+
+	if (r || msg_slot_take(&p->t.ctx))
+		return r ? r : -EAGAIN;
+	CALL(p, fcntl, NEAR, F_SETFD, FD_CLOEXEC);
+	return r_exec_far(p);
 }
 static long r_chdir(struct person *p)
 {
@@ -266,6 +314,9 @@ static const struct act {
 	{ "local again", r_back },
 	{ "local again, far", r_back_far },
 	{ "opening a far program", r_open_exec },
+	{ "exec, fork and exec", r_exec },
+	{ "exec elsewhere", r_exec_far },
+	{ "exec, and exec elsewhere", r_exec_again },
 	{ "chdir", r_chdir },
 	{ "flock", r_flock },
 	{ "fcntl lock", r_lock },
@@ -277,12 +328,40 @@ static const struct act {
 	{ "exit", r_exit },
 };
 
+static bool program(struct person *p, const char *path)
+{
+	Elf64_Ehdr eh = { .e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64 },
+			  .e_type = ET_DYN,
+			  .e_machine = EM_X86_64 };
+	long fd = CALL(p, open, path, O_CREAT | O_WRONLY, 0755);
+
+	return fd >= 0 && CALL(p, write, fd, &eh, sizeof(eh)) == sizeof(eh) &&
+	       !CALL(p, close, fd);
+}
+
+/* Others run them too, and go on: one CLOSE too many would be theirs. */
+#define OTHERS 2
+static bool runs_too(struct person *p, const char *path)
+{
+	char host[PATH_LEN_MAX];
+	struct place at;
+	bool rewritten;
+	struct ofd *o;
+
+	if (path_open_exec(&p->t, AT_FDCWD, path, 0, &at, host, &rewritten, &o))
+		return false;
+	exec_runs(&p->t, p->p, o);
+	return true;
+}
+
 static void furnish(struct person *a, struct person *b, struct person *p)
 {
 	int fd[2];
 	bool good = !CALL(a, mkdir, "/hare/d", 0755) && !CALL(b, mkdir, "/hare/e", 0755) &&
 		    !CALL(a, mknod, "/hare/d/f", S_IFREG | 0644, 0) &&
-		    !CALL(b, mknod, "/hare/e/f", S_IFREG | 0755, 0);
+		    !CALL(b, mknod, "/hare/e/f", S_IFREG | 0755, 0) &&
+		    program(a, "/hare/d/x") && program(b, "/hare/e/x") &&
+		    runs_too(a, "/hare/d/x") && runs_too(b, "/hare/e/x");
 
 	for (int n = 0; n < 3; n++) /* 0-2 are taken by the host's, as this program knows */
 		good &= !fd_enter_host(&p->t, n);
@@ -307,6 +386,24 @@ static void bury(struct person *agent, struct person *dead)
 		fs_owner_died(c, c->ck, owner);
 		ck_unlock(c->ck);
 	}
+}
+
+/* What has come to an agent is begun there, and ends. */
+static void arrive(struct person *agent)
+{
+	struct sched_job *job = malloc(SCHED_JOB_MAX);
+	char *pointers[64];
+
+	while (sched_job_first(&agent->t.ctx, job)) {
+		struct exec_start st = { 0 };
+
+		(void)client_exec_receive(&agent->t, (char *)job->data, job->len, pointers,
+					  ARRAY_SIZE(pointers), &st);
+		if (st.proc)
+			client_reap_new(&agent->t, st.proc);
+		sched_job_done(&agent->t.ctx);
+	}
+	free(job);
 }
 
 static void count_opens(void *arg, const struct fs_fact *f)
@@ -334,6 +431,7 @@ static void measure(struct result *r)
 		r->heap[i] = c->ck->heap_used;
 		ck_unlock(c->ck);
 	}
+	r->opens -= OTHERS;
 }
 
 /* Exit status of the child: 99 when it died at its k-th store, 0 when it has fewer. */
@@ -359,6 +457,7 @@ static int one(const struct world_cfg *wc, const struct act *act, u64 k, struct 
 	}
 	status = world_wait(pid);
 	bury(wc->split ? b : a, p);
+	arrive(b);
 	town_settle(&g, (struct person *[]){ a, b }, 2);
 	measure(res);
 	n = town_check(&g, NULL);
