@@ -33,4 +33,33 @@ hare_run --cores 2 --split 2 -- true 2>"$TAP_TMP/err"
 is "$? $(wc -l <"$TAP_TMP/err")" "2 1" "a split that leaves no core for programs"
 hare_run --cores 2 --split 0 -- true 2>"$TAP_TMP/err"
 is "$? $(wc -l <"$TAP_TMP/err")" "2 1" "a split of no core"
+
+# Every core's agent and programs are pinned to one CPU; cores share them evenly.
+allowed() # PID: the CPUs it may use, one a line
+{
+	sed -n 's/^Cpus_allowed_list:\t//p' "/proc/$1/status" | tr , '\n' |
+		while IFS=- read -r from to; do seq "$from" "${to:-$from}"; done
+}
+mapfile -t cpus < <(allowed self)
+want=
+for core in 0 1 2 3; do
+	want+="${cpus[core % ${#cpus[@]}]} "
+done
+mkfifo "$TAP_TMP/go"
+hare_run --cores 4 -- bash -c '
+	for mask in 1 2 4 8; do taskset $mask sed -n "s/^Cpus_allowed_list:\t//p" /proc/self/status; done
+	read -r _ <"$0"' "$TAP_TMP/go" >"$TAP_TMP/out" &
+run=$!
+until [ "$(wc -l <"$TAP_TMP/out")" = 4 ] || ! kill -0 $run 2>/dev/null; do sleep 0.02; done
+agents=
+for pid in $(pgrep -x hared); do # of this instance alone
+	up=$pid
+	until [ "${up:-0}" = 0 ] || [ "$up" = $$ ]; do up=$(sed -n "s/^PPid:\t//p" "/proc/$up/status"); done
+	[ "$up" = $$ ] && agents+="$(allowed "$pid" | xargs) "
+done
+echo >"$TAP_TMP/go"
+wait $run
+is "$(xargs <"$TAP_TMP/out") " "$want" "programs are pinned to their core's CPU"
+is "$(tr ' ' '\n' <<<"$agents" | sort -n | xargs)" "$(tr ' ' '\n' <<<"$want" | sort -n | xargs)" \
+	"and so are the cores' servers"
 done_testing
