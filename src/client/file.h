@@ -329,12 +329,13 @@ long lock_fcntl(struct task *t, struct ofd *o, int cmd, void *user);
 
 /* --- pipe.c ----------------------------------------------------------------------- */
 
-long pipe_readv(struct task *t, struct ofd *o, struct uio *u, bool nonblock);
-/* flags: IO_PACKET, IO_SPLICE. */
+/* flags: those of the description, or IO_SPLICE. */
+long pipe_readv(struct task *t, struct ofd *o, struct uio *u, bool nonblock, u32 flags);
 long pipe_writev(struct task *t, struct ofd *o, struct uio *u, bool nonblock, u32 flags);
 static inline u32 pipe_flags(const struct ofd *o)
 {
-	return o->flags & O_DIRECT ? IO_PACKET : 0;
+	return (o->flags & O_DIRECT ? IO_PACKET : 0) |
+	       (o->flags & O_NOATIME ? IO_NOATIME : 0);
 }
 void raise_sigpipe(struct task *t);
 /* What is in a pipe from byte `off` on, without taking it, into memory of ours: bytes (0:

@@ -60,7 +60,7 @@ static long ofd_readv(struct task *t, struct ofd *o, struct uio *u, const u64 *a
 		break;
 	case OFD_PIPE:
 	case OFD_FIFO:
-		r = pipe_readv(t, o, u, nonblock);
+		r = pipe_readv(t, o, u, nonblock, pipe_flags(o));
 		break;
 	case OFD_DIR:
 		return -EISDIR;

@@ -61,7 +61,7 @@ static long read_some(struct task *t, struct ofd *o, void *to, u32 len, u32 seq,
 }
 
 /* Gives what is there, but waits while there is nothing. */
-long pipe_readv(struct task *t, struct ofd *o, struct uio *u, bool nonblock)
+long pipe_readv(struct task *t, struct ofd *o, struct uio *u, bool nonblock, u32 flags)
 {
 	u32 max = o->far ? MSG_IO_MAX : CLIENT_BOUNCE_SIZE;
 	size_t want = u->total;
@@ -73,7 +73,7 @@ long pipe_readv(struct task *t, struct ofd *o, struct uio *u, bool nonblock)
 		u32 len = (u32)MIN(u->total, (size_t)max);
 		u32 seq = wait && first ? msg_event_prepare(&t->ctx) : 0;
 
-		r = read_some(t, o, t->bounce, len, seq, 0, 0, &last);
+		r = read_some(t, o, t->bounce, len, seq, flags, 0, &last);
 		if (r == -EAGAIN && first && wait) {
 			wait = may_wait(t, o, nonblock);
 			if (wait)
@@ -87,7 +87,7 @@ long pipe_readv(struct task *t, struct ofd *o, struct uio *u, bool nonblock)
 			r = -EFAULT;
 			break;
 		}
-		if ((u32)r < len || last)
+		if (!(flags & IO_SPLICE) && ((u32)r < len || last))
 			break;
 	}
 	epoll_used(t, o, HP_IN);

@@ -516,7 +516,8 @@ long client_vmsplice(struct task *t, long a[6])
 				IO_SPLICE);
 	else if (!r)
 		r = pipe_readv(t, o, &u,
-			       (a[3] & SPLICE_NONBLOCK) || o->flags & O_NONBLOCK);
+			       (a[3] & SPLICE_NONBLOCK) || o->flags & O_NONBLOCK,
+			       IO_SPLICE);
 	ofd_put(t, o);
 	return r;
 }

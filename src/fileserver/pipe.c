@@ -109,8 +109,14 @@ void fs_pipe_lost(struct rpc_env *e, struct fs_inode *i, u32 readers, u32 writer
 
 /* --- data -------------------------------------------------------------------------------------- */
 
-static void was_read(struct rpc_env *e, struct fs_pipe *p)
+/* The times of FIFOs move as those of files, but not by splice; a pipe keeps those that it was made
+ * with. What has to be looked at and changed is in lines that were used already. */
+static void was_read(struct rpc_env *e, struct fs_inode *i, u32 flags)
 {
+	struct fs_pipe *p = i->pipe;
+
+	if (!(i->flags & FS_I_ANON) && !(flags & (IO_NOATIME | IO_SPLICE)))
+		fs_inode_read_at(e->ck, i);
 	if (!list_empty(&p->waiters) && fs_pipe_room(p) >= PAGE_SIZE)
 		fs_wake_all(e, &p->waiters, HP_OUT);
 }
@@ -139,7 +145,7 @@ long fs_pipe_read(struct rpc_env *e, struct fs_inode *i, const struct req_READ *
 	if (unlikely(pipe->flags & FS_P_PACKETS)) {
 		fs_packet_get(e, pipe, q, p);
 		if (!(q->flags & IO_PEEK))
-			was_read(e, pipe);
+			was_read(e, i, q->flags);
 		return 0;
 	}
 	head = pipe->head;
@@ -165,7 +171,7 @@ long fs_pipe_read(struct rpc_env *e, struct fs_inode *i, const struct req_READ *
 		head = 0;
 	}
 	TX_SET(e->ck, pipe->head, head);
-	was_read(e, pipe);
+	was_read(e, i, q->flags);
 	return 0;
 }
 
@@ -257,6 +263,8 @@ long fs_pipe_write(struct rpc_env *e, struct fs_inode *i, const struct req_WRITE
 	if (r < 0)
 		return r;
 	p->count = (u32)r;
+	if (!(i->flags & FS_I_ANON) && !(q->flags & IO_SPLICE))
+		fs_inode_touch(e->ck, i, host_realtime_ns());
 	if (!list_empty(&pipe->waiters))
 		fs_wake_all(e, &pipe->waiters, HP_IN);
 	return 0;

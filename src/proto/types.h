@@ -116,7 +116,7 @@ struct extent {
 #define IO_PACKET                                                                        \
 	256u /* WRITE to a pipe: packets (O_DIRECT), unless a shared description says else */
 #define IO_SPLICE                                                                        \
-	512u /* pipes, READ: what is left of a packet stays; WRITE: IO_PACKET alone decides */
+	512u /* pipes: no time moves; READ: what is left of a packet stays; WRITE: IO_PACKET alone decides */
 /* BLOCKS flags */
 #define BLOCKS_ALLOC 1u
 #define BLOCKS_STEAL 2u /* as IO_STEAL */

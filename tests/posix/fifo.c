@@ -130,7 +130,98 @@ static void t_interrupted(void)
 	is_errno(open("p", O_WRONLY | O_NONBLOCK), ENXIO, "it is no reader any more");
 }
 
-T_SUBS = { { "write", s_write }, { "read", s_read }, T_END };
+/* Which times of an inode have moved since it was asked last: "amc" all, "---" none. */
+static const char *moved(int fd)
+{
+	static struct stat was;
+	static char got[4];
+	struct stat st;
+
+	must(fstat(fd, &st));
+	snprintf(got, sizeof(got), "%c%c%c",
+		 memcmp(&st.st_atim, &was.st_atim, sizeof(st.st_atim)) ? 'a' : '-',
+		 memcmp(&st.st_mtim, &was.st_mtim, sizeof(st.st_mtim)) ? 'm' : '-',
+		 memcmp(&st.st_ctim, &was.st_ctim, sizeof(st.st_ctim)) ? 'c' : '-');
+	was = st;
+	t_sleep_ms(20);
+	return got;
+}
+
+static int s_write_fd(int argc, char **argv)
+{
+	return write(atoi(argv[0]), "12", 2) != 2 || argc != 1;
+}
+
+static int s_read_fd(int argc, char **argv)
+{
+	char c;
+
+	return read(atoi(argv[0]), &c, 1) != 1 || argc != 1;
+}
+
+static void times_of(int r, int w, const char *kind, const char *mc, const char *a)
+{
+	struct iovec v = { "abc", 3 };
+	struct timespec ts[2] = { { 5, 5 }, { 6, 6 } };
+	char buf[8];
+	int p[2];
+
+	must(pipe2(p, O_NONBLOCK));
+	moved(r);
+	is_str(moved(r), "---", "%s: nothing is done", kind);
+	must(write(w, "abc", 3));
+	is_str(moved(r), mc, "%s: write", kind);
+	must(read(r, buf, 1));
+	is_str(moved(r), a, "%s: read", kind);
+	must(read(r, buf, 1));
+	is_str(moved(r), "---", "%s: another read", kind);
+	must(write(w, "", 0));
+	must(read(r, buf, 0));
+	is_str(moved(r), "---", "%s: write and read of nothing", kind);
+	must(read(r, buf, 8));
+	is_errno(read(r, buf, 1), EAGAIN, "%s: nothing is there", kind);
+	is_str(moved(r), "---", "%s: and no time has moved", kind);
+	must(write(p[1], "hello", 5));
+	must(splice(p[0], NULL, w, NULL, 5, 0));
+	must(tee(r, p[1], 2, 0));
+	must(splice(r, NULL, p[1], NULL, 2, 0));
+	must(vmsplice(w, &v, 1, 0));
+	is_str(moved(r), "---", "%s: splice, tee and vmsplice", kind);
+	is_long(t_end(t_start(T_EXEC, "write_fd", t_num(w), NULL)), 0,
+		"%s: another program writes", kind);
+	is_str(moved(r), mc, "%s: its write", kind);
+	is_long(t_end(t_start(T_EXEC, "read_fd", t_num(r), NULL)), 0,
+		"%s: another program reads", kind);
+	is_str(moved(r), a, "%s: its read", kind);
+	must(futimens(r, ts));
+	is_str(moved(r), "amc", "%s: futimens", kind);
+	must(write(w, "a", 1));
+	is_str(moved(r), mc, "%s: write then", kind);
+	must(fcntl(r, F_SETFL, O_NONBLOCK | O_NOATIME));
+	must(read(r, buf, 1));
+	is_str(moved(r), "---", "%s: read with O_NOATIME", kind);
+	must(fcntl(r, F_SETFL, O_NONBLOCK));
+	must(read(r, buf, 1));
+	is_str(moved(r), a, "%s: and without", kind);
+}
+
+static void t_times(void)
+{
+	int p[2], r;
+
+	must(pipe2(p, O_NONBLOCK));
+	if (t_kernel(6, 15)) /* before, those of pipes moved as well */
+		times_of(p[0], p[1], "a pipe", "---", "---");
+	must(mkfifo("f", 0600));
+	r = (int)must(open("f", O_RDONLY | O_NONBLOCK));
+	times_of(r, (int)must(open("f", O_WRONLY)), "a FIFO", "-mc", "a--");
+}
+
+T_SUBS = { { "write", s_write },
+	   { "read", s_read },
+	   { "write_fd", s_write_fd },
+	   { "read_fd", s_read_fd },
+	   T_END };
 
 T_SECTIONS = {
 	{ "make", t_make },
@@ -138,5 +229,6 @@ T_SECTIONS = {
 	{ "nonblock", t_nonblock },
 	{ "unlinked", t_unlinked },
 	{ "interrupted", t_interrupted },
+	{ "times", t_times },
 	T_END,
 };

@@ -41,6 +41,7 @@
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -300,6 +301,17 @@ T_UNUSED static int t_same(const char *a, const char *b)
 T_UNUSED static int t_is_open(int fd)
 {
 	return fcntl(fd, F_GETFD) != -1;
+}
+
+/* Is the host's Linux that version, or later? */
+T_UNUSED static int t_kernel(int major, int minor)
+{
+	struct utsname u;
+	int a = 0, b = 0;
+
+	if (uname(&u) == 0)
+		sscanf(u.release, "%d.%d", &a, &b);
+	return a > major || (a == major && b >= minor);
 }
 
 T_UNUSED static void t_sleep_ms(int ms)
