@@ -54,12 +54,16 @@ static bool writes(u32 flags)
 	return (flags & FS_O_ACCMODE) != O_RDONLY;
 }
 
+static bool executes(u32 flags)
+{
+	return unlikely((flags & (OPEN_EXEC | O_PATH)) == OPEN_EXEC);
+}
 /* As Linux: access mode 3 opens neither for reading nor for writing. */
 static bool may_write(u32 flags)
 {
 	u32 acc = flags & FS_O_ACCMODE;
 
-	return acc == O_WRONLY || acc == O_RDWR;
+	return (acc == O_WRONLY || acc == O_RDWR) && !(flags & (OPEN_EXEC | O_PATH));
 }
 
 static long far_count(struct rpc_env *e, struct fs_inode *i, u32 flags)
@@ -86,7 +90,7 @@ static long far_count(struct rpc_env *e, struct fs_inode *i, u32 flags)
 		TX_SET(ck, x->readers, x->readers + 1);
 	if (writes(flags))
 		TX_SET(ck, x->writers, x->writers + 1);
-	if (unlikely(flags & OPEN_EXEC))
+	if (executes(flags))
 		TX_SET(ck, x->runs, x->runs + 1);
 	return 0;
 }
@@ -98,7 +102,7 @@ static void count_use(struct ck *ck, struct fs_inode *i, u32 flags)
 		return;
 	if (may_write(flags))
 		TX_SET(ck, i->writers, i->writers + 1);
-	if (unlikely(flags & OPEN_EXEC))
+	if (executes(flags))
 		TX_SET(ck, i->runs, i->runs + 1);
 }
 
@@ -183,7 +187,7 @@ static void far_uncount(struct ck *ck, struct fs_inode *i, struct fs_far *x, u32
 		less(ck, &x->readers);
 	if (writes(flags))
 		less(ck, &x->writers);
-	if (flags & OPEN_EXEC)
+	if (executes(flags))
 		less(ck, &x->runs);
 	if (x->opens)
 		return;
@@ -195,14 +199,23 @@ static void far_uncount(struct ck *ck, struct fs_inode *i, struct fs_far *x, u32
 	ck_free(ck, x);
 }
 
+/* Never more of them than opens, should one be closed as something else. */
+static void limit(struct ck *ck, u32 *n, u32 max)
+{
+	if (unlikely(*n > max))
+		TX_SET(ck, *n, max);
+}
+
 static void uncount_use(struct ck *ck, struct fs_inode *i, u32 flags)
 {
 	if (!fs_is_reg(i))
 		return;
 	if (may_write(flags))
 		less(ck, &i->writers);
-	if (unlikely(flags & OPEN_EXEC))
+	if (executes(flags))
 		less(ck, &i->runs);
+	limit(ck, &i->writers, i->opens);
+	limit(ck, &i->runs, i->opens);
 }
 
 /* After opens went: blocks in limbo may go, and the inode itself. */
@@ -255,8 +268,10 @@ void fs_far_drop(struct rpc_env *e, struct fs_inode *i, u32 core)
 	TX_SET(ck, m->far_opens, m->far_opens - MIN(m->far_opens, x->opens));
 	TX_SET(ck, m->pins, m->pins - MIN(m->pins, x->pins));
 	if (fs_is_reg(i)) {
-		TX_SET(ck, i->writers, i->writers - MIN(i->writers, x->writers));
-		TX_SET(ck, i->runs, i->runs - MIN(i->runs, x->runs));
+		limit(ck, &i->writers, i->writers - MIN(i->writers, x->writers));
+		limit(ck, &i->runs, i->runs - MIN(i->runs, x->runs));
+		limit(ck, &i->writers, i->opens);
+		limit(ck, &i->runs, i->opens);
 	}
 	if (fs_type(i) == HS_IFIFO)
 		fs_pipe_lost(e, i, x->readers, x->writers);
@@ -307,7 +322,7 @@ static long open_type(const struct fs_inode *i, u32 flags)
 			return -ENXIO;
 		return 0;
 	case HS_IFREG:
-		if (unlikely(flags & OPEN_EXEC) && i->writers)
+		if (executes(flags) && i->writers)
 			return -ETXTBSY;
 		return may_write(flags) || flags & O_TRUNC ? fs_may_write(i) : 0;
 	default:
