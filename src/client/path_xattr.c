@@ -3,13 +3,17 @@
  * Extended attributes, by path and (xattr_*) by inode. The servers keep them and check rights;
  * user.hare.distribute of a directory is made up here, from its flags: "1" when its entries are
  * spread over all servers. It can be read only.
+ *
+ * A value that is too big for a message (only far servers need one) is staged: written into an
+ * inode without a name at the attribute's server, from which that copies it in the transaction
+ * that sets it. Killed before that, the attribute has its old value; the intent of the inode
+ * (CREATE, step 0) takes it away.
  */
 #include "client/path.h"
 
 #define XATTR_NAME_SIZE	 256
 #define XATTR_SIZE_LIMIT 65536 /* Linux's, of a value and of a list: E2BIG beyond */
 #define XATTR_BYTES	 16384 /* what a message carries */
-#define LIST_TRIES	 100 /* then what came together is good enough */
 #define XATTR_GET	 0u
 #define XATTR_SET	 1u
 #define XATTR_LIST	 2u
@@ -18,28 +22,79 @@
 
 /* --- by inode --------------------------------------------------------------------------------------------- */
 
+/* Bytes of a value or list that one call carries. */
+static u32 piece_of(const struct task *t, u64 ino)
+{
+	return rpc_is_near(&t->ctx, ino_server(ino)) ? XATTR_SIZE_LIMIT : XATTR_BYTES;
+}
+
+/* flags, size, from: as XATTR has them; the value of a set is in t->bounce, if it is not in `from`. */
 static long xattr_call(struct task *t, u64 ino, u32 op, const char *name, size_t len,
-		       u32 flags, size_t size, struct rep_XATTR *p)
+		       u32 flags, size_t size, u64 from)
 {
 	struct req_XATTR q = { .ino = ino,
 			       .op = op,
 			       .name = { .p = name, .len = (u32)len },
 			       .flags = flags,
 			       .size = (u32)size,
+			       .from = from,
 			       .cred = &t->proc->cred };
+	struct rep_XATTR p = { 0 };
 
 	if (!ino)
 		return -EBADF;
-	if (op == XATTR_SET) {
-		q.value.p = t->bounce;
-		q.value.len = (u32)size;
-		q.value.cap = (u32)size;
+	if (op == XATTR_SET && !from)
+		q.value = (struct rpc_bytes){ t->bounce, (u32)size, (u32)size };
+	return rpc_xattr(&t->ctx, ino_server(ino), &q, &p);
+}
+
+/* All of a value or a list, up to `size` bytes of it, into t->bounce: its length, or -ERANGE, -E2BIG.
+ * What changes between two pieces is read anew. size 0: the length alone. */
+static long fetch(struct task *t, u64 ino, u32 op, const char *name, size_t len,
+		  size_t size)
+{
+	u32 room = (u32)MIN(size, (size_t)XATTR_SIZE_LIMIT), at = 0;
+	u64 changes = 0;
+
+	if (!ino)
+		return -EBADF;
+	for (;;) {
+		u32 n = MIN(room - at, piece_of(t, ino));
+		struct req_XATTR q = { .ino = ino,
+				       .op = op,
+				       .name = { .p = name, .len = (u32)len },
+				       .flags = at,
+				       .size = n,
+				       .cred = &t->proc->cred };
+		struct rep_XATTR p = { .data = { .p = t->bounce + at, .cap = n } };
+		long r = rpc_xattr(&t->ctx, ino_server(ino), &q, &p);
+
+		if (r || !size)
+			return r ? r : (long)p.len;
+		if (at && p.changes != changes) {
+			at = 0;
+			continue;
+		}
+		if (p.len > room)
+			return size >= XATTR_SIZE_LIMIT ? -E2BIG : -ERANGE;
+		changes = p.changes;
+		at += p.data.len;
+		if (at >= p.len)
+			return (long)p.len;
+		if (!p.data.len)
+			return -EIO;
 	}
-	p->data.p = t->bounce;
-	p->data.len = 0;
-	p->data.cap = XATTR_BYTES;
-	p->len = 0;
-	return rpc_xattr(&t->ctx, ino_server(ino), &q, p);
+}
+
+/* What a fetch left in t->bounce, to the program. */
+static long give(struct task *t, long len, void *user, size_t size)
+{
+	long r;
+
+	if (len < 0 || !size)
+		return len;
+	r = len ? user_write(user, t->bounce, (size_t)len) : 0;
+	return r ? r : len;
 }
 
 /* Copies a name into t->path2; its length or -errno. */
@@ -72,43 +127,59 @@ long xattr_check_set(struct task *t, const char *user_name, size_t size, int fla
 	return !r && size > XATTR_SIZE_LIMIT ? -E2BIG : r;
 }
 
+/* The value, in t->bounce, goes ahead of the call that sets it: see above. */
+static long set_staged(struct task *t, u64 ino, size_t len, u32 flags, u32 size)
+{
+	struct intent it = { .op = INTENT_CREATE };
+	struct creation cr = { .mode = HS_IFREG | 0600, .node = intent_begin(t, &it) };
+	const struct place nowhere = { .dir = 0 };
+	const struct perm none = { 0 };
+	u32 srv = ino_server(ino), off, n;
+	long r;
+
+	if (!cr.node)
+		return -ENOSPC;
+	r = create_unnamed(t, &nowhere, &none, srv, &cr);
+	for (off = 0; !r && off < size; off += n) {
+		struct req_WRITE q = { .ino = cr.ino, .off = off };
+		struct rep_WRITE p;
+
+		n = MIN(size - off, (u32)XATTR_BYTES);
+		q.data = (struct rpc_bytes){ t->bounce + off, n, n };
+		r = room_write(t, srv, &q, &p);
+		if (!r && p.count != n)
+			r = -ENOSPC;
+	}
+	if (!r)
+		r = xattr_call(t, ino, XATTR_SET, t->path2, len, flags, size, cr.ino);
+	if (cr.ino)
+		inode_destroy(t, cr.ino, 0);
+	intent_end(t, cr.node);
+	return r;
+}
+
 long xattr_set(struct task *t, u64 ino, const char *user_name, const void *user_value,
 	       size_t size, int flags)
 {
-	struct rep_XATTR p;
 	long len = read_name(t, user_name), r;
 
 	if (len < 0)
 		return len;
-	if (size > XATTR_BYTES)
-		return -ENOSPC;
 	if (is_distribute(t))
 		return -EPERM;
 	r = size ? user_read(t->bounce, user_value, size) : 0;
-	if (!r)
+	if (!r && ino && size > piece_of(t, ino))
+		r = set_staged(t, ino, (size_t)len, (u32)flags, (u32)size);
+	else if (!r)
 		r = xattr_call(t, ino, XATTR_SET, t->path2, (size_t)len, (u32)flags, size,
-			       &p);
+			       0);
 	if (!r)
 		notify_ino(t, ino, IN_ATTRIB);
 	return r;
 }
 
-/* What a get or list gave, to the program. */
-static long give(struct task *t, const struct rep_XATTR *p, void *user, size_t size)
-{
-	long r;
-
-	if (!size)
-		return (long)p->len;
-	if (p->data.len > size)
-		return -ERANGE;
-	r = user_write(user, t->bounce, p->data.len);
-	return r ? r : (long)p->data.len;
-}
-
 static long get_distribute(struct task *t, u64 ino, void *user, size_t size)
 {
-	struct rep_XATTR p = { .data = { .len = 1 }, .len = 1 };
 	struct attr a;
 	long r = attr_get(t, ino, &a);
 
@@ -117,59 +188,29 @@ static long get_distribute(struct task *t, u64 ino, void *user, size_t size)
 	if ((a.mode & HS_IFMT) != HS_IFDIR)
 		return -ENODATA;
 	t->bounce[0] = a.dflags & DIR_DISTRIBUTED ? '1' : '0';
-	return give(t, &p, user, size);
+	return give(t, 1, user, size);
 }
 
 long xattr_get(struct task *t, u64 ino, const char *user_name, void *user_value,
 	       size_t size)
 {
-	struct rep_XATTR p;
 	long len = read_name(t, user_name);
-	long r;
 
 	if (len < 0)
 		return len;
 	if (is_distribute(t))
 		return get_distribute(t, ino, user_value, size);
-	r = xattr_call(t, ino, XATTR_GET, t->path2, (size_t)len, 0,
-		       MIN(size, (size_t)XATTR_BYTES), &p);
-	return r ? r : give(t, &p, user_value, size);
+	return give(t, fetch(t, ino, XATTR_GET, t->path2, (size_t)len, size), user_value,
+		    size);
 }
 
-/* One message for each XATTR_BYTES of it. A list that changes meanwhile is read anew. */
 long xattr_list(struct task *t, u64 ino, char *user_list, size_t size)
 {
-	struct rep_XATTR p;
-	u64 changes = 0;
-	u32 tries = 0;
-	size_t at = 0;
-
-	for (;;) {
-		long r = xattr_call(t, ino, XATTR_LIST, "", 0, (u32)at,
-				    MIN(size, (size_t)XATTR_BYTES), &p);
-
-		if (r || !size)
-			return r ? r : (long)p.len;
-		if (p.len > XATTR_SIZE_LIMIT && size >= XATTR_SIZE_LIMIT)
-			return -E2BIG;
-		if (p.len > size)
-			return -ERANGE;
-		if (at && p.changes != changes && tries++ < LIST_TRIES) {
-			at = 0;
-			continue;
-		}
-		changes = p.changes;
-		if (user_write(user_list + at, t->bounce, p.data.len))
-			return -EFAULT;
-		at += p.data.len;
-		if (at >= p.len)
-			return (long)at;
-	}
+	return give(t, fetch(t, ino, XATTR_LIST, "", 0, size), user_list, size);
 }
 
 long xattr_remove(struct task *t, u64 ino, const char *user_name)
 {
-	struct rep_XATTR p;
 	long len = read_name(t, user_name);
 	long r;
 
@@ -177,7 +218,7 @@ long xattr_remove(struct task *t, u64 ino, const char *user_name)
 		return len;
 	if (is_distribute(t))
 		return -EPERM;
-	r = xattr_call(t, ino, XATTR_REMOVE, t->path2, (size_t)len, 0, 0, &p);
+	r = xattr_call(t, ino, XATTR_REMOVE, t->path2, (size_t)len, 0, 0, 0);
 	if (!r)
 		notify_ino(t, ino, IN_ATTRIB);
 	return r;

@@ -186,6 +186,7 @@ struct fs_far {
 
 struct fs_xattr {
 	struct fs_xattr *next;
+	u64 id; /* another one whenever the value is set */
 	u32 len;
 	u32 name_len;
 	char data[]; /* name, value */
@@ -274,7 +275,7 @@ struct fs {
 	u32 coherent; /* write-back and invalidate cost nothing: no dirty ranges are kept */
 	u32 no_cache; /* clients cache no lookups */
 	u64 next_ino;
-	u64 next_ofd, next_wait;
+	u64 next_ofd, next_wait, next_xattr;
 	/* blocks: block.c */
 	u64 blk_free;
 	u64 blk_own; /* blocks of this server; at boot blk_share of them, from blk_home on */

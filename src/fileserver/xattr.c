@@ -3,6 +3,10 @@
  * XATTR: extended attributes, a short list per inode. Namespaces as tmpfs has them: user.* on
  * files and directories, trusted.* for root, security.* (root sets, everybody reads).
  * "user.hare.distributed" of a directory reads 0 or 1: whether its entries are spread.
+ *
+ * Values have up to 64 KiB, which is more than a message carries. A far client reads one in pieces,
+ * and from the start again when its id has changed; it sets one by writing the value into an inode
+ * without a name first, which SET then copies from: so it is set whole, in one transaction.
  */
 #include "fileserver/fs.h"
 
@@ -12,7 +16,7 @@ enum { OP_GET, OP_SET, OP_LIST, OP_REMOVE };
 #define XATTR_CREATE	1u
 #define XATTR_REPLACE	2u
 #define XATTR_NAME_MAX	255u
-#define XATTR_VALUE_MAX 16384u
+#define XATTR_VALUE_MAX 65536u
 
 static const char distributed[] = "user.hare.distributed";
 
@@ -77,16 +81,16 @@ static struct fs_xattr **find(struct fs_more *m, const struct rpc_str *name)
 	return at;
 }
 
-/* A value or list of len bytes goes out: into the reply when there is room. */
-static long give(const struct req_XATTR *q, struct rep_XATTR *p, u32 len)
+/* What was asked for of a value goes out, as far as there is room. */
+static long give(const struct req_XATTR *q, struct rep_XATTR *p, const char *value,
+		 u32 len)
 {
+	u32 from = MIN(q->flags, len), room = p->data.p ? p->data.cap : 0;
+
 	p->len = len;
-	p->data.len = 0;
-	if (!q->size)
-		return 1; /* the length alone is wanted */
-	if (len > q->size || (len && (!p->data.p || len > p->data.cap)))
-		return -ERANGE;
-	p->data.len = len;
+	p->data.len = MIN(MIN(q->size, room), len - from);
+	if (p->data.len)
+		memcpy(p->data.p, value + from, p->data.len);
 	return 0;
 }
 
@@ -97,35 +101,47 @@ static long get(struct fs_inode *i, const struct req_XATTR *q, struct rep_XATTR 
 
 	if (r < 0)
 		return r;
-	if (is_distributed(&q->name) && fs_is_dir(i)) {
-		r = give(q, p, 1);
-		if (!r)
-			*(char *)p->data.p =
-				fs_inode_part(i)->dflags & DIR_DISTRIBUTED ? '1' : '0';
-		return r < 0 ? r : 0;
-	}
+	if (is_distributed(&q->name) && fs_is_dir(i))
+		return give(q, p, fs_inode_part(i)->dflags & DIR_DISTRIBUTED ? "1" : "0",
+			    1);
 	x = i->more ? *find(i->more, &q->name) : NULL;
 	if (!x)
 		return -ENODATA;
-	r = give(q, p, x->len);
-	if (!r && x->len)
-		memcpy(p->data.p, x->data + x->name_len, x->len);
-	return r < 0 ? r : 0;
+	p->changes = x->id;
+	return give(q, p, x->data + x->name_len, x->len);
+}
+
+/* Where the value of a SET is: in the request, or in inode `from`, which is given. */
+static long value_of(struct rpc_env *e, const struct req_XATTR *q, struct fs_inode **from,
+		     u32 *len)
+{
+	*from = NULL;
+	*len = q->from ? q->size : q->value.len;
+	if (*len > XATTR_VALUE_MAX)
+		return -E2BIG;
+	if (!q->from)
+		return 0;
+	*from = fs_inode_find(fs_of(e->ck), q->from);
+	return *from && fs_is_reg(*from) && (*from)->size >= *len ? 0 : -EINVAL;
 }
 
 static long set(struct rpc_env *e, struct fs_inode *i, const struct req_XATTR *q)
 {
 	struct ck *ck = e->ck;
 	struct fs_xattr **at, *x;
+	struct fs *f = fs_of(ck);
+	struct fs_inode *from;
 	struct fs_more *m;
+	u32 len;
 	long r = check(i, q, true);
 
 	if (r < 0)
 		return r;
 	if (q->flags & ~(XATTR_CREATE | XATTR_REPLACE))
 		return -EINVAL;
-	if (q->value.len > XATTR_VALUE_MAX)
-		return -E2BIG;
+	r = value_of(e, q, &from, &len);
+	if (r < 0)
+		return r;
 	if (is_distributed(&q->name))
 		return -EPERM;
 	m = fs_inode_more(e, i);
@@ -136,14 +152,18 @@ static long set(struct rpc_env *e, struct fs_inode *i, const struct req_XATTR *q
 		return -EEXIST;
 	if (!*at && (q->flags & XATTR_REPLACE))
 		return -ENODATA;
-	x = fs_alloc(ck, sizeof(*x) + q->name.len + q->value.len);
+	x = fs_alloc(ck, sizeof(*x) + q->name.len + len);
 	if (!x)
 		return -ENOSPC;
+	TX_SET(ck, f->next_xattr, f->next_xattr + 1);
+	x->id = f->next_xattr;
 	x->name_len = q->name.len;
-	x->len = q->value.len;
+	x->len = len;
 	memcpy(x->data, q->name.p, q->name.len);
-	if (x->len)
-		memcpy(x->data + x->name_len, q->value.p, x->len);
+	if (from)
+		fs_data_read(e, from, 0, x->data + x->name_len, len);
+	else if (len)
+		memcpy(x->data + x->name_len, q->value.p, len);
 	x->next = *at ? (*at)->next : NULL;
 	ck_free(ck, *at);
 	TX_SET(ck, *at, x);

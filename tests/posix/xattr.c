@@ -120,6 +120,116 @@ static void t_many(void)
 	is_errno(listxattr("f", list, 1000), ERANGE, "to a short buffer");
 }
 
+/* Values of up to 64 KiB. */
+static char big[65536 + 1], back[65536 + 1];
+
+static void fill(char c, size_t size)
+{
+	memset(big, c, size);
+	if (size)
+		big[size - 1] = '.';
+}
+
+/* Has it this value, of one letter? The length; -2: it is another one. */
+static int is_whole(ssize_t n, char c)
+{
+	fill(c, (size_t)n);
+	return !memcmp(big, back, (size_t)n);
+}
+static long has(const char *path, char c)
+{
+	ssize_t n = getxattr(path, "user.big", back, sizeof(back));
+
+	return n > 0 && !is_whole(n, c) ? -2 : n;
+}
+
+static void t_big(void)
+{
+	static const int sizes[] = { 16383, 16384, 16385, 20000, 32768, 50000, 65535, 65536 };
+	int fd;
+
+	must(t_put("f", "x"));
+	must(mkdir("d", 0755));
+	for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		fill((char)('a' + i), (size_t)sizes[i]);
+		is_long(setxattr("f", "user.big", big, (size_t)sizes[i], 0), 0, "%d bytes",
+			sizes[i]);
+		is_long(has("f", (char)('a' + i)), sizes[i], "%d bytes are there", sizes[i]);
+		is_long(getxattr("f", "user.big", NULL, 0), sizes[i], "%d is its length",
+			sizes[i]);
+		is_errno(getxattr("f", "user.big", back, (size_t)sizes[i] - 1), ERANGE,
+			 "%d bytes to a shorter buffer", sizes[i]);
+		is_long(getxattr("f", "user.big", back, (size_t)sizes[i]), sizes[i],
+			"%d bytes to one of their size", sizes[i]);
+	}
+	is_errno(getxattr("f", "user.big", back, 10), ERANGE, "to a short one");
+	is_errno(setxattr("f", "user.big", big, 65537, 0), E2BIG, "a byte more");
+	is_errno(setxattr("f", "user.big", big, (size_t)1 << 40, 0), E2BIG, "much more");
+	is_long(getxattr("f", "user.big", back, (size_t)1 << 40), 65536, "to no end of room");
+	fill('z', 40000);
+	is_errno(setxattr("f", "user.big", big, 40000, XATTR_CREATE), EEXIST, "XATTR_CREATE");
+	is_errno(setxattr("f", "user.no", big, 40000, XATTR_REPLACE), ENODATA,
+		 "XATTR_REPLACE");
+	is_errno(setxattr("f", "bad.no", big, 40000, 0), EOPNOTSUPP, "no name space");
+	is_errno(setxattr("f", "user.big", (char *)8, 40000, 0), EFAULT, "from nowhere");
+	is_errno(getxattr("f", "user.big", (char *)8, 65536), EFAULT, "to nowhere");
+	is_long(has("f", 'h'), 65536, "the value is as it was");
+	is_long(setxattr("f", "user.big", "v", 1, XATTR_REPLACE), 0, "a small one again");
+	is_long(getxattr("f", "user.big", back, sizeof(back)), 1, "is there");
+	fill('d', 60000);
+	is_long(setxattr("d", "user.big", big, 60000, 0), 0, "of a directory");
+	is_long(has("d", 'd'), 60000, "it is there");
+	fd = (int)must(open("f", O_RDONLY));
+	fill('f', 60000);
+	is_long(fsetxattr(fd, "user.big", big, 60000, 0), 0, "by a descriptor");
+	is_long(has("f", 'f'), 60000, "it is there");
+	is_long(fremovexattr(fd, "user.big"), 0, "removed");
+	is_errno(fgetxattr(fd, "user.big", back, 100), ENODATA, "it is gone");
+	close(fd);
+}
+
+static int s_sets(int argc, char **argv)
+{
+	char c = argc > 1 ? argv[1][0] : '?';
+
+	for (int i = 0; i < 1000000; i++) {
+		fill(c, c == 'a' ? 65536 : 40000);
+		if (setxattr(argv[0], "user.big", big, c == 'a' ? 65536 : 40000, 0))
+			return 1;
+	}
+	return 0;
+}
+
+static int is_torn(const char *path)
+{
+	ssize_t n = getxattr(path, "user.big", back, sizeof(back));
+
+	return !(n == 65536 && is_whole(n, 'a')) && !(n == 40000 && is_whole(n, 'b'));
+}
+
+/* Two set it all the time, and are killed in the end: it is one's or the other's. */
+static void t_whole(void)
+{
+	int bad = 0;
+	pid_t a, b;
+
+	must(t_put("f", "x"));
+	fill('a', 65536);
+	must(setxattr("f", "user.big", big, 65536, 0));
+	for (int round = 0; round < 5; round++) {
+		a = t_start(T_EXEC, "sets", "f", "a", NULL);
+		b = t_start(T_EXEC, "sets", "f", "b", NULL);
+		for (int i = 0; i < 40; i++)
+			bad += is_torn("f");
+		kill(a, SIGKILL);
+		kill(b, SIGKILL);
+		t_end(a);
+		t_end(b);
+		bad += is_torn("f");
+	}
+	is_long(bad, 0, "a value is always whole");
+}
+
 static int s_set(int argc, char **argv)
 {
 	return setxattr(argv[0], "user.other", "core", 4, 0) || argc != 1;
@@ -136,10 +246,12 @@ static void t_other(void)
 	is_str(buf, "core", "its value");
 }
 
-T_SUBS = { { "set", s_set }, T_END };
+T_SUBS = { { "set", s_set }, { "sets", s_sets }, T_END };
 
 T_SECTIONS = { { "basic", t_basic },
 	       { "perm", t_perm },
 	       { "many", t_many },
+	       { "big", t_big },
+	       { "whole", t_whole },
 	       { "other", t_other },
 	       T_END };

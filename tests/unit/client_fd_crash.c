@@ -203,6 +203,23 @@ static long r_exec_again(struct person *p)
 	CALL(p, fcntl, NEAR, F_SETFD, FD_CLOEXEC);
 	return r_exec_far(p);
 }
+/* A value that goes to its server in pieces. */
+#define VALUE 60000
+static char g_value[VALUE];
+static long r_xattr(struct person *p)
+{
+	memset(g_value, 'n', VALUE);
+	return CALL(p, setxattr, "/hare/e/f", "user.v", g_value, VALUE, 0);
+}
+static bool xattr_is_whole(struct person *a)
+{
+	long n = CALL(a, getxattr, "/hare/e/f", "user.v", g_value, VALUE);
+	u32 same = 0;
+
+	for (long i = 0; i < n; i++)
+		same += g_value[i] == 'n';
+	return n == VALUE ? same == VALUE : n == 3 && !memcmp(g_value, "old", 3);
+}
 static long r_chdir(struct person *p)
 {
 	return CALL(p, chdir, "/hare/e") | CALL(p, chdir, "/hare/d");
@@ -295,37 +312,39 @@ static long r_exit(struct person *p)
 static const struct act {
 	const char *name;
 	long (*run)(struct person *p);
+	bool (*whole)(struct person *a); /* afterwards, what another one sees; NULL */
 } g_acts[] = {
-	{ "open and close", r_open },
-	{ "open, write and close far", r_open_far },
-	{ "open far", r_open_only },
-	{ "write", r_write },
-	{ "write far", r_write_far },
-	{ "ftruncate far", r_truncate_far },
-	{ "dup", r_dup },
-	{ "dup2", r_dup2 },
-	{ "pipe", r_pipe },
-	{ "inotify_init", r_inotify },
-	{ "close", r_close },
-	{ "close_range", r_close_range },
-	{ "fork's copy", r_copy },
-	{ "sharing", r_share },
-	{ "sharing far", r_share_far },
-	{ "local again", r_back },
-	{ "local again, far", r_back_far },
-	{ "opening a far program", r_open_exec },
-	{ "exec, fork and exec", r_exec },
-	{ "exec elsewhere", r_exec_far },
-	{ "exec, and exec elsewhere", r_exec_again },
-	{ "chdir", r_chdir },
-	{ "flock", r_flock },
-	{ "fcntl lock", r_lock },
-	{ "mmap", r_mmap },
-	{ "mmap far", r_mmap_far },
-	{ "ftruncate of what is mapped", r_cut },
-	{ "the same far", r_cut_far },
-	{ "epoll", r_epoll },
-	{ "exit", r_exit },
+	{ "open and close", r_open, NULL },
+	{ "open, write and close far", r_open_far, NULL },
+	{ "open far", r_open_only, NULL },
+	{ "write", r_write, NULL },
+	{ "write far", r_write_far, NULL },
+	{ "ftruncate far", r_truncate_far, NULL },
+	{ "dup", r_dup, NULL },
+	{ "dup2", r_dup2, NULL },
+	{ "pipe", r_pipe, NULL },
+	{ "inotify_init", r_inotify, NULL },
+	{ "close", r_close, NULL },
+	{ "close_range", r_close_range, NULL },
+	{ "fork's copy", r_copy, NULL },
+	{ "sharing", r_share, NULL },
+	{ "sharing far", r_share_far, NULL },
+	{ "local again", r_back, NULL },
+	{ "local again, far", r_back_far, NULL },
+	{ "opening a far program", r_open_exec, NULL },
+	{ "exec, fork and exec", r_exec, NULL },
+	{ "exec elsewhere", r_exec_far, NULL },
+	{ "exec, and exec elsewhere", r_exec_again, NULL },
+	{ "setxattr of a big value", r_xattr, xattr_is_whole },
+	{ "chdir", r_chdir, NULL },
+	{ "flock", r_flock, NULL },
+	{ "fcntl lock", r_lock, NULL },
+	{ "mmap", r_mmap, NULL },
+	{ "mmap far", r_mmap_far, NULL },
+	{ "ftruncate of what is mapped", r_cut, NULL },
+	{ "the same far", r_cut_far, NULL },
+	{ "epoll", r_epoll, NULL },
+	{ "exit", r_exit, NULL },
 };
 
 static bool program(struct person *p, const char *path)
@@ -361,7 +380,8 @@ static void furnish(struct person *a, struct person *b, struct person *p)
 		    !CALL(a, mknod, "/hare/d/f", S_IFREG | 0644, 0) &&
 		    !CALL(b, mknod, "/hare/e/f", S_IFREG | 0755, 0) &&
 		    program(a, "/hare/d/x") && program(b, "/hare/e/x") &&
-		    runs_too(a, "/hare/d/x") && runs_too(b, "/hare/e/x");
+		    runs_too(a, "/hare/d/x") && runs_too(b, "/hare/e/x") &&
+		    !CALL(a, setxattr, "/hare/e/f", "user.v", "old", 3, 0);
 
 	for (int n = 0; n < 3; n++) /* 0-2 are taken by the host's, as this program knows */
 		good &= !fd_enter_host(&p->t, n);
@@ -406,16 +426,21 @@ static void arrive(struct person *agent)
 	free(job);
 }
 
-static void count_opens(void *arg, const struct fs_fact *f)
-{
-	if (f->kind == FS_FACT_INODE && f->type != S_IFDIR)
-		*(u32 *)arg += f->opens;
-}
-
 struct result {
-	u32 opens;
+	u32 opens, inodes;
 	u64 heap[2];
 };
+
+static void count_opens(void *arg, const struct fs_fact *f)
+{
+	struct result *r = arg;
+
+	if (f->kind != FS_FACT_INODE)
+		return;
+	r->inodes++;
+	if (f->type != S_IFDIR)
+		r->opens += f->opens;
+}
 
 static void measure(struct result *r)
 {
@@ -425,7 +450,7 @@ static void measure(struct result *r)
 
 		msg_drain(c);
 		ck_lock(c, c->ck);
-		fs_facts(c->ck, count_opens, &r->opens);
+		fs_facts(c->ck, count_opens, r);
 		while (fs_trim(c, c->ck))
 			ck_commit(c->ck);
 		r->heap[i] = c->ck->heap_used;
@@ -461,6 +486,7 @@ static int one(const struct world_cfg *wc, const struct act *act, u64 k, struct 
 	town_settle(&g, (struct person *[]){ a, b }, 2);
 	measure(res);
 	n = town_check(&g, NULL);
+	n += act->whole && !act->whole(a);
 	if (n)
 		diag("%u violations: %s, store %lu", n, act->name, (unsigned long)k);
 	*bad += n;
@@ -486,12 +512,13 @@ static void run(const char *what, const struct world_cfg *wc, u64 stride)
 			status = one(wc, &g_acts[i], k, &part, &bad);
 			for (u32 c = 0; c < g.w.cores; c++)
 				lost += !part.opens && part.heap[c] > whole.heap[c] + 2048;
-			if (part.opens || (lost && bad < 3)) {
-				diag("%s, store %lu: %u open, heap %ld %ld", g_acts[i].name,
-				     (unsigned long)k, part.opens,
+			if (part.opens || part.inodes != whole.inodes || (lost && bad < 3)) {
+				diag("%s, store %lu: %u open, %d inodes, heap %ld %ld",
+				     g_acts[i].name, (unsigned long)k, part.opens,
+				     (int)(part.inodes - whole.inodes),
 				     (long)(part.heap[0] - whole.heap[0]),
 				     (long)(part.heap[1] - whole.heap[1]));
-				bad += part.opens != 0;
+				bad += part.opens || part.inodes != whole.inodes;
 			}
 		} while (status == 99 && bad < 3 && lost < 3);
 		is(status, 0, "%s: %s ends well after %lu stores", what, g_acts[i].name,
