@@ -284,7 +284,7 @@ static void pipe(struct check *k, const struct fs_inode *i)
 	if (!p->readers && !p->writers)
 		report(k, "pipe %lx: has content but no ends", ino);
 	for (u64 at = p->head; at < p->tail; at = (at / PAGE_SIZE + 1) * PAGE_SIZE)
-		if (!p->slot[at / PAGE_SIZE % p->pages])
+		if (!p->slot[fs_pipe_page(p, at)])
 			report(k, "pipe %lx: bytes without a block", ino);
 	list(k, &p->waiters, "a pipe's waiters");
 }

@@ -211,7 +211,7 @@ struct fs_pipe {
 	u32 readers, writers;
 	u32 reader_opens, writer_opens; /* ever, for opens that wait for the other end */
 	u64 head, tail; /* bytes read and written since it was last empty */
-	u32 pages;
+	u32 pages; /* a power of two */
 	u32 flags; /* FS_P_* */
 	blk_t *slot; /* pages blocks, 0: not allocated */
 	/* -- a cache line -- */
@@ -624,8 +624,20 @@ static inline u32 fs_pipe_room(const struct fs_pipe *p)
 {
 	return p->pages * PAGE_SIZE - fs_pipe_used(p);
 }
+/* Which of its pages a position is on. */
+static inline u32 fs_pipe_page(const struct fs_pipe *p, u64 pos)
+{
+	return (u32)(pos / PAGE_SIZE) & (p->pages - 1);
+}
 /* The block under a position; 0: none left. flags: FS_BLK_*. */
-blk_t fs_pipe_block(struct rpc_env *e, struct fs_pipe *p, u64 pos, u32 flags);
+blk_t fs_pipe_block_new(struct rpc_env *e, struct fs_pipe *p, u64 pos, u32 flags);
+static inline blk_t fs_pipe_block(struct rpc_env *e, struct fs_pipe *p, u64 pos,
+				  u32 flags)
+{
+	blk_t blk = p->slot[fs_pipe_page(p, pos)];
+
+	return likely(blk) ? blk : fs_pipe_block_new(e, p, pos, flags);
+}
 
 /* --- packet.c ------------------------------------------------------------------------------------- */
 

@@ -26,12 +26,12 @@
 
 static u32 *page_of(const struct fs_pipe *p, u64 pos)
 {
-	return &p->page[pos / PAGE_SIZE % p->pages];
+	return &p->page[fs_pipe_page(p, pos)];
 }
 
 static char *memory(struct rpc_env *e, const struct fs_pipe *p, u64 pos)
 {
-	return (char *)mem_block(e->c->isl, p->slot[pos / PAGE_SIZE % p->pages]);
+	return (char *)mem_block(e->c->isl, p->slot[fs_pipe_page(p, pos)]);
 }
 
 u32 fs_packet_bytes(const struct fs_pipe *p)
@@ -152,7 +152,7 @@ static u32 blocks_lacking(const struct fs_pipe *p, u32 pages)
 	u32 lack = 0;
 
 	for (u32 n = 0; n < pages; n++)
-		lack += !p->slot[(p->tail / PAGE_SIZE + n) % p->pages];
+		lack += !p->slot[fs_pipe_page(p, p->tail + n * PAGE_SIZE)];
 	return lack;
 }
 

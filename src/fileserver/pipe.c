@@ -111,7 +111,7 @@ void fs_pipe_lost(struct rpc_env *e, struct fs_inode *i, u32 readers, u32 writer
 
 /* The times of FIFOs move as those of files, but not by splice; a pipe keeps those that it was made
  * with. What has to be looked at and changed is in lines that were used already. */
-static void was_read(struct rpc_env *e, struct fs_inode *i, u32 flags)
+static inline void was_read(struct rpc_env *e, struct fs_inode *i, u32 flags)
 {
 	struct fs_pipe *p = i->pipe;
 
@@ -131,12 +131,12 @@ long fs_pipe_read(struct rpc_env *e, struct fs_inode *i, const struct req_READ *
 
 	if (!pipe || !pipe->readers)
 		return -EBADF;
-	if (unlikely(pipe->flags & FS_P_NOTIFY))
-		return fs_notify_read(e, pipe, q, p);
-	if (!len || !p->data.p)
-		return 0;
+	if (unlikely(!len || !p->data.p))
+		return pipe->flags & FS_P_NOTIFY ? fs_notify_read(e, pipe, q, p) : 0;
 	len = MIN(len, fs_pipe_used(pipe));
 	if (!len) {
+		if (pipe->flags & FS_P_NOTIFY) /* its events are elsewhere */
+			return fs_notify_read(e, pipe, q, p);
 		if (!pipe->writers)
 			return 0;
 		return fs_wait(e, &pipe->waiters, q->flags & IO_WAIT ? q->wait_seq : 0,
@@ -157,7 +157,7 @@ long fs_pipe_read(struct rpc_env *e, struct fs_inode *i, const struct req_READ *
 	}
 	for (; at < len;) {
 		u32 in = (u32)(head % PAGE_SIZE), n = MIN(len - at, PAGE_SIZE - in);
-		blk_t blk = pipe->slot[head / PAGE_SIZE % pipe->pages];
+		blk_t blk = pipe->slot[fs_pipe_page(pipe, head)];
 
 		memcpy((char *)p->data.p + at, mem_block(isl, blk) + in, n);
 		head += n;
@@ -175,17 +175,13 @@ long fs_pipe_read(struct rpc_env *e, struct fs_inode *i, const struct req_READ *
 	return 0;
 }
 
-blk_t fs_pipe_block(struct rpc_env *e, struct fs_pipe *p, u64 pos, u32 flags)
+blk_t fs_pipe_block_new(struct rpc_env *e, struct fs_pipe *p, u64 pos, u32 flags)
 {
-	blk_t *slot = &p->slot[pos / PAGE_SIZE % p->pages];
 	u32 got;
-	blk_t blk = *slot;
+	blk_t blk = fs_blk_alloc(e, 0, flags, 1, &got);
 
-	if (likely(blk))
-		return blk;
-	blk = fs_blk_alloc(e, 0, flags, 1, &got);
 	if (blk)
-		TX_SET(e->ck, *slot, blk);
+		TX_SET(e->ck, p->slot[fs_pipe_page(p, pos)], blk);
 	return blk;
 }
 
@@ -368,8 +364,7 @@ static long refill(struct rpc_env *e, const struct fs_pipe *p, blk_t *slot)
 		if (!*blk)
 			return -ENOSPC;
 		memcpy(mem_block(isl, *blk) + to % PAGE_SIZE,
-		       mem_block(isl, p->slot[from / PAGE_SIZE % p->pages]) +
-			       from % PAGE_SIZE,
+		       mem_block(isl, p->slot[fs_pipe_page(p, from)]) + from % PAGE_SIZE,
 		       n);
 		from += n;
 		to += n;
