@@ -569,7 +569,7 @@ static void choose_core(struct task *t, struct exec_plan *plan)
 	plan->target = own;
 	plan->next_core = t->proc->next_core;
 	if (t->ctx.isl->super->cores == 1 || !mask ||
-	    (t->proc->flags & (PROC_STAY | PROC_TOOL)))
+	    (t->proc->flags & (PROC_STAY | PROC_TOOL)) || fs_is_shared(t->proc))
 		return;
 	switch (plan->placement) {
 	case PLACE_ROUND_ROBIN:

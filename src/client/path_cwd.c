@@ -10,9 +10,15 @@
  * The root is kept in the same way: proc.root, or 0 while it is the host's. With a root in Hare no
  * absolute path or link is the host's any more (walk.c); the host's own root does not change, so the
  * loader finds its files. As on Linux, a working directory or descriptor outside leads out.
+ *
+ * Processes that clone(CLONE_FS) made share all three: each has a copy in its entry, where every call
+ * looks, and a change is made in all copies by one transaction. So none of them may leave the core
+ * (exec.c). Threads have one entry.
  */
 #include "client/file.h"
 #include "client/path.h"
+
+enum kept_dir { KEPT_CWD, KEPT_ROOT };
 
 /* A directory that a process keeps: fields of its entry. */
 struct kept {
@@ -20,6 +26,18 @@ struct kept {
 	u32 *dflags;
 	struct ofd **ofd;
 };
+
+static struct kept kept_of(struct proc *p, enum kept_dir which)
+{
+	if (which == KEPT_CWD)
+		return (struct kept){ &p->cwd, &p->cwd_dflags, &p->cwd_ofd };
+	return (struct kept){ &p->root, &p->root_dflags, &p->root_ofd };
+}
+
+static struct proc *next_peer(const struct proc *p)
+{
+	return LIST_ENTRY(p->fs_peers.next, struct proc, fs_peers);
+}
 
 /* A description that keeps the directory open; children share it. */
 static long cwd_open(struct task *t, struct proc *p, u64 ino, u32 dflags,
@@ -43,19 +61,35 @@ static long cwd_open(struct task *t, struct proc *p, u64 ino, u32 dflags,
 	return 0;
 }
 
-static long keep(struct task *t, struct proc *p, struct kept k, u64 ino, u32 dflags)
+/* One reference of the new description is the caller's to give; each peer has one of each. */
+static void keep_peer(struct ck *ck, struct proc *p, enum kept_dir which, u64 ino,
+		      u32 dflags, struct ofd *o, bool counted)
+{
+	struct kept k = kept_of(p, which);
+
+	if (o && !counted)
+		TX_ADD(ck, o->refs, 1);
+	if (*k.ofd && !counted)
+		TX_ADD(ck, (*k.ofd)->refs, -1);
+	TX_SET(ck, *k.ino, ino);
+	TX_SET(ck, *k.dflags, dflags);
+	TX_SET(ck, *k.ofd, o);
+}
+
+static long keep(struct task *t, struct proc *p, enum kept_dir which, u64 ino, u32 dflags)
 {
 	struct ck *ck = t->ctx.ck;
 	struct ofd *o = NULL, *old;
 	long r = ino ? cwd_open(t, p, ino, dflags, &o) : 0;
 
+	_Static_assert(PROC_THREADS_MAX * 5 + 64 < CK_LOG_MAX, "all peers in one log");
 	if (r)
 		return r;
 	ck_lock(&t->ctx, ck);
-	old = *k.ofd;
-	TX_SET(ck, *k.ino, ino);
-	TX_SET(ck, *k.dflags, dflags);
-	TX_SET(ck, *k.ofd, o);
+	old = *kept_of(p, which).ofd;
+	for (struct proc *q = next_peer(p); q != p; q = next_peer(q))
+		keep_peer(ck, q, which, ino, dflags, o, false);
+	keep_peer(ck, p, which, ino, dflags, o, true);
 	if (o)
 		hold_pass(t, ck, o);
 	if (old)
@@ -67,16 +101,23 @@ static long keep(struct task *t, struct proc *p, struct kept k, u64 ino, u32 dfl
 
 long cwd_set(struct task *t, struct proc *p, u64 ino, u32 dflags)
 {
-	struct kept k = { &p->cwd, &p->cwd_dflags, &p->cwd_ofd };
-
-	return keep(t, p, k, ino, dflags);
+	return keep(t, p, KEPT_CWD, ino, dflags);
 }
 
 long root_set(struct task *t, struct proc *p, u64 ino, u32 dflags)
 {
-	struct kept k = { &p->root, &p->root_dflags, &p->root_ofd };
+	return keep(t, p, KEPT_ROOT, ino, dflags);
+}
 
-	return keep(t, p, k, ino, dflags);
+void fs_unshare(struct task *t, struct proc *p)
+{
+	struct ck *ck = t->ctx.ck;
+
+	if (likely(list_empty(&p->fs_peers)))
+		return;
+	ck_lock(&t->ctx, ck);
+	tx_list_del(ck, &p->fs_peers);
+	ck_unlock(ck);
 }
 
 bool client_chrooted(const struct task *t)
@@ -84,8 +125,9 @@ bool client_chrooted(const struct task *t)
 	return t->proc->root != 0;
 }
 
-void cwd_inherit(struct ck *ck, const struct proc *p, struct proc *child)
+void cwd_inherit(struct ck *ck, struct proc *p, struct proc *child, bool share)
 {
+	child->umask = p->umask;
 	child->cwd = p->cwd;
 	child->cwd_dflags = p->cwd_dflags;
 	child->cwd_ofd = p->cwd_ofd;
@@ -96,6 +138,8 @@ void cwd_inherit(struct ck *ck, const struct proc *p, struct proc *child)
 	child->root_ofd = p->root_ofd;
 	if (p->root_ofd)
 		TX_ADD(ck, p->root_ofd->refs, 1);
+	if (share)
+		tx_list_add_tail(ck, &p->fs_peers, &child->fs_peers);
 }
 
 static long enter(struct task *t, u64 ino, u32 dflags)
@@ -220,12 +264,15 @@ long client_chroot(struct task *t, long a[6])
 /* The host makes files with its own umask, so it is told too. */
 long client_umask(struct task *t, long a[6])
 {
+	struct proc *p = t->proc;
 	struct ck *ck = t->ctx.ck;
-	u32 old = t->proc->umask;
+	u32 old = p->umask;
 
 	SYS(umask, a[0] & 0777);
 	ck_lock(&t->ctx, ck);
-	TX_SET(ck, t->proc->umask, (u32)a[0] & 0777);
+	for (struct proc *q = next_peer(p); q != p; q = next_peer(q))
+		TX_SET(ck, q->umask, (u32)a[0] & 0777);
+	TX_SET(ck, p->umask, (u32)a[0] & 0777);
 	ck_unlock(ck);
 	return (long)old;
 }

@@ -739,8 +739,7 @@ CHANGES_IDS(setfsuid)
 CHANGES_IDS(setfsgid)
 CHANGES_IDS(setgroups)
 
-/* What another core could not give it: from now on the process and its children stay here. */
-static void stay_here(struct task *t)
+void stay_here(struct task *t)
 {
 	struct ck *ck = t->ctx.ck;
 
@@ -757,7 +756,6 @@ static void stay_here(struct task *t)
 		return CLIENT_HOST;                                                      \
 	}
 STAYS(capset)
-STAYS(unshare)
 STAYS(setns)
 
 /* --- the host's calls that name a process --------------------------------------------------------- */

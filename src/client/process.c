@@ -281,7 +281,6 @@ static void inherit(struct ck *ck, struct proc *p, struct proc *c, u64 clone_fla
 	c->sid = p->sid;
 	c->tty_core = p->tty_core;
 	c->tty_pid = p->tty_pid;
-	c->umask = p->umask;
 	c->cred = p->cred;
 	c->placement = p->placement;
 	c->next_core = p->next_core;
@@ -306,7 +305,7 @@ static struct proc *entry_for_child(struct task *t, u64 clone_flags)
 	if (c) {
 		inherit(ck, p, c, clone_flags);
 		c->maker = t->ctx.tid;
-		cwd_inherit(ck, p, c);
+		cwd_inherit(ck, p, c, (clone_flags & CLONE_FS) != 0);
 		c->exe_ofd = p->exe_ofd;
 		if (p->exe_ofd)
 			TX_ADD(ck, p->exe_ofd->refs, 1);
@@ -404,6 +403,29 @@ void client_fork_parent(struct task *t, struct proc *child, long result)
 	proc_drop(t, child);
 }
 
+/* --- unshare ----------------------------------------------------------------------------------- */
+
+/* What a process has in common with others as well: CLONE_FS, CLONE_FILES. Of a single thread none of
+ * its own is kept. */
+#define UNSHARE_PLAIN                                                                    \
+	(CLONE_FS | CLONE_FILES | CLONE_SYSVSEM | CLONE_THREAD | CLONE_SIGHAND | CLONE_VM)
+long client_unshare(struct task *t, long a[6])
+{
+	u64 flags = (u64)a[0];
+	long r;
+
+	if (flags & ~(u64)UNSHARE_PLAIN)
+		stay_here(t);
+	r = SYS(unshare, a[0]);
+	if (r || t->proc->threads > 1)
+		return r;
+	if (flags & (CLONE_FS | CLONE_NEWNS | CLONE_NEWUSER))
+		fs_unshare(t, t->proc);
+	if (flags & CLONE_FILES)
+		r = fdtable_unshare(t, t->proc);
+	return r;
+}
+
 /* --- leaving ------------------------------------------------------------------------------------ */
 
 /* A task that acts for another process of its core: whoever looks at t->proc sees that one. */
@@ -448,6 +470,7 @@ void proc_release(struct task *t, struct proc *p)
 		exec_pass_undo(t, p);
 	if (p->fds)
 		fdtable_put(t, &p->fds);
+	fs_unshare(t, p);
 	if (p->cwd)
 		(void)cwd_set(t, p, 0, 0);
 	if (p->root)

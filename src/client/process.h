@@ -23,6 +23,11 @@ void proc_drop(struct task *t, struct proc *p);
 /* References that an exec on another core had taken when its process died: gives them back. */
 void exec_pass_undo(struct task *t, struct proc *p);
 
+/* --- pid.c ---------------------------------------------------------------------------------- */
+
+/* What another core could not give the process: from now on it and its children stay here. */
+void stay_here(struct task *t);
+
 /* --- relay.c -------------------------------------------------------------------------------- */
 
 /* A process died: what its threads asked of proxies is wanted no more. */

@@ -353,8 +353,15 @@ static inline void proc_waits(struct proc *p, int n)
 	__atomic_fetch_add(&p->waiting, (u32)n, __ATOMIC_RELAXED);
 }
 
-/* A new process has its maker's; the lock is held. */
-void cwd_inherit(struct ck *ck, const struct proc *p, struct proc *child);
+/* A new process has its maker's, and umask; share: from now on what one of them changes is changed
+ * for both (CLONE_FS). The lock is held. */
+void cwd_inherit(struct ck *ck, struct proc *p, struct proc *child, bool share);
+/* A process has what it has for itself, from now on. */
+void fs_unshare(struct task *t, struct proc *p);
+static inline bool fs_is_shared(const struct proc *p)
+{
+	return !list_empty(&p->fs_peers);
+}
 /* Opens what execve shall load: walks `path` (in task memory; at_flags: AT_EMPTY_PATH,
  * AT_SYMLINK_NOFOLLOW), wants a regular file with execute permission that is not open for writing
  * (-ETXTBSY). On 0 *o is a description with one reference, during which it cannot be written, or

@@ -43,6 +43,7 @@ struct proc *proc_new(struct ck *ck)
 	list_init_fresh(&p->hash);
 	list_init_fresh(&p->intents);
 	list_init_fresh(&p->hio);
+	list_init_fresh(&p->fs_peers);
 	p->state = PROC_NEW;
 	p->proxy_core = p->target_core = p->tty_core = MAX_CORES;
 	p->affinity = ~0ULL;
@@ -73,6 +74,7 @@ void proc_free(struct ck *ck, struct proc *p)
 	}
 	tx_list_del(ck, &p->hash);
 	tx_list_del(ck, &p->all);
+	tx_list_del(ck, &p->fs_peers);
 	TX_ADD(ck, proc_root(ck)->count, -1);
 	TX_ADD(ck, proc_root(ck)->threads, -(u64)p->threads);
 	if (p->exe)

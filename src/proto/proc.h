@@ -68,7 +68,7 @@ struct proc {
 	u32 target_core; /* PROC_PROXY: where the program runs */
 	u32 watched; /* the agent has a pidfd on it */
 	u32 exit_status; /* wait status, set by the agent for proxies */
-	/* file system context */
+	/* file system context; what CLONE_FS shares is changed in all that share it (fs_peers) */
 	u64 cwd; /* inode; 0: the host's cwd counts */
 	u32 cwd_dflags;
 	u32 umask;
@@ -77,6 +77,8 @@ struct proc {
 	u64 root; /* chroot's, in Hare; 0: the host's root counts */
 	u32 root_dflags;
 	struct ofd *root_ofd; /* as cwd_ofd */
+	struct list
+		fs_peers; /* processes, all of this core, with one cwd, root and umask */
 	struct fdtable *fds;
 	struct cred cred; /* fsuid, fsgid, groups */
 	/* placement state, inherited */

@@ -5,6 +5,7 @@
  * kernel has lost memory, and no invariant is violated.
  */
 #include <elf.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
 
@@ -224,6 +225,21 @@ static long r_chdir(struct person *p)
 {
 	return CALL(p, chdir, "/hare/e") | CALL(p, chdir, "/hare/d");
 }
+/* With a child that shares the working directory, and goes. */
+static long r_chdir_shared(struct person *p)
+{
+	struct proc *child;
+	long r = client_fork_prepare(&p->t, CLONE_FS, &child);
+
+	if (r)
+		return r;
+	r = CALL(p, chdir, "/hare/e") | CALL(p, chroot, "/hare/d");
+	if (child->cwd != p->p->cwd || child->cwd_ofd != p->p->cwd_ofd ||
+	    child->root != p->p->root || child->root_ofd != p->p->root_ofd)
+		r = -EIO;
+	client_fork_parent(&p->t, child, -EAGAIN);
+	return r | CALL(p, chdir, "/") | (p->p->cwd != p->p->root);
+}
 static long r_flock(struct person *p)
 {
 	long r = CALL(p, flock, NEAR, LOCK_EX) | CALL(p, flock, FAR, LOCK_EX);
@@ -337,6 +353,7 @@ static const struct act {
 	{ "exec, and exec elsewhere", r_exec_again, NULL },
 	{ "setxattr of a big value", r_xattr, xattr_is_whole },
 	{ "chdir", r_chdir, NULL },
+	{ "chdir and chroot of two", r_chdir_shared, NULL },
 	{ "flock", r_flock, NULL },
 	{ "fcntl lock", r_lock, NULL },
 	{ "mmap", r_mmap, NULL },
