@@ -219,6 +219,18 @@ static long write_in_turn(struct task *t, struct ofd *o, struct req_WRITE *q,
 	return r;
 }
 
+static u64 size_limit(const struct task *t)
+{
+	const struct fdtable *ft = t->proc->fds;
+
+	return ft && ft->limit ? ft->fsize : ~0ULL;
+}
+
+static void raise_sigxfsz(struct task *t)
+{
+	SYS(tgkill, t->proc->host_pid, t->ctx.tid, 25 /* SIGXFSZ */);
+}
+
 static long write_piece(struct task *t, struct ofd *o, u64 off, void *data, u32 len,
 			u32 flags, struct rep_WRITE *p)
 {
@@ -226,6 +238,7 @@ static long write_piece(struct task *t, struct ofd *o, u64 off, void *data, u32 
 		.ino = o->ino,
 		.ofd = o->shared,
 		.off = off,
+		.limit = size_limit(t) + 1, /* none: 0 */
 		.flags = flags,
 		.uid = t->proc->cred.uid,
 		.data = { .p = data, .len = len },
@@ -314,6 +327,9 @@ static long write_by_call(struct task *t, struct ofd *o, struct uio *u, u64 *off
 	}
 	if (locked)
 		append_unlock(t, o);
+	/* With a limit, that is why. */
+	if (unlikely(r == -EFBIG && !done && size_limit(t) < S_OFF_MAX))
+		raise_sigxfsz(t);
 	return done ? (long)done : r;
 }
 
@@ -364,16 +380,6 @@ static long write_far(struct task *t, struct ofd *o, struct uio *u, u64 *off, u3
 	return *off != start ? (long)(*off - start) : r;
 }
 
-static u64 size_limit(const struct task *t)
-{
-	return t->proc->fds ? t->proc->fds->fsize : ~0ULL;
-}
-
-static void raise_sigxfsz(struct task *t)
-{
-	SYS(tgkill, t->proc->host_pid, t->ctx.tid, 25 /* SIGXFSZ */);
-}
-
 static u64 size_of(struct task *t, u64 ino)
 {
 	struct attr a;
@@ -381,15 +387,16 @@ static u64 size_of(struct task *t, u64 ino)
 	return attr_get(t, ino, &a) ? 0 : a.size;
 }
 
-/* How much of a write RLIMIT_FSIZE and the format's end let through; 0: -EFBIG. */
-static u64 write_room(struct task *t, const struct ofd *o, u64 off, u32 flags)
+/* How much of a write RLIMIT_FSIZE and the format's end let through; 0: -EFBIG. At the end of the
+ * file, and at an offset that cores share, the server looks. */
+static u64 write_room(struct task *t, u64 off, u32 flags)
 {
 	u64 limit = size_limit(t);
 
 	if (likely(limit >= S_OFF_MAX))
 		return off < S_OFF_MAX ? S_OFF_MAX - off : 0;
 	if (flags & IO_APPEND)
-		off = size_of(t, o->ino);
+		return S_OFF_MAX;
 	if (off < limit)
 		return limit - off;
 	raise_sigxfsz(t);
@@ -413,7 +420,7 @@ long file_writev(struct task *t, struct ofd *o, struct uio *u, u64 *off, u32 fla
 		return -EINVAL;
 	if (!u->total)
 		return 0;
-	room = write_room(t, o, flags & IO_APPEND ? 0 : *off, flags);
+	room = write_room(t, flags & IO_APPEND ? 0 : *off, flags);
 	if (unlikely(room < u->total)) {
 		if (!room)
 			return -EFBIG;

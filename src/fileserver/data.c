@@ -392,6 +392,7 @@ long fs_write(struct rpc_env *e, const struct req_WRITE *q, struct rep_WRITE *p)
 	struct fs_inode *i = fs_inode_find(fs_of(e->ck), q->ino);
 	struct fs_ofd *o;
 	u64 off = q->off;
+	u32 len = q->data.len;
 	long r;
 
 	p->count = 0;
@@ -416,10 +417,16 @@ long fs_write(struct rpc_env *e, const struct req_WRITE *q, struct rep_WRITE *p)
 		off = i->size;
 	if (off > FS_SIZE_MAX)
 		return -EINVAL;
+	if (unlikely(
+		    q->limit)) { /* here alone an offset or end that others move is known */
+		if (off >= q->limit - 1)
+			return -EFBIG;
+		len = (u32)MIN((u64)len, q->limit - 1 - off);
+	}
 	fs_make_room(e->ck);
-	if ((q->flags & IO_STEAL) && !has_room(e->ck, i, off, q->data.len))
+	if ((q->flags & IO_STEAL) && !has_room(e->ck, i, off, len))
 		return -HARE_ESTEAL;
-	r = fs_data_write(e, i, off, q->data.p, q->data.len);
+	r = fs_data_write(e, i, off, q->data.p, len);
 	if (r < 0)
 		return r;
 	p->count = (u32)r;

@@ -5,6 +5,7 @@
  */
 #include "t.h"
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 static int s_write(int argc, char **argv)
@@ -441,10 +442,94 @@ static void t_one_of(void)
 	must(close(fd));
 }
 
+static int g_xfsz;
+
+static void on_xfsz(int sig)
+{
+	(void)sig;
+	g_xfsz++;
+}
+
+static int limit_to(long size)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_FSIZE, &r))
+		return -1;
+	r.rlim_cur = (rlim_t)size;
+	return setrlimit(RLIMIT_FSIZE, &r);
+}
+
+static char g_many[300000];
+
+/* A write to descriptor, with limit, of length: gives the count that is wanted, or (-1) EFBIG, and then
+ * alone SIGXFSZ. */
+static int s_limited(int argc, char **argv)
+{
+	long limit = atol(argv[1]), len = atol(argv[2]), want = atol(argv[3]), r;
+
+	signal(SIGXFSZ, on_xfsz);
+	if (argc != 4 || limit_to(limit))
+		return 90;
+	memset(g_many, 'm', sizeof(g_many));
+	errno = 0;
+	r = write(atoi(argv[0]), g_many, (size_t)len);
+	if (want < 0)
+		return r != -1 || errno != EFBIG || g_xfsz != 1;
+	return r != want || g_xfsz != 0;
+}
+
+/* It is not caught. */
+static int s_killed(int argc, char **argv)
+{
+	signal(SIGXFSZ, SIG_DFL);
+	if (argc != 1 || limit_to(1000))
+		return 90;
+	return write(atoi(argv[0]), "x", 1) != 1;
+}
+
+static void limits(const char *what, int flags, int how)
+{
+	char f[32], num[16];
+	int fd;
+
+	snprintf(f, sizeof(f), "l%d%d", flags != 0, how);
+	fd = (int)must(open(f, O_RDWR | O_CREAT | flags, 0644));
+	snprintf(num, sizeof(num), "%d", fd);
+	is_long(t_end(t_start(how, "limited", num, "1000", "600", "600", NULL)), 0,
+		"%s: below the limit", what);
+	is_long(t_end(t_start(how, "limited", num, "1000", "600", "400", NULL)), 0,
+		"%s: up to it", what);
+	is_long(t_end(t_start(how, "limited", num, "1000", "600", "-1", NULL)), 0,
+		"%s: from it on", what);
+	is_long(t_end(t_start(how, "killed", num, NULL)), 1000 + SIGXFSZ,
+		"%s: SIGXFSZ kills", what);
+	is_long(t_size(f), 1000, "%s: the size", what);
+	is_long(lseek(fd, 0, SEEK_CUR), 1000, "%s: the offset", what);
+	is_long(write(fd, "more", 4), 4, "%s: without a limit", what);
+	is_long(t_end(t_start(how, "limited", num, "200000", "300000", "198996", NULL)), 0,
+		"%s: a long write", what);
+	is_long(t_size(f), 200000, "%s: the size then", what);
+	is_long(t_end(t_start(how, "limited", num, "0", "1", "-1", NULL)), 0,
+		"%s: a limit of 0", what);
+	is_long(t_end(t_start(how, "limited", num, "0", "0", "0", NULL)), 0,
+		"%s: nothing to write", what);
+	close(fd);
+}
+
+static void t_limits(void)
+{
+	limits("offset, forked", 0, T_FORK);
+	limits("offset, executed", 0, T_EXEC);
+	limits("O_APPEND, forked", O_APPEND, T_FORK);
+	limits("O_APPEND, executed", O_APPEND, T_EXEC);
+}
+
 T_SUBS = { { "put", s_put }, { "same", s_same }, { "write", s_write },   { "seek", s_seek },
 	   { "append", s_append }, { "records", s_records },
 	   { "block", s_block },   { "setfl", s_setfl },   { "take", s_take },
-	   { "sender", s_sender }, { "both", s_both }, T_END };
+	   { "sender", s_sender }, { "both", s_both }, { "limited", s_limited },
+	   { "killed", s_killed }, T_END };
 
 T_SECTIONS = {
 	{ "offsets", t_offsets },
@@ -458,5 +543,6 @@ T_SECTIONS = {
 	{ "passing", t_passing },
 	{ "flags", t_flags },
 	{ "one_of", t_one_of },
+	{ "limits", t_limits },
 	T_END,
 };
