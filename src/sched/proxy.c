@@ -86,7 +86,8 @@ static struct proxy {
 	struct arrived queue[QUEUE];
 	struct alias {
 		u32 fd; /* the descriptor, plus 1 */
-		s32 alias;
+		s32 side[2]; /* to read, to write: plus 1; 0: not tried; -1: there is none */
+		u64 dev, ino;
 	} alias[ALIASES];
 	/* the operation in hand */
 	struct hio io;
@@ -285,24 +286,28 @@ static bool can_alias(const struct stat *st)
 	       (major == 4 || (major >= 136 && major <= 143));
 }
 
-static s32 alias_open(u32 fd)
+/* Open for one direction alone, whatever the descriptor is: see alias_quiet. */
+static s32 alias_open(struct alias *at, u32 fd, bool out)
 {
+	long acc = out ? O_WRONLY : O_RDONLY, flags, a;
 	char path[32];
 	struct stat st;
-	long flags, a;
 
 	if (sys_failed(SYS(fstat, fd, &st)) || !can_alias(&st))
 		return -1;
 	flags = SYS(fcntl, fd, F_GETFL);
-	if (sys_failed(flags))
+	if (sys_failed(flags) ||
+	    ((flags & O_ACCMODE) != O_RDWR && (flags & O_ACCMODE) != acc))
 		return -1;
 	str_format(path, sizeof(path), "/proc/self/fd/%u", fd);
-	a = SYS(open, path, (flags & O_ACCMODE) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
+	a = SYS(open, path, acc | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
 	if (sys_failed(a))
 		return -1;
 	SYS(fcntl, a, F_SETOWN_, g.proc->host_pid);
-	SYS(fcntl, a, F_SETFL, (flags & O_ACCMODE) | O_NONBLOCK | O_ASYNC_);
-	return (s32)a;
+	SYS(fcntl, a, F_SETFL, acc | O_NONBLOCK | O_ASYNC_);
+	at->dev = st.st_dev;
+	at->ino = st.st_ino;
+	return (s32)a + 1;
 }
 
 static struct alias *alias_find(u32 fd)
@@ -316,7 +321,7 @@ static struct alias *alias_find(u32 fd)
 }
 
 /* A descriptor for the same that does not block, or -1. */
-static s32 alias_of(u32 fd)
+static s32 alias_of(u32 fd, bool out)
 {
 	struct alias *a = alias_find(fd);
 	u32 i;
@@ -325,10 +330,20 @@ static s32 alias_of(u32 fd)
 		if (g.alias[i].fd)
 			continue;
 		a = &g.alias[i];
-		a->fd = fd + 1;
-		a->alias = alias_open(fd);
+		*a = (struct alias){ .fd = fd + 1 };
 	}
-	return a ? a->alias : -1;
+	if (!a)
+		return -1;
+	if (!a->side[out])
+		a->side[out] = alias_open(a, fd, out);
+	return a->side[out] > 0 ? a->side[out] - 1 : -1;
+}
+
+static void side_close(struct alias *a, u32 side)
+{
+	if (a->side[side] > 0)
+		SYS(close, a->side[side] - 1);
+	a->side[side] = 0;
 }
 
 static void alias_close(u32 fd)
@@ -337,9 +352,25 @@ static void alias_close(u32 fd)
 
 	if (!a)
 		return;
-	if (a->alias >= 0)
-		SYS(close, a->alias);
+	side_close(a, 0);
+	side_close(a, 1);
 	a->fd = 0;
+}
+
+/* A read of an empty FIFO, too, tells its writers that there may be room, and the other way round: of one
+ * that we have open both ways our own attempt would wake us without end. The other way is opened
+ * anew when it is used next. */
+static void alias_quiet(u32 fd, bool out)
+{
+	const struct alias *a = alias_find(fd);
+	u32 i;
+
+	for (i = 0; a && i < ALIASES; i++) {
+		struct alias *b = &g.alias[i];
+
+		if (b->fd && b->side[!out] > 0 && b->ino == a->ino && b->dev == a->dev)
+			side_close(b, !out);
+	}
 }
 
 /* --- operations ------------------------------------------------------------------------------------ */
@@ -358,7 +389,7 @@ static u32 ready(u32 fd, u32 events)
 static long transfer(u32 fd, bool out)
 {
 	u32 len = out ? g.io.len : hio_room(HIO_READ, g.io.a, 0);
-	s32 alias = alias_of(fd);
+	s32 alias = alias_of(fd, out);
 	bool blocks = !(SYS(fcntl, fd, F_GETFL) & O_NONBLOCK);
 	u32 use = alias >= 0 ? (u32)alias : fd;
 	long r;
@@ -368,8 +399,10 @@ static long transfer(u32 fd, bool out)
 	if (out && blocks && alias < 0 && len > 4096)
 		len = 4096; /* a pipe with room has that much */
 	r = out ? SYS(write, use, g.data, len) : SYS(read, use, g.data, len);
-	if (r == -EAGAIN && blocks)
+	if (r == -EAGAIN && blocks) {
+		alias_quiet(fd, out);
 		return NOT_YET;
+	}
 	if (r ==
 	    -EINTR) /* a terminal's answer to a background job, or a signal to relay first */
 		return g.head != g.tail ? -HARE_ERESTARTSYS : NOT_YET;
@@ -536,8 +569,11 @@ static long do_poll(u32 fd, bool now)
 {
 	u32 got;
 
-	if (!now)
-		(void)alias_of(fd); /* its signal says when to look again */
+	/* their signals say when to look again */
+	if (!now && g.io.a & POLLIN)
+		(void)alias_of(fd, false);
+	if (!now && g.io.a & POLLOUT)
+		(void)alias_of(fd, true);
 	got = ready(fd, (u32)g.io.a);
 	return got || now ? (long)got : NOT_YET;
 }
@@ -713,7 +749,7 @@ static bool has_signal(u32 fd)
 {
 	struct alias *a = alias_find(fd);
 
-	return a && a->alias >= 0;
+	return a && (a->side[0] > 0 || a->side[1] > 0);
 }
 
 static void hio_run(void)
@@ -790,9 +826,9 @@ static void heir_begin(struct proc *h)
 	g.proc = h;
 	__atomic_store_n(&proc_root(ck)->wake_agent, 1, __ATOMIC_SEQ_CST);
 	msg_ring(g.ctx.isl, g.ctx.core, 0);
-	for (i = 0; i < ALIASES; i++)
-		if (g.alias[i].fd && g.alias[i].alias >= 0)
-			SYS(fcntl, g.alias[i].alias, F_SETOWN_, pid);
+	for (i = 0; i < 2 * ALIASES; i++)
+		if (g.alias[i / 2].fd && g.alias[i / 2].side[i % 2] > 0)
+			SYS(fcntl, g.alias[i / 2].side[i % 2] - 1, F_SETOWN_, pid);
 	g.head = g.tail;
 	listen();
 	set_mask(0);

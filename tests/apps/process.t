@@ -3,6 +3,7 @@
 # descriptors, their terminals' relatives, ps and kill see of them; and what is left when agents,
 # proxies or the instance itself are killed.
 . "$(dirname "$0")/../lib/tap.sh"
+. "$(dirname "$0")/../lib/processes.sh"
 need_all taskset util-linux
 need_all pgrep procps
 
@@ -250,6 +251,31 @@ if [ "$(id -u)" = 0 ]; then
 	is "$out" "1
 on" "RLIMIT_NPROC is EAGAIN"
 fi
+
+# A proxy sleeps while its program waits for a FIFO of the host, also one that is open both ways and was
+# written by it: 20 looks in a row find it asleep.
+mkfifo "$TAP_TMP/both" "$TAP_TMP/looked"
+HARE_OPTS="--cores 2 --placement local" hare_run -- bash -c 'exec 3<>"$0"
+	taskset -c 1 bash -c "echo one >&3; read -r x <&3; echo \$x; read -r x <&3; echo \$x" &
+	read -r _ <"$1"; echo two >&3; wait' "$TAP_TMP/both" "$TAP_TMP/looked" >"$TAP_TMP/out" &
+run=$!
+for i in $(seq 600); do
+	for proxy in $(below $run); do
+		[[ $(tr '\0' ' ' <"/proc/$proxy/cmdline") == "hare-ld proxy "* ]] && break
+		proxy=
+	done 2>/dev/null
+	[ -n "$proxy" ] && [ -s "$TAP_TMP/out" ] && break
+	sleep 0.05
+done
+asleep=0
+for i in $(seq 1000); do
+	[ "$(sed 's/.*) //; s/ .*//' "/proc/$proxy/stat")" = S ] && asleep=$((asleep + 1)) || asleep=0
+	[ $asleep = 20 ] && break
+	sleep 0.01
+done
+echo >"$TAP_TMP/looked"
+wait $run
+is "$asleep $(xargs <"$TAP_TMP/out")" "20 one two" "a proxy sleeps while its program waits for a FIFO that is open both ways"
 
 # What is left when the instance is killed: nothing.
 mark=$((RANDOM + 100000))
