@@ -7,7 +7,7 @@
  *
  * Of any process its own core is asked (RPC FDS); which one that is, nobody else knows, so the
  * asker's comes first and then the others. Who may look is the host's decision: what it refuses is
- * not asked for.
+ * not asked for. kcmp, which compares descriptors of two processes, is here too.
  */
 #include <linux/fs.h>
 #include <linux/memfd.h>
@@ -15,6 +15,7 @@
 #include "client/file.h"
 #include "client/path.h"
 #include "client/procfs.h"
+#include "proto/hio.h"
 
 #define PROC_MAGIC 0x9fa0
 #define NUMBERS	   512u
@@ -109,6 +110,31 @@ static long one_number(const struct fdtable *ft, u32 fd, struct image_fd *d)
 	return 0;
 }
 
+static long which(const struct rpc_env *e, const struct fdtable *ft, u32 fd,
+		  struct rpc_bytes *out)
+{
+	u32 kind = fd < ft->cap ? ft->ent[fd].kind : FD_HOST;
+	struct fd_which w = { .kind = WHICH_HOST };
+	const struct ofd *o;
+
+	if (kind == FD_HIDDEN)
+		return -EBADF;
+	if (out->cap < sizeof(w))
+		return -ENOSPC;
+	if (kind == FD_HARE) {
+		o = ft->ent[fd].ofd;
+		w.kind = o->kind == OFD_RELAY ? WHICH_RELAY : WHICH_HARE;
+		w.pid = o->relay_pid;
+		w.fd = o->relay_fd;
+		w.core = o->kind == OFD_RELAY ? o->relay_core : e->c->core;
+		w.ino = ofd_id(o) ? o->ino : 0;
+		w.id = ofd_id(o) ? ofd_id(o) : (u64)o;
+	}
+	memcpy(out->p, &w, sizeof(w));
+	out->len = sizeof(w);
+	return 0;
+}
+
 long client_fds(struct rpc_env *e, const struct req_FDS *q, struct rep_FDS *p)
 {
 	struct proc *of = proc_by_host_pid(e->ck, q->pid);
@@ -123,6 +149,8 @@ long client_fds(struct rpc_env *e, const struct req_FDS *q, struct rep_FDS *p)
 	case FDS_LIST_ALL:
 		list_numbers(of->fds, q->fd, q->op == FDS_LIST_ALL, &p->data);
 		return 0;
+	case FDS_WHICH:
+		return which(e, of->fds, q->fd, &p->data);
 	case FDS_EXE:
 		if (of->exe) {
 			p->data.len = MIN((u32)strlen(of->exe), p->data.cap);
@@ -379,4 +407,93 @@ long procfs_fdinfo(struct task *t, u32 fd, bool cloexec)
 	if (!sys_failed(r))
 		SYS(pwrite64, r, text, n, 0);
 	return r;
+}
+
+/* --- kcmp ------------------------------------------------------------------------- */
+
+enum { KCMP_FILE_, KCMP_VM_ }; /* linux/kcmp.h's first */
+
+/* One side of a comparison: a process and a number of its, and what that is. */
+struct side {
+	u32 pid; /* the host's */
+	u32 fd;
+	struct fd_which w;
+};
+
+static long side_of(struct task *t, struct side *s)
+{
+	struct req_FDS q = { .pid = s->pid, .op = FDS_WHICH, .fd = s->fd };
+	struct rep_FDS p = { .data = { .p = &s->w, .cap = sizeof(s->w) } };
+	long r;
+
+	if (q.pid == t->ctx.tid)
+		q.pid = t->proc->host_pid;
+	r = ask(t, &q, &p);
+	if (r == -ESRCH) { /* no program of Hare */
+		s->w.kind = WHICH_HOST;
+		return 0;
+	}
+	if (!r && s->w.kind == WHICH_RELAY && !mem_separate(t->ctx.isl->super)) {
+		s->pid = s->w.pid;
+		s->fd = hio_fd(s->w.fd);
+		s->w.kind = WHICH_HOST;
+	}
+	return r;
+}
+
+static long host_files(u32 pid1, u32 pid2, u32 fd1, u32 fd2)
+{
+	return SYS(kcmp, pid1, pid2, KCMP_FILE_, fd1, fd2);
+}
+
+/* 1: below, 2: above, in some order that is always the same. */
+static long compare(const struct fd_which *a, const struct fd_which *b)
+{
+	const u64 x[] = { a->kind, a->ino, a->id, a->ino ? 0 : a->core, a->pid, a->fd };
+	const u64 y[] = { b->kind, b->ino, b->id, b->ino ? 0 : b->core, b->pid, b->fd };
+
+	for (u32 i = 0; i < ARRAY_SIZE(x); i++)
+		if (x[i] != y[i])
+			return x[i] < y[i] ? 1 : 2;
+	return 0;
+}
+
+/* Of Hare's and the host's: the host's has to be open. */
+static long compare_sides(const struct side *a, const struct side *b)
+{
+	long r = 0;
+
+	if (a->w.kind == WHICH_HOST && b->w.kind == WHICH_HOST)
+		return host_files(a->pid, b->pid, a->fd, b->fd);
+	if (a->w.kind == WHICH_HOST)
+		r = host_files(a->pid, a->pid, a->fd, a->fd);
+	if (!r && b->w.kind == WHICH_HOST)
+		r = host_files(b->pid, b->pid, b->fd, b->fd);
+	return r ? r : compare(&a->w, &b->w);
+}
+
+/* The host says whether we may. What else processes share, it knows. */
+long client_kcmp(struct task *t, long a[6])
+{
+	struct side x = { .fd = (u32)a[3] }, y = { .fd = (u32)a[4] };
+	u32 core, pid;
+	long r;
+
+	for (int i = 0; i < 2; i++) {
+		if (a[i] > 0 && mem_separate(t->ctx.isl->super) &&
+		    procfs_is_far(t, (u32)a[i], &core, &pid))
+			return -EPERM;
+		a[i] = client_host_pid(t, (s32)a[i]);
+	}
+	if ((s32)a[2] != KCMP_FILE_)
+		return CLIENT_HOST;
+	r = SYS(kcmp, a[0], a[1], KCMP_VM_, 0, 0);
+	if (r < 0)
+		return r;
+	x.pid = (u32)a[0];
+	y.pid = (u32)a[1];
+	r = side_of(t, &x);
+	if (!r)
+		r = side_of(t, &y);
+	return r ? r : compare_sides(&x, &y);
 }

@@ -189,6 +189,15 @@ struct image_fd {
 	s32 same; /* SAME: the description of that descriptor, which came before */
 };
 
+/* What tells an open description from all others. */
+struct fd_which {
+	u32 kind; /* enum which_kind */
+	u32 pid, core, fd; /* RELAY: the proxy's host pid, core and number */
+	u64 ino,
+		id; /* HARE: its id at its inode's server; ino 0: it has none, so one of this core */
+};
+enum which_kind { WHICH_HOST, WHICH_HARE, WHICH_RELAY };
+
 /* --- the processes of one core kernel -------------------------------------------------------- */
 
 #define PROC_BUCKETS 256

@@ -146,7 +146,7 @@ enum { INVAL_ENTRY, INVAL_DIR, INVAL_ALL };
 /* CUT operations */
 enum { CUT_MARK, CUT_ASK };
 /* FDS operations */
-enum { FDS_LIST, FDS_ONE, FDS_CWD, FDS_EXE, FDS_LIST_ALL };
+enum { FDS_LIST, FDS_ONE, FDS_CWD, FDS_EXE, FDS_LIST_ALL, FDS_WHICH };
 /* LOCK operations */
 enum { LOCK_FLOCK, LOCK_POSIX, LOCK_OFD, LOCK_APPEND };
 /* LOCK_APPEND: nobody else writes at the end, or at a shared offset, between two writes of one
