@@ -349,6 +349,35 @@ static long remap(struct task *t, const struct mapping *m, const long a[6], u64 
 	return r;
 }
 
+/* The old size is 0: a shared mapping of what is there, and on, besides the old one. */
+static long map_again(struct task *t, const struct mapping *m, const long a[6],
+		      u64 new_len)
+{
+	long r;
+
+	if (!m->shared)
+		return -EINVAL;
+	if (!(a[3] & MREMAP_MAYMOVE))
+		return -ENOMEM;
+	if (a[3] & MREMAP_FIXED && m->start - (u64)a[4] < new_len) {
+		/* the new place is made free first: then there is nothing to be shown there */
+		long unmap[6] = { a[4], (long)new_len };
+
+		r = unmap_call(t, unmap);
+		return r ? r : -EFAULT;
+	}
+	return move(t, m, new_len, (u32)a[3], a[3] & MREMAP_FIXED ? (u64)a[4] : 0);
+}
+
+/* The new place is no place, or part of the old one. */
+static bool bad_place(const long a[6], u64 old_len, u64 new_len)
+{
+	u64 from = (u64)a[0], to = (u64)a[4];
+
+	return a[3] & MREMAP_FIXED && (to % PAGE_SIZE || to + new_len > ADDR_MAX ||
+				       (from + old_len > to && to + new_len > from));
+}
+
 static long remap_call(struct task *t, long a[6])
 {
 	u64 from = (u64)a[0], old_len = ALIGN_UP((u64)a[1], (u64)PAGE_SIZE);
@@ -357,7 +386,8 @@ static long remap_call(struct task *t, long a[6])
 	long r;
 
 	if (a[3] & ~(long)(MREMAP_MAYMOVE | MREMAP_FIXED) || from % PAGE_SIZE ||
-	    !new_len || (a[3] & MREMAP_FIXED && !(a[3] & MREMAP_MAYMOVE))) {
+	    !new_len || (a[3] & MREMAP_FIXED && !(a[3] & MREMAP_MAYMOVE)) ||
+	    bad_place(a, old_len, new_len)) {
 		if (mapping_find(table(t), from, from + MAX(old_len, 1ULL)))
 			return -EINVAL;
 		return CLIENT_HOST;
@@ -372,11 +402,11 @@ static long remap_call(struct task *t, long a[6])
 			r = SYS(munmap, unmap[0], unmap[1]);
 		return r ? r : a[0];
 	}
-	if (!old_len || !part_of_record(t, from, from + old_len, &m))
+	if (!part_of_record(t, from, from + MAX(old_len, (u64)PAGE_SIZE), &m))
 		return mapping_find(table(t), from, from + MAX(old_len, 1ULL))
 			       ? -EFAULT
 			       : CLIENT_HOST;
-	r = remap(t, &m, a, new_len);
+	r = old_len ? remap(t, &m, a, new_len) : map_again(t, &m, a, new_len);
 	/* A record that was added took this thread's reference of the pin with it. */
 	if (hold_find(t, m.pin) >= 0)
 		ofd_put(t, m.pin);

@@ -257,7 +257,8 @@ static void t_sparse(void)
 	sigset_t all, old;
 
 	sigfillset(&all);
-	must(sigprocmask(SIG_BLOCK, &all, &old)); /* a touch is no signal to the program */
+	must(sigprocmask(SIG_BLOCK, &all,
+			 &old)); /* a touch is no signal to the program */
 	strcpy(p + huge / 2 - 2, "middle"); /* in two pages */
 	must(sigprocmask(SIG_SETMASK, &old, NULL));
 	strcpy(p + huge - 4, "end");
@@ -274,7 +275,8 @@ static void t_sparse(void)
 	must(fstat(fd, &st));
 	ok(st.st_size == huge && st.st_blocks < 65536, "most of it is still holes");
 	must(msync(p, (size_t)huge, MS_SYNC));
-	is_long(t_end(t_start(T_EXEC, "sparse", NULL)), 3, "another program sees all of it");
+	is_long(t_end(t_start(T_EXEC, "sparse", NULL)), 3,
+		"another program sees all of it");
 	is_str(p + huge / 4, "other", "and is seen");
 	is_long(munmap(p, (size_t)huge), 0, "munmap");
 }
@@ -296,7 +298,8 @@ static void t_sparse_calls(void)
 	is_long(write(pfd[1], q + (3 << 20), 9), 9, "a pipe from holes");
 	is_long(read(pfd[0], q + (4 << 20), 9), 9, "and into some");
 	is_long(getcwd(q + (5 << 20), 4096) == q + (5 << 20), 1, "a name into one");
-	is_long(clock_gettime(CLOCK_REALTIME, (struct timespec *)(q + (6 << 20))), 0, "the time");
+	is_long(clock_gettime(CLOCK_REALTIME, (struct timespec *)(q + (6 << 20))), 0,
+		"the time");
 	must(munmap(q + (8 << 20), 4096));
 	is_errno((int)read(zero, q + (8 << 20), 1), EFAULT, "what is unmapped: EFAULT");
 	is_long(pread(fd, buf, 1, huge), 0, "and the file has not grown");
@@ -346,6 +349,49 @@ static void t_sparse_shape(void)
 	ok(p[huge / 2 + 5000 * STEP] == 0, "and its holes");
 }
 
+static void t_again(void)
+{
+	int fd = (int)must(open("f", O_RDWR | O_CREAT, 0600));
+	char *m, *again, *third, *private;
+
+	must(ftruncate(fd, 4 * 4096));
+	must(pwrite(fd, "second page", 12, 4096));
+	m = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	private = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	must(m == MAP_FAILED || private == MAP_FAILED ? -1 : 0);
+	is_errno((long)mremap(m, 0, 8192, 0), ENOMEM, "it cannot be at the old place");
+	is_errno((long)mremap(m, 0, 0, MREMAP_MAYMOVE), EINVAL, "nothing of nothing");
+	is_errno((long)mremap(private, 0, 8192, MREMAP_MAYMOVE), EINVAL, "private");
+	is_errno((long)mremap(m, 8192, 8192, MREMAP_MAYMOVE | MREMAP_FIXED, m + 4096),
+		 EINVAL, "a move over itself");
+	is_errno((long)mremap(m, 8192, 8192, MREMAP_MAYMOVE | MREMAP_FIXED, m + 1),
+		 EINVAL, "no page");
+	again = mremap(m, 0, 8192, MREMAP_MAYMOVE);
+	if (!ok(again != MAP_FAILED && again != m, "a second mapping"))
+		return;
+	is_str(again + 4096, "second page", "of the same pages");
+	strcpy(again, "by the second");
+	is_str(m, "by the second", "the first shows what is stored by it");
+	third = mremap(again + 4096, 0, 3 * 4096, MREMAP_MAYMOVE);
+	if (!ok(third != MAP_FAILED, "one from its second page on, longer"))
+		return;
+	is_str(third, "second page", "begins there");
+	must(pwrite(fd, "last", 5, 3 * 4096));
+	is_str(third + 2 * 4096, "last", "and goes on");
+	is_long(munmap(m, 8192), 0, "the first goes");
+	strcpy(third, "changed");
+	is_str(again + 4096, "changed", "the others stay");
+	is_long(munmap(again, 8192), 0, "the second, too");
+	is_long(msync(third, 3 * 4096, MS_SYNC), 0, "msync");
+	is_long(munmap(third, 3 * 4096), 0, "and the last");
+	must(pread(fd, private, 20, 4096));
+	is_str(private, "changed", "the file has it");
+	m = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	is_errno((long)mremap(m, 0, 8192, MREMAP_MAYMOVE | MREMAP_FIXED, m), EFAULT,
+		 "over itself");
+	is_errno(msync(m, 8192, MS_SYNC), ENOMEM, "which is gone then");
+}
+
 T_SUBS = { { "sparse", s_sparse }, { "map", s_map }, T_END };
 
 /* As Valgrind does: from then on a clock is a system call, also for who sets times of files. */
@@ -382,5 +428,6 @@ T_SECTIONS = {
 	{ "sparsecalls", t_sparse_calls },
 	{ "sparseshape", t_sparse_shape },
 	{ "vdso", t_vdso },
+	{ "again", t_again },
 	T_END,
 };
