@@ -84,7 +84,7 @@ $(BUILD)/bench/hb: $(wildcard bench/workloads/*.c bench/workloads/*.h)
 
 UNIT_SRC := $(sort $(filter-out %_crash.c %_speed.c,$(wildcard tests/unit/*.c tests/proto/*.c)))
 UNIT_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
-CRASH_SRC := $(sort $(wildcard tests/unit/*_crash.c tests/race/*.c))
+CRASH_SRC := $(sort $(wildcard tests/unit/*_crash.c) $(filter-out tests/race/hook.c,$(wildcard tests/race/*.c)))
 CRASH_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(CRASH_SRC))
 CRASH_OBJ := $(call crash_obj,$(CORE_SRC) src/cli/host.c)
 ICPT_TEST := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/intercept/*.c)))
@@ -101,6 +101,23 @@ $(ICPT_TEST): $(BUILD)/tests/%: tests/%.c
 
 tests-build: all $(UNIT_BIN) $(CRASH_BIN) $(ICPT_TEST)
 .PHONY: tests-build
+
+# build/race: an instance whose programs stop at race points (tests/race/hook.c). What has points is
+# compiled again, the rest of the loader is as it is.
+RACE_SRC := $(sort $(shell grep -lE 'race_point|rpc_race|pos_lock_local|STEP_CALL' $(CORE_SRC) $(filter %.c,$(ICPT_SRC))))
+RACE_OBJ := $(patsubst src/%.c,$(BUILD)/race/obj/%.o,$(RACE_SRC)) $(BUILD)/race/hook.o
+$(BUILD)/race/obj/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(FREE_FLAGS) -DHARE_RACE_POINTS -c -o $@ $<
+$(BUILD)/race/hook.o: tests/race/hook.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(FREE_FLAGS) -DHARE_RACE_POINTS -c -o $@ $<
+$(BUILD)/race/hare-ld: $(RACE_OBJ) $(call free_obj,$(filter-out $(RACE_SRC),$(CORE_SRC) $(ICPT_SRC)))
+	$(Q)$(CC) $(LD_FLAGS) -o $@ $^ -lgcc
+$(BUILD)/race/hare: $(BUILD)/hare $(BUILD)/race/hare-ld
+	@ln -f $< $@
+tests-build: $(BUILD)/race/hare
+-include $(wildcard $(BUILD)/race/*.d $(BUILD)/race/obj/*/*.d)
 
 SPEED_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/unit/*_speed.c)))
 $(SPEED_BIN): $(BUILD)/tests/%: tests/%.c $(CORE_HOST_OBJ)

@@ -254,6 +254,7 @@ static void look_at_processes(void)
 struct started {
 	u32 core, pid; /* of its proxy */
 	bool found;
+	bool leaving; /* it was going on to another core */
 	u64 user_us, system_us, maxrss; /* of it and its children on other cores */
 };
 
@@ -271,6 +272,7 @@ static struct started find_started(u32 host_pid, bool drop)
 			.core = p->proxy_core,
 			.pid = p->proxy_pid,
 			.found = true,
+			.leaving = p->state == PROC_PROXY,
 			/* its own only if it was a proxy too */
 			.user_us = p->user_us + p->child_user_us,
 			.system_us = p->system_us + p->child_system_us,
@@ -288,20 +290,28 @@ static u64 us(const struct timeval *tv)
 	return (u64)tv->tv_sec * 1000000 + (u64)tv->tv_usec;
 }
 
+static void report(const struct started *s, int status, const struct rusage *ru)
+{
+	sched_report(&g_agent.task.ctx, s->core, s->pid, (u32)status,
+		     us(&ru->ru_utime) + s->user_us, us(&ru->ru_stime) + s->system_us,
+		     MAX((u64)ru->ru_maxrss, s->maxrss));
+}
+
 /* What waitpid said of a process: its proxy follows. */
 static void child_changed(pid_t pid, int status, const struct rusage *ru)
 {
 	bool ended = WIFEXITED(status) || WIFSIGNALED(status);
-	struct started s;
+	struct started s = find_started((u32)pid, false);
 
+	/* One that dies as it goes on has ended by this, not by what process_gone does to the program
+	 * where it went: told first, for the first end that is told counts. */
+	if (ended && s.leaving)
+		report(&s, status, ru);
 	if (ended)
 		process_gone((u32)pid);
 	s = find_started((u32)pid, ended);
 	if (s.found)
-		sched_report(&g_agent.task.ctx, s.core, s.pid, (u32)status,
-			     us(&ru->ru_utime) + s.user_us,
-			     us(&ru->ru_stime) + s.system_us,
-			     MAX((u64)ru->ru_maxrss, s.maxrss));
+		report(&s, status, ru);
 }
 
 static void reap_children(void)

@@ -617,11 +617,13 @@ static void set_proxy(struct task *t, u32 state, u32 target, u32 hop)
 static long call_exec(struct task *t, u32 core, const struct req_EXEC *q)
 {
 	struct proc *p = t->proc;
+	bool near = rpc_is_near(&t->ctx, core);
 	struct rep_EXEC rep;
 	struct rpc_env e;
 	long r;
 
-	if (rpc_is_near(&t->ctx, core)) {
+	if (near) {
+		rpc_race(RPC_EXEC, RACE_ASK);
 		step_lock(t, core, &e);
 		r = sched_exec(&e, q, &rep);
 		e.ck->counter[COUNT_LOCAL(RPC_EXEC)]++;
@@ -636,6 +638,8 @@ static long call_exec(struct task *t, u32 core, const struct req_EXEC *q)
 		exe_gone(e.ck, p->pass);
 	}
 	msg_unlock(&t->ctx, e.ck);
+	if (near)
+		rpc_race(RPC_EXEC, RACE_ANSWERED);
 	return r;
 }
 

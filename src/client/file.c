@@ -280,6 +280,7 @@ static long write_direct(struct task *t, struct ofd *o, u64 off, struct uio *u, 
 
 	if (unlikely(touch(u->at, len)))
 		return -EFAULT;
+	race_point("touched", RACE_AT);
 	t->copies_locked = true;
 	r = write_piece(t, o, off, u->at, len, flags, p);
 	t->copies_locked = false;

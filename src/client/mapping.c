@@ -31,6 +31,7 @@
  */
 #include <asm/mman.h>
 
+#include "base/race.h"
 #include "client/mapping.h"
 #include "client/path.h"
 
@@ -295,6 +296,7 @@ long mapping_add(struct task *t, const struct mapping *from)
 	struct ck *ck = t->ctx.ck;
 	struct mapping *m;
 
+	race_point("shown", RACE_AT);
 	ck_lock(&t->ctx, ck);
 	m = ck_alloc(ck, sizeof(*m));
 	if (m) {
@@ -595,6 +597,7 @@ static void shown(struct task *t, const struct mapping *m)
 	struct ck *ck = t->ctx.ck;
 	struct list *l;
 
+	race_point("shown", RACE_AT);
 	ck_lock(&t->ctx, ck);
 	for (l = t->proc->fds->maps.next; l != &t->proc->fds->maps; l = l->next) {
 		struct mapping *r = LIST_ENTRY(l, struct mapping, link);

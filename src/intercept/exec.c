@@ -13,6 +13,7 @@
 #include <linux/fcntl.h>
 #include <linux/mman.h>
 
+#include "base/race.h"
 #include "intercept/icpt.h"
 
 struct exec {
@@ -84,6 +85,7 @@ static long exec_planned(struct task *task, struct exec *x)
 	mask = block_for_exec(t);
 	make_args(t, x, mask);
 	client_exec_commit(task, &x->plan);
+	race_point("committed", RACE_AT);
 	ret = run_loader(x);
 	if (x->plan.remote) /* the program is elsewhere, and this one has no descriptors left */
 		SYS(tkill, t->tid, SIGKILL);

@@ -24,6 +24,7 @@
 #include <linux/sched.h>
 #include <linux/time_types.h>
 
+#include "base/race.h"
 #include "intercept/icpt.h"
 
 #define HWCAP2_FSGSBASE 2
@@ -208,6 +209,7 @@ static void stop_others(struct thread *t)
 
 		if (n < 0 || n <= (long)have)
 			return;
+		race_point("freezing", RACE_AT);
 		while ((have = __atomic_load_n(parked, __ATOMIC_SEQ_CST)) < n)
 			if (SYS(futex, parked, FUTEX_WAIT_PRIVATE, have, &ts) ==
 			    -ETIMEDOUT)
@@ -295,7 +297,9 @@ static long fork_copy(struct thread *t, long nr, long a[6], u64 flags, u64 child
 		lock_take(&t->sighand->lock); /* whole, and free, in the child */
 	if (threads && (flags & CLONE_VFORK))
 		thread_park_begin(t);
+	race_point("fork", RACE_AT);
 	ret = sys_call6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+	race_point(ret ? "forked" : "born", RACE_AT);
 	if (threads)
 		lock_drop(&t->sighand->lock);
 	if (ret && threads && (flags & CLONE_VFORK))
@@ -383,7 +387,9 @@ static long clone_process(struct thread *t, struct thread *child, long nr, long 
 	ask_born(nr, a, proc);
 	if (flags & CLONE_VFORK)
 		thread_park_begin(t);
+	race_point("fork", RACE_AT);
 	ret = icpt_clone_vm(nr, a, child);
+	race_point("forked", RACE_AT);
 	if (flags & CLONE_VFORK)
 		thread_park_end(t);
 	client_fork_parent(&t->task, proc, ret);
@@ -420,6 +426,8 @@ void icpt_child_start(struct thread *t)
 	t->tid = (s32)SYS(gettid);
 	if (t->clear_handlers)
 		signal_clear_handlers(t);
+	if (t->vm_process)
+		race_point("born", RACE_AT);
 	if (t->vm_process)
 		client_fork_child(&t->task, t->child_proc, t->tid);
 	else

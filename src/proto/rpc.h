@@ -103,7 +103,7 @@ const char *rpc_name(u32 id);
 /* An RPC as a place to stop at. */
 static inline void rpc_race(u32 id, u32 when)
 {
-#ifdef HARE_CRASH_POINTS
+#ifdef RACE_POINTS
 	race_point(rpc_name(id), when);
 #else
 	(void)id, (void)when;

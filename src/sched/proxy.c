@@ -43,6 +43,7 @@
 #include <linux/sched.h>
 
 #include "base/host.h"
+#include "base/race.h"
 #include "base/str.h"
 #include "base/sys.h"
 #include "proto/hio.h"
@@ -815,6 +816,7 @@ static void heir_begin(struct proc *h)
 	struct ck *ck = g.ctx.ck;
 	u32 i, pid = (u32)SYS(getpid);
 
+	race_point("heir", RACE_AT);
 	g.ctx.tid = pid;
 	g.heir = true;
 	if (msg_slot_take(&g.ctx))
@@ -841,6 +843,7 @@ static bool hand_over(void)
 
 	if (!h)
 		return false;
+	race_point("handed", RACE_AT);
 	set_mask(~0ULL);
 	/* The heir is known from its birth on: this process may be gone before it has run. */
 	pid = SYS(clone, CLONE_PARENT_SETTID, 0, &h->born, 0, 0);
@@ -856,9 +859,11 @@ static void moved_on(void)
 	struct ck *ck = g.ctx.ck;
 	struct proc *p = g.proc;
 
+	race_point("moved on", RACE_AT);
 	relay_signals();
 	set_mask(~0ULL);
 	relay_signals();
+	race_point("moved last", RACE_AT);
 	ck_lock(&g.ctx, ck);
 	TX_SET(ck, p->flags, p->flags | PROC_HEIR | PROC_REPORTED);
 	TX_SET(ck, p->heir_of, p->host_pid);
@@ -892,6 +897,7 @@ static void heir_end(void)
 static void leave(u32 status)
 {
 	hio_run();
+	race_point("leaving", RACE_AT);
 	if (!g.held || !hand_over())
 		end_as(status);
 }

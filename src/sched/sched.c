@@ -419,8 +419,8 @@ long sched_exited(struct rpc_env *e, const struct req_EXITED *q, struct rep_EXIT
 	bool was_stopped;
 
 	(void)rep;
-	if (!p || p->state != PROC_PROXY)
-		return 0;
+	if (!p || p->state != PROC_PROXY || p->flags & PROC_REPORTED)
+		return 0; /* the first end counts */
 	was_stopped = p->changes && stopped(p->exit_status);
 	TX_SET(e->ck, p->exit_status, q->status);
 	TX_ADD(e->ck, p->changes, 1);

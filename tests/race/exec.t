@@ -4,6 +4,7 @@
 # and dies when the others are seen waiting for it.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/processes.sh"
+. "$(dirname "$0")/points.sh"
 
 # The agent of a core: they are born in the order of their cores.
 agent_of() # CORE
@@ -13,18 +14,6 @@ agent_of() # CORE
 	for pid in $(below $run | sort -n); do
 		[ "$(cat "/proc/$pid/comm" 2>/dev/null)" = hared ] && echo "$pid"
 	done | sed -n "$(($1 + 1))p"
-}
-
-# Waits until a command succeeds; at most a minute, which is no part of the test.
-until_ok() # COMMAND...
-{
-	local i
-
-	for i in $(seq 1200); do
-		"$@" 2>/dev/null && return 0
-		sleep 0.05
-	done
-	return 1
 }
 
 # An instance of two cores that runs a script: its commands read `go` and write to the test's folder.
@@ -45,16 +34,6 @@ start() # SCRIPT
 is_leaving() # PID
 {
 	grep -q "^202 " "/proc/$1/syscall"
-}
-
-state_is() # PID LETTER
-{
-	[ "$(sed 's/.*) //; s/ .*//' "/proc/$1/stat")" = "$2" ]
-}
-
-gone() # PID
-{
-	[ ! -e "/proc/$1" ] || state_is "$1" Z
 }
 
 # How the instance ended, and what its script said.

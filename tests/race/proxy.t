@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: MIT
+# Proxies (src/sched/proxy.c). A program ends while its children use its proxy's descriptors; and a
+# program that goes on to a third core gets a signal, or loses its proxy, at each step of that.
+. "$(dirname "$0")/../lib/tap.sh"
+. "$(dirname "$0")/points.sh"
+need_all taskset util-linux
+
+# --- heirs ---
+
+heirs() # NAME OPTIONS...
+{
+	inside "$@" <<'END'
+. "$POINTS"
+T=$1
+
+# A program on core 1 that ends with status 3; its child lives on, and has two descriptors of the proxy.
+cat >program <<'E'
+(echo >born; read -r x <"$T/child"; read -r x <&3 && echo "$x" >&4; echo over >done) &
+read -r x <"$T/main"
+exit 3
+E
+begin()
+{
+	mkfifo "$T/in" "$T/child" "$T/main"
+	exec 3<>"$T/in" 4>"$T/data"
+	T=$T taskset -c 1 sh program & p=$!
+	exec 4>&-
+	until_ok test -e born
+}
+# The child goes on with its read, and comes as far as that the proxy has it.
+child_reads() # WHAT
+{
+	arm "event looked" sh
+	echo >"$T/child"
+	at "event looked"
+	say $? "$1: the child's read is queued"
+	on "event looked"
+}
+ends() # WHAT STATUS DATA
+{
+	wait $p
+	same $? "$2" "$1: the program's status"
+	until_ok test -s done
+	same "$(cat done) $(cat "$T/data")" "over $3" "$1: what the child read and wrote"
+	exec 3>&-
+	rm -f born done "$T/in" "$T/child" "$T/main" "$T/data"
+}
+
+begin
+child_reads "queued before"
+arm leaving; echo >"$T/main"; at leaving
+say $? "queued before: the program has ended, its proxy is about to"
+echo one >&3
+on leaving
+ends "queued before" 3 one
+
+for point in handed heir; do
+	begin
+	arm $point; echo >"$T/main"; at $point
+	say $? "$point: the proxy has handed over, nobody serves"
+	[ $point = handed ] || until_ok gone $p
+	child_reads $point
+	echo two >&3
+	on $point
+	ends $point 3 two
+done
+
+for point in leaving handed heir; do
+	begin
+	arm $point; echo >"$T/main"; at $point
+	say $? "killed at $point"
+	kill_outside "$PID"
+	on $point
+	until_ok gone "$PID"
+	echo >"$T/child"
+	if [ $point = heir ]; then s=3; else s=137; fi
+	ends "killed at $point" $s ""
+done 2>/dev/null
+rm program
+no_leak
+END
+}
+heirs "heirs"
+heirs "heirs, one island" --islands 1
+
+# --- a program that goes on ---
+
+moving() # NAME OPTIONS...
+{
+	inside "$@" <<'END'
+. "$POINTS"
+T=$1
+mkfifo "$T/m"
+entries() { "$HARE" stat | awk '/^processes now/ { print $4 + $5 }'; }
+none_left() { [ "$(entries)" = "$before" ]; }
+before=$(entries)
+
+# Born on core 0, it runs on core 1 and is told to go on to core 2.
+go_on() # POINT COMM
+{
+	taskset -c 1 sh -c 'echo up >up; read -r x <"$0"; exec taskset -c 2 sleep 600' "$T/m" & p=$!
+	until_ok test -s up
+	rm up
+	arm "$1" "$2"
+	echo >"$T/m"
+	at "$1"
+}
+ends() # WHAT STATUS
+{
+	wait $p 2>/dev/null
+	same $? "$2" "$1"
+	until_ok none_left
+}
+
+for point in ask-EXEC sent-EXEC answered-EXEC ask-MOVED sent-MOVED answered-MOVED "moved on" "moved last"
+do
+	if [ "$SAME" ] && [ "${point#sent-}" != "$point" ]; then
+		continue # there are no messages
+	fi
+	case $point in moved*) comm=sleep ;; *) comm=taskset ;; esac
+	go_on "$point" $comm
+	say $? "$point: it is there"
+	kill -USR1 $p
+	on "$point"
+	ends "$point: a signal ends it" 138
+
+	go_on "$point" $comm
+	kill -KILL $p
+	on "$point"
+	ends "$point: killed" 137
+
+	go_on "$point" $comm
+	kill_outside $p
+	on "$point"
+	ends "$point: its proxy killed" 137
+
+	go_on "$point" $comm
+	kill_outside "$PID"
+	on "$point"
+	ends "$point: the process that leaves killed" 137
+done
+rm "$T/m"
+same "$(entries)" "$before" "no process is left"
+no_leak
+END
+}
+
+export SAME=''
+moving "moving"
+SAME=1
+moving "moving, one island" --islands 1
+done_testing
