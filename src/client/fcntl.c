@@ -463,6 +463,29 @@ static long dnotify(const struct ofd *o, u32 arg)
 	return o->kind == OFD_DIR ? -EINVAL : -ENOTDIR;
 }
 
+/* F_GET_RW_HINT, F_SET_RW_HINT: the inode's. */
+static long rw_hint(struct task *t, const struct ofd *o, bool set, void *user)
+{
+	struct req_HINT q = { .ino = o->ino, .set = set, .cred = &t->proc->cred };
+	struct rep_HINT p;
+	struct attr a;
+	u64 hint = 0;
+	long r = 0;
+
+	if (set && user_read(&hint, user, sizeof(hint))) {
+		r = attr_get(t, o->ino, &a);
+		if (!r && t->proc->cred.uid && t->proc->cred.uid != a.uid)
+			r = -EPERM; /* which is looked at first */
+		return r ? r : -EFAULT;
+	}
+	q.hint = (u32)MIN(hint, RW_HINT_MAX + 1ULL);
+	r = rpc_hint(&t->ctx, ofd_server(o), &q, &p);
+	if (r || set)
+		return r;
+	hint = p.hint;
+	return user_write(user, &hint, sizeof(hint));
+}
+
 static long fcntl_hare(struct task *t, struct ofd *o, u32 fd, int cmd, long arg)
 {
 	switch (cmd) {
@@ -513,6 +536,9 @@ static long fcntl_hare(struct task *t, struct ofd *o, u32 fd, int cmd, long arg)
 		return 0;
 	case F_SETSIG:
 		return arg < 0 || arg > SIG_LAST ? -EINVAL : 0;
+	case F_GET_RW_HINT:
+	case F_SET_RW_HINT:
+		return rw_hint(t, o, cmd == F_SET_RW_HINT, (void *)arg);
 	case DUPFD_QUERY:
 		return dupfd_query(t, o, (int)arg);
 	default:

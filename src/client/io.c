@@ -331,7 +331,8 @@ long client_lseek(struct task *t, long a[6])
 	else if (whence > SEEK_MAX)
 		r = -EINVAL;
 	else if (ofd_is_pipe(o))
-		r = -ESPIPE;
+		r = ofd_is_inotify(o) ? 0
+				      : -ESPIPE; /* it has an offset, that never moves */
 	else if (o->kind == OFD_DIR && whence > SEEK_CUR)
 		r = -EINVAL;
 	else

@@ -130,6 +130,7 @@ struct fs_part {
 #define FS_I_DIRTY                                                                       \
 	8u /* map has FS_BLK_DIRTY values between more->dirty_lo and dirty_hi */
 #define FS_I_REMOTE 16u /* a far core wrote blocks more->remote_lo to remote_hi */
+#define FS_I_HINT   (7u << 8) /* of F_SET_RW_HINT */
 
 struct fs_inode {
 	struct fs_node node; /* key: the number */

@@ -317,6 +317,24 @@ long fs_utimens(struct rpc_env *e, const struct req_UTIMENS *q, struct rep_UTIME
 	return 0;
 }
 
+long fs_hint(struct rpc_env *e, const struct req_HINT *q, struct rep_HINT *p)
+{
+	struct fs_inode *i = fs_inode_find(fs_of(e->ck), q->ino);
+
+	if (!i)
+		return -ENOENT;
+	if (q->set) {
+		if (q->cred->uid && q->cred->uid != i->uid)
+			return -EPERM;
+		if (q->hint > RW_HINT_MAX)
+			return -EINVAL;
+		TX_SET(e->ck, i->flags,
+		       (i->flags & ~FS_I_HINT) | q->hint * (FS_I_HINT & -FS_I_HINT));
+	}
+	p->hint = (i->flags & FS_I_HINT) / (FS_I_HINT & -FS_I_HINT);
+	return 0;
+}
+
 long fs_readlink(struct rpc_env *e, const struct req_READLINK *q, struct rep_READLINK *p)
 {
 	struct fs_inode *i = fs_inode_find(fs_of(e->ck), q->ino);

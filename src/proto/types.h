@@ -137,6 +137,7 @@ struct extent {
 #define UTIMENS_ATIME_NOW 4u
 #define UTIMENS_MTIME_NOW 8u
 #define UTIMENS_OWNER	  16u /* explicit times: owner only; else write permission suffices */
+#define RW_HINT_MAX	  5u /* HINT: RWH_WRITE_LIFE_EXTREME */
 /* RMDIR phases (thesis 3.4.1); RMDIR_ALL: all in one at a server that holds everything */
 enum { RMDIR_ALL, RMDIR_SERIALIZE, RMDIR_MARK, RMDIR_COMMIT, RMDIR_ABORT };
 /* SHARD operations on a distributed directory's part at one server */

@@ -106,6 +106,20 @@ static int s_make(int argc, char **argv)
 	return t_put(argv[0], "x") || argc != 1;
 }
 
+static void t_offset(void)
+{
+	int in = (int)must(inotify_init1(IN_CLOEXEC));
+	char c;
+
+	is_long(lseek(in, 5, SEEK_SET), 0, "lseek moves nothing");
+	is_long(lseek(in, -1, SEEK_CUR), 0, "nor back");
+	is_long(lseek(in, 9, SEEK_END), 0, "nor from the end");
+	is_long(lseek(in, 0, SEEK_DATA), 0, "nor to data");
+	is_errno(lseek(in, 0, 99), EINVAL, "no such way");
+	is_errno(pread(in, &c, 1, 0), ESPIPE, "pread");
+	must(close(in));
+}
+
 static void t_other(void)
 {
 	in = must(inotify_init1(IN_CLOEXEC));
@@ -566,7 +580,7 @@ static void t_fcntl(void)
 
 T_SUBS = { { "make", s_make }, { "reader", s_reader }, { "spin", s_spin }, T_END };
 
-T_SECTIONS = { { "dir", t_dir },       { "other", t_other },   { "all", t_all },
+T_SECTIONS = { { "dir", t_dir },       { "offset", t_offset },   { "other", t_other },   { "all", t_all },
 	       { "self", t_own },     { "both", t_both },     { "masks", t_masks },
 	       { "rename", t_rename }, { "early", t_early },   { "read", t_read },
 	       { "share", t_share },   { "epoll", t_epoll },   { "outside", t_outside },

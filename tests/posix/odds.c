@@ -307,6 +307,67 @@ static void t_atimes(void)
 	is_long(moves("f"), 0, "once more, it was not changed");
 }
 
+#ifndef F_GET_RW_HINT
+#define F_GET_RW_HINT (1024 + 11)
+#define F_SET_RW_HINT (1024 + 12)
+#endif
+#define F_GET_FILE_HINT (1024 + 13)
+#define F_SET_FILE_HINT (1024 + 14)
+
+static long hint_of(int fd)
+{
+	uint64_t hint = 77;
+
+	return fcntl(fd, F_GET_RW_HINT, &hint) ? -errno : (long)hint;
+}
+
+static long set_hint(int fd, uint64_t hint)
+{
+	return fcntl(fd, F_SET_RW_HINT, &hint);
+}
+
+static void t_hints(void)
+{
+	int fd = (int)must(open("f", O_RDWR | O_CREAT, 0644)), other, p[2];
+	pid_t pid;
+
+	is_long(hint_of(fd), 0, "none is set");
+	is_long(set_hint(fd, 3), 0, "F_SET_RW_HINT");
+	is_long(hint_of(fd), 3, "F_GET_RW_HINT");
+	other = (int)must(open("f", O_RDONLY));
+	is_long(hint_of(other), 3, "another open has it, too");
+	is_long(set_hint(other, 5), 0, "and sets it, only for reading");
+	is_long(hint_of(fd), 5, "for all");
+	is_errno(set_hint(fd, 6), EINVAL, "no such hint");
+	is_errno(set_hint(fd, 1ULL << 32), EINVAL, "nor this one");
+	is_errno(fcntl(fd, F_GET_RW_HINT, NULL), EFAULT, "a bad place");
+	is_errno(fcntl(fd, F_SET_RW_HINT, NULL), EFAULT, "to set it, too");
+	is_errno(fcntl(fd, F_GET_FILE_HINT, &p), EINVAL, "those of descriptors are gone");
+	is_errno(fcntl(fd, F_SET_FILE_HINT, &p), EINVAL, "for setting, too");
+	must(close(fd));
+	must(close(other));
+	other = (int)must(open("f", O_RDONLY));
+	is_long(hint_of(other), 5, "it is the inode's");
+	must(pipe(p));
+	is_long(set_hint(p[0], 2), 0, "a pipe");
+	is_long(hint_of(p[1]), 2, "both ends of it");
+	fd = (int)must(open(".", O_RDONLY));
+	is_long(set_hint(fd, 1), 0, "a directory");
+	is_long(hint_of(fd), 1, "has one");
+	is_errno(set_hint((int)must(open("f", O_PATH)), 1), EBADF, "O_PATH");
+	if (geteuid()) {
+		t_skip("needs root", "another user");
+		return;
+	}
+	pid = (pid_t)must(t_fork_nobody());
+	if (!pid) {
+		is_errno(set_hint(other, 1), EPERM, "another user");
+		is_errno(fcntl(other, F_SET_RW_HINT, NULL), EPERM, "with a bad place");
+		_exit(hint_of(other) != 5);
+	}
+	is_long(t_end(pid), 0, "who may ask");
+}
+
 T_SECTIONS = { { "first_error", t_first_error },
 	       { "vectors", t_vectors },
 	       { "handles", t_handles },
@@ -318,4 +379,5 @@ T_SECTIONS = { { "first_error", t_first_error },
 	       { "pipefs", t_pipefs },
 	       { "own_locks", t_own_locks },
 	       { "atimes", t_atimes },
+	       { "hints", t_hints },
 	       T_END };

@@ -173,6 +173,67 @@ static void t_seek(void)
 	closedir(d);
 }
 
+#define COOKIES 3000
+#define MARKED	7 /* every so manyth entry is marked by telldir */
+
+/* A mark leads to its entry, or when that was removed to what was behind it, while many others come
+ * and go; what was there all the time is behind a mark or before it, once. */
+static void t_cookies(void)
+{
+	static long pos[COOKIES / MARKED + 2];
+	static int marked[COOKIES / MARKED + 2], order[COOKIES];
+	int n = 0, marks = 0, wrong = 0, gone = 0, rest = 0, old;
+	struct dirent *de;
+	char path[64];
+	DIR *d;
+
+	must(mkdir("d", 0755));
+	for (int i = 0; i < COOKIES; i++) {
+		snprintf(path, sizeof(path), "d/f%d", i);
+		must(mknod(path, S_IFREG | 0644, 0));
+	}
+	d = opendir("d");
+	for (long at = telldir(d); (de = readdir(d)) != NULL && n < COOKIES;) {
+		if (de->d_name[0] == 'f' && n % MARKED == 0) {
+			pos[marks] = at;
+			marked[marks++] = n;
+		}
+		if (de->d_name[0] == 'f')
+			order[n++] = atoi(de->d_name + 1);
+		at = telldir(d);
+	}
+	is_long(n, COOKIES, "all entries");
+	for (int i = 0; i < COOKIES; i += 3) {
+		snprintf(path, sizeof(path), "d/f%d", i);
+		must(unlink(path));
+		snprintf(path, sizeof(path), "d/new%d", i);
+		must(mknod(path, S_IFREG | 0644, 0));
+	}
+	for (int m = marks - 1; m >= 0; m--) {
+		seekdir(d, pos[m]);
+		de = readdir(d);
+		old = de && de->d_name[0] == 'f' ? atoi(de->d_name + 1) : -1;
+		if (order[marked[m]] % 3)
+			wrong += old != order[marked[m]];
+		else
+			gone += old >= 0 && old % 3 == 0;
+	}
+	is_long(wrong, 0, "marks lead to their entries");
+	is_long(gone, 0, "to none that was removed");
+	for (int m = 0; m < marks; m += 50) {
+		int want = 0, got = 0;
+
+		for (int i = marked[m]; i < n; i++)
+			want += order[i] % 3 != 0;
+		seekdir(d, pos[m]);
+		while ((de = readdir(d)) != NULL)
+			got += de->d_name[0] == 'f';
+		rest += want != got;
+	}
+	is_long(rest, 0, "what was behind a mark still is");
+	closedir(d);
+}
+
 /* Entries there all the time are seen once, whatever happens to others meanwhile. */
 static void t_changes(void)
 {
@@ -331,7 +392,7 @@ static void t_shared(void)
 T_SUBS = { { "churn", s_churn }, { "list", s_list }, T_END };
 
 T_SECTIONS = {
-	{ "basic", t_basic },	    { "many", t_many },	    { "seek", t_seek },
+	{ "basic", t_basic },	    { "many", t_many },	    { "seek", t_seek }, { "cookies", t_cookies },
 	{ "changes", t_changes },   { "other", t_other },   { "rmwhile", t_rmwhile },
 	{ "getdents", t_getdents }, { "shared", t_shared }, T_END,
 };
