@@ -177,6 +177,8 @@ struct creation {
 	bool excl; /* -EEXIST when the name is there */
 	bool open; /* open it in the same operation */
 	bool distribute; /* a directory whose entries are spread */
+	bool spread; /* set by create: as CREATE_SPREAD */
+	bool inode_full; /* a result: -ENOSPC was for the inode, at the server asked for it */
 	struct ofd *ofd; /* with `open`: its ino is set when the open is counted */
 	struct intent_node *node; /* its ino is set when the inode is made */
 	/* results */
@@ -189,7 +191,10 @@ struct creation {
 /* Makes pl->name in pl->dir, by one call or by several (creation affinity). Without excl, a
  * name that is there gives 0 with created = false and its ino and type. */
 long create(struct task *t, const struct place *pl, struct creation *cr);
-/* An inode without a name, to be found in `at` (for what it inherits). */
+/* An inode without a name, to be found in `at` (for what it inherits); at srv, or at any server that
+ * has memory for it. */
+long create_unnamed_any(struct task *t, const struct place *at, const struct perm *parent,
+			struct creation *cr);
 long create_unnamed(struct task *t, const struct place *at, const struct perm *parent,
 		    u32 srv, struct creation *cr);
 /* Takes an inode without a name back; dflags: a distributed directory has parts everywhere. */

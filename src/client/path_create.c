@@ -12,11 +12,15 @@
  *                              but then writers of different files share a server's lock (two of
  *                              them 0.6 of tmpfs's speed, with affinity 2.8; creates 1.8 and 1.4)
  *   a distributed directory    inode, SHARD_NEW at every server, ADD_MAP
+ *   a server without memory    the inode at another one; its name can be nowhere else, and ENOSPC
+ *                              means that there is no memory for that, or nowhere for an inode
  *
  * An inode without a name stands between CREATE and ADD_MAP; a name that is taken gives EEXIST
  * there, the inode is destroyed, and open(O_CREAT) goes on with the one that has the name.
  */
 #include "client/path.h"
+
+#define FULL_FOR 256 /* creates, until servers are asked to keep memory for names again */
 
 /* --- the parts ------------------------------------------------------------------------------ */
 
@@ -61,7 +65,8 @@ static long call_create(struct task *t, u32 srv, struct req_CREATE *q,
 	q->target.cap = cr->target_len;
 	q->open_flags = cr->open_flags;
 	q->flags = (cr->excl ? CREATE_EXCL : 0) | (cr->open ? CREATE_OPEN : 0) |
-		   (cr->distribute ? CREATE_DISTRIBUTED : 0);
+		   (cr->distribute ? CREATE_DISTRIBUTED : 0) |
+		   (cr->spread ? CREATE_SPREAD : 0);
 	q->wait_seq = 0;
 	p.runs = cr->runs;
 	for (;;) {
@@ -78,6 +83,8 @@ static long call_create(struct task *t, u32 srv, struct req_CREATE *q,
 			retry_wait(t, q->wait_seq);
 		q->wait_seq = msg_event_prepare(&t->ctx);
 	}
+	cr->inode_full = r == -ENOSPC;
+	cr->inode_full = r == -ENOSPC;
 	if (r)
 		return r;
 	cr->created = p.created != 0;
@@ -196,6 +203,15 @@ void dir_set_parent(struct task *t, u64 ino, u64 dir, u32 dir_dflags, const char
 
 /* --- inode and entry at different servers, or by different calls --------------------------------- */
 
+static void fill_found(struct creation *cr, const struct place *pl)
+{
+	cr->created = false;
+	cr->opened = false;
+	cr->ino = pl->ino;
+	cr->type = pl->type;
+	cr->dflags = pl->dflags;
+}
+
 /* The entry's server is far: what the cache says of the name may save all messages, and the
  * directory's group must be known. 1: the name is there, cr is filled. */
 static long look_before(struct task *t, const struct place *pl, struct creation *cr,
@@ -208,11 +224,7 @@ static long look_before(struct task *t, const struct place *pl, struct creation 
 		return 0;
 	r = cache_lookup(t, pl->dir, pl->dir_dflags, pl->name, pl->name_len, false, &pl2);
 	if (!r) {
-		cr->created = false;
-		cr->opened = false;
-		cr->ino = pl2.ino;
-		cr->type = pl2.type;
-		cr->dflags = pl2.dflags;
+		fill_found(cr, &pl2);
 		return cr->excl ? -EEXIST : 1;
 	}
 	return r == -ENOENT ? dir_perm_get(t, pl->dir, parent) : r;
@@ -291,34 +303,118 @@ static u32 home_of(struct task *t, u32 entry_srv, bool is_dir)
 	return is_dir ? t->spread++ % t->ctx.isl->super->servers : entry_srv;
 }
 
-long create(struct task *t, const struct place *pl, struct creation *cr)
+/* Makes it with its inode at server `home`. */
+static long create_at(struct task *t, const struct place *pl, u32 srv, u32 home,
+		      struct creation *cr)
 {
 	struct req_CREATE q = { .dir = pl->dir,
 				.parent = pl->dir,
 				.mode = cr->mode,
 				.cred = &t->proc->cred,
 				.name = { .p = pl->name, .len = pl->name_len } };
-	u32 without = t->ctx.isl->super->without;
-	bool is_dir = (cr->mode & HS_IFMT) == HS_IFDIR;
-	u32 srv = rpc_entry_server(&t->ctx, pl->dir, pl->dir_dflags, pl->name,
-				   pl->name_len);
-	u32 own = home_of(t, srv, is_dir);
-	bool affine = !(without & WITHOUT_CREATION_AFFINITY);
 	u64 mark;
 	long r;
 
-	cr->node = NULL;
-	if (!is_dir || without & WITHOUT_DISTRIBUTION)
-		cr->distribute = false;
-	if (affine && srv != own)
-		return create_apart(t, pl, srv, own, cr);
-	if (cr->distribute || without & WITHOUT_COALESCING)
-		return create_apart(t, pl, srv, srv, cr);
+	if (srv != home || cr->distribute ||
+	    t->ctx.isl->super->without & WITHOUT_COALESCING)
+		return create_apart(t, pl, srv, home, cr);
 	mark = cache_mark(t);
 	r = call_create(t, srv, &q, cr);
 	if (!r)
 		cache_learn(t, mark, pl, cr->ino, cr->type, cr->dflags);
 	return r;
+}
+
+/* --- the inode's server has no memory for it ------------------------------------------------------------ */
+
+/* Which server is the i-th to be asked for an inode: the one where it ought to be, then the others,
+ * beginning with the one that had room last. */
+static u32 home_nth(const struct client_root *r, u32 own, u32 servers, u32 i)
+{
+	return i ? (own + 1 + (r->spread_hint + i - 1) % (servers - 1)) % servers : own;
+}
+
+/* Servers are asked twice: first they keep a quarter of their memory, for names, which cannot be
+ * elsewhere; then for what they have. When that was in vain lately, the second round alone. */
+static u32 first_step(struct client_root *r, u32 servers)
+{
+	u32 times = __atomic_load_n(&r->full_hint, __ATOMIC_RELAXED);
+
+	if (servers == 1)
+		return servers;
+	if (likely(!times))
+		return 0;
+	__atomic_store_n(&r->full_hint, times - 1, __ATOMIC_RELAXED);
+	return servers;
+}
+
+static void note_step(struct client_root *r, u32 servers, u32 step, u32 first)
+{
+	u32 i = step % servers;
+
+	if (i)
+		r->spread_hint = (r->spread_hint + i - 1) % (servers - 1);
+	if (step >= servers && !first)
+		r->full_hint = FULL_FOR;
+}
+
+/* Calls `ask`, which gives a long and uses the server `home`, until an inode is made, or nobody has
+ * room for one. One call, unless memory is short. */
+#define ASK_HOMES(t, own, cr, home, ask)                                                 \
+	({                                                                               \
+		struct client_root *root_ = client_root((t)->ctx.ck);                    \
+		u32 n_ = (t)->ctx.isl->super->servers, first_ = first_step(root_, n_);   \
+		u32 step_ = first_, mode_ = (cr)->mode, home;                            \
+		bool open_ = (cr)->open;                                                 \
+		long r_;                                                                 \
+		do {                                                                     \
+			home = home_nth(root_, own, n_, step_ % n_);                     \
+			(cr)->spread = step_ < n_;                                       \
+			(cr)->inode_full = false;                                        \
+			(cr)->open = open_;                                              \
+			(cr)->mode = mode_;                                              \
+			r_ = (ask);                                                      \
+		} while (unlikely(r_ == -ENOSPC && (cr)->inode_full) &&                  \
+			 ++step_ < 2 * n_);                                              \
+		if (unlikely(step_ != first_))                                           \
+			note_step(root_, n_, MIN(step_, 2 * n_ - 1), first_);            \
+		r_;                                                                      \
+	})
+
+long create_unnamed_any(struct task *t, const struct place *at, const struct perm *parent,
+			struct creation *cr)
+{
+	return ASK_HOMES(t, core_server(&t->ctx), cr, home,
+			 create_unnamed(t, at, parent, home, cr));
+}
+
+/* There is no memory for an inode, but none is needed if the name is there already. */
+static long find_full(struct task *t, const struct place *pl, struct creation *cr)
+{
+	struct place there;
+	long r = cache_lookup(t, pl->dir, pl->dir_dflags, pl->name, pl->name_len, false,
+			      &there);
+
+	if (r)
+		return r == -ENOENT ? -ENOSPC : r;
+	fill_found(cr, &there);
+	return cr->excl ? -EEXIST : 0;
+}
+
+long create(struct task *t, const struct place *pl, struct creation *cr)
+{
+	u32 without = t->ctx.isl->super->without;
+	bool is_dir = (cr->mode & HS_IFMT) == HS_IFDIR;
+	u32 srv = rpc_entry_server(&t->ctx, pl->dir, pl->dir_dflags, pl->name,
+				   pl->name_len);
+	u32 own = without & WITHOUT_CREATION_AFFINITY ? srv : home_of(t, srv, is_dir);
+	long r;
+
+	cr->node = NULL;
+	if (!is_dir || without & WITHOUT_DISTRIBUTION)
+		cr->distribute = false;
+	r = ASK_HOMES(t, own, cr, home, create_at(t, pl, srv, home, cr));
+	return unlikely(r == -ENOSPC) ? find_full(t, pl, cr) : r;
 }
 
 /* --- mkdir, mknod, symlink -------------------------------------------------------------------------- */

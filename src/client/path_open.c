@@ -468,7 +468,7 @@ static long open_tmpfile(struct task *t, struct opening *op)
 	cr.node = intent_begin(t, &it);
 	if (!cr.node)
 		return -ENOSPC;
-	r = create_unnamed(t, &op->pl, &parent, core_server(&t->ctx), &cr);
+	r = create_unnamed_any(t, &op->pl, &parent, &cr);
 	if (r) {
 		intent_end(t, cr.node);
 		return r;

@@ -159,6 +159,9 @@ struct client_root {
 	struct list *vnodes; /* VNODE_BUCKETS heads */
 	struct list lru;
 	u64 cached, cache_max;
+	/* creates that ask no server for less than all of its memory; who took the last inode that the
+	 * own server had no room for */
+	u32 full_hint, spread_hint;
 	u64 inval_count; /* grows with every invalidation: a lookup in flight is not cached if it grew */
 	struct list perm_lru;
 	u64 perms_cached;

@@ -68,7 +68,8 @@ static long create_inode(struct rpc_env *e, const struct req_CREATE *q,
 	struct fs_inode *i;
 
 	inherit(d, q->cred, &mode, &gid);
-	i = fs_inode_new(e, CK_GROWTH, mode, q->cred->uid, gid);
+	i = fs_inode_new(e, q->flags & CREATE_SPREAD ? CK_SPREAD : CK_GROWTH, mode,
+			 q->cred->uid, gid);
 	if (!i)
 		return -ENOSPC;
 	*out = i;

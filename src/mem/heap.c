@@ -84,6 +84,8 @@ static u64 keep_of(const struct ck *ck, enum ck_use use)
 {
 	u64 keep = (ck->heap_end - ck->heap_base) / 16;
 
+	if (use == CK_SPREAD)
+		return 4 * keep;
 	keep = MIN(MAX(keep, KEEP_MIN), KEEP_MAX);
 	return use == CK_NEEDED ? 0 : use == CK_HELD ? keep / 4 : keep;
 }

@@ -385,8 +385,9 @@ void tx_save(struct ck *ck, void *p, size_t len);
 void *ck_alloc(struct ck *ck, size_t size);
 /* The same for what may fail before other things do: leaves memory for those. GROWTH: files and names;
  * leaves enough to start and end programs. HELD: what programs hold, descriptors for example; leaves
- * enough to remove files and end programs. */
-enum ck_use { CK_NEEDED, CK_HELD, CK_GROWTH };
+ * enough to remove files and end programs. SPREAD: what another core kernel may take as well; leaves a
+ * quarter for what cannot go elsewhere. */
+enum ck_use { CK_NEEDED, CK_HELD, CK_GROWTH, CK_SPREAD };
 void *ck_alloc_for(struct ck *ck, enum ck_use use, size_t size);
 /* For what cannot be told its use: growth has to stop, since memory was taken after ck_spare gave
  * `before`, and too little is left. The transaction is to fail. */

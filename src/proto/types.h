@@ -82,6 +82,8 @@ struct extent {
 #define CREATE_EXCL	   1u /* -EEXIST when the name is taken */
 #define CREATE_OPEN	   2u /* also open it, with open_flags */
 #define CREATE_DISTRIBUTED 4u /* a directory whose entries are spread */
+#define CREATE_SPREAD                                                                    \
+	8u /* -ENOSPC when not much memory is left for inodes: another server may have more */
 /* ADD_MAP flags */
 #define MAP_REPLACE                                                                      \
 	1u /* rename: replaces an entry that is there (checks types, see rpc.def) */
