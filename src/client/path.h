@@ -239,8 +239,8 @@ enum {
 void rename_note_added(struct ck *ck, struct intent_node *n, const struct rep_ADD_MAP *p);
 void rename_note_renamed(struct ck *ck, struct intent_node *n,
 			 const struct rep_RENAME *p);
-/* From any step to the end, of the intent too; by the process or by who recovers it. 0, or -ENOENT
- * when the old name was gone and all is as before. */
+/* From any step to the end, of the intent too; by the process or by who recovers it. 0, or -EAGAIN
+ * when the old name was gone and all is as before; -ENOSPC: no memory for a whiteout. */
 long rename_finish(struct task *t, struct intent_node *n);
 
 #endif

@@ -18,6 +18,9 @@
  *
  * With O marked and both names at one server, RENAME does 4 to 6 at once.
  *
+ * RENAME_WHITEOUT: in step 5 (P, a) does not go, but leads to a new device 0/0 of a's server. Without
+ * memory for that step 4 is taken back.
+ *
  * A new name that only a message could tell of is not looked up before: the intent has from the reply what
  * stood there.
  *
@@ -392,7 +395,7 @@ static long remove_name(struct task *t, struct intent_node *n, struct req_RM_MAP
 	struct rep_RM_MAP p = { .busy = 0 };
 	long r;
 
-	q->cred = &g_root_cred;
+	q->cred = q->flags & RM_WHITEOUT ? &t->proc->cred : &g_root_cred;
 	q->expect = n->it.ino;
 	r = STEP_CALL(t, srv, RM_MAP, rm_map, q, &p, TX_SET(ck_, n->it.step, step));
 	*busy = p.busy;
@@ -406,7 +409,8 @@ static long remove_old(struct task *t, struct intent_node *n, u32 *busy)
 	struct req_RM_MAP q = {
 		.dir = it->dir,
 		.name = { .p = it->name, .len = (u32)strlen(it->name) },
-		.flags = RM_MOVED | RM_CONFIRM,
+		.flags = RM_MOVED | RM_CONFIRM |
+			 (it->flags & RENAME_WHITEOUT ? RM_WHITEOUT : 0),
 		.confirm_dir = it->new_dir,
 		.confirm_dflags = it->new_dflags,
 		.confirm_name = { .p = it->new_name, .len = (u32)strlen(it->new_name) },
@@ -450,15 +454,17 @@ static long restore_old(struct task *t, struct intent_node *n)
 			 TX_SET(ck_, n->it.step, RENAME_UNDONE));
 }
 
-/* From ADD_MAP on to where it is decided. */
-static void settle_names(struct task *t, struct intent_node *n, u32 *busy)
+/* From ADD_MAP on to where it is decided: 0, or why it is taken back. */
+static long settle_names(struct task *t, struct intent_node *n, u32 *busy)
 {
 	struct intent *it = &n->it;
+	long r = it->step == RENAME_REMOVE ? remove_old(t, n, busy) : 0;
 
-	if (it->step == RENAME_REMOVE && remove_old(t, n, busy))
+	if (r)
 		intent_step(t, n, RENAME_UNDO);
 	if (it->step == RENAME_UNDO)
 		(void)(it->old_ino ? restore_old(t, n) : remove_new(t, n));
+	return r;
 }
 
 long rename_finish(struct task *t, struct intent_node *n)
@@ -466,8 +472,8 @@ long rename_finish(struct task *t, struct intent_node *n)
 	struct intent *it = &n->it;
 	bool replaced, done;
 	u32 busy = 0;
+	long r = settle_names(t, n, &busy);
 
-	settle_names(t, n, &busy);
 	if (it->step == RENAME_DONE)
 		notify_renamed(t, it);
 	done = it->step < RENAME_UNDO;
@@ -479,7 +485,7 @@ long rename_finish(struct task *t, struct intent_node *n)
 		intent_end(t, n);
 	if (busy)
 		pending_wait();
-	return done ? 0 : -EAGAIN;
+	return done ? 0 : r == -ENOSPC ? r : -EAGAIN;
 }
 
 static long intent_for(struct task *t, struct moving *m)
@@ -490,7 +496,8 @@ static long intent_for(struct task *t, struct moving *m)
 			     .new_dir = m->to.dir,
 			     .new_dflags = m->to.dir_dflags,
 			     .ino = m->from.ino,
-			     .ino_type = m->from.type };
+			     .ino_type = m->from.type,
+			     .flags = m->flags & RENAME_WHITEOUT };
 
 	memcpy(it.name, m->from.name, m->from.name_len + 1);
 	memcpy(it.new_name, m->to.name, m->to.name_len + 1);
@@ -793,9 +800,8 @@ long client_renameat2(struct task *t, long a[6])
 {
 	u32 flags = (u32)a[4];
 
-	/* RENAME_WHITEOUT is for union mounts. */
-	if (flags & ~(u32)(RENAME_NOREPLACE | RENAME_EXCHANGE) ||
-	    flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
+	if (flags & ~(u32)(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT) ||
+	    (flags & RENAME_EXCHANGE && flags != RENAME_EXCHANGE))
 		return -EINVAL;
 	return do_rename(t, &a[0], &a[1], &a[2], &a[3], flags);
 }

@@ -96,6 +96,17 @@ static long create_inode(struct rpc_env *e, const struct req_CREATE *q,
 	return 0;
 }
 
+long fs_whiteout(struct rpc_env *e, struct fs_dir *d, struct fs_entry *n,
+		 const struct cred *cr)
+{
+	u32 mode = HS_IFCHR, gid;
+	struct fs_inode *i;
+
+	inherit(d, cr, &mode, &gid);
+	i = fs_inode_new(e, CK_GROWTH, mode, cr->uid, gid);
+	return i ? fs_entry_set(e, d, n, i->node.key, HS_IFCHR, 0) : -ENOSPC;
+}
+
 static void created(struct rep_CREATE *p, const struct fs_inode *i)
 {
 	fs_inode_attr(i, &p->attr);
@@ -459,7 +470,8 @@ long fs_rm_map(struct rpc_env *e, const struct req_RM_MAP *q, struct rep_RM_MAP 
 	r = rm_check(e, q, p, &d, n);
 	if (r < 0)
 		return r;
-	r = fs_entry_del(e, &d, n);
+	r = q->flags & RM_WHITEOUT ? fs_whiteout(e, &d, n, q->cred)
+				   : fs_entry_del(e, &d, n);
 	if (r < 0)
 		return r;
 	now = host_realtime_ns();

@@ -723,6 +723,9 @@ static inline void fs_notify_gone(struct rpc_env *e, u64 ino, bool home)
 		fs_notify_gone_slow(e, ino, home);
 }
 
+/* create.c: a name that is renamed away leads to a new device 0/0, of cr. -ENOSPC. */
+long fs_whiteout(struct rpc_env *e, struct fs_dir *d, struct fs_entry *n,
+		 const struct cred *cr);
 /* create.c: one link less of a file of another server. -ENOSPC. */
 long fs_link_drop_far(struct rpc_env *e, u64 ino);
 /* A pending name, which only the rename that added it may take away: others get -EAGAIN, and ask again. */

@@ -12,6 +12,7 @@
 
 #define RENAME_NOREPLACE 1u
 #define RENAME_EXCHANGE	 2u
+#define RENAME_WHITEOUT	 4u
 
 /* One side of a rename. */
 struct side {
@@ -220,7 +221,9 @@ static long move(struct rpc_env *e, const struct req_RENAME *q, struct rep_RENAM
 					 p->type, p->dflags);
 	}
 	if (!r)
-		r = fs_entry_del(e, &from->d, from->n);
+		r = q->flags & RENAME_WHITEOUT
+			    ? fs_whiteout(e, &from->d, from->n, q->cred)
+			    : fs_entry_del(e, &from->d, from->n);
 	if (!r)
 		r = arrived(e, to, ino, p->type, now);
 	if (!r)
@@ -238,7 +241,8 @@ long fs_rename(struct rpc_env *e, const struct req_RENAME *q, struct rep_RENAME 
 
 	p->old_ino = 0;
 	p->old_done = p->same = p->busy = 0;
-	if ((q->flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE)) || q->flags == 3)
+	if ((q->flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT)) ||
+	    ((q->flags & RENAME_EXCHANGE) && q->flags != RENAME_EXCHANGE))
 		return -EINVAL;
 	r = find(e, &from, q->dir, &q->name, q->cred);
 	if (!r)

@@ -48,7 +48,7 @@ struct intent {
 	u64 owner; /* of marks and locks at servers: core << 32 | host_pid */
 	u32 dir_dflags, ino_dflags, new_dflags, old_dflags, marked_dflags;
 	u32 ino_type, old_type; /* RENAME, EXCHANGE: HS_IF* */
-	u32 pad;
+	u32 flags; /* RENAME: RENAME_WHITEOUT or 0 */
 	char name[NAME_LEN_MAX + 1], new_name[NAME_LEN_MAX + 1];
 };
 

@@ -100,10 +100,12 @@ struct extent {
 	8u /* second half of a rename: no permission check, entry must be `ino` */
 #define RM_UNDO	   16u /* takes a pending name back */
 #define RM_CONFIRM 32u /* as MAP_CONFIRM */
+#define RM_WHITEOUT                                                                      \
+	64u /* the name stays, and leads to a new device 0/0, of cred: RENAME_WHITEOUT */
 /* rep.busy with -EAGAIN: registered for an EVENT; or the name is pending, ask again soon */
 #define BUSY_REMOVED 1u
 #define BUSY_PENDING 2u
-/* RENAME flags are Linux's: RENAME_NOREPLACE 1, RENAME_EXCHANGE 2 */
+/* RENAME flags are Linux's: RENAME_NOREPLACE 1, RENAME_EXCHANGE 2, RENAME_WHITEOUT 4 */
 /* READ, WRITE flags */
 #define IO_APPEND  1u /* at the end, atomically; req.off is ignored, rep.off says where */
 #define IO_WAIT	   2u /* on -EAGAIN register (from core, slot, wait_seq) for an EVENT */

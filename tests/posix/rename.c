@@ -271,6 +271,131 @@ static void t_flags(void)
 	is_errno(renameat2_("h", "d", 0x80), EINVAL, "an unknown flag");
 }
 
+/* Is it what RENAME_WHITEOUT leaves behind? */
+static int is_white(const char *name)
+{
+	struct stat st;
+
+	return lstat(name, &st) == 0 && st.st_mode == S_IFCHR && st.st_rdev == 0 &&
+	       st.st_nlink == 1 && st.st_size == 0 && st.st_uid == geteuid();
+}
+
+static int s_mkdir(int argc, char **argv)
+{
+	return argc != 1 || mkdir(argv[0], 0777) != 0;
+}
+
+/* a and b are two directories, or one. */
+static void whiten(const char *what, const char *a, const char *b)
+{
+	char f[64], g[64], d[64], e[64], sub[80];
+	long links;
+
+	snprintf(f, sizeof(f), "%s/f", a);
+	snprintf(g, sizeof(g), "%s/g", b);
+	snprintf(d, sizeof(d), "%s/d", a);
+	snprintf(e, sizeof(e), "%s/e", b);
+	snprintf(sub, sizeof(sub), "%s/sub", e);
+	must(t_put(f, "f"));
+	is_long(renameat2_(f, g, RENAME_WHITEOUT), 0, "%s: a file", what);
+	ok(is_white(f), "%s: what it leaves", what);
+	is_str(t_get(g), "f", "%s: the file", what);
+	is_long(rename(g, f), 0, "%s: rename over that", what);
+	is_str(t_get(f), "f", "%s: the file is back", what);
+	must(t_put(g, "g"));
+	is_errno(renameat2_(f, g, RENAME_WHITEOUT | RENAME_NOREPLACE), EEXIST,
+		 "%s: NOREPLACE", what);
+	is_long(renameat2_(f, g, RENAME_WHITEOUT), 0, "%s: over a file", what);
+	ok(is_white(f), "%s: what is left then", what);
+	is_str(t_get(g), "f", "%s: what is there then", what);
+	is_long(unlink(f), 0, "%s: it can be removed", what);
+	is_long(renameat2_(g, f, RENAME_WHITEOUT | RENAME_NOREPLACE), 0,
+		"%s: NOREPLACE to a new name", what);
+	ok(is_white(g), "%s: leaves one, too", what);
+	must(unlink(g));
+	must(mkdir(d, 0755));
+	must(mkdir(e, 0755));
+	links = t_nlink(a) + t_nlink(b);
+	snprintf(sub, sizeof(sub), "%s/sub", d);
+	must(mkdir(sub, 0755));
+	is_errno(renameat2_(e, d, RENAME_WHITEOUT), ENOTEMPTY,
+		 "%s: a directory over one that is not empty", what);
+	is_errno(renameat2_(f, d, RENAME_WHITEOUT), EISDIR, "%s: a file over a directory",
+		 what);
+	is_errno(renameat2_(d, f, RENAME_WHITEOUT), ENOTDIR, "%s: a directory over a file",
+		 what);
+	is_errno(renameat2_(d, sub, RENAME_WHITEOUT), EINVAL, "%s: below itself", what);
+	is_long(renameat2_(d, e, RENAME_WHITEOUT), 0, "%s: a directory", what);
+	ok(is_white(d), "%s: what that leaves", what);
+	snprintf(sub, sizeof(sub), "%s/sub", e);
+	ok(t_exists(sub), "%s: it was moved", what);
+	is_long(t_nlink(a) + t_nlink(b), strcmp(a, b) ? links - 1 : links - 2,
+		"%s: links of the directories", what);
+	must(unlink(d));
+	must(rmdir(sub));
+	must(rmdir(e));
+	must(unlink(f));
+}
+
+static void t_whiteout(void)
+{
+	struct dirent *de;
+	struct stat st;
+	int type = -1;
+	pid_t pid;
+	DIR *dir;
+
+	must(mkdir("x", 0777));
+	must(t_end(t_start(T_EXEC, "mkdir", "y", NULL)) ? -1 : 0);
+	must(t_end(t_start(T_EXEC, "mkdir", "z", NULL)) ? -1 : 0);
+	whiten("in one directory", "x", "x");
+	whiten("to another", "x", "y");
+	whiten("back", "y", "x");
+	whiten("of others", "z", "y");
+	must(t_put("f", "f"));
+	must(link("f", "g"));
+	is_long(renameat2_("f", "f", RENAME_WHITEOUT), 0, "to itself");
+	is_long(renameat2_("f", "g", RENAME_WHITEOUT), 0, "to another link");
+	is_str(t_get("f"), "f", "nothing is done");
+	is_long(t_nlink("f"), 2, "both are there");
+	is_errno(renameat2_("none", "h", RENAME_WHITEOUT), ENOENT, "of nothing");
+	is_errno(renameat2_("f", "x", RENAME_WHITEOUT | RENAME_EXCHANGE), EINVAL,
+		 "with EXCHANGE");
+	is_errno(renameat2_("f", "x", 7), EINVAL, "with all flags");
+	is_long(renameat2_("f", "h", RENAME_WHITEOUT), 0, "one to look at");
+	dir = opendir(".");
+	while (dir && (de = readdir(dir)))
+		if (!strcmp(de->d_name, "f"))
+			type = de->d_type;
+	closedir(dir);
+	is_long(type, DT_CHR, "readdir's type");
+	if (geteuid() == 0) {
+		must(mkdir("s", 0777));
+		must(chown("s", 0, 5));
+		must(chmod("s", 02777));
+		must(t_put("s/f", "f"));
+		is_long(renameat2_("s/f", "s/g", RENAME_WHITEOUT), 0, "in a set-gid directory");
+		must(lstat("s/f", &st));
+		is_long((long)st.st_gid, 5, "it has its group");
+		must(mkdir("own", 0777));
+		must(chmod("own", 0777));
+		must(mkdir("closed", 0755));
+		must(t_put("closed/f", "f"));
+		pid = t_fork_nobody();
+		if (!pid) {
+			int bad = t_put("own/f", "f") ||
+				  renameat2_("own/f", "own/g", RENAME_WHITEOUT) ||
+				  !is_white("own/f");
+
+			bad |= (renameat2_("closed/f", "own/h", RENAME_WHITEOUT) != -1 ||
+				errno != EACCES)
+			       << 1;
+			_exit(bad);
+		}
+		is_long(t_end(pid), 0, "a user without privileges may do it");
+	}
+}
+
 static void t_cross(void)
 {
 	char name[] = "/tmp/hare-posix-XXXXXX";
@@ -409,12 +534,17 @@ static void t_above(void)
 	is_errno(rename("a/b", "a/b/c/d"), EINVAL, "below itself");
 }
 
-T_SUBS = { { "swap", s_swap }, { "replace", s_replace }, { "mover", s_mover }, T_END };
+T_SUBS = { { "mkdir", s_mkdir },
+	   { "swap", s_swap },
+	   { "replace", s_replace },
+	   { "mover", s_mover },
+	   T_END };
 
 T_SECTIONS = {
 	{ "samedir", t_same_dir }, { "otherdir", t_other_dir },	 { "paths", t_paths },
 	{ "content", t_content },  { "hardlinks", t_hardlinks }, { "dirs", t_dirs },
-	{ "flags", t_flags },	   { "cross", t_cross },	 { "perm", t_perm },
+	{ "flags", t_flags },	   { "whiteout", t_whiteout },
+	{ "cross", t_cross },	 { "perm", t_perm },
 	{ "atomic", t_atomic },	   { "loop", t_loop },		 { "above", t_above },
 	T_END,
 };

@@ -98,6 +98,18 @@ static long r_rename_dist(struct person *p)
 {
 	return CALL(p, rename, "/hare/d/s", "/hare/e/t");
 }
+static long r_whiteout(struct person *p)
+{
+	return CALL(p, renameat2, AT_FDCWD, "/hare/e/f", AT_FDCWD, "/hare/e/new", 4);
+}
+static long r_whiteout_away(struct person *p)
+{
+	return CALL(p, renameat2, AT_FDCWD, "/hare/d/f", AT_FDCWD, "/hare/e/new", 4);
+}
+static long r_whiteout_dir(struct person *p)
+{
+	return CALL(p, renameat2, AT_FDCWD, "/hare/e/s", AT_FDCWD, "/hare/d/new", 4);
+}
 static long r_exchange(struct person *p)
 {
 	return CALL(p, renameat2, AT_FDCWD, "/hare/d/f", AT_FDCWD, "/hare/e/f", 2);
@@ -136,6 +148,11 @@ static const struct act g_acts[] = {
 	  "e/u" },
 	{ "rename over a distributed one", r_rename_dist, "d/s e/t", "!d/s e/t", "d/s",
 	  "e/t" },
+	{ "rename with whiteout", r_whiteout, "e/f !e/new", "e/f e/new", NULL, "e/new" },
+	{ "rename away with whiteout", r_whiteout_away, "d/f !e/new", "d/f e/new", NULL,
+	  "e/new" },
+	{ "rename a directory with whiteout", r_whiteout_dir, "e/s/. !d/new", "!e/s/. e/s d/new/.",
+	  NULL, "d/new" },
 	{ "exchange", r_exchange, "d/f e/f", "d/f e/f", "d/f", "e/f" },
 	{ "exchange with a directory", r_exchange_dir, "e/s/. !d/f/.", "!e/s/. d/f/.",
 	  "e/s", "d/f" },
