@@ -13,10 +13,16 @@
  *
  * A symlink's target and what follows it are put together in one of two buffers in t->bounce
  * (the text being read is in the other one, or the program's path). Nothing else is copied but
- * the last name.
+ * the last name. Where long targets are nested so deep that these are too small, two large ones are
+ * mapped for the rest of the walk.
  */
+#include <linux/mman.h>
+
 #include "client/path.h"
 #include "client/procfs.h"
+
+/* All that can be left to be walked: the path and the targets of as many symlinks as are followed. */
+#define BIG_TEXT ((SYMLINKS_MAX + 1UL) * PATH_LEN_MAX)
 
 /* A walk in progress inside Hare. */
 struct cursor {
@@ -24,11 +30,33 @@ struct cursor {
 	u32 dflags;
 	u32 links; /* symlinks followed so far */
 	u32 text; /* which buffer the next expansion goes to */
+	char *big; /* the two large buffers, or NULL */
 	u32 flags; /* WALK_* */
 	u64 floor; /* WALK_BENEATH, WALK_IN_ROOT: the directory that it may not leave */
 	u32 floor_dflags;
 	const char *rest; /* what is still to be walked */
 };
+
+static char *text_of(struct task *t, const struct cursor *c)
+{
+	return unlikely(c->big) ? c->big + c->text * BIG_TEXT : WALK_TEXT(t, c->text);
+}
+
+static size_t text_size(const struct cursor *c)
+{
+	return unlikely(c->big) ? BIG_TEXT : WALK_TEXT_SIZE;
+}
+
+static bool text_grow(struct cursor *c)
+{
+	long r = SYS(mmap, 0, 2 * BIG_TEXT, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (sys_failed(r))
+		return false;
+	c->big = (char *)r;
+	return true;
+}
 
 /* --- between host and Hare ------------------------------------------------------------------ */
 
@@ -280,10 +308,10 @@ static long leave_root(struct task *t, struct cursor *c, const char *rest,
 		       struct place *out, char *host_buf, bool *rewritten)
 {
 	const struct super *s = t->ctx.isl->super;
-	char *text = WALK_TEXT(t, c->text);
+	char *text = text_of(t, c);
 	char *scratch = WALK_TEXT(t, 2);
 	const char *again;
-	size_t len = s->at_len;
+	size_t len = s->at_len, room;
 	long r;
 
 	while (len && s->at[--len] != '/')
@@ -299,8 +327,8 @@ static long leave_root(struct task *t, struct cursor *c, const char *rest,
 	}
 	memcpy(text, s->at, len);
 	text[len] = '\0';
-	if (str_copy(text + len, *rest ? rest : "/", WALK_TEXT_SIZE - len) >=
-	    WALK_TEXT_SIZE - len)
+	room = text_size(c) - len;
+	if (str_copy(text + len, *rest ? rest : "/", room) >= room)
 		return -ENAMETOOLONG;
 	r = to_host(out, text, host_buf, rewritten);
 	return r ? r : 1;
@@ -339,7 +367,7 @@ static long step_up(struct task *t, struct cursor *c, const char *rest, struct p
 static long follow(struct task *t, struct cursor *c, u64 ino, const char *rest,
 		   struct place *out, char *host_buf, bool *rewritten)
 {
-	char *text = WALK_TEXT(t, c->text);
+	char *text = text_of(t, c);
 	struct req_READLINK q = { .ino = ino };
 	struct rep_READLINK p = { .data = { .p = text, .cap = PATH_LEN_MAX } };
 	const char *inside;
@@ -351,10 +379,16 @@ static long follow(struct task *t, struct cursor *c, u64 ino, const char *rest,
 	r = rpc_readlink(&t->ctx, ino_server(ino), &q, &p);
 	if (r)
 		return r;
-	room = WALK_TEXT_SIZE - p.data.len;
-	/* Only links that lead to themselves, mostly, leave so much to be walked. */
-	if (str_copy(text + p.data.len, rest, room) >= room)
-		return -ELOOP;
+	room = text_size(c) - p.data.len;
+	if (unlikely(str_copy(text + p.data.len, rest, room) >= room)) {
+		const char *target = text;
+
+		if (c->big || !text_grow(c))
+			return -ENOMEM;
+		text = text_of(t, c);
+		memcpy(text, target, p.data.len);
+		(void)str_copy(text + p.data.len, rest, BIG_TEXT - p.data.len);
+	}
 	c->text ^= 1;
 	c->rest = text;
 	if (text[0] != '/')
@@ -772,7 +806,10 @@ long walk(struct task *t, int dirfd, const char *path, u32 flags, struct place *
 		return r < 0 ? r : 0;
 	if (path[0] == '/' && flags & WALK_BENEATH)
 		return -EXDEV;
-	return walk_inside(t, &c, out, host_buf, rewritten);
+	r = walk_inside(t, &c, out, host_buf, rewritten);
+	if (unlikely(c.big))
+		SYS(munmap, c.big, 2 * BIG_TEXT);
+	return r;
 }
 
 /* --- for the calls --------------------------------------------------------------------------------- */

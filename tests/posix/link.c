@@ -139,10 +139,79 @@ static void t_walk(void)
 	is_long(unlink("dot"), 0, "unlink of the link");
 }
 
+/* Symlink `name` to `to`, followed by so much of nothing that it is as long as can be. */
+static void long_link(const char *to, const char *name)
+{
+	char target[4096];
+	size_t len = (size_t)snprintf(target, sizeof(target), "%s/", to);
+
+	while (len + 2 < sizeof(target) - 1) {
+		target[len++] = '.';
+		target[len++] = '/';
+	}
+	target[len] = 0;
+	must(symlink(target, name));
+}
+
+/* Number n of them: through all before it, each with its rest still to be walked. */
+static void t_nested(void)
+{
+	char to[300], name[300], top[5000], cwd[4096];
+	int fd;
+
+	must(mkdir("d", 0755));
+	must(t_put("d/f", "deep"));
+	long_link("d", "l1");
+	for (int i = 2; i <= 41; i++) {
+		snprintf(to, sizeof(to), "l%d", i - 1);
+		snprintf(name, sizeof(name), "l%d", i);
+		long_link(to, name);
+	}
+	for (int i = 1; i <= 41; i += i < 8 ? 1 : i < 38 ? 10 : 1) {
+		snprintf(name, sizeof(name), "l%d/f", i);
+		if (i == 41)
+			is_errno(open(name, O_RDONLY), ELOOP, "41 of them");
+		else
+			is_str(t_get(name), "deep", "%d of them", i);
+	}
+	is_str(t_get("l40/f"), "deep", "40 of them");
+	is_str(t_get("l39/../d/f"), "deep", "39, and on");
+	is_str(t_get("l20/../l20/f"), "deep", "20, twice");
+	is_errno(open("l20/../l21/f", O_RDONLY), ELOOP, "20, and 21");
+	is_errno(open("l40/none", O_RDONLY), ENOENT, "nothing behind them");
+	is_errno(open("l40/f/x", O_RDONLY), ENOTDIR, "below a file behind them");
+	fd = (int)is_ok(open("l40/new", O_CREAT | O_EXCL | O_WRONLY, 0644),
+			"made behind them");
+	close(fd);
+	ok(t_exists("d/new"), "it is there");
+	is_long(rename("l40/new", "l39/newer"), 0, "rename between them");
+	ok(t_exists("d/newer"), "it is there, too");
+	is_long(chdir("l40"), 0, "chdir");
+	is_str(t_get("f"), "deep", "a file there");
+	must(chdir(".."));
+	/* The same by absolute targets. */
+	must(getcwd(cwd, 3000) ? 0 : -1);
+	snprintf(top, sizeof(top), "%s/d", cwd);
+	long_link(top, "a1");
+	for (int i = 2; i <= 41; i++) {
+		snprintf(top, sizeof(top), "%s/a%d", cwd, i - 1);
+		snprintf(name, sizeof(name), "a%d", i);
+		long_link(top, name);
+	}
+	is_str(t_get("a40/f"), "deep", "40 with absolute targets");
+	is_errno(open("a41/f", O_RDONLY), ELOOP, "41 with absolute targets");
+	/* Rings: each leaves more to be walked. */
+	long_link("r2", "r1");
+	long_link("r1", "r2");
+	is_errno(open("r1/f", O_RDONLY), ELOOP, "a ring of two");
+	is_errno(open("r2", O_RDONLY), ELOOP, "itself");
+}
+
 T_SECTIONS = {
 	{ "link", t_link },
 	{ "many", t_many },
 	{ "symlink", t_symlink },
 	{ "walk", t_walk },
+	{ "nested", t_nested },
 	T_END,
 };
