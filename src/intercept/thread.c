@@ -286,8 +286,10 @@ static long fork_copy(struct thread *t, long nr, long a[6], u64 flags, u64 child
 	bool threads = __atomic_load_n(&t->process->threads, __ATOMIC_RELAXED) > 1;
 	struct task *task = &t->task;
 	struct proc *child;
-	long ret = client_fork_prepare(task, flags, &child);
+	long ret;
 
+	race_point("forking", RACE_AT);
+	ret = client_fork_prepare(task, flags, &child);
 	if (ret)
 		return ret;
 	patch_before_fork(task);

@@ -41,6 +41,8 @@
 #define WNOWAIT_  0x01000000
 #define WALL_	  0x40000000
 
+#define TRAP_TRACE_ 2 /* siginfo's */
+
 #ifdef HARE_CRASH_POINTS
 u64 g_crash_at, g_crash_count;
 void (*g_race_hook)(const char *what, u32 when);
@@ -204,6 +206,12 @@ static bool is_call_stop(const struct siginfo_raw *seen)
 	return seen->signo == SIGTRAP && (seen->code & ~0x80) == SIGTRAP;
 }
 
+/* Or that behind one instruction, as PTRACE_SINGLESTEP asks for? */
+static bool is_step_stop(const struct siginfo_raw *seen)
+{
+	return seen->signo == SIGTRAP && seen->code == TRAP_TRACE_;
+}
+
 /* PTRACE_SYSCALL_INFO_ENTRY, _EXIT; 0: an old kernel */
 static u8 call_stop_op(u32 tid)
 {
@@ -225,9 +233,10 @@ static bool trace_pass(u32 tid, struct siginfo_raw *seen)
 
 static void trace_again(u32 tid, const struct siginfo_raw *seen)
 {
-	if (seen->signo == SIGTRAP && seen->code)
-		SYS(ptrace, PTRACE_INTERRUPT, tid, 0, 0);
-	else
+	bool event = seen->signo == SIGTRAP && seen->code > 0xff;
+
+	/* Only who was seized can be interrupted. */
+	if (!event || SYS(ptrace, PTRACE_INTERRUPT, tid, 0, 0))
 		SYS(tkill, tid, seen->signo);
 }
 
@@ -244,16 +253,17 @@ static void trace_await(u32 tid, const struct siginfo_raw *seen)
 		SYS(ptrace, PTRACE_SETSIGINFO, tid, 0, seen);
 }
 
-/* From one call's stop to the next, until one finds the lock free: the tracer's kind of stop by
- * itself. No exit takes the place of an entry; an entry does of an exit, as the call may block.
- * (The emulated model asks for its tid under the lock.) */
-static void trace_calls(struct ck *ck, u32 tid)
+/* From one stop of the tracer's kind, behind an instruction or at a system call, to the next, until
+ * one finds the lock free: that is its stop, and no signal mask was in the way of it. No exit of a
+ * call takes the place of an entry; an entry does of an exit, as the call may block. (The emulated
+ * model asks for its tid under the lock.) */
+static void trace_on(struct ck *ck, u32 tid, bool step)
 {
 	struct siginfo_raw seen[RESTOPS], now;
-	u8 op = call_stop_op(tid);
+	u8 op = step ? 0 : call_stop_op(tid);
 	u32 n = 0;
 
-	while (!SYS(ptrace, PTRACE_SYSCALL, tid, 0, 0)) {
+	while (!SYS(ptrace, step ? PTRACE_SINGLESTEP : PTRACE_SYSCALL, tid, 0, 0)) {
 		long r;
 
 		while ((r = SYS(ptrace, PTRACE_GETSIGINFO, tid, 0, &now)) == -ESRCH) {
@@ -263,7 +273,7 @@ static void trace_calls(struct ck *ck, u32 tid)
 		}
 		if (r) /* a stop of the whole process */
 			now = (struct siginfo_raw){ .signo = SIGSTOP };
-		if (!is_call_stop(&now)) {
+		if (step ? !is_step_stop(&now) : !is_call_stop(&now)) {
 			if (n < RESTOPS)
 				seen[n++] = now;
 		} else if (__atomic_load_n(&ck->lock, __ATOMIC_RELAXED) != tid &&
@@ -282,8 +292,8 @@ static void lock_untrace(struct ck *ck, u32 holder)
 	u32 n = 0;
 
 	if (!SYS(ptrace, PTRACE_GETSIGINFO, holder, 0, &seen[0]) &&
-	    is_call_stop(&seen[0])) {
-		trace_calls(ck, holder);
+	    (is_call_stop(&seen[0]) || is_step_stop(&seen[0]))) {
+		trace_on(ck, holder, is_step_stop(&seen[0]));
 		return;
 	}
 	while (n < RESTOPS && __atomic_load_n(&ck->lock, __ATOMIC_RELAXED) == holder &&
