@@ -387,8 +387,10 @@ static void start_program(struct task *t, const struct sched_job *job, char *dat
 	if (!r && clone(start_child, stack + STACK_SIZE, CLONE_VM | CLONE_VFORK | SIGCHLD,
 			&a) < 0)
 		r = -errno;
-	if (r || !st.entered)
+	if (r || !st.entered) {
+		client_exec_give_up(t, &st);
 		start_failed(t, job, st.proc, EXIT_CANNOT);
+	}
 }
 
 /* Reads the image of an EXEC that came as a file. */
@@ -423,10 +425,8 @@ static bool was_done(struct task *t, const struct sched_job *job)
 {
 	struct proc *p = job->started ? NULL : sched_job_entry(&t->ctx, job);
 
-	if (p) {
-		client_exec_forget(t, p);
-		client_reap_new(t, p);
-	}
+	if (p)
+		client_exec_again(t, job, p);
 	return job->started;
 }
 

@@ -249,13 +249,18 @@ struct exec_start {
 	struct proc *proc;
 	char *path, *name, *cwd, *argv0;
 	char **argv, **envp;
+	u32 entered_fds; /* so many descriptors of the image are the entry's */
 	bool entered; /* by start: the entry knows its process, and is no longer the agent's own */
 };
 void client_exec_agent(
 	void); /* once, before the first start: what its children inherit */
-/* Of a process that a predecessor had begun to receive: what came with its image is not closed with
- * it, because it is received again. */
-void client_exec_forget(struct task *t, struct proc *p);
+struct sched_job;
+/* The entry that a predecessor had made for a job goes: what came with the image is not closed with
+ * it, because it is received again, unless the predecessor was giving it up. */
+void client_exec_again(struct task *t, const struct sched_job *job, struct proc *p);
+/* What came with the image of the first job and is no entry's is given back, once, whoever is killed
+ * over it: the program cannot be started. */
+void client_exec_give_up(struct task *t, const struct exec_start *st);
 long client_exec_receive(struct task *t, char *data, u32 len, char **pointers, u32 max,
 			 struct exec_start *st);
 void client_exec_start(struct task *t, struct exec_start *st);

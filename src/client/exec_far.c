@@ -866,8 +866,14 @@ static struct ofd *ofd_from(struct task *t, const struct image_fd *d)
 	return NULL;
 }
 
-/* An agent was killed while it entered these: what came with the image is entered again. */
-void client_exec_forget(struct task *t, struct proc *p)
+/* What the agent works on: the first of all jobs. */
+static struct sched_job *exec_job(struct task *t)
+{
+	return LIST_ENTRY(proc_root(t->ctx.ck)->jobs.next, struct sched_job, link);
+}
+
+/* What came with the image, and was entered, is entered again: closing it tells nobody. */
+static void forget(struct task *t, struct proc *p)
 {
 	struct client_root *r = client_root(t->ctx.ck);
 	struct ck *ck = t->ctx.ck;
@@ -882,71 +888,69 @@ void client_exec_forget(struct task *t, struct proc *p)
 		for (u32 i = 0; r->holds[s].ft == ft && i < HOLDS; i++)
 			if (r->holds[s].ofd[i] && r->holds[s].ofd[i]->kind != OFD_PATH)
 				TX_SET(ck, r->holds[s].ofd[i]->untold, 1);
-	if (p->exe_ofd)
-		TX_SET(ck, p->exe_ofd->untold, 1);
 	ck_unlock(ck);
 }
 
-/* What came with the image from descriptor `from` on and will have no entry is given back. */
-static void give_up(struct task *t, const struct exec_start *st, u32 from)
+void client_exec_again(struct task *t, const struct sched_job *job, struct proc *p)
 {
-	for (u32 i = from; i < st->image->fds; i++) {
-		const struct image_fd *d = &st->fds[i];
-		struct req_CLOSE q = { .ino = d->ino,
-				       .ofd = d->shared,
-				       .core = t->ctx.core };
-		struct rep_CLOSE p;
-
-		if (d->how == IMAGE_RELAY)
-			relay_close(t, d->relay_pid, d->relay_core, d->relay_fd);
-		else if (d->how == IMAGE_HARE && d->kind != OFD_PATH)
-			(void)rpc_close(&t->ctx, ino_server(d->ino), &q, &p);
-	}
+	if (!job->failed)
+		forget(t, p);
+	client_reap_new(t, p);
 }
 
-static void give_up_exe(struct task *t, const struct exec_image *im)
+/* Gives one descriptor back; that it is given is in the transaction that closes it, or sends the
+ * CLOSE. A proxy's is closed once at most: it may have the number for something else. */
+static void give_back_one(struct task *t, struct sched_job *j, const struct image_fd *d)
 {
-	struct req_CLOSE q = { .ino = im->exe,
-			       .flags = O_RDONLY | OPEN_EXEC,
-			       .core = im->exe_core };
+	struct req_CLOSE q = { .ino = d->ino, .ofd = d->shared, .core = t->ctx.core };
+	bool counted = d->how == IMAGE_HARE && d->kind != OFD_PATH;
+	bool near = counted && rpc_is_near(&t->ctx, ino_server(d->ino));
 	struct rep_CLOSE p;
+	struct rpc_env e;
 
-	if (im->exe)
-		(void)rpc_close(&t->ctx, ino_server(q.ino), &q, &p);
+	if (near && !STEP_CALL(t, ino_server(d->ino), CLOSE, close, &q, &p,
+			       TX_ADD(ck_, j->given, 1)))
+		return;
+	step_lock(t, t->ctx.core, &e);
+	if (counted && !near)
+		(void)rpc_post_close(&e, ino_server(d->ino), &q);
+	TX_ADD(e.ck, j->given, 1);
+	msg_unlock(&t->ctx, e.ck);
+	if (d->how == IMAGE_RELAY)
+		relay_close(t, d->relay_pid, d->relay_core, d->relay_fd);
 }
 
-/* Descriptors of Hare and of proxies; the child opens devices itself, see enter_devices. */
-static long enter_fds(struct task *t, const struct exec_start *st)
+void client_exec_give_up(struct task *t, const struct exec_start *st)
 {
-	u32 i;
+	struct sched_job *j = exec_job(t);
+	struct ck *ck = t->ctx.ck;
 
-	for (i = 0; i < st->image->fds; i++) {
-		const struct image_fd *d = &st->fds[i];
-		struct ofd *o;
-		long r;
-
-		if (d->how == IMAGE_DEVICE || d->how == IMAGE_SAME) {
-			r = d->how == IMAGE_DEVICE
-				    ? fd_enter_host(t, d->fd)
-				    : fd_dup(t, d->same, false, (u32)d->fd);
-			if (r < 0) {
-				give_up(t, st, i);
-				return r;
-			}
-			continue;
-		}
-		o = ofd_from(t, d);
-		if (!o) {
-			give_up(t, st, i);
-			return -ENFILE;
-		}
-		r = fd_install(t, o, false, d->fd);
-		if (r != d->fd) {
-			give_up(t, st, i + 1);
-			return r < 0 ? r : -EBADF;
-		}
+	ck_lock(&t->ctx, ck);
+	if (!j->failed) {
+		TX_SET(ck, j->failed, 1);
+		TX_SET(ck, j->given, st->entered_fds);
 	}
-	return 0;
+	ck_unlock(ck);
+	while (st->image && j->given < st->image->fds)
+		give_back_one(t, j, &st->fds[j->given]);
+}
+
+/* One of Hare or of a proxy; the child opens devices itself, see enter_devices. It fails without
+ * having taken what came along. */
+static long enter_fd(struct task *t, const struct image_fd *d)
+{
+	struct ofd *o;
+	long r;
+
+	if (d->how == IMAGE_DEVICE)
+		return fd_enter_host(t, d->fd);
+	if (d->how == IMAGE_SAME)
+		return fd_dup(t, d->same, false, (u32)d->fd);
+	r = fd_room(t, (u32)d->fd);
+	if (r != d->fd)
+		return r < 0 ? r : -EBADF;
+	o = ofd_from(t, d);
+	return o ? fd_install(t, o, false, d->fd) : -ENFILE;
 }
 
 long client_exec_receive(struct task *t, char *data, u32 len, char **pointers, u32 max,
@@ -957,20 +961,22 @@ long client_exec_receive(struct task *t, char *data, u32 len, char **pointers, u
 
 	if (!parse(st, data, len, pointers, max))
 		return -EBADMSG;
+	if (exec_job(t)->failed)
+		return -ECANCELED;
 	p = entry_from(t, st);
-	if (!p) {
-		give_up(t, st, 0);
-		give_up_exe(t, st->image);
+	if (!p)
 		return -ENOSPC;
-	}
 	t->proc = st->proc = p;
 	r = fdtable_new(t, &p->fds, false);
-	if (r)
-		give_up(t, st, 0);
-	else
-		fdtable_pass_locks(t, p->fds, st->image->lock_owner != 0);
 	if (!r)
-		r = enter_fds(t, st);
+		fdtable_pass_locks(t, p->fds, st->image->lock_owner != 0);
+	for (; r >= 0 && st->entered_fds < st->image->fds; st->entered_fds++) {
+		r = enter_fd(t, &st->fds[st->entered_fds]);
+		if (r < 0)
+			break;
+	}
+	if (r >= 0)
+		r = 0;
 	if (!r && st->image->cwd)
 		r = cwd_set(t, p, st->image->cwd, st->image->cwd_dflags);
 	if (!r && st->image->root)
@@ -1092,7 +1098,7 @@ static long enter_ids(const struct exec_image *im)
  * then, also for a successor of this agent: the program may be gone when that looks. */
 static void enter_table(struct task *t, struct exec_start *st)
 {
-	struct list *jobs = &proc_root(t->ctx.ck)->jobs;
+	struct sched_job *job = exec_job(t);
 	struct proc *p = st->proc;
 	struct ctx c = t->ctx;
 	struct ck *ck = c.ck;
@@ -1103,7 +1109,7 @@ static void enter_table(struct task *t, struct exec_start *st)
 	TX_SET(ck, p->host_pgid, c.tid);
 	TX_SET(ck, p->state, PROC_RUNNING);
 	TX_SET(ck, p->watched, 1); /* a child of the agent */
-	TX_SET(ck, LIST_ENTRY(jobs->next, struct sched_job, link)->started, 1);
+	TX_SET(ck, job->started, 1);
 	ck_unlock(ck);
 	st->entered = true;
 }

@@ -216,6 +216,21 @@ long fd_install(struct task *t, struct ofd *o, bool cloexec, int min)
 	return fd;
 }
 
+long fd_room(struct task *t, u32 min)
+{
+	struct ck *ck = t->ctx.ck;
+	long fd;
+
+	if (unlikely(!t->proc->fds->limit))
+		learn_limits(t, t->proc->fds);
+	ck_lock(&t->ctx, ck);
+	fd = fd_lowest(ck, t->proc->fds, min);
+	if (fd < 0)
+		ck_abort(ck);
+	ck_unlock(ck);
+	return fd;
+}
+
 long fd_dup(struct task *t, int fd, bool cloexec, u32 min)
 {
 	struct ck *ck = t->ctx.ck;

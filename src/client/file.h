@@ -73,6 +73,8 @@ struct ofd *fd_clear(struct ck *ck, struct fdtable *ft, u32 fd);
 /* The lowest free number >= min for the description of one of Hare's numbers, in one transaction.
  * -EBADF, -EMFILE. */
 long fd_dup(struct task *t, int fd, bool cloexec, u32 min);
+/* The lowest free number from min on, for which the table has room now. -EMFILE, -ENOMEM. */
+long fd_room(struct task *t, u32 min);
 /* Closes a number of Hare's, or only forgets one of the host's. */
 void fd_close_entry(struct task *t, struct fdtable *ft, u32 fd);
 /* A table of its own for a process that shares one. -ENOMEM. */

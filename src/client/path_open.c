@@ -503,16 +503,11 @@ static long check_flags(struct opening *op)
 static long check_room(struct task *t)
 {
 	struct fdtable *ft = t->proc->fds;
-	struct ck *ck = t->ctx.ck;
 	long r;
 
 	if (likely(fdents_of(ft->ent)->cap < ft->limit))
 		return 0;
-	ck_lock(&t->ctx, ck);
-	r = fd_lowest(ck, ft, 0);
-	if (r < 0)
-		ck_abort(ck);
-	ck_unlock(ck);
+	r = fd_room(t, 0);
 	return r < 0 ? r : 0;
 }
 

@@ -254,6 +254,8 @@ struct sched_job {
 	u64 ino; /* EXEC: the image's file, else it is in data */
 	u32 len; /* of the image, or of a SIGNAL's siginfo */
 	u32 started; /* EXEC: its program has begun */
+	u32 failed; /* EXEC: it cannot be started; what came along is given back: */
+	u32 given; /* descriptors before this one are, or are the entry's */
 	u8 data[];
 };
 #define JOB_HOST 3u /* group: pid is the host's number of one process */

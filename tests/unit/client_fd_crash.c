@@ -319,6 +319,77 @@ static long r_epoll(struct person *p)
 	CALL(p, epoll_wait, ep, &ev, 1, 0);
 	return CALL(p, close, PIPE_R);
 }
+/* A program from another core that this one cannot start: the second of its descriptors has a number
+ * that it cannot give. What came along is given back; what others have of it stays. */
+struct exec_message {
+	struct exec_image im;
+	struct image_fd fd[4];
+	char strings[64];
+};
+static char g_exec[sizeof(struct exec_message) + 64];
+
+static void exec_job_new(struct person *p)
+{
+	struct exec_message m = { .im = { .magic = EXEC_IMAGE_MAGIC, .argc = 1, .fds = 4 } };
+	static const char strings[] = "/x\0x\0/\0x";
+	struct proc_root *r = proc_root(p->t.ctx.ck);
+	struct sched_job *j;
+	bool host;
+
+	memcpy(m.strings, strings, sizeof(strings));
+	m.im.size = (u32)(offsetof(struct exec_message, strings) + sizeof(strings));
+	m.im.proxy_core = 0;
+	m.im.proxy_pid = 77;
+	m.im.hop = 1;
+	for (u32 i = 0; i < 4; i++) { /* near, far, near, far */
+		struct ofd *o = fd_get(&p->t, i % 2 ? FAR : NEAR, &host);
+
+		need(!ofd_share(&p->t, o, 1, NULL), "ofd_share");
+		ofd_image(o, &m.fd[i]);
+		m.fd[i].fd = i == 1 ? (1 << 20) + 1 : (s32)(10 + i);
+		ofd_put(&p->t, o);
+	}
+	ck_lock(&p->t.ctx, p->t.ctx.ck);
+	j = ck_alloc(p->t.ctx.ck, sizeof(*j) + m.im.size);
+	need(j, "a job");
+	j->kind = JOB_EXEC;
+	j->proxy_pid = 77;
+	j->hop = 1;
+	j->len = m.im.size;
+	memcpy(j->data, &m, m.im.size);
+	tx_list_add_tail(p->t.ctx.ck, &r->jobs, &j->link);
+	ck_unlock(p->t.ctx.ck);
+}
+
+/* As the agent does; it may be its successor. */
+static long exec_job_do(struct person *p)
+{
+	static u8 buf[SCHED_JOB_MAX] __attribute__((aligned(8)));
+	struct sched_job *job = (struct sched_job *)buf;
+	struct exec_start st = { 0 };
+	char *pointers[16];
+	struct proc *made;
+
+	if (!sched_job_first(&p->t.ctx, job))
+		return 0;
+	made = sched_job_entry(&p->t.ctx, job);
+	if (made)
+		client_exec_again(&p->t, job, made);
+	memcpy(g_exec, job->data, job->len);
+	if (!client_exec_receive(&p->t, g_exec, job->len, pointers, 16, &st))
+		return -EEXIST;
+	client_exec_give_up(&p->t, &st);
+	if (st.proc)
+		client_reap_new(&p->t, st.proc);
+	sched_job_done(&p->t.ctx);
+	return 0;
+}
+
+static long r_exec_fails(struct person *p)
+{
+	return exec_job_do(p);
+}
+
 static long r_exit(struct person *p)
 {
 	fdtable_put(&p->t, &p->p->fds);
@@ -361,6 +432,7 @@ static const struct act {
 	{ "ftruncate of what is mapped", r_cut, NULL },
 	{ "the same far", r_cut_far, NULL },
 	{ "epoll", r_epoll, NULL },
+	{ "an exec that cannot be taken", r_exec_fails, NULL },
 	{ "exit", r_exit, NULL },
 };
 
@@ -476,6 +548,20 @@ static void measure(struct result *r)
 	r->opens -= OTHERS;
 }
 
+/* The successor ends what the agent left; what the agent itself has open must still be counted. */
+static bool exec_is_undone(struct person *a, struct person *b)
+{
+	struct result r;
+
+	client_settle(&a->t.ctx);
+	need(!exec_job_do(a), "the job");
+	town_settle(&g, (struct person *[]){ a, b }, 2);
+	measure(&r);
+	if (r.opens != 4)
+		diag("%u open, not two files and a pipe's two ends", r.opens);
+	return r.opens == 4;
+}
+
 /* Exit status of the child: 99 when it died at its k-th store, 0 when it has fewer. */
 static int one(const struct world_cfg *wc, const struct act *act, u64 k, struct result *res,
 	       u32 *bad)
@@ -490,6 +576,8 @@ static int one(const struct world_cfg *wc, const struct act *act, u64 k, struct 
 	b = town_person(&g, wc->cores - 1, 0);
 	p = town_person(&g, wc->split, 0);
 	furnish(a, b, p);
+	if (act->run == r_exec_fails)
+		exec_job_new(p);
 	pid = world_fork(&g.w);
 	if (!pid) {
 		town_mine(p);
@@ -498,6 +586,7 @@ static int one(const struct world_cfg *wc, const struct act *act, u64 k, struct 
 		_exit(act->run(p) == 0 ? 0 : 1);
 	}
 	status = world_wait(pid);
+	*bad += act->run == r_exec_fails && !exec_is_undone(a, b);
 	bury(wc->split ? b : a, p);
 	arrive(b);
 	town_settle(&g, (struct person *[]){ a, b }, 2);
