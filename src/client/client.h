@@ -69,6 +69,7 @@ struct task {
 	char path2[PATH_LEN_MAX]; /* the second one of rename, link, symlink */
 	char host_path[PATH_LEN_MAX]; /* what CLIENT_HOST calls point to */
 	char host_path2[PATH_LEN_MAX];
+	u8 copying[16384]; /* between a file and its copy: copy.c, in faults too */
 	u8 bounce
 		[CLIENT_BOUNCE_SIZE]; /* data on its way between user memory and a core kernel */
 };

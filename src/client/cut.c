@@ -94,6 +94,15 @@ static bool is_pending(const struct proc *p, u64 ino)
 	return false;
 }
 
+/* Partitioned DRAM: the copy that this core has of it ends, too. */
+static void cut_copy(struct rpc_env *e, const struct req_CUT *q)
+{
+	struct req_COPY_DATA cq = { .ino = q->ino, .op = COPY_CUT, .off = q->size };
+	struct rep_COPY_DATA p = { .off = 0 };
+
+	(void)fs_copy_data(e, &cq, &p);
+}
+
 /* Its server has zeroed what lies behind the end in the last block: this island's cache may hold
  * what was there. */
 static void drop_tail(struct rpc_env *e, const struct req_CUT *q)
@@ -101,7 +110,7 @@ static void drop_tail(struct rpc_env *e, const struct req_CUT *q)
 	const struct island *isl = e->c->isl;
 	u64 in = q->size % PAGE_SIZE;
 
-	if (q->tail && q->tail <= (u64)isl->super->servers * isl->super->blocks_per_core)
+	if (q->tail && mem_has_block(isl, q->tail))
 		mem_invalidate(isl, mem_block(isl, q->tail) + in, PAGE_SIZE - in);
 }
 
@@ -153,6 +162,8 @@ long client_cut(struct rpc_env *e, const struct req_CUT *q, struct rep_CUT *p)
 	if (q->op == CUT_MARK) {
 		note(e->ck, client_root(e->ck), q);
 		drop_tail(e, q);
+		if (unlikely(e->ck->copies))
+			cut_copy(e, q);
 	}
 	for (l = r->all.next; l != &r->all; l = l->next) {
 		struct proc *pr = LIST_ENTRY(l, struct proc, all);

@@ -7,7 +7,8 @@
  *           there, go through t->bounce by READ and WRITE
  *   far     directly in the blocks (vnode.c); by message what only the server can do: writes at
  *           the end (O_APPEND), writes behind it, descriptions whose offset is shared by cores
- *   far, without direct access (--without, or no memory for a vnode): messages of 16 KiB
+ *   far, without direct access (--without, or no memory for a vnode): messages of 16 KiB; what
+ *           this island has mapped of it is in copy.c
  *
  * A page of the program may be missing, and fetching it may take long, or want what the lock
  * protects. So reads copy after the lock is released; the exception is write_direct.
@@ -35,6 +36,9 @@ static long read_piece(struct task *t, struct ofd *o, u64 off, u32 len, u32 flag
 
 	if (unlikely(o->flags & O_NOATIME))
 		q.flags |= IO_NOATIME;
+	if (unlikely(o->far) && len)
+		(void)copy_flush(t, o->ino, flags & IO_SHARED ? 0 : off,
+				 flags & IO_SHARED ? FILE_OFF_MAX : off + len);
 	r = rpc_read(&t->ctx, ofd_server(o), &q, &p);
 	if (r < 0)
 		return r;
@@ -46,7 +50,7 @@ void file_accessed(struct task *t, struct ofd *o)
 {
 	if (o->vnode)
 		vnode_accessed(t, o->vnode);
-	else if (!o->far)
+	else if (!o->far || copy_wanted(t, o->ino))
 		(void)read_piece(t, o, 0, 0, 0);
 }
 
@@ -203,6 +207,22 @@ static bool append_lock(struct task *t, struct ofd *o)
 	return !r;
 }
 
+/* A WRITE, and this island's copy of a far file, if there is one, is told. */
+static long write_once(struct task *t, struct ofd *o, struct req_WRITE *q,
+		       struct rep_WRITE *p)
+{
+	bool begun;
+	u32 gen = 0;
+	long r;
+
+	if (likely(!o->far))
+		return room_write(t, ofd_server(o), q, p);
+	begun = copy_write_begin(t, o->ino, &gen);
+	r = room_write(t, ofd_server(o), q, p);
+	copy_write_end(t, o->ino, begun, gen, p->off, q->data.p, r < 0 ? 0 : p->count);
+	return r;
+}
+
 /* A WRITE that came in the midst of another's. */
 static long write_in_turn(struct task *t, struct ofd *o, struct req_WRITE *q,
 			  struct rep_WRITE *p)
@@ -213,7 +233,7 @@ static long write_in_turn(struct task *t, struct ofd *o, struct req_WRITE *q,
 	if (!locked && host_signal_pending())
 		return -HARE_ERESTARTSYS;
 	q->flags |= IO_ANYWAY;
-	r = room_write(t, ofd_server(o), q, p);
+	r = write_once(t, o, q, p);
 	if (locked)
 		append_unlock(t, o);
 	return r;
@@ -243,7 +263,7 @@ static long write_piece(struct task *t, struct ofd *o, u64 off, void *data, u32 
 		.uid = t->proc->cred.uid,
 		.data = { .p = data, .len = len },
 	};
-	long r = room_write(t, ofd_server(o), &q, p);
+	long r = write_once(t, o, &q, p);
 
 	if (unlikely(r == -EAGAIN))
 		r = write_in_turn(t, o, &q, p);

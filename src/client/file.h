@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the files about descriptors and data (fdtable.c, ofd.c, uio.c, file.c, vnode.c,
- * io.c, fcntl.c, lock.c, pipe.c, wait.c, poll.c, epoll.c, mapping.c, mmap.c, socket.c,
+ * io.c, fcntl.c, lock.c, pipe.c, wait.c, poll.c, epoll.c, mapping.c, mmap.c, copy.c, socket.c,
  * adopt.c, aio.c, splice.c, path_dirent.c, pass.c) share among themselves. Everything else of the
  * client includes state.h only.
  */
@@ -384,6 +384,34 @@ void epoll_shadow_free(struct ck *ck, struct ofd *shadow);
 /* What a read (HP_IN) or write (HP_OUT) means to edge-triggered members: tell them
  * again. */
 void epoll_used(struct task *t, struct ofd *o, u32 event);
+
+/* --- copy.c ----------------------------------------------------------------------- */
+
+/* Partitioned DRAM, and the file is another island's: mappings show a copy. */
+bool copy_wanted(const struct task *t, u64 ino);
+/* The same, and perhaps there is one. */
+bool copy_any(const struct task *t, u64 ino);
+/* A pin opens its file's copy, and leaves it. -ENOMEM, -ENOSPC. */
+long copy_open(struct task *t, struct ofd *pin);
+void copy_leave(struct task *t, struct ofd *pin);
+/* The file has this version now: what was filled in of another one is old. */
+void copy_version(struct task *t, u64 ino, u64 version);
+/* Pages of [off, end) are filled that are not, or are old. flags: COPY_TWIN, COPY_HAVE. -ENOSPC: this island
+ * has no memory left; -ENOENT: there is no copy. A READ for 16 KiB. */
+long copy_fill(struct task *t, u64 ino, u64 off, u64 end, u32 flags);
+/* Reads the file into memory of the program's that can be written. */
+long copy_read(struct task *t, u64 ino, u64 off, char *to, u64 len);
+/* The copy's blocks for pages [first, first+count), filled. stored: they may be stored in. */
+long copy_runs(struct task *t, struct ofd *pin, u64 first, u64 count, bool stored,
+	       struct run *runs, u32 *n);
+/* What was stored in the copy is written to the file. 0; what PATCH says. */
+long copy_flush(struct task *t, u64 ino, u64 off, u64 end);
+/* Around a WRITE: true, and *gen, when the copy is to be told; locked then, which is not for waits. */
+bool copy_write_begin(struct task *t, u64 ino, u32 *gen);
+void copy_write_end(struct task *t, u64 ino, bool begun, u32 gen, u64 off,
+		    const void *data, u32 len);
+/* The file was changed there otherwise: the copy reads it anew. */
+void copy_changed(struct task *t, u64 ino, u64 off, u64 end);
 
 /* --- mapping.c -------------------------------------------------------------------- */
 

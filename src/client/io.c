@@ -644,8 +644,10 @@ static long fallocate_ofd(struct task *t, struct ofd *o, u32 mode, u64 off, u64 
 		vnode_sync(t, o->vnode);
 	/* The server writes zeroes into blocks: what was stored before goes first, and mappings here
 	 * show nothing older. */
-	if (mode & ~(u32)FALLOC_FL_KEEP_SIZE)
+	if (mode & ~(u32)FALLOC_FL_KEEP_SIZE) {
 		maps_sync(t, o->ino);
+		(void)copy_flush(t, o->ino, off, off + len);
+	}
 	while (q.len) {
 		p.done = 0;
 		r = room_fallocate(t, ofd_server(o), &q, &p);
@@ -659,8 +661,10 @@ static long fallocate_ofd(struct task *t, struct ofd *o, u32 mode, u64 off, u64 
 		}
 	}
 	changed_there(t, o);
-	if (mode & ~(u32)FALLOC_FL_KEEP_SIZE)
+	if (mode & ~(u32)FALLOC_FL_KEEP_SIZE) {
 		maps_refresh(t, o->ino, off, q.off);
+		copy_changed(t, o->ino, off, q.off);
+	}
 	if (maps_any(t))
 		maps_grown(t, o->ino);
 	if (!r)

@@ -20,6 +20,9 @@
  * Linux does for files. When the file has grown the blocks are mapped there: after a call
  * of this process that made it longer, or at the fault (client_fault).
  *
+ * Partitioned DRAM: of files of other islands a copy is shown in the same way, in this island's
+ * blocks (copy.c). The file's server says where its holes are, and that the rest is filled in.
+ *
  * The file's blocks stay while a mapping shows them: an OPEN with OPEN_PIN is counted,
  * and stands as a description (`pin`) in core-kernel memory; mappings that a process and
  * its children have of one file share it. So unmapping, exec, exit and being killed give
@@ -40,6 +43,7 @@
 #define FILL_PAGES  64U /* at a fault; what one BLOCKS allocates */
 #define ARG_MAX_LEN (16U << 20)
 #define FAULTS_MAX  8U
+#define COPY_PAGES  256U /* filled for one answer */
 
 /* --- showing blocks --------------------------------------------------------------- */
 
@@ -56,10 +60,21 @@ static long map_run(struct task *t, const struct mapping *m, u64 addr,
 	struct island *isl = t->ctx.isl;
 	u64 len = (u64)run->count * PAGE_SIZE;
 
-	if (m->pin->far && isl->model != MEM_COHERENT)
+	if (m->pin->far && !m->pin->copy && isl->model != MEM_COHERENT)
 		mem_invalidate(isl, mem_block(isl, run->blk), len);
 	return map_at(addr, len, m->prot, flags | (m->shared ? MAP_SHARED : MAP_PRIVATE),
 		      mem_block_fd(isl), mem_block_off(isl, run->blk));
+}
+
+/* The first of the file's runs, in blocks of the copy; a hole as it is. */
+static long copied(struct task *t, const struct mapping *m, struct run *runs, u32 *n)
+{
+	*n = 1;
+	if (!runs[0].blk)
+		return 0;
+	return copy_runs(t, m->pin, runs[0].index,
+			 MIN((u64)runs[0].count, (u64)COPY_PAGES),
+			 m->shared && !m->readonly, runs, n);
 }
 
 static long ask_blocks(struct task *t, const struct mapping *m, u64 first, u64 count,
@@ -75,6 +90,8 @@ static long ask_blocks(struct task *t, const struct mapping *m, u64 first, u64 c
 	long r = room_blocks(t, ofd_server(m->pin), &q, &p);
 
 	*n = p.runs.len / (u32)sizeof(*runs);
+	if (unlikely(m->pin->copy) && r >= 0 && *n)
+		return copied(t, m, runs, n);
 	return r < 0 ? r : *n ? 0 : -EIO;
 }
 
@@ -121,6 +138,22 @@ static long map_runs(struct task *t, const struct mapping *m, struct run *runs, 
 	return 0;
 }
 
+/* Without room for a copy: memory of the process's own for some pages of a private mapping. */
+static long read_pages(struct task *t, const struct mapping *m, u64 *at, u64 end)
+{
+	u64 addr = addr_of(m, *at), count = MIN(end - *at, (u64)COPY_PAGES);
+	long r = map_at(addr, count * PAGE_SIZE, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (!r)
+		r = copy_read(t, m->pin->ino, *at * PAGE_SIZE, (char *)addr,
+			      count * PAGE_SIZE);
+	if (!r && m->prot != (PROT_READ | PROT_WRITE))
+		r = SYS(mprotect, addr, count * PAGE_SIZE, m->prot);
+	*at += count;
+	return r;
+}
+
 /* A hole that is not filled now. */
 static long skip_hole(struct task *t, struct mapping *m, u64 *at, u64 hole)
 {
@@ -146,6 +179,10 @@ static long map_file(struct task *t, struct mapping *m, u64 size, u32 flags)
 		u32 n;
 
 		r = ask_blocks(t, m, at, end - at, now ? BLOCKS_ALLOC : 0, runs, &n);
+		if (unlikely(r == -ENOSPC && m->pin->copy && !m->shared)) {
+			r = read_pages(t, m, &at, end);
+			continue;
+		}
 		if (r == -ENOSPC && now) {
 			r = skip_hole(t, m, &at, now);
 			hole = 0;
@@ -177,6 +214,8 @@ static long pin_size(struct task *t, struct ofd *pin, u64 *size)
 	long r = rpc_fstat(&t->ctx, ofd_server(pin), &q, &p);
 
 	*size = p.attr.size;
+	if (unlikely(pin->copy) && !r)
+		copy_version(t, pin->ino, p.attr.version);
 	return r;
 }
 
@@ -214,6 +253,8 @@ bool mapping_show_once(struct task *t, struct mapping *m, u64 hint, u32 flags)
 	u32 n;
 	long at;
 
+	if (unlikely(m->pin->copy))
+		return false;
 	if (size_to_show(t, m, &size) || size <= m->off ||
 	    size - m->off + PAGE_SIZE <= len)
 		return false;
@@ -269,6 +310,8 @@ struct ofd *mapping_pin(struct task *t, struct ofd *of, bool writable, long *err
 		return NULL;
 	pin->far = of->far;
 	*err = far_aware_open(t, pin, &q, &p);
+	if (!*err && copy_wanted(t, of->ino))
+		*err = copy_open(t, pin);
 	if (!*err)
 		return pin;
 	ofd_put(t, pin);
@@ -495,6 +538,10 @@ void mapping_flush(struct task *t, const struct mapping *m, u64 from, u64 to)
 		return;
 	q.off = m->off + (from - m->start);
 	q.end = m->off + (to - m->start);
+	if (unlikely(m->pin->copy)) {
+		(void)copy_flush(t, q.ino, q.off, q.end);
+		return;
+	}
 	if (t->ctx.isl->model != MEM_COHERENT)
 		writeback_blocks(t, m, q.off / PAGE_SIZE,
 				 (q.end + PAGE_SIZE - 1) / PAGE_SIZE);
@@ -562,7 +609,14 @@ static void refresh(struct task *t, const struct mapping *m, u64 from, u64 to)
 	u64 at = MAX(m->off, ALIGN_DOWN(from, (u64)PAGE_SIZE)) / PAGE_SIZE;
 	u64 end = last <= to ? last / PAGE_SIZE : (to + PAGE_SIZE - 1) / PAGE_SIZE;
 	struct run runs[RUNS_MAX];
+	u64 size;
 
+	if (unlikely(m->pin->copy)) {
+		if (!pin_size(t, m->pin, &size))
+			(void)copy_fill(t, m->pin->ino, at * PAGE_SIZE, end * PAGE_SIZE,
+					COPY_HAVE);
+		return;
+	}
 	while (at < end) {
 		u32 n;
 
@@ -580,7 +634,8 @@ void maps_refresh(struct task *t, u64 ino, u64 from, u64 to)
 {
 	struct mapping m;
 
-	if (!maps_any(t) || t->ctx.isl->model == MEM_COHERENT)
+	if (!maps_any(t) ||
+	    (t->ctx.isl->model == MEM_COHERENT && !mem_is_partitioned(t->ctx.isl->super)))
 		return;
 	for (u32 n = 0; mapping_copy(t, t->proc->fds, n, &m); n++) {
 		if (m.pin->ino == ino)

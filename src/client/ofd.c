@@ -247,6 +247,8 @@ static void close_prepare(struct task *t, struct ofd *o)
 		vnode_sync(t, o->vnode);
 		vnode_leave(t, o);
 	}
+	if (o->copy)
+		copy_leave(t, o);
 	if (o->lock_owner)
 		ofd_locks_release(t, o);
 	notify_closed(t, o);
@@ -315,7 +317,8 @@ void ofd_drop_unlock(struct task *t, struct ofd *o)
 		ck_unlock(ck);
 		return;
 	}
-	plain = !o->vnode && !o->lock_owner && list_empty(&o->watch) && !ck->watched;
+	plain = !o->vnode && !o->copy && !o->lock_owner && list_empty(&o->watch) &&
+		!ck->watched;
 	mark = ck_mark(ck);
 	/* CLOSE of one that cores share may commit in between: not without step 1. */
 	if (likely(plain && !ofd_id(o))) {

@@ -20,18 +20,19 @@ struct look {
 	u64 freed, in_flight; /* sums of what the servers count */
 };
 
-/* Asks all servers, or until enough is on its way. want = 0: only looks. */
+/* Asks all servers that may give to it, or until enough is on its way. want = 0: only looks. */
 static void ask_all(struct task *t, u32 srv, u64 want, struct look *l)
 {
-	u32 servers = t->ctx.isl->super->servers;
+	const struct super *s = t->ctx.isl->super;
+	u32 cores = mem_block_cores(s);
 	struct req_STEAL q = { .to = srv, .want = (u32)MIN(want, (u64)~0u >> 1) };
 	struct rep_STEAL p;
 
 	*l = (struct look){ 0 };
-	for (u32 i = 1; i <= servers; i++) {
-		u32 from = (srv + i) % servers;
+	for (u32 i = 1; i <= cores; i++) {
+		u32 from = (srv + i) % cores;
 
-		if (rpc_steal(&t->ctx, from, &q, &p))
+		if (!mem_may_pass(s, from, srv) || rpc_steal(&t->ctx, from, &q, &p))
 			continue;
 		if (from == srv)
 			l->own = p.blocks_free;

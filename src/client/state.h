@@ -75,6 +75,7 @@ struct ofd {
 	u64 shared; /* SHARED: id at the inode's server; 0 is LOCAL */
 	u64 kept; /* LOCAL again: its id at the server; 0: it never was SHARED */
 	struct vnode *vnode; /* far files; NULL for near ones */
+	struct ofd *copy; /* a pin's: of the copy that it is shown as, or NULL */
 	u64 dir_state; /* directories: server being read, for distributed ones */
 	u32 relay_pid, relay_core,
 		relay_fd; /* OFD_RELAY: a host descriptor of a proxy. OFD_EXE:
@@ -187,6 +188,7 @@ struct client_root {
 	struct {
 		u32 core, slot, seq, pad;
 	} cut_wait[CUT_WAITERS]; /* who waits until they are cut; seq 0: nobody */
+	u32 copy_busy[16]; /* futex: who writes in a copied file: copy.c */
 };
 long sites_init(struct ck *ck, struct client_root *r); /* -ENOSPC */
 static inline struct client_root *client_root(struct ck *ck)

@@ -23,6 +23,8 @@
  * again. ENOSPC is the client's word (client/room.c): when two looks at all servers, one after the
  * other, found nothing free, nothing in flight, and nothing that had become free in between.
  *
+ * With partitioned DRAM a block never leaves its island: the others cannot access it.
+ *
  * Blocks taken from a file are not always free at once:
  *
  *   file ---- no direct access, few ----> free
@@ -78,10 +80,10 @@ static struct fs_bitmap *piece_new(struct ck *ck)
 
 long fs_blk_init(struct ck *ck, struct fs *f, u32 blocks)
 {
-	u64 pieces, n, share = f->srv < f->servers ? blocks : 0;
+	u64 pieces, n, share = f->srv < f->blk_cores ? blocks : 0;
 	u32 run;
 
-	f->blk_all = (u64)blocks * f->servers;
+	f->blk_all = (u64)blocks * f->blk_cores;
 	f->blk_share = f->blk_own = f->blk_free = share;
 	f->blk_kept = MIN(share / 64, KEPT_MAX);
 	f->blk_home = f->blk_hint = f->blk_room_hint = share * f->srv;
@@ -416,7 +418,7 @@ long fs_steal(struct rpc_env *e, const struct req_STEAL *q, struct rep_STEAL *p)
 	struct fs *f = fs_of(e->ck);
 
 	p->count = 0;
-	if (q->to >= f->cores)
+	if (q->to >= f->cores || !mem_may_pass(e->c->isl->super, e->srv, q->to))
 		return -EINVAL;
 	/* No memory to send them: as if there were none. */
 	if (q->want && q->to != f->srv && give_to(e, q->to, q->want, &p->count) < 0) {
@@ -437,7 +439,8 @@ long fs_give(struct rpc_env *e, const struct req_GIVE *q, struct rep_GIVE *p)
 	u32 count = q->extents.len / (u32)sizeof(struct extent);
 
 	(void)p;
-	if (!e->far || e->core >= f->cores || e->core == f->srv)
+	if (!e->far || e->core >= f->cores || e->core == f->srv ||
+	    !mem_may_pass(e->c->isl->super, e->core, e->srv))
 		return -EINVAL; /* servers alone give, by message */
 	for (u32 i = 0; i < count; i++, at += sizeof(struct extent)) {
 		struct extent x;
@@ -529,7 +532,8 @@ bool fs_trim(struct ctx *c, struct ck *ck)
 {
 	if (fs_locks_trim(ck) || fs_xattrs_trim(ck))
 		return true;
-	return fs_dead_trim(ck, FS_TRIM_STEP) | fs_notify_trim(c, ck);
+	return fs_dead_trim(ck, FS_TRIM_STEP) | fs_notify_trim(c, ck) |
+	       fs_copies_trim(c, ck);
 }
 
 void fs_limbo_free(struct ck *ck, struct fs_more *m)

@@ -15,6 +15,7 @@ struct check {
 	u32 errors;
 	u64 blocks, block_sum; /* referenced */
 	u64 entries, subdirs; /* in all parts */
+	u32 copies, pad;
 };
 
 __attribute__((format(printf, 2, 3))) static void report(struct check *k, const char *fmt,
@@ -289,13 +290,28 @@ static void pipe(struct check *k, const struct fs_inode *i)
 	list(k, &p->waiters, "a pipe's waiters");
 }
 
+static void copy(struct check *k, const struct fs_inode *i)
+{
+	const struct fs_copy *cp = i->more->copy;
+	const struct list *head =
+		&k->f->copies[hash_u64(cp->ino) % ARRAY_SIZE(k->f->copies)];
+
+	map(k, &cp->twins->map, i->node.key);
+	k->copies++;
+	if (cp->inode != i || !on_list(head, &cp->hash))
+		report(k, "inode %lx: not the copy of inode %lx", i->node.key, cp->ino);
+	if (!i->opens != on_list(&k->f->copies_new, &cp->link))
+		report(k, "copy %lx: %u opens, but a list says otherwise", i->node.key,
+		       i->opens);
+}
+
 static void inode(struct check *k, const struct fs_inode *i)
 {
 	u64 ino = i->node.key;
 
 	if (ino_server(ino) != k->f->srv || ino >= k->f->next_ino)
 		report(k, "inode %lx: a number that was never given", ino);
-	if (!i->nlink && !i->opens)
+	if (!i->nlink && !i->opens && !(i->flags & FS_I_COPY))
 		report(k, "inode %lx: neither linked nor open", ino);
 	if (i->more)
 		more(k, i);
@@ -304,6 +320,8 @@ static void inode(struct check *k, const struct fs_inode *i)
 	switch (fs_type(i)) {
 	case HS_IFREG:
 		map(k, &i->map, ino);
+		if (i->flags & FS_I_COPY)
+			copy(k, i);
 		if (i->size > FS_SIZE_MAX)
 			report(k, "inode %lx: size %lu", ino, i->size);
 		if ((i->writers && i->runs) || (u64)i->writers + i->runs > i->opens)
@@ -355,6 +373,9 @@ u32 fs_check(struct ctx *c, struct ck *ck, void (*bad)(void *arg, const char *te
 	list(&k, &f->blocked, "lock waiters");
 	list(&k, &f->dead_locks, "dead locks");
 	list(&k, &f->rename_waiters, "rename waiters");
+	list(&k, &f->copies_new, "new copies");
+	for (u32 i = 0; i < ARRAY_SIZE(f->copies); i++)
+		list(&k, &f->copies[i], "copies");
 	if (k.errors)
 		return k.errors; /* what follows walks these */
 	for (struct fs_node *n = NULL; (n = fs_table_next(&f->inodes, n));)
@@ -367,6 +388,8 @@ u32 fs_check(struct ctx *c, struct ck *ck, void (*bad)(void *arg, const char *te
 		if (m->inode->more != m)
 			report(&k, "an inode extension without an inode");
 	}
+	if (k.copies != ck->copies)
+		report(&k, "%u copies of far files, counted as %u", k.copies, ck->copies);
 	entries(&k);
 	negatives(&k);
 	carriers(&k, f->dead, "dead", &dead);

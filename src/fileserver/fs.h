@@ -9,6 +9,7 @@
  *   create.c CREATE, ADD_MAP...    rename.c RENAME, its lock               rmdir.c RMDIR, SHARD
  *   lock.c   LOCK                  xattr.c  XATTR                          wait.c  waiters
  *   notify.c inotify               packet.c packets of pipes
+ *   copy.c   COPY, COPY_DATA, PATCH
  *   check.c  fsck                  init.c   boot, deaths
  *
  * All of it is protected by the core lock and changed inside transactions (mem.h). Two kinds of
@@ -130,6 +131,7 @@ struct fs_part {
 #define FS_I_DIRTY                                                                       \
 	8u /* map has FS_BLK_DIRTY values between more->dirty_lo and dirty_hi */
 #define FS_I_REMOTE 16u /* a far core wrote blocks more->remote_lo to remote_hi */
+#define FS_I_COPY   32u /* the copy of a far file: copy.c */
 #define FS_I_HINT   (7u << 8) /* of F_SET_RW_HINT */
 
 struct fs_inode {
@@ -167,6 +169,7 @@ struct fs_more {
 	struct list all; /* fs.more */
 	struct fs_inode *inode;
 	struct fs_far *far;
+	struct fs_copy *copy; /* FS_I_COPY */
 	u32 far_opens; /* sum over far */
 	u32 pins; /* mappings, near and far */
 	struct list locks, lock_waiters, ofds;
@@ -201,6 +204,18 @@ struct fs_ofd {
 	u32 core; /* whose OPEN it took over */
 	u32 parent_dflags;
 	u64 parent, hash; /* the name that it was opened by, for inotify */
+};
+
+/* This island's copy of a far file: copy.c. */
+struct fs_copy {
+	u64 ino; /* the file */
+	struct list hash; /* fs.copies */
+	struct list link; /* fs.copies_new, until it is opened */
+	struct fs_inode *inode; /* its map: FS_BLK and the epoch, see copy.c */
+	struct fs_inode *twins; /* a carrier: of pages that may be stored in */
+	u64 version; /* of the file, when it was last asked */
+	u32 gen; /* grows when what was read from the file before is not to be filled in */
+	u32 epoch; /* of pages that are not old */
 };
 
 struct fs_waiter {
@@ -270,8 +285,12 @@ struct fs_passed {
 	u64 count, sum;
 };
 
+#define FS_COPY_BUCKETS 256u
+
 struct fs {
 	u32 srv, cores, servers;
+	u32 blk_cores; /* that own blocks at boot */
+	const struct super *super; /* as this island maps it */
 	u64 near_cores; /* a bit each, when they make local calls; else 0 */
 	u32 coherent; /* write-back and invalidate cost nothing: no dirty ranges are kept */
 	u32 no_cache; /* clients cache no lookups */
@@ -312,6 +331,9 @@ struct fs {
 	struct fs_notify *dead_notify;
 	struct fs_table watched; /* struct fs_watched; made at the first */
 	struct fs_table inodes, entries, shards, negs;
+	/* copies of far files: copy.c */
+	struct list copies[FS_COPY_BUCKETS]; /* struct fs_copy */
+	struct list copies_new; /* not opened yet */
 };
 
 static inline struct fs *fs_of(const struct ck *ck)
@@ -589,6 +611,19 @@ long fs_data_will_write(struct rpc_env *e, struct fs_inode *i, u64 off, u64 len)
 /* The runs that cover [first, first+count), into a reply. */
 void fs_runs(struct rpc_env *e, struct fs_inode *i, u64 first, u64 count,
 	     struct rpc_bytes *out);
+
+/* --- copy.c --------------------------------------------------------------------------------------- */
+
+/* A copy is opened, and is no longer new; its inode goes. */
+void fs_copy_opened_slow(struct ck *ck, struct fs_inode *i);
+void fs_copy_gone(struct ck *ck, struct fs_inode *i);
+static inline void fs_copy_opened(struct ck *ck, struct fs_inode *i)
+{
+	if (unlikely(i->flags & FS_I_COPY))
+		fs_copy_opened_slow(ck, i);
+}
+/* Copies that nobody came to open are freed. True while there are more. */
+bool fs_copies_trim(struct ctx *c, struct ck *ck);
 
 /* --- open.c --------------------------------------------------------------------------------------- */
 

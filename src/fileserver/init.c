@@ -46,7 +46,10 @@ long fs_init(struct ctx *c, struct ck *ck, u32 root_dflags)
 		f->near_cores |= 1ULL << (c->isl->first_core + i);
 	f->cores = s->cores;
 	f->servers = s->servers;
-	f->coherent = s->model == MEM_COHERENT;
+	f->super = s;
+	f->blk_cores = mem_block_cores(s);
+	/* Partitioned: nobody else accesses its blocks. */
+	f->coherent = s->model == MEM_COHERENT || mem_is_partitioned(s);
 	f->no_cache = !!(s->without & WITHOUT_DIRECTORY_CACHE);
 	f->next_ino = ((u64)ck->core << INO_SERVER_SHIFT) | 1;
 	f->next_ofd = 1;
@@ -57,6 +60,9 @@ long fs_init(struct ctx *c, struct ck *ck, u32 root_dflags)
 	list_init_fresh(&f->blocked);
 	list_init_fresh(&f->dead_locks);
 	list_init_fresh(&f->rename_waiters);
+	list_init_fresh(&f->copies_new);
+	for (u32 i = 0; i < FS_COPY_BUCKETS; i++)
+		list_init_fresh(&f->copies[i]);
 	if (fs_table_init(ck, &f->inodes, buckets) < 0 ||
 	    fs_table_init(ck, &f->entries, buckets) < 0 ||
 	    fs_table_init(ck, &f->shards, FS_TABLE_SEG) < 0 ||

@@ -91,6 +91,8 @@ void fs_inode_release(struct rpc_env *e, struct fs_inode *i)
 		return;
 	fs_notify_gone(e, i->node.key, true);
 	fs_table_remove(ck, &f->inodes, &i->node);
+	if (unlikely(i->flags & FS_I_COPY))
+		fs_copy_gone(ck, i);
 	if (i->more)
 		more_free(e, i);
 	switch (fs_type(i)) {

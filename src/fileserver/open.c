@@ -113,6 +113,7 @@ static long count_open(struct rpc_env *e, struct fs_inode *i, u32 flags)
 	if (r < 0)
 		return r;
 	TX_SET(e->ck, i->opens, i->opens + 1);
+	fs_copy_opened(e->ck, i);
 	if (flags & OPEN_PIN) {
 		if (!fs_inode_more(e, i))
 			return -ENOSPC;
@@ -134,6 +135,15 @@ static u32 near_pins(const struct fs_more *m)
 	return n;
 }
 
+/* Partitioned DRAM: who has the copy that the processes of a core have mapped. */
+static u64 copy_core(const struct fs *f, const struct fs_inode *i, u32 core)
+{
+	if (likely(!mem_is_partitioned(f->super)))
+		return 0;
+	return 1ULL << rpc_copy_core(f->super, mem_island_of(f->super, core),
+				     i->node.key);
+}
+
 u64 fs_mapped_by(const struct fs *f, const struct fs_inode *i)
 {
 	const struct fs_more *m = i->more;
@@ -143,7 +153,7 @@ u64 fs_mapped_by(const struct fs *f, const struct fs_inode *i)
 		return 0;
 	for (const struct fs_far *x = m->far; x; x = x->next)
 		if (x->pins)
-			cores |= 1ULL << x->core;
+			cores |= 1ULL << x->core | copy_core(f, i, x->core);
 	return near_pins(m) ? cores | f->near_cores : cores;
 }
 

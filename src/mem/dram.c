@@ -5,7 +5,8 @@
  * Address space of island i, at ISLAND_BASE + i * ISLAND_STRIDE:
  *
  *   +0        what handlers and programs access: super | doorbells | rings, own core kernels,
- *             file blocks (each at its DRAM offset; the core kernels of others stay unmapped)
+ *             file blocks (each at its DRAM offset; the core kernels of others stay unmapped,
+ *             and their blocks when DRAM is partitioned: a stray access faults)
  *   +256 GiB  emulated: DRAM itself, for write-back and invalidate
  *   +512 GiB  emulated: the shadow, second part of the island's copy object
  *   +768 GiB  emulated: locks of lines, last part of the copy object
@@ -56,7 +57,11 @@ static u64 geometry(struct super *s, u64 size)
 	if (s->ck_size < CK_SIZE_MIN)
 		return 0;
 	s->block_off = s->ck_off + s->ck_size * s->cores;
-	s->blocks_per_core = (u32)((size - s->block_off) / PAGE_SIZE / s->servers);
+	s->blocks_per_core =
+		(u32)((size - s->block_off) / PAGE_SIZE / mem_block_cores(s));
+	if (mem_is_partitioned(s)) /* each island maps a piece */
+		s->blocks_per_core =
+			ALIGN_DOWN(s->blocks_per_core, (u32)(HUGE / PAGE_SIZE));
 	if (s->blocks_per_core < BLOCKS_MIN)
 		return 0;
 	s->dram_size = size;
@@ -179,6 +184,18 @@ static void view_add(struct view *v, u64 at, u64 len, s32 fd, u64 off)
 		(struct piece){ .at = at, .len = len, .off = off, .fd = fd };
 }
 
+static void view_blocks(struct view *v, const struct island *isl, const struct super *s,
+			s32 fd)
+{
+	u64 share = (u64)s->blocks_per_core * PAGE_SIZE;
+	u64 at = s->block_off + isl->first_core * share;
+
+	if (mem_is_partitioned(s))
+		view_add(v, at, isl->core_count * share, fd, at);
+	else
+		view_add(v, s->block_off, s->dram_size - s->block_off, fd, s->block_off);
+}
+
 static void view_fill(struct view *v, const struct island *isl, const struct super *s)
 {
 	bool emulated = isl->model == MEM_EMULATED;
@@ -189,7 +206,7 @@ static void view_fill(struct view *v, const struct island *isl, const struct sup
 	view_add(v, 0, s->ring_off, dram, 0);
 	view_add(v, s->ring_off, s->ck_off - s->ring_off, fd, s->ring_off);
 	view_add(v, ck, isl->core_count * s->ck_size, fd, ck);
-	view_add(v, s->block_off, s->dram_size - s->block_off, fd, s->block_off);
+	view_blocks(v, isl, s, fd);
 	if (!emulated)
 		return;
 	view_add(v, DRAM_AT, s->dram_size, dram, 0);

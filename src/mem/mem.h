@@ -10,7 +10,7 @@
  *
  * A process maps, at fixed addresses that are the same in all processes of an island: super,
  * doorbells and rings, the core kernels of its own island, and the file blocks. The core kernel
- * of another island is never mapped.
+ * of another island is never mapped, nor are its blocks when DRAM is partitioned.
  *
  * Models: `coherent`: write-back and invalidate are compiler barriers. `flush`: clwb, clflushopt
  * and fences. `emulated`: every island maps a private copy of DRAM ("its cache"); write-back
@@ -63,7 +63,7 @@ struct super {
 	u64 ring_off, ring_size;
 	u64 ck_off, ck_size; /* core c's core kernel at ck_off + c * ck_size */
 	u64 block_off;
-	u32 blocks_per_core; /* server c owns blocks [1 + c * blocks_per_core, ...) at boot */
+	u32 blocks_per_core; /* core c owns blocks [1 + c * blocks_per_core, ...) at boot, see mem_block_cores */
 	u32 cpus; /* host CPUs; core c is pinned to cpu[c % cpus] */
 	u16 cpu[MAX_CORES];
 	u32 placement; /* enum placement, the default */
@@ -100,6 +100,30 @@ static inline u64 mem_program_cores(const struct super *s)
 	u64 all = s->cores >= 64 ? ~0ULL : (1ULL << s->cores) - 1;
 
 	return all & ~((1ULL << mem_first_program_core(s)) - 1);
+}
+
+u32 mem_island_of(const struct super *s, u32 core);
+/* Partitioned DRAM (thesis section 6.2.1): without direct access an island maps the blocks of its
+ * own cores alone, and data of others goes by message. */
+static inline bool mem_is_partitioned(const struct super *s)
+{
+	return s->without & WITHOUT_DIRECT_ACCESS && s->islands > 1;
+}
+/* Cores 0..this-1 own blocks at boot: the servers; with partitioned DRAM all, for an island needs
+ * memory of its own for what it maps of others' files. */
+static inline u32 mem_block_cores(const struct super *s)
+{
+	return mem_is_partitioned(s) ? s->cores : s->servers;
+}
+/* Blocks of one core may become the other's. */
+static inline bool mem_may_pass(const struct super *s, u32 from, u32 to)
+{
+	return !mem_is_partitioned(s) || mem_island_of(s, from) == mem_island_of(s, to);
+}
+/* The first core of an island; of one behind the last: the number of cores. */
+static inline u32 mem_island_first(const struct super *s, u32 island)
+{
+	return (u32)(((u64)island * s->cores + s->islands - 1) / s->islands);
 }
 
 /* --- a process's view ---------------------------------------------------------------------- */
@@ -153,7 +177,6 @@ u64 mem_mapped(const struct island *isl); /* bytes of address space that mem_map
  * which who accesses them waits. -errno when the host cannot: nothing has changed then. */
 long mem_gather(void *addr);
 #define MEM_HUGE (2UL << 20)
-u32 mem_island_of(const struct super *s, u32 core);
 
 /* --- consistency -------------------------------------------------------------------------- */
 
@@ -176,8 +199,18 @@ void mem_chaos(const struct island *isl);
 
 /* --- file blocks --------------------------------------------------------------------------- */
 
-/* Block numbers: 1..servers * blocks_per_core; 0 is no block. They mean the same on every core. */
+/* Block numbers: 1..mem_block_cores * blocks_per_core; 0 is no block. They mean the same on every
+ * core. */
 typedef u32 blk_t;
+/* Is it a block, and mapped here? */
+static inline bool mem_has_block(const struct island *isl, blk_t blk)
+{
+	u32 core = (u32)((blk - 1ULL) / isl->super->blocks_per_core);
+
+	return blk &&
+	       (mem_is_partitioned(isl->super) ? core - isl->first_core < isl->core_count
+					       : core < isl->super->servers);
+}
 static inline char *mem_block(const struct island *isl, blk_t blk)
 {
 	return isl->base + isl->super->block_off + (u64)(blk - 1) * PAGE_SIZE;
@@ -189,6 +222,7 @@ static inline int mem_block_fd(const struct island *isl)
 }
 static inline u64 mem_block_off(const struct island *isl, blk_t blk)
 {
+	BUG_ON(!mem_has_block(isl, blk)); /* the host would show it */
 	return isl->super->block_off + (u64)(blk - 1) * PAGE_SIZE;
 }
 
@@ -264,6 +298,8 @@ struct ck {
 	u32 tracing; /* outside the log: the thread of `hare trace` that listens to this core, or 0 */
 	u32 watched; /* inotify watches something: rpc_is_watched says more */
 	u32 cutting; /* mappings of some process are to be cut: src/client/cut.c. Outside the log */
+	u32 copies; /* of far files, for mappings: src/fileserver/copy.c */
+	u32 pad3;
 	u64 magic;
 	struct ck_class cls[CK_CLASSES];
 	u64 counter[CK_COUNTERS]; /* statistics: relaxed, outside the log */

@@ -166,6 +166,13 @@ long fs_read_span(struct rpc_env *e, u64 ino, u64 off, u32 len, u32 flags,
 /* Whether what was copied since is what the file held when the span was taken: no lock needed. */
 bool fs_span_holds(const struct ck *ck, const struct fs_span *s);
 
+/* Partitioned DRAM: which core of an island has its copy of a far file. */
+static inline u32 rpc_copy_core(const struct super *s, u32 island, u64 ino)
+{
+	u32 first = mem_island_first(s, island);
+
+	return first + (u32)(hash_u64(ino) % (mem_island_first(s, island + 1) - first));
+}
 /* Placement of directory entries (thesis, equation 3.1). */
 u32 rpc_entry_server(const struct ctx *c, u64 dir, u32 dflags, const char *name,
 		     size_t len);

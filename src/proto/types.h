@@ -74,6 +74,11 @@ struct extent {
 	u32 blk, count;
 };
 #define EXTENTS_MAX 512
+/* A changed piece of a file, in PATCH; its bytes follow. */
+struct piece_head {
+	u64 off;
+	u32 len, pad;
+};
 /* Instead of ENOSPC, when the request says *_STEAL: this server's blocks are used up, but others may
  * have some. The caller asks them (STEAL), and then again; never seen by programs. */
 #define HARE_ESTEAL 54 /* EXFULL, which Linux gives for nothing that Hare does */
@@ -150,6 +155,21 @@ enum { SHARD_NEW, SHARD_ATTR, SHARD_STAT, SHARD_DROP };
 enum { INVAL_ENTRY, INVAL_DIR, INVAL_ALL };
 /* CUT operations */
 enum { CUT_MARK, CUT_ASK };
+/* COPY_DATA operations and flags */
+enum {
+	COPY_VERSION,
+	COPY_WANT,
+	COPY_FILL,
+	COPY_PUT,
+	COPY_OLD,
+	COPY_DIFF,
+	COPY_CLEAN,
+	COPY_CUT
+};
+#define COPY_TWIN   1u /* pages that may be stored in: what is in the file is remembered */
+#define COPY_HAVE   2u /* only pages that are there */
+#define COPY_STEAL  4u /* as IO_STEAL */
+#define COPY_IO_MAX 16384u
 /* FDS operations */
 enum { FDS_LIST, FDS_ONE, FDS_CWD, FDS_EXE, FDS_LIST_ALL, FDS_WHICH };
 /* LOCK operations */

@@ -679,6 +679,77 @@ static long op_many(void)
 	return r;
 }
 
+/* Partitioned DRAM: the copy of a far file, a. */
+#define FAR_FILE ((1ULL << 40) | 77)
+#define COPY_OP(...) FS(&f, copy_data, COPY_DATA, NULL, .ino = FAR_FILE, __VA_ARGS__)
+static void copy_new(void)
+{
+	struct rep_COPY p = { 0 };
+
+	need(FS(&f, copy, COPY, &p, .ino = FAR_FILE) == 0, "copy");
+	a = p.copy;
+}
+static void copy_open(void)
+{
+	copy_new();
+	op(&f, a, O_RDWR | OPEN_PIN);
+}
+static long op_copy(void)
+{
+	return FS(&f, copy, COPY, NULL, .ino = FAR_FILE);
+}
+static long op_copy_fill(void)
+{
+	return COPY_OP(.op = COPY_FILL, .end = 16384, .flags = COPY_TWIN, .data = BYTES(data, 9000));
+}
+static void copy_filled(void)
+{
+	copy_open();
+	op_copy_fill();
+}
+static void copy_old(void)
+{
+	copy_filled();
+	COPY_OP(.op = COPY_OLD, .end = 16384);
+}
+static long op_copy_again(void)
+{
+	return COPY_OP(.op = COPY_FILL, .end = 16384, .flags = COPY_TWIN, .gen = 1,
+		       .data = BYTES(data + 7, 9000));
+}
+static long op_copy_version(void)
+{
+	return COPY_OP(.op = COPY_VERSION, .version = 5);
+}
+static long op_copy_old(void)
+{
+	return COPY_OP(.op = COPY_OLD, .off = 5000, .end = 1 << 20);
+}
+static long op_copy_cut(void)
+{
+	return COPY_OP(.op = COPY_CUT, .off = 5000);
+}
+static long op_copy_close(void)
+{
+	return cl(&f, a, O_RDWR | OPEN_PIN);
+}
+static long op_patch(void)
+{
+	static char piece[200];
+	struct piece_head h[2] = { { .off = 4090, .len = 50 }, { .off = 12000, .len = 60 } };
+
+	memcpy(piece, &h[0], 16);
+	memcpy(piece + 16, data + 4090, 50);
+	memcpy(piece + 66, &h[1], 16);
+	memcpy(piece + 82, data + 12000, 60);
+	return FS(&f, patch, PATCH, NULL, .ino = a, .steal = 1, .data = BYTES(piece, 142));
+}
+static void file_punched(void)
+{
+	file();
+	op_punch();
+}
+
 static const struct scenario {
 	const char *name;
 	void (*setup)(void);
@@ -773,6 +844,16 @@ static const struct scenario {
 	{ "removexattr", xattr, op_xattr_remove, false, 0 },
 	{ "chown", file, op_chown, false, 0 },
 	{ "shard", none, op_shard, false, 0 },
+	{ "copy of a far file", none, op_copy, false, 0 },
+	{ "open of a copy", copy_new, op_open, false, 0 },
+	{ "filling a copy", copy_open, op_copy_fill, false, 0 },
+	{ "filling it again", copy_old, op_copy_again, true, 0 },
+	{ "another version", copy_filled, op_copy_version, false, 0 },
+	{ "a copy that is old", copy_filled, op_copy_old, false, 0 },
+	{ "cut of a copy", copy_filled, op_copy_cut, true, 0 },
+	{ "last close of a copy", copy_filled, op_copy_close, false, 0 },
+	{ "patch", file, op_patch, false, 0 },
+	{ "patch in a hole", file_punched, op_patch, true, 0 },
 	{ "many creates", none, op_many, true, 97 },
 };
 

@@ -150,6 +150,37 @@ static void t_what_is_mapped(u32 model)
 	world_end(&w);
 }
 
+/* Partitioned: an island has the blocks of its own cores, whichever of them serve, and no others. */
+static void t_partitioned(u32 model, u32 split)
+{
+	struct world w;
+	u32 wrong = 0, share;
+
+	world_new(&w, &(struct world_cfg){ .cores = 4,
+					   .islands = 2,
+					   .model = model,
+					   .split = split,
+					   .without = WITHOUT_DIRECT_ACCESS });
+	share = w.isl[0].super->blocks_per_core;
+	wrong += !share || share % 512; /* islands map pieces of 2 MiB */
+	for (u32 i = 0; i < 2; i++) {
+		struct island *isl = &w.isl[i];
+
+		for (blk_t blk = 1; blk <= 4 * share; blk += blk % share ? share - 1 : 1) {
+			bool own = (blk - 1) / share / 2 == i;
+
+			wrong += mem_has_block(isl, blk) != own;
+			wrong += mapped(mem_block(isl, blk)) != own;
+		}
+		wrong += mem_has_block(isl, 0) || mem_has_block(isl, 4 * share + 1);
+		for (u32 c = 0; c < 4; c++)
+			wrong += mapped(mem_ck(isl, c)) != (c / 2 == i);
+	}
+	is(wrong, 0, "%s, partitioned, %u serve alone: own blocks are mapped and no others",
+	   world_model(model), split);
+	world_end(&w);
+}
+
 /* Formatting again forgets everything. */
 static void t_again(void)
 {
@@ -227,6 +258,10 @@ int main(void)
 	t_refused();
 	t_what_is_mapped(MEM_COHERENT);
 	t_what_is_mapped(MEM_EMULATED);
+	for (u32 split = 0; split < 3; split++) {
+		t_partitioned(MEM_COHERENT, split);
+		t_partitioned(MEM_EMULATED, split);
+	}
 	t_again();
 	t_huge();
 	t_gather();
