@@ -161,20 +161,43 @@ static long get_fsx(const struct ofd *o, void *user)
 	return user_write(user, &none, sizeof(none));
 }
 
-static long set_flags(struct task *t, const struct ofd *o, const void *user)
+/* Only the owner could; none: nothing is asked for. */
+static long set_none(struct task *t, const struct ofd *o, bool none)
 {
 	struct attr a;
+	long r = attr_get(t, o->ino, &a);
+
+	if (!r && t->proc->cred.uid && a.uid != t->proc->cred.uid)
+		r = -EPERM;
+	return r ? r : none ? 0 : -EOPNOTSUPP;
+}
+
+static long set_flags(struct task *t, const struct ofd *o, const void *user)
+{
 	u32 flags;
-	long r;
 
 	if (o->kind != OFD_FILE && o->kind != OFD_DIR)
 		return -ENOTTY;
 	if (user_read(&flags, user, sizeof(flags)))
 		return -EFAULT;
-	r = attr_get(t, o->ino, &a);
-	if (!r && t->proc->cred.uid && a.uid != t->proc->cred.uid)
-		r = -EPERM;
-	return r ? r : flags ? -EOPNOTSUPP : 0;
+	return set_none(t, o, !flags);
+}
+
+/* Flags that say something of a file, or of a size that is 0, set nothing. */
+#define FSX_MOOT                                                                         \
+	(FS_XFLAG_PREALLOC | FS_XFLAG_EXTSIZE | FS_XFLAG_COWEXTSIZE | FS_XFLAG_HASATTR)
+
+static long set_fsx(struct task *t, const struct ofd *o, const void *user)
+{
+	struct fsxattr x;
+
+	if (o->kind != OFD_FILE && o->kind != OFD_DIR)
+		return -ENOTTY;
+	if (user_read(&x, user, sizeof(x)))
+		return -EFAULT;
+	return set_none(t, o,
+			!(x.fsx_xflags & ~(u32)FSX_MOOT) && !x.fsx_extsize &&
+				!x.fsx_projid && !x.fsx_cowextsize);
 }
 
 /* Of the whole file system; only fsfreeze's is known, and not possible here. */
@@ -223,6 +246,8 @@ static long ioctl_hare(struct task *t, struct ofd *o, long a[6])
 		return get_flags(o, arg);
 	case FS_IOC_FSGETXATTR:
 		return get_fsx(o, arg);
+	case FS_IOC_FSSETXATTR:
+		return set_fsx(t, o, arg);
 	case FS_IOC_SETFLAGS:
 		return set_flags(t, o, arg);
 	default:

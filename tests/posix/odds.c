@@ -307,6 +307,32 @@ static void t_atimes(void)
 	is_long(moves("f"), 0, "once more, it was not changed");
 }
 
+/* What chattr asks for: nothing, of others' files, what no file system of memory has. */
+static void t_attributes(void)
+{
+	int fd = (int)must(open("f", O_RDWR | O_CREAT, 0644)), p[2], flags = 0;
+	struct fsxattr x = { 0 };
+
+	must(pipe(p));
+	is_long(ioctl(fd, FS_IOC_SETFLAGS, &flags), 0, "no flags");
+	flags = FS_COMPR_FL;
+	is_errno(ioctl(fd, FS_IOC_SETFLAGS, &flags), EOPNOTSUPP, "compression");
+	is_errno(ioctl(fd, FS_IOC_SETFLAGS, NULL), EFAULT, "a bad place");
+	is_errno(ioctl(p[0], FS_IOC_SETFLAGS, &flags), ENOTTY, "of a pipe");
+	is_long(ioctl(fd, FS_IOC_FSSETXATTR, &x), 0, "FSSETXATTR of nothing");
+	x.fsx_xflags = FS_XFLAG_COWEXTSIZE | FS_XFLAG_EXTSIZE;
+	is_long(ioctl(fd, FS_IOC_FSSETXATTR, &x), 0, "of sizes that are 0");
+	x.fsx_xflags = FS_XFLAG_REALTIME;
+	is_errno(ioctl(fd, FS_IOC_FSSETXATTR, &x), EOPNOTSUPP, "of a real-time file");
+	x.fsx_xflags = 0;
+	x.fsx_projid = 5;
+	is_errno(ioctl(fd, FS_IOC_FSSETXATTR, &x), EOPNOTSUPP, "of a project");
+	is_errno(ioctl(fd, FS_IOC_FSSETXATTR, NULL), EFAULT, "of a bad place");
+	is_errno(ioctl(p[0], FS_IOC_FSSETXATTR, &x), ENOTTY, "of a pipe");
+	is_long(ioctl(fd, FS_IOC_FSGETXATTR, &x), 0, "FSGETXATTR");
+	is_long(x.fsx_xflags | x.fsx_projid, 0, "nothing is set");
+}
+
 #ifndef F_GET_RW_HINT
 #define F_GET_RW_HINT (1024 + 11)
 #define F_SET_RW_HINT (1024 + 12)
@@ -379,5 +405,6 @@ T_SECTIONS = { { "first_error", t_first_error },
 	       { "pipefs", t_pipefs },
 	       { "own_locks", t_own_locks },
 	       { "atimes", t_atimes },
+	       { "attributes", t_attributes },
 	       { "hints", t_hints },
 	       T_END };
