@@ -299,6 +299,15 @@ static long open_host(struct task *t, const struct opening *op)
 	return fd;
 }
 
+/* What was looked up is gone: once more, and if it is so again, after a while. A name that is the new
+ * one of a rename under way leads to a file that others may have removed by its old name: until that
+ * has come out, and the name leads to what it led to before, there is nothing to open. */
+static void again(int tries)
+{
+	if (tries)
+		pending_wait();
+}
+
 static long open_plain(struct task *t, struct opening *op)
 {
 	u32 wf = op->walk | (op->flags & O_NOFOLLOW ? 0 : WALK_FOLLOW);
@@ -325,6 +334,7 @@ static long open_plain(struct task *t, struct opening *op)
 		/* Gone between lookup and open: the name may lead to another file by now. */
 		if (r != -ENOENT || op->pl.magic || i >= RACE_RETRIES)
 			return r;
+		again(i);
 	}
 }
 
@@ -436,6 +446,7 @@ static long open_creat(struct task *t, struct opening *op)
 		r = op->pl.ino ? open_found(t, op) : creat_at(t, op);
 		if (r != -EAGAIN && !(r == -ENOENT && op->pl.ino))
 			return r;
+		again(i);
 	}
 	return -ENOENT;
 }

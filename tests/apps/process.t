@@ -277,6 +277,42 @@ echo >"$TAP_TMP/looked"
 wait $run
 is "$asleep $(xargs <"$TAP_TMP/out")" "20 one two" "a proxy sleeps while its program waits for a FIFO that is open both ways"
 
+# A fork bomb over four cores: every program starts two on other cores. It ends in EAGAIN, whichever
+# call finds that there is no room, and leaves an instance in which all cores run programs.
+cat >"$TAP_TMP/bomb" <<'END'
+use POSIX;
+my $core = shift;
+for my $n (1, 2) {
+	my $pid = fork;
+	if (!defined $pid) { say_error(); last }
+	next if $pid;
+	$core = ($core + $n) % 4;
+	exec "taskset", "-c", $core, "perl", $0, $core;
+	say_error();
+	_exit(1);
+}
+select(undef, undef, undef, 0.05) until -e "go";
+sub say_error { my $e = $! + 0; open(my $f, ">>", "errors"); syswrite $f, "$e\n" }
+END
+cat >"$TAP_TMP/script" <<'END'
+ulimit -u 40
+taskset -c 1 perl "$2/bomb" 1 2>/dev/null &
+for i in $(seq 1200); do [ -s errors ] && break; sleep 0.05; done
+: >go
+wait
+for i in $(seq 1200); do pgrep -x -u 64999 perl >/dev/null || break; sleep 0.05; done
+sort -u errors
+for core in 0 1 2 3; do taskset -c $core sh -c 'echo on'; done
+rm go errors
+END
+if [ "$(id -u)" = 0 ]; then
+	mkdir -m 777 "$TAP_TMP/bombs"
+	out=$(HARE_OPTS="--cores 4" hare_run --chdir "$TAP_TMP/bombs" -- setpriv --reuid 64999 \
+		--clear-groups bash "$TAP_TMP/script" "$HARE" "$TAP_TMP" 2>"$TAP_TMP/err" |
+		tr '\n' ' ')
+	is "$out" "11 on on on on " "a fork bomb over four cores ends in EAGAIN, and all cores go on"
+fi
+
 # What is left when the instance is killed: nothing.
 mark=$((RANDOM + 100000))
 HARE_OPTS="--cores 2" hare_run -- bash -c "taskset -c 1 sleep $mark & taskset -c 0 sleep $mark &

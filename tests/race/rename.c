@@ -95,6 +95,30 @@ static void old_name_removed(bool killed)
 	no_files();
 }
 
+static long do_read_old(struct person *p, const char *x, const char *y)
+{
+	(void)y;
+	return file_is(p, x, "old") ? 0 : -EILSEQ;
+}
+
+static long do_open_or_make(struct person *p, const char *x, const char *y)
+{
+	(void)y;
+	return do_close(p, CALL(p, open, x, O_CREAT | O_RDWR, 0644));
+}
+
+/* Its new name leads to a file that is gone: who opens that waits, however long it takes. */
+static void old_name_removed_new_opened(bool killed, rival_fn opens)
+{
+	both_names();
+	is(do_unlink(g_p[1], g_from, NULL), 0, "its old name is removed");
+	ok(rival_run(g_b, opens, g_to, NULL, RACE_AT, "wait"), "an open of its new name waits");
+	said(go_on(&g_a, killed), killed, -ENOENT, "rename");
+	is(rival_end(g_b), 0, "and opens what was there before");
+	ok(file_is(g_p[1], g_to, "old"), "which nobody has made anew");
+	no_files();
+}
+
 static void old_name_moved(bool killed)
 {
 	both_names();
@@ -416,6 +440,8 @@ static void run(const char *what, const struct world_cfg *wc)
 	for (int killed = 0; killed < 2; killed++) {
 		ring(killed);
 		old_name_removed(killed);
+		old_name_removed_new_opened(killed, do_read_old);
+		old_name_removed_new_opened(killed, do_open_or_make);
 		old_name_moved(killed);
 		new_name_removed(killed);
 		new_name_moved(killed);
