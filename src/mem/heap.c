@@ -82,11 +82,11 @@ static void zero(void *p, size_t size)
 
 static u64 keep_of(const struct ck *ck, enum ck_use use)
 {
-	u64 keep = (ck->heap_end - ck->heap_base) / 16;
+	u64 part = (ck->heap_end - ck->heap_base) / 16;
+	u64 keep = MIN(MAX(part, KEEP_MIN), KEEP_MAX);
 
 	if (use == CK_SPREAD)
-		return 4 * keep;
-	keep = MIN(MAX(keep, KEEP_MIN), KEEP_MAX);
+		return MAX(4 * part, keep);
 	return use == CK_NEEDED ? 0 : use == CK_HELD ? keep / 4 : keep;
 }
 
