@@ -255,8 +255,8 @@ static long host_head(struct target *g, int dirfd, const char *path, int flags)
 	/* Without waiting for a FIFO's writer. */
 	fd = SYS(openat, dirfd, path,
 		 (long)(O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | nofollow), 0);
-	if (sys_failed(fd))
-		return fd;
+	if (sys_failed(fd)) /* a socket, a device that nobody drives */
+		return fd == -ENXIO || fd == -ENODEV ? -EACCES : fd;
 	n = SYS(pread64, fd, g->head, ELF_SIZE, 0);
 	SYS(close, fd);
 	if (sys_failed(n))
@@ -457,6 +457,35 @@ static long add_heads(struct arena *a, char **head, u32 *heads, const char *inte
 	return 0;
 }
 
+static void close_kept(struct task *t, struct target *g)
+{
+	long a[6] = { g->keep_fd };
+
+	if (g->keep_fd >= 0 && client_close(t, a) == CLIENT_HOST)
+		SYS(close, g->keep_fd);
+	g->keep_fd = -1;
+}
+
+/* A script that execveat found by a descriptor: its interpreter shall open it by that one too, which
+ * it cannot if exec closes it. */
+static long name_script(struct task *t, struct target *g, int dirfd, const char *path)
+{
+	long a[6] = { dirfd, F_GETFD }, r;
+
+	close_kept(t, g);
+	if (*path == '/' || dirfd == AT_FDCWD)
+		return 0;
+	r = client_fcntl(t, a);
+	if (r == CLIENT_HOST)
+		r = SYS(fcntl, dirfd, F_GETFD, 0);
+	if (r & FD_CLOEXEC)
+		return -ENOENT;
+	if (str_format(g->path, sizeof(g->path), "/dev/fd/%d%s%s", dirfd,
+		       *path ? "/" : "", path) >= (int)sizeof(g->path))
+		return -ENAMETOOLONG;
+	return 0;
+}
+
 /* Follows the scripts to a program. head: room for 2 * SCRIPTS_MAX + 2 strings. */
 static long resolve(struct task *t, struct arena *a, struct target *g, int dirfd,
 		    int flags, char **head, u32 *heads)
@@ -481,11 +510,11 @@ static long resolve(struct task *t, struct arena *a, struct target *g, int dirfd
 		g->head[n] = 0;
 		n = parse_script(g->head, n, &interp, &arg);
 		if (!n)
+			n = name_script(t, g, dirfd, t->path);
+		if (!n)
 			n = add_heads(a, head, heads, interp, arg, g->path);
 		if (n)
 			return n;
-		if (g->keep_fd >= 0) /* the interpreter opens it, and it stays open */
-			g->keep_fd = -1;
 		drop_exe(t, g);
 		str_copy(t->path, interp, sizeof(t->path));
 		dirfd = AT_FDCWD;
@@ -636,12 +665,28 @@ static long plan_program(struct task *t, int dirfd, char **argv, char **envp, in
 	return 0;
 }
 
-static void close_kept(struct task *t, s32 fd)
+/* The name of a program that is given as a descriptor alone; left empty where nobody knows it. */
+static void name_by_fd(struct task *t, int fd, struct exec_plan *plan)
 {
-	long a[6] = { fd };
+	char link[40];
+	bool host;
+	struct ofd *o = fd_get(t, fd, &host);
+	long n = -ENOENT, cut;
 
-	if (fd >= 0 && client_close(t, a) == CLIENT_HOST)
-		SYS(close, fd);
+	if (o) {
+		n = o->parent ? ofd_path(t, o, t->host_path, PATH_LEN_MAX - 1) : n;
+		ofd_put(t, o);
+	} else if (host) {
+		str_format(link, sizeof(link), "/proc/self/fd/%d", fd);
+		n = SYS(readlink, link, t->host_path, PATH_LEN_MAX - 1);
+	}
+	if (n <= 0)
+		return;
+	t->host_path[n] = '\0';
+	cut = n - (long)strlen(" (deleted)");
+	if (cut > 0 && !strcmp(t->host_path + cut, " (deleted)"))
+		t->host_path[cut] = '\0';
+	str_copy(plan->comm, base_name(t->host_path), sizeof(plan->comm));
 }
 
 long client_exec_prepare(struct task *t, int dirfd, const char *user_path,
@@ -662,12 +707,14 @@ long client_exec_prepare(struct task *t, int dirfd, const char *user_path,
 	if (!r && !(flags & AT_EMPTY_PATH))
 		return -ENOENT;
 	str_copy(plan->comm, base_name(t->path), sizeof(plan->comm));
+	if (!r)
+		name_by_fd(t, dirfd, plan);
 	r = plan_program(t, dirfd, user_argv, user_envp, flags, plan, &g);
 	plan->keep_fd = g.keep_fd;
 	plan->exe = g.exe;
 	if (r) {
 		drop_exe(t, &g);
-		close_kept(t, plan->keep_fd);
+		close_kept(t, &g);
 		client_exec_drop(plan);
 		return r;
 	}

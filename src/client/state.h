@@ -254,6 +254,8 @@ long perm_check(const struct cred *cred, u32 mode, u32 uid, u32 gid, u32 want);
 /* A description by number; takes a reference so that close in another thread does no harm.
  * NULL and *host = true for a host descriptor; NULL and false: EBADF. */
 struct ofd *fd_get(struct task *t, int fd, bool *host);
+/* The same of another process of this core; NULL: it has no such descriptor of Hare. */
+struct ofd *fd_get_of(struct task *t, u32 host_pid, int fd);
 void ofd_put(struct task *t,
 	     struct ofd *o); /* closes at the server when the last one goes */
 struct ofd *ofd_new(struct task *t, u32 kind, u64 ino,

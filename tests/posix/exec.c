@@ -3,6 +3,7 @@
 #include "t.h"
 
 #include <sys/resource.h>
+#include <sys/socket.h>
 
 extern char **environ;
 
@@ -414,7 +415,56 @@ static void t_space(void)
 	is_long(t_end(t_start(T_EXEC, "space", max, NULL)), 0, "after another");
 }
 
-T_SUBS = { { "show", s_show }, { "state", s_state }, { "fds", s_fds },
+/* The name of the program as the kernel keeps it. */
+static int s_comm(int argc, char **argv)
+{
+	const char *comm = t_get("/proc/self/comm");
+
+	return argc != 1 || !comm || strncmp(comm, argv[0], strlen(argv[0]));
+}
+
+static long by_fd(int fd, const char *path, const char *arg)
+{
+	char *argv[] = { (char *)"zero", (char *)"--sub", (char *)"comm", (char *)arg, NULL };
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		syscall(SYS_execveat, fd, path, argv, environ, AT_EMPTY_PATH);
+		_exit(errno);
+	}
+	return t_end(pid);
+}
+
+/* execveat by descriptors: close-on-exec ones are no good for a script. */
+static void t_by_fd(void)
+{
+	char prog[PATH_MAX + 8];
+	int dir, cdir, sock, fd;
+
+	snprintf(prog, sizeof(prog), "cp %s prog", t_self);
+	must(system(prog));
+	must(t_put("script", "#!/bin/sh\necho \"$0\" >out; exit 0\n"));
+	must(chmod("script", 0755));
+	dir = (int)must(open(".", O_RDONLY | O_DIRECTORY));
+	cdir = (int)must(open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	sock = (int)must(socket(AF_UNIX, SOCK_STREAM, 0));
+	is_long(by_fd((int)must(open("prog", O_RDONLY | O_CLOEXEC)), "", "prog"), 0,
+		"a program by its descriptor, and its name");
+	is_long(by_fd(cdir, "prog", "prog"), 0, "by a directory's");
+	fd = (int)must(open("script", O_RDONLY));
+	is_long(by_fd(fd, "", ""), 0, "a script by its descriptor");
+	snprintf(prog, sizeof(prog), "/dev/fd/%d\n", fd);
+	is_str(t_get("out"), prog, "its name");
+	is_long(by_fd(dir, "script", ""), 0, "a script by a directory's");
+	snprintf(prog, sizeof(prog), "/dev/fd/%d/script\n", dir);
+	is_str(t_get("out"), prog, "its name");
+	is_long(by_fd((int)must(open("script", O_RDONLY | O_CLOEXEC)), "", ""), ENOENT,
+		"a script, close-on-exec");
+	is_long(by_fd(cdir, "script", ""), ENOENT, "a script of such a directory");
+	is_long(by_fd(sock, "", ""), EACCES, "a socket");
+}
+
+T_SUBS = { { "show", s_show }, { "comm", s_comm }, { "state", s_state }, { "fds", s_fds },
 	   { "exe", s_exe },   { "again", s_again }, { "space", s_space }, T_END };
 
 T_SECTIONS = {
@@ -423,5 +473,6 @@ T_SECTIONS = {
 	{ "failed", t_failed }, { "scripts", t_scripts },
 	{ "stored", t_stored }, { "proc", t_proc },
 	{ "again", t_again },	{ "space", t_space },
+	{ "by_fd", t_by_fd },
 	T_END,
 };
