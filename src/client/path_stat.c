@@ -485,7 +485,7 @@ static long readlink_exe(struct task *t, const char *path, char *buf)
 	return (long)n < 0 ? CLIENT_HOST : (long)n;
 }
 
-/* "/proc/self/fd/N" and "/proc/self/cwd" themselves. CLIENT_HOST when they are not Hare's. */
+/* "/proc/self/fd/N", "/proc/self/cwd" and "/proc/self" themselves. CLIENT_HOST when they are not Hare's. */
 static long readlink_magic(struct task *t, const char *path, char *buf)
 {
 	struct place pl;
@@ -497,6 +497,9 @@ static long readlink_magic(struct task *t, const char *path, char *buf)
 		return CLIENT_HOST;
 	if (path[1] == 'p' && !strcmp(strrchr(path, '/'), "/exe"))
 		return readlink_exe(t, path, buf);
+	r = procfs_link(t, path, buf, PATH_LEN_MAX);
+	if (r != CLIENT_HOST)
+		return r;
 	r = walk(t, AT_FDCWD, path, WALK_FOLLOW, &pl, t->host_path, &rewritten);
 	if (r || pl.host)
 		return CLIENT_HOST;
@@ -520,8 +523,8 @@ static bool is_magic_link(const char *path)
 	if (!last)
 		return false;
 	last++;
-	return !strcmp(last, "cwd") || !strcmp(last, "exe") ||
-	       (*last >= '0' && *last <= '9');
+	return !strcmp(last, "cwd") || !strcmp(last, "exe") || !strcmp(last, "self") ||
+	       !strcmp(last, "thread-self") || (*last >= '0' && *last <= '9');
 }
 
 static long do_readlink(struct task *t, long *dirfd, long *upath, char *ubuf, long size)

@@ -147,6 +147,35 @@ static const char *number(const char *s, u32 *out)
 	return p == s ? NULL : p;
 }
 
+/* A path below /proc/N of the host's number N; behind "/task/", a process's first thread has the
+ * process's number: *rest comes behind it then. */
+static long host_path(u32 pid, u32 host_pid, const char *rest, char *buf, bool *rewritten)
+{
+	const char *end = NULL;
+	int len = 0;
+	u32 tid;
+
+	if (!strncmp(rest, "/task/", 6))
+		end = number(rest + 6, &tid);
+	if (end && (!*end || *end == '/')) {
+		if (tid == host_pid)
+			return -ENOENT;
+		if (tid == pid)
+			rest = end;
+		else
+			end = NULL;
+	}
+	len = str_format(buf, PATH_LEN_MAX, "/proc/%u", host_pid);
+	if (end)
+		len += str_format(buf + len, PATH_LEN_MAX - (size_t)len, "/task/%u",
+				  host_pid);
+	if (str_format(buf + len, PATH_LEN_MAX - (size_t)len, "%s", rest) >=
+	    PATH_LEN_MAX - len)
+		return -ENAMETOOLONG;
+	*rewritten = true;
+	return 0;
+}
+
 long procfs_path(struct task *t, const char *path, char *buf, bool *rewritten)
 {
 	const struct proc_numbers *row;
@@ -155,6 +184,10 @@ long procfs_path(struct task *t, const char *path, char *buf, bool *rewritten)
 
 	if (strncmp(path, "/proc/", 6))
 		return 0;
+	if (unlikely(t->proc->pid != t->proc->host_pid) &&
+	    !strncmp(path + 6, "self/task/", 10))
+		return host_path(t->proc->pid, t->proc->host_pid, path + 10, buf,
+				 rewritten);
 	rest = number(path + 6, &pid);
 	if (!rest || (*rest && *rest != '/') || !table_ready(t))
 		return 0;
@@ -168,13 +201,8 @@ long procfs_path(struct task *t, const char *path, char *buf, bool *rewritten)
 		*rewritten = true;
 		return 0;
 	}
-	if (row && row->host_pid != pid) {
-		if (str_format(buf, PATH_LEN_MAX, "/proc/%u%s", row->host_pid, rest) >=
-		    PATH_LEN_MAX)
-			return -ENAMETOOLONG;
-		*rewritten = true;
-		return 0;
-	}
+	if (row && row->host_pid != pid)
+		return host_path(pid, row->host_pid, rest, buf, rewritten);
 	row = by_host(pid);
 	return row && row->pid != pid ? -ENOENT : 0;
 }
@@ -258,31 +286,50 @@ static bool starts(const char *s, const char *key, const char **value)
 	return true;
 }
 
-/* Lines Tgid:, Pid: and PPid:. */
+/* Lines that hold a number, and that one as programs know it; false: another line. Of NS*, the first
+ * one: it is that of the reader's namespace. */
+static bool translate_line(const char *line, const struct proc_numbers **row,
+			   const char **value, const char **rest, u32 *seen)
+{
+	u32 n;
+
+	if ((!starts(line, "Tgid:\t", value) && !starts(line, "Pid:\t", value) &&
+	     !starts(line, "PPid:\t", value) && !starts(line, "NStgid:\t", value) &&
+	     !starts(line, "NSpid:\t", value) && !starts(line, "NSpgid:\t", value) &&
+	     !starts(line, "NSsid:\t", value)))
+		return false;
+	*rest = number(*value, &n);
+	if (!*rest)
+		return false;
+	if (*line == 'T')
+		*row = by_host(n);
+	if (line[1] == 'P')
+		*seen = seen_ppid(*row, n);
+	else if (*row && line[2] == 'p' && line[3] == 'g')
+		*seen = (*row)->pgid;
+	else if (*row && line[2] == 's')
+		*seen = (*row)->sid;
+	else
+		*seen = seen_pid(n);
+	return true;
+}
+
+/* Lines Tgid:, Pid: and PPid:, NStgid: and its like. */
 static void translate_status(struct text *out, const char *in, size_t len)
 {
-	const char *end = in + len, *line = in, *next, *v;
+	const char *end = in + len, *line = in, *next, *v, *rest;
 	const struct proc_numbers *row = NULL;
-	u32 n;
+	u32 seen;
 
 	for (; line < end; line = next) {
 		next = strchr(line, '\n');
 		next = next ? next + 1 : end;
-		if (starts(line, "Tgid:\t", &v) && number(v, &n)) {
-			row = by_host(n);
+		if (translate_line(line, &row, &v, &rest, &seen)) {
 			add(out, line, (size_t)(v - line));
-			add_number(out, seen_pid(n));
-		} else if (starts(line, "Pid:\t", &v) && number(v, &n)) {
-			add(out, line, (size_t)(v - line));
-			add_number(out, seen_pid(n));
-		} else if (starts(line, "PPid:\t", &v) && number(v, &n)) {
-			add(out, line, (size_t)(v - line));
-			add_number(out, seen_ppid(row, n));
-		} else {
-			add(out, line, (size_t)(next - line));
-			continue;
+			add_number(out, seen);
+			line = rest;
 		}
-		add(out, "\n", 1);
+		add(out, line, (size_t)(next - line));
 	}
 }
 
@@ -445,6 +492,72 @@ static size_t filter(u8 *buf, size_t len)
 	return out;
 }
 
+/* "/proc/N/task" of a process that the host knows as N and programs by another number, or NULL. */
+static const struct proc_numbers *task_dir(int fd)
+{
+	char link[32], path[40];
+	const struct proc_numbers *row;
+	const char *rest;
+	long n;
+	u32 pid;
+
+	str_format(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = SYS(readlink, link, path, sizeof(path) - 1);
+	path[MAX(n, 0L)] = '\0';
+	rest = strncmp(path, "/proc/", 6) ? NULL : number(path + 6, &pid);
+	if (!rest || strcmp(rest, "/task"))
+		return NULL;
+	row = by_host(pid);
+	return row && row->pid != pid ? row : NULL;
+}
+
+/* Its threads: the first one has the process's number. */
+static long list_tasks(struct task *t, long a[6], const struct proc_numbers *row)
+{
+	size_t half = sizeof(t->bounce) / 2, size = MIN((size_t)(u32)a[2], half);
+	u8 *in = t->bounce, *out = in + half;
+	size_t at, used = 0;
+	/* one name may become longer, and so its record by 8 */
+	long n = SYS(getdents64, a[0], in, size > 64 ? size - 8 : size);
+	u32 tid;
+
+	for (at = 0; n > 0 && at < (size_t)n;) {
+		u16 need = (u16)(in[at + 16] | in[at + 17] << 8);
+		u8 *name = out + used + DIRENT_HEAD;
+		const char *end = number((const char *)in + at + DIRENT_HEAD, &tid);
+
+		memcpy(out + used, in + at, need);
+		at += need;
+		if (end && !*end && tid == row->host_pid) {
+			int len = str_format((char *)name, 12, "%u", row->pid);
+
+			need = (u16)ALIGN_UP(DIRENT_HEAD + (u32)len + 1, 8u);
+			memcpy(out + used + 16, &need, 2);
+		}
+		used += need;
+	}
+	if (n <= 0)
+		return n;
+	if (used > size)
+		return -EINVAL;
+	return user_write((void *)a[1], out, used) ? -EFAULT : (long)used;
+}
+
+long procfs_link(struct task *t, const char *path, char *buf, size_t size)
+{
+	struct proc *p = t->proc;
+	s32 tid = t->ctx.tid;
+
+	if (p->pid == p->host_pid || strncmp(path, "/proc/", 6))
+		return CLIENT_HOST;
+	if (!strcmp(path + 6, "self"))
+		return str_format(buf, size, "%u", p->pid);
+	if (!strcmp(path + 6, "thread-self"))
+		return str_format(buf, size, "%u/task/%u", p->pid,
+				  (u32)tid == p->host_pid ? p->pid : (u32)tid);
+	return CLIENT_HOST;
+}
+
 #define FAR_POS (1UL << 24) /* beyond all of the host's positions */
 #define DT_DIR_ 4
 
@@ -501,8 +614,12 @@ long procfs_getdents(struct task *t, long a[6])
 		return CLIENT_HOST;
 	if (e->far_pid)
 		return procfs_far_getdents(t, a, e->far_pid);
-	if (!is_proc_root((int)a[0]))
-		return procfs_fd_getdents(t, a);
+	if (!is_proc_root((int)a[0])) {
+		const struct proc_numbers *row =
+			table_ready(t) ? task_dir((int)a[0]) : NULL;
+
+		return row ? list_tasks(t, a, row) : procfs_fd_getdents(t, a);
+	}
 	if (!table_ready(t))
 		return CLIENT_HOST;
 	do {

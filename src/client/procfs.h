@@ -13,6 +13,9 @@ long procfs_path(struct task *t, const char *path, char *buf, bool *rewritten);
  * descriptor. */
 long procfs_open(struct task *t, const char *user_path, u32 flags, bool *dir);
 void procfs_mark(struct task *t, int fd);
+/* What /proc/self and /proc/thread-self lead to in a process that the host knows by another number;
+ * length, or CLIENT_HOST. */
+long procfs_link(struct task *t, const char *path, char *buf, size_t size);
 /* getdents64 of a host descriptor; CLIENT_HOST when it is not /proc. */
 long procfs_getdents(struct task *t, long a[6]);
 
@@ -39,6 +42,10 @@ long procfs_fdinfo(struct task *t, u32 fd, bool cloexec); /* a descriptor of the
  * of Hare's, or none of the caller's business. The path of its program; length. */
 long procfs_fd(struct task *t, u32 pid, u32 op, u32 fd, struct image_fd *d);
 long procfs_exe(struct task *t, u32 pid, char *buf, u32 size);
+
+/* procfd.c's FDS_ONE by the host's number, whoever asks. -ESRCH: no process of Hare; -EBADF: no descriptor
+ * of Hare. */
+long procfs_image(struct task *t, u32 host_pid, u32 fd, struct image_fd *d);
 
 /* The number by which this core's host knows the program of a pid; the pid itself when that is
  * so, or nobody knows. */
