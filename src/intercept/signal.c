@@ -371,13 +371,12 @@ long signal_set_vstack(struct thread *t, const stack_t *ss, u64 sp)
 		return -EPERM;
 	if (mode != STACK_OFF && mode != ON_STACK && mode != 0)
 		return -EINVAL;
+	if (mode != STACK_OFF && ss->ss_size < MIN_STACK)
+		return -ENOMEM;
 	t->vstack = *ss;
 	if (mode == STACK_OFF) {
 		t->vstack.ss_size = 0;
 		t->vstack.ss_sp = NULL;
-	} else if (ss->ss_size < MIN_STACK) {
-		t->vstack = (stack_t){ .ss_flags = STACK_OFF };
-		return -ENOMEM;
 	}
 	return 0;
 }
@@ -387,12 +386,12 @@ long icpt_sigaltstack(struct task *task, long a[6])
 	struct thread *t = thread_of(task);
 	u64 sp = thread_frame(t)->rsp;
 	stack_t new, old = t->vstack;
+	u32 disarm = (u32)old.ss_flags & AUTODISARM;
 	long ret = 0;
 
-	if (!old.ss_size)
-		old.ss_flags = STACK_OFF;
-	else if (signal_on_vstack(t, sp))
-		old.ss_flags |= ON_STACK;
+	/* Not the mode that it was set with: where the thread is. */
+	old.ss_flags = !old.ss_size ? STACK_OFF : signal_on_vstack(t, sp) ? ON_STACK : 0;
+	old.ss_flags |= (int)disarm;
 	if (a[0]) {
 		if (user_read(&new, (void *)a[0], sizeof(new)))
 			return -EFAULT;

@@ -90,6 +90,16 @@ int main(void)
 	ok(sigaltstack(&ss, NULL) == 0, "set");
 	sigaltstack(NULL, &old);
 	ok(old.ss_sp == alt && old.ss_size == SIZE && old.ss_flags == 0, "reads back");
+	ss = (stack_t){ .ss_sp = alt, .ss_size = 1024 };
+	ok(sigaltstack(&ss, NULL) == -1 && errno == ENOMEM, "again too small: ENOMEM");
+	sigaltstack(NULL, &old);
+	ok(old.ss_sp == alt && old.ss_size == SIZE, "the one that was set is kept");
+	ss = (stack_t){ .ss_sp = alt, .ss_size = SIZE, .ss_flags = SS_ONSTACK | (int)(1u << 31) };
+	sigaltstack(&ss, NULL);
+	sigaltstack(NULL, &old);
+	ok(old.ss_flags == (int)(1u << 31), "SS_AUTODISARM reads back, SS_ONSTACK not");
+	ss.ss_flags = 0;
+	sigaltstack(&ss, NULL);
 	handle(SIGUSR1, on_signal, SA_ONSTACK);
 	handle(SIGUSR2, on_nested, SA_ONSTACK);
 	raise(SIGUSR1);
