@@ -4,6 +4,8 @@
  * descriptors of kinds that Hare does not have: for one of Hare's the errno that a real
  * file would give.
  */
+#include "base/str.h"
+#include "base/sys.h"
 #include "client/file.h"
 
 #define NEVER		      false
@@ -18,6 +20,11 @@ static long make(struct task *t, long nr, const long a[6], bool cloexec)
 		return CLIENT_HOST;
 	return fd_adopt(t, host_block(nr, a[0], a[1], a[2], a[3], a[4], a[5]), cloexec,
 			0);
+}
+
+long client_adopt(struct task *t, long host_fd, bool cloexec)
+{
+	return t->proc->fds ? fd_adopt(t, host_fd, cloexec, 0) : host_fd;
 }
 
 /* A call whose result is a descriptor, close-on-exec when `cloexec` says so. */
@@ -61,8 +68,6 @@ WANTS_HOST(mq_timedsend, 0, EBADF)
 WANTS_HOST(mq_timedreceive, 0, EBADF)
 WANTS_HOST(mq_getsetattr, 0, EBADF)
 WANTS_HOST(fsconfig, 0, EINVAL)
-WANTS_HOST(landlock_add_rule, 0, EBADFD)
-WANTS_HOST(landlock_restrict_self, 0, EBADFD)
 WANTS_HOST(process_madvise, 0, EBADF)
 WANTS_HOST(process_mrelease, 0, EBADF)
 WANTS_HOST(quotactl_fd, 0, ENOSYS)
@@ -132,19 +137,80 @@ long client_pidfd_open(struct task *t, long a[6])
 	return make(t, __NR_pidfd_open, a, true);
 }
 
-/* Of another process only the host's descriptors can be fetched: the host does not know
- * others. */
-long client_pidfd_getfd(struct task *t, long a[6])
-{
-	long r = only_host(t, a[0], -EBADF);
-
-	return r ? r : make(t, __NR_pidfd_getfd, a, true);
-}
-
 long client_landlock_create_ruleset(struct task *t, long a[6])
 {
 	/* flags ask for a version, not for a descriptor */
 	return a[2] ? CLIENT_HOST : make(t, __NR_landlock_create_ruleset, a, true);
+}
+
+#define NO_FD 0x7fffffffL
+
+/* The process of a pidfd, as the host knows it; 0: it is none, or its process is gone. */
+static u32 pid_of_pidfd(int pidfd)
+{
+	char path[40], text[512], *line;
+	long fd, n;
+	u64 pid = 0;
+
+	str_format(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+	fd = SYS(open, path, O_RDONLY | O_CLOEXEC, 0);
+	if (sys_failed(fd))
+		return 0;
+	n = SYS(read, fd, text, sizeof(text) - 1);
+	SYS(close, fd);
+	text[MAX(n, 0L)] = '\0';
+	for (line = text; line && strncmp(line, "Pid:\t", 5);
+	     line = line ? line + 1 : NULL)
+		line = strchr(line, '\n');
+	for (line = line ? line + 5 : NULL; line && *line >= '0' && *line <= '9'; line++)
+		pid = pid * 10 + (u64)(*line - '0');
+	return (u32)pid;
+}
+
+/* Of processes of other cores only the host's descriptors can be fetched: EBADF. */
+long client_pidfd_getfd(struct task *t, long a[6])
+{
+	struct ofd *o;
+	long r;
+	u32 pid;
+
+	if ((u32)a[2])
+		return CLIENT_HOST;
+	if (!fd_is_host(t, (int)a[0]))
+		return -EBADF;
+	pid = t->proc->fds ? pid_of_pidfd((int)a[0]) : 0;
+	o = pid ? fd_get_of(t, pid, (int)a[1]) : NULL;
+	if (!o) {
+		r = host_block(__NR_pidfd_getfd, a[0], a[1], a[2], 0, 0, 0);
+		return t->proc->fds ? fd_adopt(t, r, true, 0) : r;
+	}
+	r = SYS(pidfd_getfd, a[0], NO_FD, 0); /* may this process? */
+	if (r != -EBADF) {
+		ofd_put(t, o);
+		return r;
+	}
+	return fd_install(t, o, true, 0);
+}
+
+/* What is wrong besides the descriptor comes first: the host says. */
+static long landlock(struct task *t, long nr, long a[6])
+{
+	long r = only_host(t, a[0], -EBADFD), host;
+
+	if (!r)
+		return CLIENT_HOST;
+	host = sys_call6(nr, -1, a[1], a[2], a[3], 0, 0);
+	return host == -EBADF ? r : host;
+}
+
+long client_landlock_add_rule(struct task *t, long a[6])
+{
+	return landlock(t, __NR_landlock_add_rule, a);
+}
+
+long client_landlock_restrict_self(struct task *t, long a[6])
+{
+	return landlock(t, __NR_landlock_restrict_self, a);
 }
 
 /* Commands of bpf(2) that return a descriptor. */

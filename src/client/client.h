@@ -107,6 +107,10 @@ long client_thread_new(struct task *t, struct task *child);
 void client_thread_run(struct task *child, s32 tid);
 void client_thread_exit(struct task *t);
 
+/* A descriptor that the host made beside a call's result: the number that it gets among Hare's, or
+ * -EMFILE. */
+long client_adopt(struct task *t, long host_fd, bool cloexec);
+
 /* fork, vfork, clone without CLONE_VM|CLONE_THREAD. prepare copies the descriptor table
  * (CLONE_FILES shares it), cwd and the rest into a new entry before the host's call; the child
  * calls fork_child first of all (with its own task: for fork t is its copy); the parent calls

@@ -114,21 +114,44 @@ static u64 host_limit(u32 which)
 
 /* --- using numbers ---------------------------------------------------------------- */
 
+/* With the lock. */
+static struct ofd *count_entry(struct task *t, struct fdtable *ft, int fd)
+{
+	struct ck *ck = t->ctx.ck;
+	struct fdent *e = fd_entry(ft, fd);
+	struct ofd *o;
+	u32 i;
+
+	if (!e || e->kind != FD_HARE)
+		return NULL;
+	o = e->ofd;
+	TX_ADD(ck, o->refs, 1);
+	if (hold_push(t, o, true, &i))
+		hold_note(t, ck, i, o);
+	return o;
+}
+
 static struct ofd *get_counted(struct task *t, struct fdtable *ft, int fd)
 {
 	struct ck *ck = t->ctx.ck;
-	struct ofd *o = NULL;
-	struct fdent *e;
-	u32 i;
+	struct ofd *o;
 
 	ck_lock(&t->ctx, ck);
-	e = fd_entry(ft, fd);
-	if (e && e->kind == FD_HARE) {
-		o = e->ofd;
-		TX_ADD(ck, o->refs, 1);
-		if (hold_push(t, o, true, &i))
-			hold_note(t, ck, i, o);
-	}
+	o = count_entry(t, ft, fd);
+	ck_unlock(ck);
+	return o;
+}
+
+struct ofd *fd_get_of(struct task *t, u32 host_pid, int fd)
+{
+	struct ck *ck = t->ctx.ck;
+	struct ofd *o = NULL;
+	struct proc *p;
+
+	ck_lock(&t->ctx, ck);
+	p = proc_by_host_pid(ck, host_pid);
+	if (p && p->fds)
+		o = count_entry(t, p->fds, fd);
 	ck_unlock(ck);
 	return o;
 }

@@ -43,10 +43,6 @@ long procfs_fdinfo(struct task *t, u32 fd, bool cloexec); /* a descriptor of the
 long procfs_fd(struct task *t, u32 pid, u32 op, u32 fd, struct image_fd *d);
 long procfs_exe(struct task *t, u32 pid, char *buf, u32 size);
 
-/* procfd.c's FDS_ONE by the host's number, whoever asks. -ESRCH: no process of Hare; -EBADF: no descriptor
- * of Hare. */
-long procfs_image(struct task *t, u32 host_pid, u32 fd, struct image_fd *d);
-
 /* The number by which this core's host knows the program of a pid; the pid itself when that is
  * so, or nobody knows. */
 u32 procfs_host_pid(struct task *t, u32 pid);

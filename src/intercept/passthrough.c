@@ -112,6 +112,13 @@ long client_fork_prepare(struct task *t, u64 clone_flags, struct proc **child)
 	return 0;
 }
 
+long client_adopt(struct task *t, long host_fd, bool cloexec)
+{
+	(void)t;
+	(void)cloexec;
+	return host_fd;
+}
+
 u32 *client_fork_born(struct proc *child)
 {
 	static u32 born;

@@ -441,19 +441,51 @@ void icpt_child_start(struct thread *t)
 
 /* --- the system calls --------------------------------------------------------------- */
 
+/* CLONE_PIDFD: the host leaves the number with us, as it may be one of Hare's; the program gets the one
+ * that is free there. */
+struct pidfd_out {
+	s32 *user; /* NULL: not asked for */
+	s32 fd;
+};
+
+static long pidfd_ask(struct pidfd_out *p, u64 flags, long user)
+{
+	p->user = flags & CLONE_PIDFD ? (s32 *)user : NULL;
+	if (!p->user)
+		return flags & CLONE_PIDFD ? -EFAULT : 0;
+	return user_read(&p->fd, p->user, sizeof(p->fd)) ||
+			       user_write(p->user, &p->fd, sizeof(p->fd))
+		       ? -EFAULT
+		       : 0;
+}
+
+static long pidfd_give(struct thread *t, struct pidfd_out *p, long ret)
+{
+	if (p->user && ret > 0) {
+		p->fd = (s32)client_adopt(&t->task, p->fd, true);
+		(void)user_write(p->user, &p->fd, sizeof(p->fd));
+	}
+	return ret;
+}
+
 static long clone_legacy(struct thread *t, long a[6])
 {
 	u64 flags = (u64)a[0], sp = (u64)a[1];
 	struct thread *child;
+	struct pidfd_out pidfd;
 
+	if (pidfd_ask(&pidfd, flags, a[2]))
+		return -EFAULT;
+	if (pidfd.user)
+		a[2] = (long)&pidfd.fd;
 	a[1] = 0;
 	if (!(flags & CLONE_VM))
-		return fork_copy(t, __NR_clone, a, flags, sp);
+		return pidfd_give(t, &pidfd, fork_copy(t, __NR_clone, a, flags, sp));
 	child = thread_new();
 	if (!child)
 		return -ENOMEM;
 	a[1] = (long)thread_frame(child);
-	return fork_shared(t, child, __NR_clone, a, flags, sp);
+	return pidfd_give(t, &pidfd, fork_shared(t, child, __NR_clone, a, flags, sp));
 }
 
 long icpt_clone(struct task *task, long a[6])
@@ -492,17 +524,22 @@ static long clone3(struct thread *t, struct clone_args *args, u64 size)
 	bool clear = take_clear_handlers(args);
 	u64 sp = args->stack + args->stack_size;
 	struct thread *child;
+	struct pidfd_out pidfd;
 	long ret;
 
 	if (clear && (args->flags & CLONE_SIGHAND))
 		return -EINVAL;
+	if (pidfd_ask(&pidfd, args->flags, (long)args->pidfd))
+		return -EFAULT;
+	if (pidfd.user)
+		args->pidfd = (u64)&pidfd.fd;
 	args->stack = 0;
 	args->stack_size = 0;
 	if (!(args->flags & CLONE_VM)) {
 		t->clear_handlers = clear;
 		ret = fork_copy(t, __NR_clone3, a, args->flags, sp);
 		t->clear_handlers = false;
-		return ret;
+		return pidfd_give(t, &pidfd, ret);
 	}
 	child = thread_new();
 	if (!child)
@@ -510,7 +547,8 @@ static long clone3(struct thread *t, struct clone_args *args, u64 size)
 	child->clear_handlers = clear;
 	args->stack = child->stack_top - C_STACK_SIZE;
 	args->stack_size = (u64)thread_frame(child) - args->stack;
-	return fork_shared(t, child, __NR_clone3, a, args->flags, sp);
+	return pidfd_give(t, &pidfd,
+			  fork_shared(t, child, __NR_clone3, a, args->flags, sp));
 }
 
 long icpt_clone3(struct task *task, long a[6])
@@ -519,12 +557,21 @@ long icpt_clone3(struct task *task, long a[6])
 		struct clone_args args;
 		u8 bytes[CLONE_ARGS_MAX];
 	} u = { 0 };
-	size_t size = (size_t)a[1];
+	size_t size = (size_t)a[1], i;
 
-	if (size > CLONE_ARGS_MAX)
-		return size > PAGE_SIZE ? -E2BIG : -EINVAL;
+	if (size > PAGE_SIZE)
+		return -E2BIG;
 	if (size < CLONE_ARGS_SIZE_VER0)
 		return -EINVAL;
+	for (i = CLONE_ARGS_MAX; i < size; i++) { /* what no kernel knows must be 0 */
+		u8 c;
+
+		if (user_read(&c, (const char *)a[0] + i, 1))
+			return -EFAULT;
+		if (c)
+			return -E2BIG;
+	}
+	size = MIN(size, (size_t)CLONE_ARGS_MAX);
 	if (user_read(&u, (void *)a[0], size))
 		return -EFAULT;
 	if (!u.args.stack != !u.args.stack_size)
