@@ -91,6 +91,7 @@ static struct proxy {
 		u64 dev, ino;
 	} alias[ALIASES];
 	/* the operation in hand */
+	bool again; /* it was tried before */
 	struct hio io;
 	u8 data[HIO_DATA_MAX];
 } g;
@@ -386,6 +387,28 @@ static u32 ready(u32 fd, u32 events)
 
 #define NOT_YET (-100001L)
 
+/* A program that was stopped while it waited for its terminal: what is typed now is for others. (Of
+ * another kernel's programs nobody here knows.) Costs a look into /proc for what is typed to a program
+ * that waits. */
+static bool owner_stopped(u32 fd)
+{
+	char path[32], buf[128], *p;
+	struct termios tio;
+	long f, n;
+
+	if (!g.again || mem_separate(g.isl.super) || SYS(ioctl, fd, TCGETS, &tio))
+		return false;
+	str_format(path, sizeof(path), "/proc/%u/stat", (u32)g.io.owner);
+	f = SYS(open, path, O_RDONLY | O_CLOEXEC, 0);
+	if (sys_failed(f))
+		return false;
+	n = SYS(read, f, buf, sizeof(buf) - 1);
+	SYS(close, f);
+	buf[MAX(n, 0L)] = '\0';
+	p = strrchr(buf, ')');
+	return p && p[1] == ' ' && p[2] == 'T';
+}
+
 /* Reads or writes what can be now. NOT_YET: nothing, and the descriptor is one that blocks. */
 static long transfer(u32 fd, bool out)
 {
@@ -397,6 +420,10 @@ static long transfer(u32 fd, bool out)
 
 	if (blocks && alias < 0 && !ready(fd, out ? POLLOUT : POLLIN))
 		return NOT_YET;
+	if (!out && blocks && ready(fd, POLLIN) && owner_stopped(fd)) {
+		g.waiting = true;
+		return NOT_YET;
+	}
 	if (out && blocks && alias < 0 && len > 4096)
 		len = 4096; /* a pipe with room has that much */
 	r = out ? SYS(write, use, g.data, len) : SYS(read, use, g.data, len);
@@ -674,6 +701,7 @@ static bool take(void)
 		if (h->state != HIO_QUEUED &&
 		    (h->state != HIO_WAITING || h->round == g.round))
 			continue;
+		g.again = h->state == HIO_WAITING;
 		TX_SET(ck, h->state, HIO_BUSY);
 		TX_SET(ck, h->round, g.round);
 		memcpy(&g.io, h, sizeof(*h));

@@ -82,6 +82,17 @@ expect(r"sleep 101\r\n", "fg takes it back")
 time.sleep(0.3)
 say("\x03")
 expect(r"ready> ", "^C ends it then")
+say("sh -c 'read x; echo got-$x'\n")
+time.sleep(0.5)
+say("\x1a")
+expect(r"Stopped", "^Z stops a program that reads")
+say("echo whole-$((3+4))\n")
+expect(r"whole-7", "what is typed then is the shell's")
+say("fg\n")
+expect(r"sh -c.*\r\n", "fg takes it back")
+time.sleep(0.3)
+say("for it\n")
+expect(r"got-for it", "and it reads on")
 say("trap 'echo winch' WINCH; echo set-$((3+2))\n")
 expect(r"set-5", "a trap for the window's size")
 fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 20, 60, 0, 0))
@@ -132,4 +143,8 @@ at=()
 # shellcheck disable=SC2086
 drive "in Hare" "$HARE" run $HARE_OPTS "${at[@]}" --chdir "$HARE_AT" -- \
 	bash --norc --noprofile --noediting -i
+# a shell whose terminal is another core's
+# shellcheck disable=SC2086
+drive "from another core" "$HARE" run $HARE_OPTS "${at[@]}" --chdir "$HARE_AT" -- \
+	env bash --norc --noprofile --noediting -i
 done_testing
