@@ -493,7 +493,7 @@ static size_t filter(u8 *buf, size_t len)
 }
 
 /* "/proc/N/task" of a process that the host knows as N and programs by another number, or NULL. */
-static const struct proc_numbers *task_dir(int fd)
+static const struct proc_numbers *task_dir(struct task *t, int fd)
 {
 	char link[32], path[40];
 	const struct proc_numbers *row;
@@ -505,7 +505,7 @@ static const struct proc_numbers *task_dir(int fd)
 	n = SYS(readlink, link, path, sizeof(path) - 1);
 	path[MAX(n, 0L)] = '\0';
 	rest = strncmp(path, "/proc/", 6) ? NULL : number(path + 6, &pid);
-	if (!rest || strcmp(rest, "/task"))
+	if (!rest || strcmp(rest, "/task") || !table_ready(t))
 		return NULL;
 	row = by_host(pid);
 	return row && row->pid != pid ? row : NULL;
@@ -615,8 +615,7 @@ long procfs_getdents(struct task *t, long a[6])
 	if (e->far_pid)
 		return procfs_far_getdents(t, a, e->far_pid);
 	if (!is_proc_root((int)a[0])) {
-		const struct proc_numbers *row =
-			table_ready(t) ? task_dir((int)a[0]) : NULL;
+		const struct proc_numbers *row = task_dir(t, (int)a[0]);
 
 		return row ? list_tasks(t, a, row) : procfs_fd_getdents(t, a);
 	}
