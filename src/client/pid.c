@@ -748,15 +748,12 @@ void stay_here(struct task *t)
 	ck_unlock(ck);
 }
 
-#define STAYS(name)                                                                      \
-	long client_##name(struct task *t, long a[6])                                    \
-	{                                                                                \
-		(void)a;                                                                 \
-		stay_here(t);                                                            \
-		return CLIENT_HOST;                                                      \
-	}
-STAYS(capset)
-STAYS(setns)
+long client_setns(struct task *t, long a[6])
+{
+	(void)a;
+	stay_here(t);
+	return CLIENT_HOST;
+}
 
 /* --- the host's calls that name a process --------------------------------------------------------- */
 
@@ -832,6 +829,42 @@ NAMES_PROCESS(process_vm_readv, 0, true, 0)
 NAMES_PROCESS(process_vm_writev, 0, true, 0)
 NAMES_PROCESS(ioprio_set, 1, a[0] == IOPRIO_WHO_PROCESS_, 0)
 NAMES_PROCESS(ioprio_get, 1, a[0] == IOPRIO_WHO_PROCESS_, 0)
+NAMES_PROCESS(migrate_pages, 0, true, 0)
+NAMES_PROCESS(move_pages, 0, true, 0)
+NAMES_PROCESS(get_robust_list, 0, true, 0)
+
+/* These name one in memory: the host gets a copy of the header, into which it may write the version that
+ * it wants. */
+static long capabilities(struct task *t, long nr, long a[6])
+{
+	struct __user_cap_header_struct head;
+	u32 version;
+	long pid, r;
+
+	if (user_read(&head, (void *)a[0], sizeof(head)))
+		return -EFAULT;
+	pid = client_host_pid(t, head.pid);
+	if (pid == head.pid)
+		return CLIENT_HOST;
+	version = head.version;
+	head.pid = (s32)pid;
+	r = sys_call6(nr, (long)&head, a[1], 0, 0, 0, 0);
+	if (head.version != version &&
+	    user_write((void *)a[0], &head.version, sizeof(head.version)))
+		return -EFAULT;
+	return r;
+}
+
+long client_capget(struct task *t, long a[6])
+{
+	return capabilities(t, __NR_capget, a);
+}
+
+long client_capset(struct task *t, long a[6])
+{
+	stay_here(t);
+	return capabilities(t, __NR_capset, a);
+}
 
 /* --- the hare command inside ------------------------------------------------------------------- */
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Processes and their descriptors as other calls name them: clone3's arguments, CLONE_PIDFD,
- * pidfd_getfd; /proc/self and /proc/PID/task of programs that were started anew.
+ * pidfd_getfd; /proc/self, /proc/PID/task and capget of programs that were started anew.
  */
 #include "t.h"
 
 #include <dirent.h>
+#include <linux/capability.h>
+#include <linux/futex.h>
 #include <linux/sched.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -119,8 +121,12 @@ static long line_of(const char *path, const char *key)
 /* A program that may be on another core than the one it was born on. */
 static int s_numbers(int argc, char **argv)
 {
+	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, getpid() };
+	struct __user_cap_data_struct caps[2];
 	char path[64], link[64] = { 0 }, want[64];
+	struct robust_list_head *list;
 	pid_t pid = getpid();
+	size_t len;
 
 	if (argc != 0 || !argv)
 		return 1;
@@ -146,6 +152,14 @@ static int s_numbers(int argc, char **argv)
 	if (line_of("/proc/self/status", "\nNSpgid:\t") != getpgid(0) ||
 	    line_of("/proc/self/status", "\nNSsid:\t") != getsid(0))
 		return 8;
+	if (syscall(SYS_capget, &head, caps) || syscall(SYS_capset, &head, caps))
+		return 9;
+	head.version = 1;
+	if (syscall(SYS_capget, &head, NULL) ||
+	    head.version != _LINUX_CAPABILITY_VERSION_3)
+		return 10;
+	if (syscall(SYS_get_robust_list, pid, &list, &len) || len != sizeof(*list))
+		return 11;
 	return 0;
 }
 
