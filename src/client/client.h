@@ -230,6 +230,10 @@ struct exec_plan {
 		*exe; /* the program, not to be written from now on; NULL: the host's */
 };
 
+/* For the loader: opens a program of Hare for which the caller has execute permission, also when it
+ * has none to read. The descriptor's number (close-on-exec); -EACCES, or as execve. One OPEN. */
+long client_open_program(struct task *t, const char *path);
+
 /* execve and execveat: resolves `#!` (4 levels), checks everything that can fail (ENOENT, EACCES,
  * ENOEXEC, ETXTBSY, ELOOP, E2BIG, ...), picks the core. For a local start nothing has changed yet and the
  * caller executes the loader; before that exec_commit applies close-on-exec. For a remote start

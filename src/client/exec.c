@@ -351,6 +351,18 @@ static long find_target(struct task *t, struct target *g, int dirfd, const char 
 	return n;
 }
 
+long client_open_program(struct task *t, const char *path)
+{
+	bool rewritten = false;
+	struct place pl;
+	struct ofd *o;
+	long r = path_open_exec(t, AT_FDCWD, path, 0, &pl, t->host_path, &rewritten, &o);
+
+	if (r || !o)
+		return r ? r : -EACCES;
+	return fd_install(t, o, true, 0);
+}
+
 /* --- `#!` ------------------------------------------------------------------------------------------- */
 
 static bool is_blank(char c)

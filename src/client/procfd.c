@@ -208,6 +208,7 @@ struct merge {
 	size_t used, size;
 	u32 pid;
 	u32 next; /* the lowest number not yet listed */
+	u64 pos; /* where the list goes on; the host's own is at its next number already */
 	u32 at, count; /* in hare */
 	u32 hare[NUMBERS];
 	u8 type;
@@ -230,6 +231,7 @@ static bool emit(struct merge *m, u64 ino, u32 fd, const char *name)
 	memcpy(d->name, name, len);
 	m->used += need;
 	m->next = fd + 1;
+	m->pos = d->off;
 	return true;
 }
 
@@ -281,6 +283,7 @@ static bool merge_host(struct merge *m, const char *in, size_t len)
 				return false;
 			memcpy(m->out + m->used, d, d->len);
 			m->used += d->len;
+			m->pos = d->off;
 			continue;
 		}
 		if (!emit_hare(m, (u32)fd))
@@ -316,8 +319,8 @@ static long list(struct task *t, int dir, u32 pid, u8 type, bool far, void *user
 	} while (n > 0 && !m.used && all);
 	if (!m.used && !all)
 		return -EINVAL; /* not even one fits */
-	if (!all || !n)
-		SYS(lseek, dir, (long)m.next + FIRST, SEEK_SET);
+	if (m.used)
+		SYS(lseek, dir, (long)m.pos, SEEK_SET);
 	return user_write(user, m.out, m.used) ? -EFAULT : (long)m.used;
 }
 

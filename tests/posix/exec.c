@@ -306,6 +306,28 @@ static void t_stored(void)
 	is_long(t_end(pid), 0, "by execveat");
 }
 
+/* Who may run a program and not read it runs it, here and on other cores. */
+static void t_unread(void)
+{
+	char *argv[] = { (char *)"prog", (char *)"hello", NULL }, *env[] = { NULL };
+	pid_t pid;
+
+	must(copy("/bin/echo", "prog"));
+	must(chmod("prog", 0111));
+	for (int n = 0; n < 3; n++) {
+		pid = t_fork_nobody();
+		if (pid == 0) {
+			dup2(open("/dev/null", O_WRONLY), 1);
+			if (open("prog", O_RDONLY) >= 0 || errno != EACCES)
+				_exit(98);
+			execve("./prog", argv, env);
+			_exit(errno);
+		}
+		is_long(t_end(pid), 0, "a program that cannot be read, %d", n);
+	}
+	is_long(open("prog", O_WRONLY | O_APPEND) >= 0, geteuid() == 0, "and is not held afterwards");
+}
+
 static int s_exe(int argc, char **argv)
 {
 	char buf[PATH_MAX] = "";
@@ -473,6 +495,6 @@ T_SECTIONS = {
 	{ "failed", t_failed }, { "scripts", t_scripts },
 	{ "stored", t_stored }, { "proc", t_proc },
 	{ "again", t_again },	{ "space", t_space },
-	{ "by_fd", t_by_fd },
+	{ "by_fd", t_by_fd },	{ "unread", t_unread },
 	T_END,
 };

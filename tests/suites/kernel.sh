@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# The Linux kernel of Debian's source package, unpacked, configured and built with make -j4: every
-# object that goes into vmlinux, and vmlinux, is the same as on tmpfs.
+# The Linux kernel of Debian's source package, unpacked, configured and built with make -j4: the same
+# objects, and a vmlinux that is the same, byte by byte, as on tmpfs.
 . "$(dirname "$0")/lib.sh"
 SOURCE=/usr/src/linux-source-6.1.tar.xz
 suite_need $SOURCE linux-source-6.1 && suite_need flex flex && suite_need bison bison && suite_need bc bc ||
