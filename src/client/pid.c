@@ -11,6 +11,7 @@
  */
 #include <asm/errno.h>
 #include <linux/capability.h>
+#include <linux/sched.h>
 #include <linux/time_types.h>
 
 #include "base/str.h"
@@ -22,6 +23,7 @@
 #define SIG_MAX	       64
 #define SIG_CONT       18
 #define SIG_STOP       19
+#define NS_GET_NSTYPE_ 0xb703
 #define SENT_WITHIN_NS 1000000000LL /* a signal to another core, unless its agent dies */
 
 static bool is_remote(const struct proc *p)
@@ -750,7 +752,9 @@ void stay_here(struct task *t)
 
 long client_setns(struct task *t, long a[6])
 {
-	(void)a;
+	/* not into another PID namespace: see client_fork_prepare */
+	if (a[1] & CLONE_NEWPID || SYS(ioctl, a[0], NS_GET_NSTYPE_) == CLONE_NEWPID)
+		return -EINVAL;
 	stay_here(t);
 	return CLIENT_HOST;
 }

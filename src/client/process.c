@@ -322,16 +322,25 @@ static struct proc *entry_for_child(struct task *t, u64 clone_flags)
 	return c;
 }
 
+/* As a kernel without PID namespaces: in one, the numbers by which a core lock's holder is known, and
+ * known to live, would be other ones. */
+static bool has_new_pids(u64 flags)
+{
+	return flags & CLONE_NEWPID;
+}
+
 long client_fork_prepare(struct task *t, u64 clone_flags, struct proc **child)
 {
-	struct proc *p = t->proc, *c = entry_for_child(t, clone_flags);
+	struct proc *p = t->proc;
+	struct proc *c =
+		has_new_pids(clone_flags) ? NULL : entry_for_child(t, clone_flags);
 	/* The mappings stay the parent's: what it unmaps meanwhile may be something else already
 	 * when the child would cut a file in it. */
 	bool shares_memory = clone_flags & CLONE_VM && clone_flags & CLONE_VFORK;
 	long r = 0;
 
 	if (!c)
-		return -EAGAIN;
+		return has_new_pids(clone_flags) ? -EINVAL : -EAGAIN;
 	if (!c->fds && p->fds)
 		r = fdtable_copy(t, p->fds, &c->fds, !shares_memory);
 	if (r) {
@@ -414,6 +423,8 @@ long client_unshare(struct task *t, long a[6])
 	u64 flags = (u64)a[0];
 	long r;
 
+	if (has_new_pids(flags))
+		return -EINVAL;
 	if (flags & ~(u64)UNSHARE_PLAIN)
 		stay_here(t);
 	r = SYS(unshare, a[0]);

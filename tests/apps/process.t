@@ -252,6 +252,12 @@ if [ "$(id -u)" = 0 ]; then
 on" "RLIMIT_NPROC is EAGAIN"
 fi
 
+# No other numbers for the holders of locks: CAVEATS.
+out=$(HARE_OPTS="--cores 2" hare_run -- unshare --user --pid --fork true 2>&1)
+is "$? ${out##*: }" "1 Invalid argument" "PID namespaces are refused by unshare"
+out=$(HARE_OPTS="--cores 2" hare_run -- nsenter --pid=/proc/self/ns/pid true 2>&1)
+is "$? ${out##*: }" "1 Invalid argument" "and by setns"
+
 # A proxy sleeps while its program waits for a FIFO of the host, also one that is open both ways and was
 # written by it: 20 looks in a row find it asleep.
 mkfifo "$TAP_TMP/both" "$TAP_TMP/looked"
