@@ -26,15 +26,15 @@ static void forget_host(struct task *t, struct fdtable *ft, u32 fd)
 	fd_close_entry(t, ft, fd);
 }
 
-/* With the last descriptor of a socket goes what was sent over it and not received. */
+/* At once, and not as the host's call that a signal puts off: made again, it would find the number free
+ * in the table, or another thread's. With the last descriptor of a socket goes what was sent over
+ * it and not received. */
 static long close_host(struct task *t, int fd)
 {
-	long r;
+	long r = SYS(close, fd);
 
-	if (likely(!pass_any(t)))
-		return CLIENT_HOST;
-	r = SYS(close, fd);
-	pass_settle(t);
+	if (unlikely(pass_any(t)))
+		pass_settle(t);
 	return r;
 }
 
