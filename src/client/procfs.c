@@ -56,6 +56,14 @@ static void table_ask(struct task *t, u32 core)
 	} while (p.next);
 }
 
+/* On the only core of the host's own kernel numbers are what they are. */
+static bool is_plain(const struct task *t)
+{
+	const struct super *s = t->ctx.isl->super;
+
+	return s->cores == 1 && s->kernels != KERNELS_SEPARATE;
+}
+
 /* True when there is anything to translate. Threads of one process may both fill the table: it
  * is a hint, and a torn one lasts 20 ms. */
 static bool table_ready(struct task *t)
@@ -63,7 +71,7 @@ static bool table_ready(struct task *t)
 	u32 cores = t->ctx.isl->super->cores, core;
 	u64 now;
 
-	if (cores == 1)
+	if (is_plain(t))
 		return false;
 	now = host_monotonic_ns();
 	if (now < g_table.until_ns && g_table.pid == t->proc->host_pid)
@@ -426,7 +434,7 @@ long procfs_open(struct task *t, const char *user_path, u32 flags, bool *dir)
 		return CLIENT_HOST;
 	if (is_fdinfo(path, &number))
 		return procfs_fdinfo(t, (u32)number, flags & O_CLOEXEC);
-	if (t->ctx.isl->super->cores == 1)
+	if (is_plain(t))
 		return CLIENT_HOST;
 	which = which_file(path);
 	if (!which || (flags & (O_ACCMODE | O_DIRECTORY | O_PATH)) || !table_ready(t))
