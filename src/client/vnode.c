@@ -217,6 +217,11 @@ void vnode_leave(struct task *t, struct ofd *o)
 	trim(t);
 }
 
+static char *block_of(struct task *t, u64 value)
+{
+	return mem_block(t->ctx.isl, VBLK(value));
+}
+
 /* --- what the server says --------------------------------------------------------- */
 
 /* Enters runs; blocks that are known as they are stay as they are. Up to `max` blocks.
@@ -240,6 +245,11 @@ static bool learn(struct task *t, struct vnode *v, const struct run *run, u32 ru
 			if (old && !(old & VBLK_HOLE) &&
 			    (value == VBLK_HOLE || VBLK(old) == VBLK(value)))
 				continue;
+			/* Another one is there now: what was written to the block that was
+			 * there goes while the map still leads to it, and the file, open
+			 * here, keeps it from being another's. */
+			if (VBLK(old) && !(old & VBLK_HOLE))
+				mem_writeback(t->ctx.isl, block_of(t, old), PAGE_SIZE);
 			ok = tx_radix_set(ck, &v->map, run->index + k, value) == 0;
 			if (++n % TX_STEP == 0)
 				ck_commit(ck);
@@ -427,11 +437,6 @@ void vnode_sync_ino(struct task *t, u64 ino)
 }
 
 /* --- blocks ready for use --------------------------------------------------------- */
-
-static char *block_of(struct task *t, u64 value)
-{
-	return mem_block(t->ctx.isl, VBLK(value));
-}
 
 /* Blocks that were made fit for use: their entries say so, unless some were forgotten
  * since they were looked at (and may have been learned again, with other lines in DRAM).
