@@ -84,7 +84,6 @@ static long call_create(struct task *t, u32 srv, struct req_CREATE *q,
 		q->wait_seq = msg_event_prepare(&t->ctx);
 	}
 	cr->inode_full = r == -ENOSPC;
-	cr->inode_full = r == -ENOSPC;
 	if (r)
 		return r;
 	cr->created = p.created != 0;
