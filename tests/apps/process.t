@@ -23,13 +23,7 @@ inside() # NAME OPTIONS... < SCRIPT
 	HARE_OPTS="--cores 2 --placement local $*" hare_run --chdir "$HARE_AT" -- \
 		bash "$TAP_TMP/script" "$HARE" "$TAP_TMP" >"$TAP_TMP/out" 2>"$TAP_TMP/err"
 	rc=$?
-	while read -r what; do
-		case $what in
-		"ok "*) tap_point 0 "$name: ${what#ok }" ;;
-		*) tap_point 1 "$name: ${what#not ok }"; diag "$(tail -n 5 "$TAP_TMP/err")" ;;
-		esac
-	done <"$TAP_TMP/out"
-	is $rc 0 "$name: ends with status 0"
+	told "$name" "$rc"
 }
 
 cat >"$TAP_TMP/lib" <<'END'

@@ -99,6 +99,21 @@ need() # PROGRAM PACKAGE DESCRIPTION
 	return 1
 }
 
+# told NAME STATUS: the points "ok WHAT" and "not ok WHAT" that a script in Hare printed, a line each, in
+# $TAP_TMP/out ($TAP_TMP/err: what else it said), and that it ended with status 0.
+told()
+{
+	local what
+
+	while read -r what; do
+		case $what in
+		"ok "*) tap_point 0 "$1: ${what#ok }" ;;
+		*) tap_point 1 "$1: ${what#not ok }"; diag "$(tail -n 5 "$TAP_TMP/err")" ;;
+		esac
+	done <"$TAP_TMP/out"
+	is "$2" 0 "$1: ends with status 0"
+}
+
 # need_all PROGRAM PACKAGE: the whole file is skipped when the program is absent.
 need_all()
 {

@@ -111,13 +111,7 @@ inside() # NAME OPTIONS... < SCRIPT
 	rc=$?
 	kill $killer
 	wait $killer 2>/dev/null
-	while read -r what; do
-		case $what in
-		"ok "*) tap_point 0 "$name: ${what#ok }" ;;
-		*) tap_point 1 "$name: ${what#not ok }"; diag "$(tail -n 5 "$TAP_TMP/err")" ;;
-		esac
-	done <"$TAP_TMP/out"
-	is $rc 0 "$name: ends with status 0"
+	told "$name" "$rc"
 }
 
 # In scripts: a line for the test outside.
