@@ -454,7 +454,7 @@ void signal_freeze(struct thread *t, siginfo_t *info, struct ucontext *uc)
 		return;
 	if (to_program(t, &state))
 		thread_park(t);
-	else if (!t->work)
+	else if (!t->work && !t->redeliver)
 		defer(t, SIGSYS, info, uc);
 }
 
@@ -542,13 +542,33 @@ void signal_fork_child(struct thread *t)
 	}
 }
 
+/* As long as its handler runs an own signal is blocked in name. One that was held meanwhile is sent
+ * again, to come when the kernel has restored what the handler interrupted: a handler whose signal
+ * keeps coming must not pile up on the stack. */
+static void sigreturn_own(struct thread *t, u64 vmask)
+{
+	u64 all = ~0ULL, most = ~OWN_SIGNALS;
+
+	if (!(t->vmask & ~vmask)) {
+		t->vmask = vmask;
+		return;
+	}
+	signal_set_mask(all);
+	if (t->work) { /* one came first; the call is made again after it */
+		signal_set_mask(most);
+		return;
+	}
+	t->vmask = vmask;
+	own_resend(t);
+}
+
 /* The frame is the program's to change: what own signals it blocks is taken out, and the
  * alternate stack that the kernel restores is ours. */
 long icpt_rt_sigreturn(struct task *task, long a[6])
 {
 	struct thread *t = thread_of(task);
 	struct ucontext *uc = &t->sigreturn;
-	u64 sp = thread_frame(t)->rsp, before = t->vmask;
+	u64 sp = thread_frame(t)->rsp, vmask;
 	size_t size;
 
 	(void)a;
@@ -560,13 +580,12 @@ long icpt_rt_sigreturn(struct task *task, long a[6])
 		return -EFAULT;
 	}
 	signal_set_vstack(t, &uc->uc_stack, sp);
-	t->vmask = uc->uc_sigmask & OWN_SIGNALS;
+	vmask = uc->uc_sigmask & OWN_SIGNALS;
 	uc->uc_sigmask &= ~OWN_SIGNALS;
 	uc->uc_stack.ss_sp = thread_altstack(t, &size);
 	uc->uc_stack.ss_size = size;
 	uc->uc_stack.ss_flags = 0;
-	if (before & ~t->vmask)
-		signal_release_own(t);
+	sigreturn_own(t, vmask);
 	return icpt_do_sigreturn(uc);
 }
 
