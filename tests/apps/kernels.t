@@ -149,7 +149,8 @@ ok $? "hare run killed: all kernels end"
 got=$(hare_run --chdir "$HARE_AT" -- bash -c '
 	seq 1000 | sort -n | tail -n 1
 	(sh -c "kill -STOP \$\$; exit 3") & p=$!; sleep 0.3; kill -CONT $p; wait $p; echo $?
-	sleep 40 & kill -TERM $!; wait $!; echo $?
+	sleep 40 & p=$!; until grep -q sleep /proc/$p/comm; do sleep 0.05; done
+	kill -TERM $p; wait $p; echo $?
 	sh -c "trap \"echo caught\" USR1; kill -USR1 \$PPID; :" & trap "echo got-it" USR1; wait; wait
 	(flock 9; sh -c "echo locked") 9>l
 	mkfifo p; cat p & echo through >p; wait
