@@ -491,8 +491,7 @@ static long open_tmpfile(struct task *t, struct opening *op)
 
 /* --- the calls ------------------------------------------------------------------------------------------- */
 
-/* As Linux's build_open_flags. 0 or -EINVAL. */
-static long check_flags(struct opening *op)
+static long check_odd_flags(struct opening *op)
 {
 	u32 f = op->flags;
 
@@ -505,8 +504,16 @@ static long check_flags(struct opening *op)
 	if ((f & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY))
 		return -EINVAL;
 	op->flags = f;
-	op->mode &= 07777;
 	return 0;
+}
+
+/* As Linux's build_open_flags. 0 or -EINVAL. */
+static inline long check_flags(struct opening *op)
+{
+	op->mode &= 07777;
+	if (likely(!(op->flags & (O_PATH | O_DIRECTORY | TMPFILE_BIT))))
+		return 0;
+	return check_odd_flags(op);
 }
 
 /* An open that makes or truncates a file does so only when there is a number for it. A table

@@ -154,10 +154,11 @@ static bool on_list(const struct list *head, const struct list *node)
 
 static void part(struct check *k, const struct fs_part *p)
 {
-	u64 dir = p->node.key, cookie = 0, v, n = 0, subdirs = 0;
+	u64 dir = p->node.key, at = 0, v, n = 0, subdirs = 0;
 	bool owned = p->mark_owner || p->serial_owner;
 
-	for (; radix_next(&p->cookies, cookie, &cookie, &v); cookie++, n++) {
+	for (; radix_next(&p->cookies, at, &at, &v); at++, n++) {
+		u64 cookie = at + FS_COOKIE_FIRST;
 		const struct fs_entry *t = (const struct fs_entry *)v;
 
 		if (t->dir != dir || t->cookie != cookie)
@@ -166,7 +167,7 @@ static void part(struct check *k, const struct fs_part *p)
 		if (fs_entry_find(k->f, dir, t->name, t->len, t->node.key) != t)
 			report(k, "directory %lx: entry '%.*s' is not in the table", dir,
 			       (int)t->len, t->name);
-		if (cookie < 3 || cookie >= p->next_cookie)
+		if (cookie >= p->next_cookie)
 			report(k, "directory %lx: cookie %lu was not given yet", dir,
 			       cookie);
 		subdirs += t->type == HS_IFDIR >> 12;
@@ -202,7 +203,7 @@ static void entries(struct check *k)
 			       (int)t->len, t->name, t->dir);
 			continue;
 		}
-		if (radix_get(&d.part->cookies, t->cookie) != (u64)t)
+		if (radix_get(&d.part->cookies, t->cookie - FS_COOKIE_FIRST) != (u64)t)
 			report(k, "entry '%.*s' of %lx: not under its cookie %lu",
 			       (int)t->len, t->name, t->dir, t->cookie);
 		if (ino_server(t->ino) != f->srv)
@@ -333,6 +334,9 @@ static void inode(struct check *k, const struct fs_inode *i)
 			report(k, "directory %lx: %u links", ino, i->nlink);
 		if (!i->nlink && ((const struct fs_dirinode *)i)->part.entries)
 			report(k, "directory %lx: removed, but has entries", ino);
+		if (i->readers > i->opens)
+			report(k, "directory %lx: %u readers, %u opens", ino, i->readers,
+			       i->opens);
 		part(k, &((const struct fs_dirinode *)i)->part);
 		break;
 	case HS_IFIFO:

@@ -29,7 +29,7 @@ long fs_data_dirty(struct rpc_env *e, struct fs_inode *i, u64 first, u64 count)
 	if (!m)
 		return -ENOSPC;
 	if (!(i->flags & FS_I_DIRTY)) {
-		TX_SET(e->ck, i->flags, i->flags | FS_I_DIRTY);
+		TX_SET(e->ck, i->flags, (u16)(i->flags | FS_I_DIRTY));
 		TX_SET(e->ck, m->dirty_lo, first);
 		TX_SET(e->ck, m->dirty_hi, first + count);
 		return 0;
@@ -61,7 +61,7 @@ u64 fs_data_push(struct rpc_env *e, struct fs_inode *i, u64 first, u64 count, u3
 	}
 	/* The range that may still hold dirty blocks shrinks from its ends. */
 	if (first <= m->dirty_lo && end >= m->dirty_hi) {
-		TX_SET(e->ck, i->flags, i->flags & ~FS_I_DIRTY);
+		TX_SET(e->ck, i->flags, (u16)(i->flags & ~FS_I_DIRTY));
 	} else if (first <= m->dirty_lo) {
 		TX_SET(e->ck, m->dirty_lo, end);
 	} else if (end >= m->dirty_hi) {
@@ -87,7 +87,7 @@ void fs_data_pull(struct rpc_env *e, struct fs_inode *i, u64 first, u64 count)
 		mem_invalidate(isl, mem_block(isl, FS_BLK(v)), PAGE_SIZE);
 	}
 	if (first <= m->remote_lo && end >= m->remote_hi)
-		TX_SET(e->ck, i->flags, i->flags & ~FS_I_REMOTE);
+		TX_SET(e->ck, i->flags, (u16)(i->flags & ~FS_I_REMOTE));
 	else if (first <= m->remote_lo)
 		TX_SET(e->ck, m->remote_lo, end);
 	else if (end >= m->remote_hi)
@@ -101,7 +101,7 @@ long fs_data_remote(struct rpc_env *e, struct fs_inode *i, u64 first, u64 count)
 	if (!m)
 		return -ENOSPC;
 	if (!(i->flags & FS_I_REMOTE)) {
-		TX_SET(e->ck, i->flags, i->flags | FS_I_REMOTE);
+		TX_SET(e->ck, i->flags, (u16)(i->flags | FS_I_REMOTE));
 		TX_SET(e->ck, m->remote_lo, first);
 		TX_SET(e->ck, m->remote_hi, first + count);
 		return 0;

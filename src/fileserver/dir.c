@@ -91,7 +91,7 @@ long fs_part_perm_changed(struct rpc_env *e, struct fs_part *p)
 void fs_part_init_fresh(struct fs_part *p, u64 dir)
 {
 	p->node.key = dir;
-	p->next_cookie = 3; /* 1 and 2 are `.` and `..` */
+	p->next_cookie = FS_COOKIE_FIRST;
 	list_init_fresh(&p->marks);
 	list_init_fresh(&p->waiters);
 }
@@ -210,7 +210,7 @@ long fs_dirent(struct rpc_env *e, const struct req_DIRENT *q, struct rep_DIRENT 
 {
 	u32 room = MIN(q->size, p->data.cap), at = 0;
 	struct fs_dir d;
-	u64 cookie = q->cookie, v;
+	u64 i = q->cookie - MIN(q->cookie, (u64)FS_COOKIE_FIRST), v;
 	long r = fs_dir_find(fs_of(e->ck), q->dir, &d);
 
 	p->data.len = 0;
@@ -219,7 +219,7 @@ long fs_dirent(struct rpc_env *e, const struct req_DIRENT *q, struct rep_DIRENT 
 		return r;
 	if (!p->data.p)
 		return -EINVAL;
-	for (; radix_next(&d.part->cookies, cookie, &cookie, &v); cookie++) {
+	for (; radix_next(&d.part->cookies, i, &i, &v); i++) {
 		const struct fs_entry *n = (const struct fs_entry *)v;
 		u32 len = (u32)ALIGN_UP(offsetof(struct dirent64, name) + n->len + 1, 8);
 		struct dirent64 *t = (struct dirent64 *)((char *)p->data.p + at);
@@ -229,7 +229,7 @@ long fs_dirent(struct rpc_env *e, const struct req_DIRENT *q, struct rep_DIRENT 
 			break;
 		}
 		t->ino = n->ino;
-		t->off = (s64)cookie + 1;
+		t->off = (s64)(i + FS_COOKIE_FIRST + 1);
 		t->reclen = (u16)len;
 		t->type = n->type;
 		memcpy(t->name, n->name, n->len);

@@ -183,7 +183,7 @@ long fs_entry_add(struct rpc_env *e, struct fs_dir *d, u64 dir,
 	copy_name(n->name, name->p, name->len);
 	if (e->far && !f->no_cache)
 		n->cached = 1ULL << e->core;
-	r = tx_radix_set(ck, &part->cookies, n->cookie, (u64)n);
+	r = tx_radix_set(ck, &part->cookies, n->cookie - FS_COOKIE_FIRST, (u64)n);
 	if (r < 0)
 		return r;
 	fs_table_insert_fresh(ck, &f->entries, &n->node);
@@ -210,13 +210,18 @@ long fs_entry_del(struct rpc_env *e, struct fs_dir *d, struct fs_entry *n)
 	if (r < 0)
 		return r;
 	fs_table_remove(ck, &fs_of(ck)->entries, &n->node);
-	tx_radix_set(ck, &part->cookies, n->cookie, 0);
+	tx_radix_set(ck, &part->cookies, n->cookie - FS_COOKIE_FIRST, 0);
 	TX_SET(ck, part->entries, part->entries - 1);
 	if (n->type == HS_IFDIR >> 12)
 		TX_SET(ck, part->subdirs, part->subdirs - 1);
-	/* Nobody reads it: cookies may begin anew, which keeps the map of cookies small. */
-	if (!part->entries && d->inode && !d->inode->opens)
-		TX_SET(ck, part->next_cookie, 3);
+	/* Nobody reads it: cookies may be used again. That keeps the map of them small, and a name that
+	 * comes and goes costs it no node each time. */
+	if (d->inode && !d->inode->readers) {
+		if (!part->entries)
+			TX_SET(ck, part->next_cookie, FS_COOKIE_FIRST);
+		else if (n->cookie == part->next_cookie - 1)
+			TX_SET(ck, part->next_cookie, n->cookie);
+	}
 	ck_free(ck, n);
 	return 0;
 }

@@ -102,6 +102,8 @@ struct fs_neg {
 	char name[];
 };
 
+#define FS_COOKIE_FIRST 3u /* 1 and 2 are `.` and `..` */
+
 /* One server's part of a directory: behind the inode at its home, else alone (a shard). */
 struct fs_part {
 	struct fs_node node; /* key: the directory; in fs.shards, unless at home */
@@ -110,7 +112,7 @@ struct fs_part {
 	u64 entries, subdirs;
 	u64 mtime; /* shards */
 	u64 next_cookie;
-	struct radix cookies; /* -> struct fs_entry * */
+	struct radix cookies; /* cookie - FS_COOKIE_FIRST -> struct fs_entry * */
 	u64 perm_cached; /* cores that know mode and owner */
 	u64 dotdot_cached; /* cores that know the parent */
 	u64 mark_owner; /* RMDIR_MARK; 0: not marked */
@@ -136,12 +138,22 @@ struct fs_part {
 
 struct fs_inode {
 	struct fs_node node; /* key: the number */
-	u32 mode, nlink; /* nlink of a directory: 1, or 0 when removed */
+	u16 mode;
+	u16 flags; /* FS_I_* */
+	u32 nlink; /* of a directory: 1, or 0 when removed */
 	u32 uid, gid;
 	u64 size;
 	u64 mtime, ctime;
-	u32 opens; /* by all cores; pipe ends count one each */
-	u32 flags; /* FS_I_* */
+	union {
+		struct {
+			u32 opens; /* by all cores; pipe ends count one each */
+			union {
+				u32 writers; /* files: those that may write */
+				u32 readers; /* directories: those that may list it */
+			};
+		};
+		u64 uses; /* the two: an open and a close change both at once */
+	};
 	/* -- a cache line -- */
 	struct radix map; /* block index -> FS_BLK | FS_BLK_DIRTY */
 	u64 atime, btime;
@@ -151,10 +163,7 @@ struct fs_inode {
 		struct fs_pipe *pipe;
 		char *target; /* symlinks, NUL-terminated */
 		u64 rdev;
-		struct {
-			u32 writers; /* files: opens that may write */
-			u32 runs; /* files: OPEN_EXECs; one of the two is 0 */
-		};
+		u32 runs; /* files: OPEN_EXECs; this or writers is 0 */
 	};
 };
 

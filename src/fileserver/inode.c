@@ -28,7 +28,7 @@ struct fs_inode *fs_inode_new(struct rpc_env *e, enum ck_use use, u32 mode, u32 
 		return NULL;
 	i->node.key = f->next_ino;
 	TX_SET(e->ck, f->next_ino, f->next_ino + 1);
-	i->mode = mode;
+	i->mode = (u16)mode;
 	i->nlink = 1;
 	i->uid = uid;
 	i->gid = gid;
@@ -171,7 +171,7 @@ void fs_inode_drop_setid(struct ck *ck, struct fs_inode *i, u32 uid)
 	if (mode & 0010) /* without group execution it is a mark for locking */
 		mode &= ~HS_ISGID;
 	if (mode != i->mode)
-		TX_SET(ck, i->mode, mode);
+		TX_SET(ck, i->mode, (u16)mode);
 }
 
 /* The same where the groups of who asks are known: the mark for locking goes, too, when the file's
@@ -181,7 +181,7 @@ void fs_inode_drop_setid_of(struct ck *ck, struct fs_inode *i, const struct cred
 	fs_inode_drop_setid(ck, i, cr->uid);
 	if (unlikely(i->mode & HS_ISGID) && cr->uid && fs_is_reg(i) &&
 	    !fs_in_group(cr, i->gid))
-		TX_SET(ck, i->mode, i->mode & ~HS_ISGID);
+		TX_SET(ck, i->mode, (u16)(i->mode & ~HS_ISGID));
 }
 
 /* --- handlers ------------------------------------------------------------------------------------- */
@@ -258,7 +258,7 @@ long fs_chmod(struct rpc_env *e, const struct req_CHMOD *q, struct rep_CHMOD *p)
 		return -EOPNOTSUPP;
 	if (q->cred->uid && !fs_in_group(q->cred, i->gid))
 		mode &= ~HS_ISGID;
-	TX_SET(e->ck, i->mode, fs_type(i) | mode);
+	TX_SET(e->ck, i->mode, (u16)(fs_type(i) | mode));
 	TX_SET(e->ck, i->ctime, host_realtime_ns());
 	fs_inode_attr(i, &p->attr);
 	return fs_is_dir(i) ? fs_part_perm_changed(e, fs_inode_part(i)) : 0;
@@ -290,7 +290,7 @@ long fs_chown(struct rpc_env *e, const struct req_CHOWN *q, struct rep_CHOWN *p)
 	if (q->gid != ~0u)
 		TX_SET(e->ck, i->gid, q->gid);
 	if (mode != i->mode)
-		TX_SET(e->ck, i->mode, mode);
+		TX_SET(e->ck, i->mode, (u16)mode);
 	TX_SET(e->ck, i->ctime, host_realtime_ns());
 	fs_inode_attr(i, &p->attr);
 	return fs_is_dir(i) ? fs_part_perm_changed(e, fs_inode_part(i)) : 0;
@@ -331,7 +331,8 @@ long fs_hint(struct rpc_env *e, const struct req_HINT *q, struct rep_HINT *p)
 		if (q->hint > RW_HINT_MAX)
 			return -EINVAL;
 		TX_SET(e->ck, i->flags,
-		       (i->flags & ~FS_I_HINT) | q->hint * (FS_I_HINT & -FS_I_HINT));
+		       (u16)((i->flags & ~FS_I_HINT) |
+			     q->hint * (FS_I_HINT & -FS_I_HINT)));
 	}
 	p->hint = (i->flags & FS_I_HINT) / (FS_I_HINT & -FS_I_HINT);
 	return 0;

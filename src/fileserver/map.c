@@ -228,7 +228,7 @@ long fs_trim_finish(struct rpc_env *e, struct fs_inode *i)
 	if (r < 0)
 		return r;
 	show_tail(e, i);
-	TX_SET(e->ck, i->flags, i->flags & ~FS_I_TRIM);
+	TX_SET(e->ck, i->flags, (u16)(i->flags & ~FS_I_TRIM));
 	return 0;
 }
 
@@ -245,11 +245,11 @@ static long shrink(struct rpc_env *e, struct fs_inode *i, u64 size)
 		if (i->size)
 			TX_SET(e->ck, i->size, 0);
 		if (i->flags & FS_I_TRIM)
-			TX_SET(e->ck, i->flags, i->flags & ~FS_I_TRIM);
+			TX_SET(e->ck, i->flags, (u16)(i->flags & ~FS_I_TRIM));
 		return 0;
 	}
 	TX_SET(e->ck, i->size, size);
-	TX_SET(e->ck, i->flags, i->flags | FS_I_TRIM);
+	TX_SET(e->ck, i->flags, (u16)(i->flags | FS_I_TRIM));
 	ck_commit(e->ck);
 	/* It is shorter now; what cannot be freed yet (no memory for limbo) is freed later. */
 	if (fs_trim_finish(e, i) < 0)

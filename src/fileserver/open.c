@@ -16,7 +16,8 @@
  * too) and the programs that run it, OPEN_EXEC: each forbids the other (ETXTBSY). Both are part of
  * an OPEN and end with its CLOSE, so they are as exact as opens are. CLOSE is one way, but no exec
  * can overtake it: what was sent to a server first is handled first (ring.c), and who was told
- * of the close comes after it.
+ * of the close comes after it. Of a directory it counts those that may list it (not a working
+ * directory): without any, cookies may be used again (entry.c).
  *
  * Of a description with one reference OFD_LOCAL tells the holder the offset, which is the holder's
  * from then on (client/ofd.c). Nothing here says so: who has the only reference knows it, and only
@@ -61,9 +62,7 @@ static bool executes(u32 flags)
 /* As Linux: access mode 3 opens neither for reading nor for writing. */
 static bool may_write(u32 flags)
 {
-	u32 acc = flags & FS_O_ACCMODE;
-
-	return (acc == O_WRONLY || acc == O_RDWR) && !(flags & (OPEN_EXEC | O_PATH));
+	return ((flags & FS_O_ACCMODE) + 1) & 2 && !(flags & (OPEN_EXEC | O_PATH));
 }
 
 static long far_count(struct rpc_env *e, struct fs_inode *i, u32 flags)
@@ -95,31 +94,36 @@ static long far_count(struct rpc_env *e, struct fs_inode *i, u32 flags)
 	return 0;
 }
 
-/* What of an open keeps others from running the file, or from writing it. */
-static void count_use(struct ck *ck, struct fs_inode *i, u32 flags)
+/* In fs_inode.uses. */
+#define ONE_OPEN 1ULL
+#define ONE_USER (1ULL << 32)
+
+/* A file's open that may write, a directory's that may list it. */
+static inline bool is_user(const struct fs_inode *i, u32 flags)
 {
-	if (!fs_is_reg(i))
-		return;
-	if (may_write(flags))
-		TX_SET(ck, i->writers, i->writers + 1);
-	if (executes(flags))
-		TX_SET(ck, i->runs, i->runs + 1);
+	if (likely(fs_is_reg(i)))
+		return may_write(flags);
+	return fs_is_dir(i) && !(flags & O_PATH);
 }
 
 static long count_open(struct rpc_env *e, struct fs_inode *i, u32 flags)
 {
 	long r = e->far ? far_count(e, i, flags) : 0;
+	u64 uses = ONE_OPEN;
 
 	if (r < 0)
 		return r;
-	TX_SET(e->ck, i->opens, i->opens + 1);
+	if (is_user(i, flags))
+		uses |= ONE_USER;
+	TX_SET(e->ck, i->uses, i->uses + uses);
+	if (fs_is_reg(i) && executes(flags))
+		TX_SET(e->ck, i->runs, i->runs + 1);
 	fs_copy_opened(e->ck, i);
 	if (flags & OPEN_PIN) {
 		if (!fs_inode_more(e, i))
 			return -ENOSPC;
 		TX_SET(e->ck, i->more->pins, i->more->pins + 1);
 	}
-	count_use(e->ck, i, flags);
 	if (fs_type(i) == HS_IFIFO && !(flags & O_PATH))
 		fs_pipe_ends(e, i, flags, 1);
 	return 0;
@@ -209,23 +213,28 @@ static void far_uncount(struct ck *ck, struct fs_inode *i, struct fs_far *x, u32
 	ck_free(ck, x);
 }
 
-/* Never more of them than opens, should one be closed as something else. */
-static void limit(struct ck *ck, u32 *n, u32 max)
+/* Takes opens back, at most so many as there are, and the users and runs among them. Neither is ever more
+ * than the opens, should one be closed as something else. */
+static void uncount(struct ck *ck, struct fs_inode *i, u32 opens, u32 users, u32 runs)
 {
-	if (unlikely(*n > max))
-		TX_SET(ck, *n, max);
+	u32 left = i->opens - MIN(i->opens, opens);
+	u64 w = MIN(i->writers - MIN(i->writers, users), left);
+
+	TX_SET(ck, i->uses, w * ONE_USER | left);
+	if (fs_is_reg(i) && unlikely(i->runs))
+		TX_SET(ck, i->runs, MIN(i->runs - MIN(i->runs, runs), left));
 }
 
-static void uncount_use(struct ck *ck, struct fs_inode *i, u32 flags)
+/* The same for one open, which there is. */
+static inline void uncount_one(struct ck *ck, struct fs_inode *i, u32 flags)
 {
-	if (!fs_is_reg(i))
-		return;
-	if (may_write(flags))
-		less(ck, &i->writers);
-	if (executes(flags))
-		less(ck, &i->runs);
-	limit(ck, &i->writers, i->opens);
-	limit(ck, &i->runs, i->opens);
+	u32 users = is_user(i, flags);
+
+	if (unlikely(i->opens - 1 < i->writers - users || i->writers < users ||
+		     (fs_is_reg(i) && i->runs)))
+		uncount(ck, i, 1, users, executes(flags));
+	else
+		TX_SET(ck, i->uses, i->uses - ONE_OPEN - users * ONE_USER);
 }
 
 /* After opens went: blocks in limbo may go, and the inode itself. */
@@ -259,8 +268,7 @@ static void count_close(struct rpc_env *e, struct fs_inode *i, u32 flags, u32 co
 		return;
 	else if ((flags & OPEN_PIN) && i->more && near_pins(i->more))
 		less(e->ck, &i->more->pins);
-	TX_SET(e->ck, i->opens, i->opens - 1);
-	uncount_use(e->ck, i, flags);
+	uncount_one(e->ck, i, flags);
 	if (fs_type(i) == HS_IFIFO && !(flags & O_PATH))
 		fs_pipe_ends(e, i, flags, -1);
 	closed(e, i);
@@ -274,15 +282,10 @@ void fs_far_drop(struct rpc_env *e, struct fs_inode *i, u32 core)
 
 	if (!x)
 		return;
-	TX_SET(ck, i->opens, i->opens - MIN(i->opens, x->opens));
+	/* Of a directory's readers too many stay: cookies are used again later. */
+	uncount(ck, i, x->opens, fs_is_reg(i) ? x->writers : 0, x->runs);
 	TX_SET(ck, m->far_opens, m->far_opens - MIN(m->far_opens, x->opens));
 	TX_SET(ck, m->pins, m->pins - MIN(m->pins, x->pins));
-	if (fs_is_reg(i)) {
-		limit(ck, &i->writers, i->writers - MIN(i->writers, x->writers));
-		limit(ck, &i->runs, i->runs - MIN(i->runs, x->runs));
-		limit(ck, &i->writers, i->opens);
-		limit(ck, &i->runs, i->opens);
-	}
 	if (fs_type(i) == HS_IFIFO)
 		fs_pipe_lost(e, i, x->readers, x->writers);
 	at = &m->far;
@@ -295,7 +298,7 @@ void fs_far_drop(struct rpc_env *e, struct fs_inode *i, u32 core)
 
 /* --- OPEN ------------------------------------------------------------------------------------------ */
 
-static long open_check(const struct fs_inode *i, u32 flags, const struct cred *cr)
+static inline long open_check(const struct fs_inode *i, u32 flags, const struct cred *cr)
 {
 	u32 want = 0;
 
@@ -310,6 +313,18 @@ static long open_check(const struct fs_inode *i, u32 flags, const struct cred *c
 	if ((flags & O_NOATIME) && cr->uid && cr->uid != i->uid)
 		return -EPERM;
 	return 0;
+}
+
+/* A file: permission first, then what Linux calls busy. cr NULL: nothing is asked. */
+static long open_file(const struct fs_inode *i, u32 flags, const struct cred *cr)
+{
+	long r = cr ? open_check(i, flags, cr) : 0;
+
+	if (unlikely(r < 0))
+		return r;
+	if (executes(flags) && i->writers)
+		return -ETXTBSY;
+	return may_write(flags) || flags & O_TRUNC ? fs_may_write(i) : 0;
 }
 
 /* What cannot be opened so, whoever asks. */
@@ -331,10 +346,6 @@ static long open_type(const struct fs_inode *i, u32 flags)
 		    (!i->pipe || !i->pipe->readers))
 			return -ENXIO;
 		return 0;
-	case HS_IFREG:
-		if (executes(flags) && i->writers)
-			return -ETXTBSY;
-		return may_write(flags) || flags & O_TRUNC ? fs_may_write(i) : 0;
 	default:
 		return 0;
 	}
@@ -353,24 +364,35 @@ static long open_pipe(struct rpc_env *e, struct fs_inode *i, u32 flags, u64 *pee
 	return 0;
 }
 
+/* Linux asks for the type of a directory first, of the others after permission. */
+static long open_other(struct rpc_env *e, struct fs_inode *i, u32 flags,
+		       const struct cred *cr, u64 *peers)
+{
+	long r = 0;
+
+	if (fs_is_dir(i) || fs_type(i) == HS_IFLNK)
+		r = open_type(i, flags);
+	if (!r && cr)
+		r = open_check(i, flags, cr);
+	if (!r)
+		r = open_type(i, flags);
+	if (!r && fs_type(i) == HS_IFIFO)
+		r = open_pipe(e, i, flags, peers);
+	return r;
+}
+
 long fs_open_inode(struct rpc_env *e, struct fs_inode *i, u32 flags,
 		   const struct cred *cr, struct attr *attr, struct rpc_bytes *runs)
 {
+	const struct cred *asked = flags & (OPEN_PIN | OPEN_NOCHECK) ? NULL : cr;
 	u64 peers = 0;
 	long r = 0;
 
 	if (!(flags & O_PATH)) {
 		if ((flags & O_DIRECTORY) && !fs_is_dir(i))
 			return -ENOTDIR;
-		/* Linux asks for the type of a directory first, of the others after permission. */
-		if (fs_is_dir(i) || fs_type(i) == HS_IFLNK)
-			r = open_type(i, flags);
-		if (!r && cr && !(flags & (OPEN_PIN | OPEN_NOCHECK)))
-			r = open_check(i, flags, cr);
-		if (!r)
-			r = open_type(i, flags);
-		if (!r && fs_type(i) == HS_IFIFO)
-			r = open_pipe(e, i, flags, &peers);
+		r = likely(fs_is_reg(i)) ? open_file(i, flags, asked)
+					 : open_other(e, i, flags, asked, &peers);
 	}
 	if (r < 0)
 		return r;

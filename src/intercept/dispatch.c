@@ -12,21 +12,6 @@
 #include "intercept/icpt.h"
 #include "proto/rpc.h"
 
-/* Whether the call follows a symlink at the end of its path. */
-static bool at_follows(long nr, const long a[6])
-{
-	switch (nr) {
-	case __NR_newfstatat:
-		return !(a[3] & AT_SYMLINK_NOFOLLOW);
-	case __NR_statx:
-		return !(a[2] & AT_SYMLINK_NOFOLLOW);
-	case __NR_faccessat2:
-		return !(a[3] & AT_SYMLINK_NOFOLLOW);
-	default:
-		return true;
-	}
-}
-
 /* A path argument that names the program itself means the program, not this loader. */
 static inline bool fix_exe(const struct task *task, long *path)
 {
@@ -54,33 +39,45 @@ static inline bool fixes_late(long nr)
 	}
 }
 
-static inline long route(struct task *task, long nr, long a[6])
+/* Their path, if it follows a symlink at its end. */
+static long *late_path(long nr, long a[6])
 {
-	long ret;
-
+	if (!fixes_late(nr))
+		return NULL;
 	switch (nr) {
-#define ROUTE_CLIENT(name)                                                               \
-	ret = client_##name(task, a);                                                    \
-	break;
+	case __NR_stat:
+	case __NR_access:
+		return &a[0];
+	case __NR_newfstatat:
+	case __NR_faccessat2:
+		return a[3] & AT_SYMLINK_NOFOLLOW ? NULL : &a[1];
+	case __NR_statx:
+		return a[2] & AT_SYMLINK_NOFOLLOW ? NULL : &a[1];
+	default:
+		return &a[1];
+	}
+}
+
+static __attribute__((noinline)) long call_fixed(struct task *task, long a[6], long *path,
+						 long (*call)(struct task *, long[6]))
+{
+	fix_exe(task, path);
+	return call(task, a);
+}
+
+/* CLIENT_HOST: the host makes it. Only jumps, so that it costs the frequent calls no registers. */
+static __attribute__((noinline)) long route(struct task *task, long nr, long a[6])
+{
+	switch (nr) {
+#define ROUTE_CLIENT(name) return client_##name(task, a);
 #define ROUTE_PATH(name)                                                                 \
-	if (!fixes_late(__NR_##name))                                                    \
-		fix_exe(task, &a[0]);                                                    \
-	ret = client_##name(task, a);                                                    \
-	if (fixes_late(__NR_##name) && ret == CLIENT_HOST && fix_exe(task, &a[0]))       \
-		ret = client_##name(task, a);                                            \
-	break;
+	return fixes_late(__NR_##name) ? client_##name(task, a)                          \
+				       : call_fixed(task, a, &a[0], client_##name);
 #define ROUTE_AT(name)                                                                   \
-	if (!fixes_late(__NR_##name) && at_follows(__NR_##name, a))                      \
-		fix_exe(task, &a[1]);                                                    \
-	ret = client_##name(task, a);                                                    \
-	if (fixes_late(__NR_##name) && ret == CLIENT_HOST &&                             \
-	    at_follows(__NR_##name, a) && fix_exe(task, &a[1]))                          \
-		ret = client_##name(task, a);                                            \
-	break;
+	return fixes_late(__NR_##name) ? client_##name(task, a)                          \
+				       : call_fixed(task, a, &a[1], client_##name);
 #define ROUTE_ICPT(name) return icpt_##name(task, a);
-#define ROUTE_HOST(name)                                                                 \
-	ret = CLIENT_HOST;                                                               \
-	break;
+#define ROUTE_HOST(name) return CLIENT_HOST;
 #define ROUTE_DENY(name) return -ENOSYS;
 #define SYSCALL(number, name, kind, args, note)                                          \
 	case number:                                                                     \
@@ -92,8 +89,18 @@ static inline long route(struct task *task, long nr, long a[6])
 	default:
 		return -ENOSYS;
 	}
-	if (ret != CLIENT_HOST)
-		return ret;
+}
+
+static __attribute__((noinline)) long to_host(struct task *task, long nr, long a[6])
+{
+	long *path = late_path(nr, a);
+	long ret;
+
+	if (path && fix_exe(task, path)) {
+		ret = route(task, nr, a);
+		if (ret != CLIENT_HOST)
+			return ret;
+	}
 	if (likely(task->ctx.ck))
 		task->ctx.ck->counter[COUNT_HOST_CALLS]++;
 	thread_of(task)->at_host = true;
@@ -101,6 +108,13 @@ static inline long route(struct task *task, long nr, long a[6])
 	if (unlikely(ret == -EFAULT) && client_unshown(task, a))
 		ret = icpt_host_call(nr, a);
 	return ret;
+}
+
+static inline long route_whole(struct task *task, long nr, long a[6])
+{
+	long ret = route(task, nr, a);
+
+	return ret == CLIENT_HOST ? to_host(task, nr, a) : ret;
 }
 
 /* One call while `hare trace` listens. A call that a signal unwinds leaves no record. */
@@ -116,48 +130,66 @@ static __attribute__((noinline)) long route_traced(struct task *task, long nr, l
 	};
 
 	t->at_host = false;
-	r.result = route(task, nr, a);
+	r.result = route_whole(task, nr, a);
 	r.cost_ns = (u32)(host_monotonic_ns() - r.time_ns);
 	r.where = t->at_host;
 	trace_add(task->ctx.ck, &r);
 	return r.result;
 }
 
-static inline long route_counted(struct task *task, long nr, long a[6])
+/* Under `hare trace` or --trace, or one of the loader's own before the core kernel is mapped. */
+static __attribute__((noinline)) long call_watched(struct task *task, long nr, long a[6])
 {
+	long args[6] = { a[0], a[1], a[2], a[3], a[4], a[5] };
 	struct ck *ck = task->ctx.ck;
+	long ret;
 
-	if (unlikely(!ck)) /* the loader's own calls, before the core kernel is mapped */
-		return route(task, nr, a);
-	ck->counter[COUNT_SYSCALLS]++;
-	return trace_is_on(ck) ? route_traced(task, nr, a) : route(task, nr, a);
+	if (ck)
+		ck->counter[COUNT_SYSCALLS]++;
+	ret = ck && trace_is_on(ck) ? route_traced(task, nr, a)
+				    : route_whole(task, nr, a);
+	if (g_program.trace_fd >= 0)
+		trace_call(thread_of(task), nr, args, ret);
+	return ret;
+}
+
+static inline bool is_watched(const struct task *task)
+{
+	const struct ck *ck = task->ctx.ck;
+
+	return g_program.trace_fd >= 0 || !ck || trace_is_on(ck);
+}
+
+static inline void call_begins(struct thread *t)
+{
+	t->calls++;
+	if (unlikely(t->process->freeze))
+		thread_park(t);
 }
 
 long icpt_syscall(struct task *task, long nr, long a[6])
 {
-	struct thread *t = thread_of(task);
-	long ret;
-
-	t->calls++;
-	if (unlikely(t->process->freeze))
-		thread_park(t);
-	if (likely(g_program.trace_fd < 0))
-		return route_counted(task, nr, a);
-
-	long args[6] = { a[0], a[1], a[2], a[3], a[4], a[5] };
-
-	ret = route_counted(task, nr, a);
-	trace_call(t, nr, args, ret);
-	return ret;
+	call_begins(thread_of(task));
+	return call_watched(task, nr, a);
 }
 
+/* The common way is short: what the frame and the thread have is read again where it is needed. */
 void icpt_enter(struct frame *f)
 {
 	struct thread *t = thread_self();
 	long a[6] = { (long)f->rdi, (long)f->rsi, (long)f->rdx,
 		      (long)f->r10, (long)f->r8,  (long)f->r9 };
-	long ret = icpt_syscall(&t->task, (long)f->nr, a);
+	long ret;
 
+	call_begins(t);
+	if (unlikely(is_watched(&t->task))) {
+		ret = call_watched(&t->task, (long)f->nr, a);
+	} else {
+		t->task.ctx.ck->counter[COUNT_SYSCALLS]++;
+		ret = route(&t->task, (long)f->nr, a);
+		if (ret == CLIENT_HOST)
+			ret = to_host(&t->task, (long)f->nr, a);
+	}
 	if (unlikely(ret <= -HARE_ERESTARTSYS && ret >= -HARE_ERESTARTNOHAND))
 		ret = signal_finish(t, f, ret);
 	f->rax = (u64)ret;

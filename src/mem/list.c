@@ -68,8 +68,11 @@ static long grow(struct ck *ck, struct radix *r, u64 index)
 	return 0;
 }
 
-static bool node_is_empty(const struct radix_node *n)
+/* at: the slot that was emptied. Its neighbours tell it of most nodes, in whatever order they empty. */
+static bool node_is_empty(const struct radix_node *n, u32 at)
 {
+	if (n->slot[(at + 1) % RADIX_SLOTS] || n->slot[(at - 1) % RADIX_SLOTS])
+		return false;
 	for (u32 i = 0; i < RADIX_SLOTS; i++)
 		if (n->slot[i])
 			return false;
@@ -94,7 +97,8 @@ static void radix_remove(struct ck *ck, struct radix *r, u64 index)
 		return;
 	TX_SET(ck, *at, 0);
 	TX_SET(ck, r->count, r->count - 1);
-	while (depth-- && node_is_empty((struct radix_node *)*path[depth])) {
+	while (depth-- && node_is_empty((struct radix_node *)*path[depth],
+					slot_of(index, r->height - 1 - depth))) {
 		ck_free(ck, (void *)*path[depth]);
 		TX_SET(ck, *path[depth], 0);
 	}
@@ -147,6 +151,7 @@ static bool next_below(u64 v, u32 height, u64 base, u64 from, u64 *index, u64 *v
 {
 	const struct radix_node *n;
 	u32 shift;
+	u64 i;
 
 	if (!v)
 		return false;
@@ -157,17 +162,22 @@ static bool next_below(u64 v, u32 height, u64 base, u64 from, u64 *index, u64 *v
 	}
 	n = (const struct radix_node *)v;
 	shift = (height - 1) * RADIX_BITS;
-	for (u64 i = from > base ? (from - base) >> shift : 0; i < RADIX_SLOTS; i++) {
-		if (height == 1 && n->slot[i]) { /* reading a directory is mostly this */
-			*index = base + i;
-			*value = n->slot[i];
-			return true;
-		}
-		if (height > 1 && next_below(n->slot[i], height - 1, base + (i << shift),
-					     from, index, value))
-			return true;
+	i = from > base ? (from - base) >> shift : 0;
+	if (height > 1) {
+		for (; i < RADIX_SLOTS; i++)
+			if (next_below(n->slot[i], height - 1, base + (i << shift), from,
+				       index, value))
+				return true;
+		return false;
 	}
-	return false;
+	/* Reading a directory, and looking for what there is to free in a file, is mostly this. */
+	while (i < RADIX_SLOTS && !n->slot[i])
+		i++;
+	if (i >= RADIX_SLOTS)
+		return false;
+	*index = base + i;
+	*value = n->slot[i];
+	return true;
 }
 
 bool radix_next(const struct radix *r, u64 from, u64 *index, u64 *value)

@@ -239,7 +239,7 @@ static inline bool rpc_is_watched(struct ck *ck, u64 ino)
 
 	return srv < MAX_CORES && (r->watched[srv] & rpc_watch_bit(ino));
 }
-static inline bool trace_is_on(struct ck *ck)
+static inline bool trace_is_on(const struct ck *ck)
 {
 	return unlikely(__atomic_load_n(&ck->tracing, __ATOMIC_RELAXED));
 }

@@ -492,6 +492,54 @@ static void t_dirent(void)
 	is(fsw_check_all(&f), 0, "consistent");
 }
 
+/* Makes a name, says what its cookie is, and removes it. */
+static u64 cookie_of(u64 d, const char *name)
+{
+	char buf[1024];
+	struct rep_DIRENT p = { .data = BYTES(buf, sizeof(buf)) };
+	u64 cookie = 0;
+
+	need(mk(&f, d, name, FILE_MODE) > 0, "create");
+	need(FS(&f, dirent, DIRENT, &p, .dir = d, .size = sizeof(buf)) == 0, "dirent");
+	for (u32 at = 0; at < p.data.len;) {
+		struct dent *t = (struct dent *)(buf + at);
+
+		if (!strcmp(t->name, name))
+			cookie = (u64)t->off - 1;
+		at += t->reclen;
+	}
+	need(cookie && rm(&f, d, name) == 0, "remove");
+	return cookie;
+}
+
+/* A name that comes and goes takes a new cookie only while somebody may be listing. */
+static void t_cookies(void)
+{
+	u64 d = (u64)mk(&f, ROOT, "cookies", DIR_MODE), first, kept;
+	const u32 list = O_RDONLY | O_DIRECTORY, path = O_PATH | O_DIRECTORY;
+
+	first = cookie_of(d, "a");
+	is((long)cookie_of(d, "b"), (long)first, "the only name: the same cookie");
+	need(mk(&f, d, "stays", FILE_MODE) > 0, "create");
+	kept = cookie_of(d, "c");
+	ok(kept > first, "one stays: the next cookie");
+	is((long)cookie_of(d, "d"), (long)kept, "and that one again");
+	is(FS(&f, open, OPEN, NULL, .ino = d, .flags = path, .cred = &f.cred), 0, "O_PATH");
+	is((long)cookie_of(d, "e"), (long)kept, "which lists nothing");
+	is(FS(&f, open, OPEN, NULL, .ino = d, .flags = list, .cred = &f.cred), 0, "open");
+	is((long)cookie_of(d, "f"), (long)kept, "it was not given since");
+	is((long)cookie_of(d, "g"), (long)kept + 1, "but now it was");
+	FS(&f, close, CLOSE, NULL, .ino = d, .flags = path);
+	is((long)cookie_of(d, "h"), (long)kept + 2, "closed as something else");
+	FS(&f, close, CLOSE, NULL, .ino = d, .flags = list);
+	is((long)cookie_of(d, "i"), (long)kept + 3, "nobody lists");
+	is((long)cookie_of(d, "j"), (long)kept + 3, "and so it stays");
+	is(rm(&f, d, "stays"), 0, "remove");
+	is((long)cookie_of(d, "k"), (long)first, "empty: from the first on");
+	is(rmdir_all(&f, ROOT, "cookies"), 0, "rmdir");
+	is(fsw_check_all(&f), 0, "consistent");
+}
+
 static void t_xattr(void)
 {
 	u64 a = (u64)mk(&f, ROOT, "a", FILE_MODE), s = (u64)mk(&f, ROOT, "s", HS_IFLNK);
@@ -631,6 +679,7 @@ int main(void)
 	t_maps();
 	t_rename();
 	t_dirent();
+	t_cookies();
 	t_xattr();
 	t_times();
 	t_memory();
