@@ -46,6 +46,8 @@
 #define LOST_AFTER_MS  1500 /* a new agent waits so long for its predecessor's orphans */
 #define GIVE_UP_MS     2000
 #define TEND_MS	       1000
+#define DAY_TICK_MS    60000
+#define DAY_NS	       (24ULL * 3600 * 1000000000)
 #define CHAOS_NS       3000000
 #define IDLE_NS	       1000000000
 #define PINGS	       8
@@ -662,6 +664,13 @@ static void read_signals(int fd)
 	reap_children();
 }
 
+/* Reads compare times of files with this instead of asking for the time. */
+static void tell_day(void)
+{
+	__atomic_store_n(&g_agent.task.ctx.ck->day_ago, host_realtime_ns() - DAY_NS,
+			 __ATOMIC_RELAXED);
+}
+
 static int timeout(void)
 {
 	u64 now = now_ms(), at = g_agent.watch_at;
@@ -670,8 +679,8 @@ static int timeout(void)
 		at = g_agent.lost_at;
 	if (g_agent.tends && (!at || g_agent.tend_at < at))
 		at = g_agent.tend_at;
-	if (!at)
-		return -1;
+	if (!at || at > now + DAY_TICK_MS)
+		return DAY_TICK_MS;
 	return at > now ? (int)(at - now) : 0;
 }
 
@@ -709,8 +718,10 @@ static _Noreturn void main_thread(int sig_fd)
 	struct epoll_event e[EVENTS];
 
 	for (;;) {
-		int n = epoll_wait(g_agent.epoll, e, EVENTS, timeout());
+		int n;
 
+		tell_day();
+		n = epoll_wait(g_agent.epoll, e, EVENTS, timeout());
 		for (int i = 0; i < n; i++)
 			handle(&e[i], sig_fd);
 		if (g_agent.watch_at && now_ms() >= g_agent.watch_at)

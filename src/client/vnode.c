@@ -264,12 +264,14 @@ static bool is_current(const struct vnode *v, const struct attr *a)
 	return v->version == a->version && !(v->flags & VNODE_WROTE);
 }
 
-/* As relatime has it: a read is noted when something was changed since the last one. */
-static bool wants_atime(const struct attr *a)
+/* As relatime has it: a read is noted when something was changed since the last one, or when that was
+ * a day ago. */
+static bool wants_atime(const struct task *t, const struct attr *a)
 {
 	s64 atime = (s64)a->atime; /* times before 1970 are negative */
 
-	return atime <= (s64)a->mtime || atime <= (s64)a->ctime;
+	return atime <= (s64)a->mtime || atime <= (s64)a->ctime ||
+	       atime <= (s64)t->ctx.ck->day_ago;
 }
 
 static void flags_add(struct task *t, struct vnode *v, u32 flags)
@@ -287,7 +289,7 @@ void vnode_refresh(struct task *t, struct vnode *v, const struct attr *a,
 	u32 epoch;
 
 	if (is_current(v, a) || a->version < v->version) {
-		if (wants_atime(a) && !(v->flags & (VNODE_ATIME | VNODE_READ)))
+		if (wants_atime(t, a) && !(v->flags & (VNODE_ATIME | VNODE_READ)))
 			flags_add(t, v, VNODE_ATIME);
 		return;
 	}
@@ -303,7 +305,7 @@ void vnode_refresh(struct task *t, struct vnode *v, const struct attr *a,
 	ck_lock(&t->ctx, ck);
 	TX_SET(ck, v->version, again.version);
 	TX_SET(ck, v->size, again.size);
-	TX_SET(ck, v->flags, wants_atime(&again) ? VNODE_ATIME : 0);
+	TX_SET(ck, v->flags, wants_atime(t, &again) ? VNODE_ATIME : 0);
 	epoch = v->epoch;
 	ck_unlock(ck);
 	if (runs && runs->p && again.version == a->version)

@@ -430,12 +430,13 @@ static inline void fs_inode_touch(struct ck *ck, struct fs_inode *i, u64 now)
 /* A write by a user: set-id bits go. */
 void fs_inode_drop_setid(struct ck *ck, struct fs_inode *i, u32 uid);
 void fs_inode_drop_setid_of(struct ck *ck, struct fs_inode *i, const struct cred *cr);
-/* After a read: atime, when it is older than the data (relatime). */
+/* After a read: atime, when it is older than the data, or than a day (relatime). */
 static inline void fs_inode_read_at(struct ck *ck, struct fs_inode *i)
 {
 	s64 atime = (s64)i->atime; /* times before 1970 are negative */
 
-	if (unlikely(atime <= (s64)i->mtime || atime <= (s64)i->ctime)) {
+	if (unlikely(atime <= (s64)i->mtime || atime <= (s64)i->ctime ||
+		     atime <= (s64)ck->day_ago)) {
 		u64 now = host_realtime_ns();
 
 		if (i->atime != now)

@@ -300,6 +300,7 @@ struct ck {
 	u32 cutting; /* mappings of some process are to be cut: src/client/cut.c. Outside the log */
 	u32 copies; /* of far files, for mappings: src/fileserver/copy.c */
 	u32 pad3;
+	u64 day_ago; /* outside the log: 24 hours ago, to the minute; 0: not known. For relatime */
 	u64 magic;
 	struct ck_class cls[CK_CLASSES];
 	u64 counter[CK_COUNTERS]; /* statistics: relaxed, outside the log */

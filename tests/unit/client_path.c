@@ -296,11 +296,54 @@ static void t_rights(void)
 	IS(st.st_mode, 042755, "and its set-gid bit");
 }
 
+static u64 atime_after_read(struct person *p, const char *path)
+{
+	long fd = CALL(p, open, path, O_RDONLY, 0);
+	struct stat st;
+	char c;
+
+	CALL(p, read, fd, &c, 1);
+	CALL(p, close, fd);
+	if (CALL(a, stat, path, &st))
+		return 0;
+	return (u64)st.st_atim.tv_sec * 1000000000 + (u64)st.st_atim.tv_nsec;
+}
+
+static void set_day_ago(u64 ns)
+{
+	for (u32 i = 0; i < g.w.cores; i++)
+		g.w.ctx[i].ck->day_ago = ns;
+}
+
+/* relatime: the first read after a change, and one a day. */
+static void t_relatime(struct person *p)
+{
+	u64 first, later;
+
+	IS(touch(a, "/hare/r"), 0, "a file");
+	usleep(20000); /* more than a tick of the clock */
+	IS(CALL(a, truncate, "/hare/r", 10), 0, "truncate");
+	usleep(20000);
+	first = atime_after_read(p, "/hare/r");
+	usleep(20000);
+	set_day_ago(first - 1);
+	OK(atime_after_read(p, "/hare/r") == first, "not yet a day: not noted");
+	set_day_ago(first);
+	later = atime_after_read(p, "/hare/r");
+	OK(later > first, "after a day it is");
+	usleep(20000);
+	OK(atime_after_read(p, "/hare/r") == later, "once");
+	set_day_ago(0);
+	IS(CALL(a, unlink, "/hare/r"), 0, "unlink");
+}
+
 static void t_times(void)
 {
 	struct timespec ts[2] = { { 5, 7 }, { 0, UTIME_OMIT } };
 	struct stat st;
 
+	t_relatime(a);
+	t_relatime(b);
 	IS(touch(a, "/hare/t"), 0, "a file");
 	IS(CALL(b, utimensat, AT_FDCWD, "/hare/t", ts, 0), 0, "utimensat");
 	IS(CALL(a, stat, "/hare/t", &st), 0, "stat");
