@@ -71,7 +71,6 @@ WANTS_HOST(fsconfig, 0, EINVAL)
 WANTS_HOST(process_madvise, 0, EBADF)
 WANTS_HOST(process_mrelease, 0, EBADF)
 WANTS_HOST(quotactl_fd, 0, ENOSYS)
-WANTS_HOST(cachestat, 0, EOPNOTSUPP)
 WANTS_HOST(finit_module, 0, ENOEXEC)
 
 long client_mq_notify(struct task *t, long a[6])

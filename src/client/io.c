@@ -766,3 +766,77 @@ long client_readahead(struct task *t, long a[6])
 	fd_done(t, o);
 	return r;
 }
+
+/* Who may write the file, or owns it, may know what of it is in memory. */
+static long may_ask_pages(struct task *t, struct ofd *o)
+{
+	const struct cred *cred = &t->proc->cred;
+	struct attr a;
+	long r;
+
+	if (ofd_can_write(o) || !cred->uid)
+		return 0;
+	r = attr_get(t, o->ino, &a);
+	if (r || cred->uid == a.uid)
+		return r;
+	return perm_check(cred, a.mode, a.uid, a.gid, MAY_WRITE) ? -EPERM : 0;
+}
+
+/* All of a file is in memory, as on tmpfs, and nothing of it is dirty or evicted. */
+static long count_pages(struct task *t, struct ofd *o, u64 first, u64 last, u64 *count)
+{
+	struct req_PAGES q = { .ino = o->ino, .first = first, .last = last };
+	struct rep_PAGES p = { 0 };
+	long r;
+
+	*count = 0;
+	do {
+		r = rpc_pages(&t->ctx, ofd_server(o), &q, &p);
+		*count += p.count;
+		q.first = p.next;
+	} while (!r && p.next);
+	return r;
+}
+
+static long do_cachestat(struct task *t, struct ofd *o, const void *user_range,
+			 void *user, u32 flags)
+{
+	struct {
+		u64 off, len;
+	} range;
+	struct {
+		u64 cache, dirty, writeback, evicted, recently_evicted;
+	} all = { 0 };
+	u64 last;
+	long r;
+
+	if (o->flags & O_PATH)
+		return -EBADF;
+	if (user_read(&range, user_range, sizeof(range)))
+		return -EFAULT;
+	r = may_ask_pages(t, o);
+	if (r)
+		return r;
+	if (flags)
+		return -EINVAL;
+	last = range.len ? (range.off + range.len - 1) / PAGE_SIZE : ~0ULL;
+	if (o->kind == OFD_FILE)
+		r = count_pages(t, o, range.off / PAGE_SIZE, last, &all.cache);
+	if (!r && user_write(user, &all, sizeof(all)))
+		r = -EFAULT;
+	return r;
+}
+
+long client_cachestat(struct task *t, long a[6])
+{
+	long r;
+	struct ofd *o = fd_use(t, a[0], &r);
+
+	if (!o)
+		return r;
+	r = o->kind == OFD_RELAY
+		    ? -EOPNOTSUPP
+		    : do_cachestat(t, o, (const void *)a[1], (void *)a[2], (u32)a[3]);
+	fd_done(t, o);
+	return r;
+}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A file's size and its map of blocks: BLOCKS FLUSH TRUNC FALLOCATE.
+ * A file's size and its map of blocks: BLOCKS PAGES FLUSH TRUNC FALLOCATE.
  *
  * Far clients access blocks directly: they are told runs, write in the blocks, write back, and
  * say so by FLUSH, which also makes the file grow. Blocks handed out beyond the end are zeroed
@@ -16,6 +16,7 @@
 
 #define RUN_SCAN	1024u /* blocks looked at for one answer */
 #define ALLOC_STEP	64u /* blocks zeroed in one request */
+#define COUNT_STEP	4096u /* blocks counted in one request */
 #define BLOCK_INDEX_MAX (FS_SIZE_MAX / PAGE_SIZE)
 
 static u64 blocks_of(u64 size)
@@ -159,6 +160,31 @@ long fs_blocks(struct rpc_env *e, const struct req_BLOCKS *q, struct rep_BLOCKS 
 	if (!e->far && (i->flags & FS_I_REMOTE))
 		fs_data_pull(e, i, q->first, count);
 	fs_runs(e, i, q->first, count, &p->runs);
+	return 0;
+}
+
+long fs_pages(struct rpc_env *e, const struct req_PAGES *q, struct rep_PAGES *p)
+{
+	struct fs_inode *i = fs_inode_find(fs_of(e->ck), q->ino);
+	u64 last = q->last, at = q->first, index, v;
+
+	p->count = p->next = 0;
+	if (!i)
+		return -ENOENT;
+	if (!fs_is_reg(i))
+		return 0;
+	if (i->flags & FS_I_TRIM) {
+		if (!i->size)
+			return 0;
+		last = MIN(last, blocks_of(i->size) - 1);
+	}
+	for (; radix_next(&i->map, at, &index, &v) && index <= last; at = index + 1) {
+		if (p->count == COUNT_STEP) {
+			p->next = index;
+			break;
+		}
+		p->count++;
+	}
 	return 0;
 }
 

@@ -208,6 +208,90 @@ static void t_owners(void)
 	is_errno(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), EPERM, "none can be added");
 }
 
+struct pages {
+	unsigned long long cache, dirty, writeback, evicted, recently_evicted;
+};
+
+static long cachestat_of(int fd, unsigned long long off, unsigned long long len,
+			 struct pages *p)
+{
+	unsigned long long range[2] = { off, len };
+
+	memset(p, 0x55, sizeof(*p));
+	return syscall(451, fd, range, p, 0);
+}
+
+static long pages_of(int fd, unsigned long long off, unsigned long long len)
+{
+	struct pages p;
+
+	if (cachestat_of(fd, off, len, &p))
+		return -errno;
+	return p.dirty || p.writeback || p.evicted || p.recently_evicted ? -1
+									 : (long)p.cache;
+}
+
+/* Linux 6.5; who may not write it is told nothing since 6.14. */
+static void t_cachestat(void)
+{
+	unsigned long long range[2] = { 0, 0 };
+	struct pages out;
+	int fd = (int)must(open("f", O_RDWR | O_CREAT, 0644)), p[2], status;
+	pid_t pid;
+
+	if (pages_of(fd, 0, 0) == -ENOSYS) {
+		ok(1, "this kernel has no cachestat");
+		return;
+	}
+	is_long(pages_of(fd, 0, 0), 0, "an empty file");
+	must(pwrite(fd, buf, 8192, 0));
+	must(pwrite(fd, buf, 10, 8192));
+	is_long(pages_of(fd, 0, 0), 3, "three pages");
+	must(ftruncate(fd, 20 * 4096));
+	must(pwrite(fd, buf, 10, 10 * 4096));
+	is_long(pages_of(fd, 0, 0), 4, "one behind a hole");
+	is_long(pages_of(fd, 3 * 4096, 7 * 4096), 0, "the hole");
+	is_long(pages_of(fd, 3 * 4096, 7 * 4096 + 1), 1, "and a byte");
+	is_long(pages_of(fd, 4095, 2), 2, "a byte of each of two");
+	is_long(pages_of(fd, 4096, 1), 1, "of one");
+	is_long(pages_of(fd, 100 << 20, 0), 0, "behind the end");
+	is_long(pages_of(fd, -5, 0), 0, "far behind it");
+	is_long(pages_of(fd, 4096, -4097), 3, "all but the first");
+	is_long(pages_of(fd, 4096, -1), 0, "up to before it");
+	is_long(pages_of((int)must(open("f", O_WRONLY)), 0, 0), 4,
+		"not open for reading");
+	must(fallocate(fd, 0, 12 * 4096, 8192));
+	is_long(pages_of(fd, 0, 0), 6, "two that are made");
+	must(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 8192));
+	is_long(pages_of(fd, 0, 0), 4, "two that are taken away");
+	must(ftruncate(fd, 4096));
+	must(ftruncate(fd, 20 * 4096));
+	is_long(pages_of(fd, 0, 0), 0, "all of them");
+	must(fallocate(fd, 0, 0, 9000 * 4096L));
+	is_long(pages_of(fd, 0, 0), 9000, "many");
+	is_long(pages_of(fd, 4096, 8998 * 4096L), 8998, "but the first and last");
+
+	is_errno(syscall(451, fd, range, &out, 1), EINVAL, "flags");
+	is_errno(syscall(451, fd, NULL, &out, 1), EFAULT, "the range, then flags");
+	is_errno(syscall(451, fd, range, NULL, 0), EFAULT, "no place for it");
+	is_errno(syscall(451, -1, NULL, &out, 1), EBADF, "no descriptor");
+	is_errno(syscall(451, open("f", O_PATH), range, &out, 0), EBADF, "O_PATH");
+	must(pipe(p));
+	is_long(pages_of(p[0], 0, 0), 0, "a pipe");
+	is_long(pages_of((int)must(open(".", O_RDONLY)), 0, 0), 0, "a directory");
+	if (geteuid())
+		return;
+	p[0] = (int)must(open("f", O_RDONLY));
+	pid = must(fork());
+	if (!pid) {
+		must(setresuid(1000, 1000, 1000));
+		status = pages_of(fd, 0, 0) == 9000;
+		_exit(status && cachestat_of(p[0], 0, 0, &out) ? errno : 0);
+	}
+	must(waitpid(pid, &status, 0));
+	ok(status == EPERM << 8 || !status, "whose file it is not, nor may be written");
+}
+
 static unsigned mask_of(unsigned wanted)
 {
 	struct statx x;
@@ -400,6 +484,7 @@ T_SECTIONS = { { "first_error", t_first_error },
 	       { "devices", t_devices },
 	       { "ioctls", t_ioctls },
 	       { "owners", t_owners },
+	       { "cachestat", t_cachestat },
 	       { "statx", t_statx },
 	       { "select", t_select },
 	       { "pipefs", t_pipefs },

@@ -373,6 +373,20 @@ static void t_random_ops(u32 model, u64 chaos, u32 rounds)
 
 /* --- blocks ---------------------------------------------------------------------------------- */
 
+static u64 pages_of(u64 ino, u64 first, u64 last)
+{
+	struct rep_PAGES p = { 0 };
+	u64 sum = 0;
+
+	do {
+		if (FS(&f, pages, PAGES, &p, .ino = ino, .first = p.next ? p.next : first,
+		       .last = last))
+			return ~0ULL;
+		sum += p.count;
+	} while (p.next);
+	return sum;
+}
+
 static void t_full(void)
 {
 	struct fs_stats s0, s1;
@@ -392,6 +406,8 @@ static void t_full(void)
 	is(stat_of(&f, ino).blocks, s0.blocks, "all are this file's");
 	is(FS(&f, fallocate, FALLOCATE, NULL, .ino = ino, .off = off, .len = 1), -ENOSPC,
 	   "fallocate: ENOSPC");
+	is(pages_of(ino, 0, ~0ULL), s0.blocks, "pages, in steps");
+	is(pages_of(ino, 5, off / PAGE_SIZE - 2), s0.blocks - 6, "and of a part");
 	is(FS(&f, blocks, BLOCKS, NULL, .ino = ino, .first = off / PAGE_SIZE, .count = 1,
 	      .flags = BLOCKS_ALLOC),
 	   -ENOSPC, "blocks: ENOSPC");
