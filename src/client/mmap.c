@@ -328,11 +328,35 @@ static bool part_of_record(struct task *t, u64 from, u64 to, struct mapping *m)
 	return false;
 }
 
+/* What a private mapping showed was moved away: it shows the file again. Where that cannot be, for
+ * lack of memory, its old pages stay. */
+static void show_again(struct task *t, const struct mapping *m)
+{
+	struct mapping old = *m;
+
+	old.end = m->there; /* behind that it shows nothing, and goes on doing so */
+	old.there = old.start;
+	if (old.start < old.end)
+		(void)mapping_show(t, &old, 0);
+}
+
+/* MREMAP_DONTUNMAP: the pages move, the mapping stays. A shared one shows the same at both. */
+static long move_pages(struct task *t, const struct mapping *m, const long a[6])
+{
+	long r = move(t, m, m->end - m->start, (u32)a[3], (u64)a[4]);
+
+	if (!sys_failed(r) && !m->shared)
+		show_again(t, m);
+	return r;
+}
+
 static long remap(struct task *t, const struct mapping *m, const long a[6], u64 new_len)
 {
 	u64 old_len = m->end - m->start;
 	long r;
 
+	if (a[3] & MREMAP_DONTUNMAP)
+		return move_pages(t, m, a);
 	if (!(a[3] & MREMAP_FIXED) && new_len == old_len)
 		return a[0];
 	if (!(a[3] & MREMAP_FIXED) && new_len > old_len) {
@@ -374,8 +398,44 @@ static bool bad_place(const long a[6], u64 old_len, u64 new_len)
 {
 	u64 from = (u64)a[0], to = (u64)a[4];
 
-	return a[3] & MREMAP_FIXED && (to % PAGE_SIZE || to + new_len > ADDR_MAX ||
-				       (from + old_len > to && to + new_len > from));
+	return a[3] & (MREMAP_FIXED | MREMAP_DONTUNMAP) &&
+	       (to % PAGE_SIZE || to > ADDR_MAX - MIN(new_len, ADDR_MAX) ||
+		(from + old_len > to && to + new_len > from));
+}
+
+static bool bad_remap(const long a[6], u64 old_len, u64 new_len)
+{
+	u32 flags = (u32)a[3];
+
+	if (a[3] & ~(long)(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP) ||
+	    a[0] % PAGE_SIZE || !new_len)
+		return true;
+	if (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) && !(flags & MREMAP_MAYMOVE))
+		return true;
+	if (flags & MREMAP_DONTUNMAP && old_len != new_len)
+		return true;
+	return bad_place(a, old_len, new_len);
+}
+
+/* A mapping of the host's moves, perhaps over some of Hare's. */
+static long remap_host(struct task *t, const long a[6], u64 new_len)
+{
+	u64 to = (u64)a[4];
+	const struct mapping *m = NULL;
+	u64 at;
+	long r;
+
+	if (a[3] & MREMAP_FIXED)
+		m = mapping_find(table(t), to, to + new_len);
+	if (!m)
+		return CLIENT_HOST;
+	at = MAX(m->start, to);
+	mappings_flush(t, to, to + new_len);
+	r = SYS(mremap, a[0], a[1], a[2], a[3], a[4]);
+	/* What was there is gone, of some errors, too. */
+	if (!sys_failed(r) || SYS(msync, at, PAGE_SIZE, MS_ASYNC) == -ENOMEM)
+		mappings_cut(t, to, to + new_len);
+	return r;
 }
 
 static long remap_call(struct task *t, long a[6])
@@ -385,9 +445,7 @@ static long remap_call(struct task *t, long a[6])
 	struct mapping m;
 	long r;
 
-	if (a[3] & ~(long)(MREMAP_MAYMOVE | MREMAP_FIXED) || from % PAGE_SIZE ||
-	    !new_len || (a[3] & MREMAP_FIXED && !(a[3] & MREMAP_MAYMOVE)) ||
-	    bad_place(a, old_len, new_len)) {
+	if (bad_remap(a, old_len, new_len)) {
 		if (mapping_find(table(t), from, from + MAX(old_len, 1ULL)))
 			return -EINVAL;
 		return CLIENT_HOST;
@@ -405,7 +463,7 @@ static long remap_call(struct task *t, long a[6])
 	if (!part_of_record(t, from, from + MAX(old_len, (u64)PAGE_SIZE), &m))
 		return mapping_find(table(t), from, from + MAX(old_len, 1ULL))
 			       ? -EFAULT
-			       : CLIENT_HOST;
+			       : remap_host(t, a, new_len);
 	r = old_len ? remap(t, &m, a, new_len) : map_again(t, &m, a, new_len);
 	/* A record that was added took this thread's reference of the pin with it. */
 	if (hold_find(t, m.pin) >= 0)

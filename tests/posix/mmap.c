@@ -392,6 +392,73 @@ static void t_again(void)
 	is_errno(msync(m, 8192, MS_SYNC), ENOMEM, "which is gone then");
 }
 
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
+
+/* Linux 5.13 for files */
+static void t_dontunmap(void)
+{
+	const int dont = MREMAP_MAYMOVE | MREMAP_DONTUNMAP;
+	int fd = (int)must(open("f", O_RDWR | O_CREAT, 0600));
+	char *m, *p, *q, *at, *host;
+
+	must(ftruncate(fd, 3 * 4096 + 100));
+	must(pwrite(fd, "first", 6, 0));
+	must(pwrite(fd, "second", 7, 4096));
+	m = mmap(NULL, 8 * 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	p = mmap(NULL, 8 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	at = mmap(NULL, 8 * 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	host = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (!ok(m != MAP_FAILED && p != MAP_FAILED && at != MAP_FAILED && host != MAP_FAILED,
+		"mappings"))
+		return;
+	is_errno((long)mremap(m, 4096, 4096, MREMAP_DONTUNMAP, NULL), EINVAL, "without MAYMOVE");
+	is_errno((long)mremap(m, 4096, 8192, dont, NULL), EINVAL, "longer");
+	is_errno((long)mremap(m, 8192, 4096, dont, NULL), EINVAL, "shorter");
+	is_errno((long)mremap(m, 0, 4096, dont, NULL), EINVAL, "nothing");
+	is_errno((long)mremap(m, 8192, 8192, dont | MREMAP_FIXED, m + 4096), EINVAL, "over itself");
+	is_errno((long)syscall(SYS_mremap, m, 4096, 4096, dont, at + 1), EINVAL, "a hint that is no page");
+	is_errno((long)mremap(m + 6 * 4096, 4 * 4096, 4 * 4096, dont, NULL), EFAULT, "more than it is");
+
+	q = mremap(m, 8 * 4096, 8 * 4096, dont, NULL);
+	if (!ok(q != MAP_FAILED && q != m, "a shared mapping"))
+		return;
+	is_str(q + 4096, "second", "is there");
+	strcpy(q, "by the new");
+	is_str(m, "by the new", "and where it was");
+	is_long(munmap(q, 8 * 4096), 0, "one goes");
+	is_str(m + 4096, "second", "the other stays");
+
+	strcpy(p + 4096, "private");
+	q = mremap(p, 8 * 4096, 8 * 4096, dont | MREMAP_FIXED, at);
+	if (!ok(q == at, "a private one, to a place"))
+		return;
+	is_str(q, "by the new", "the file's");
+	is_str(q + 4096, "private", "its own page goes along");
+	is_str(p + 4096, "second", "the file's is where it was");
+	must(pwrite(fd, "changed", 8, 4096));
+	is_str(p + 4096, "changed", "again");
+	is_str(q + 4096, "private", "not the one that went");
+	strcpy(p + 4096, "anew");
+	is_str(p + 4096, "anew", "a new page of its own");
+	q = mremap(p + 4096, 4096, 4096, dont, NULL);
+	ok(q != MAP_FAILED && !strcmp(q, "anew") && !strcmp(p + 4096, "changed"), "a part");
+	must(ftruncate(fd, 5 * 4096));
+	must(pwrite(fd, "longer", 7, 4 * 4096));
+	is_str(p + 4 * 4096, "longer", "what the file gets later is seen where it was");
+	is_str(at + 4 * 4096, "longer", "and where it is");
+	must(ftruncate(fd, 4096));
+	must(ftruncate(fd, 8192));
+	is_long(p[4096], 0, "and that it loses some");
+
+	strcpy(host, "not the file's");
+	q = mremap(host, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, m);
+	ok(q == m && !strcmp(m, "not the file's"), "other memory takes its place");
+	must(ftruncate(fd, 0));
+	is_str(m, "not the file's", "and has nothing to do with the file");
+}
+
 T_SUBS = { { "sparse", s_sparse }, { "map", s_map }, T_END };
 
 /* As Valgrind does: from then on a clock is a system call, also for who sets times of files. */
@@ -427,6 +494,7 @@ T_SECTIONS = {
 	{ "sparse", t_sparse },
 	{ "sparsecalls", t_sparse_calls },
 	{ "sparseshape", t_sparse_shape },
+	{ "dontunmap", t_dontunmap },
 	{ "vdso", t_vdso },
 	{ "again", t_again },
 	T_END,
