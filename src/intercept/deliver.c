@@ -13,9 +13,12 @@
  *   host window, after the call  the call's result in rax, behind the site; handler
  *   exit window                  the same, from the frame
  *   block window                 host_block returns -EINTR; then as the next line
- *   elsewhere in our code        kept in thread.deferred, all blocked, thread.work set; at
- *                                the end of the call signal_exit_work sends it again, and
- *                                the exit window lets it in
+ *   elsewhere in our code        kept in thread.deferred, all blocked, thread.work set; at the
+ *                                end of the call an instruction of the exit window that
+ *                                faults leads back here, and it is let in (let_in)
+ *
+ * It is not sent again: it would come behind those of its kind that were sent since, and not at all
+ * if one of them is pending.
  *
  * CLIENT_CUT, a SIGBUS that the core's agent sends, is not the program's: in the first five of these
  * lines it is dealt with at once, elsewhere at the end of the call, by thread.cut (signal_cut). Not
@@ -90,6 +93,15 @@ static void load_frame(struct thread *t, struct sigcontext *r, u64 rip, u64 rax)
 	r->r11 = 0; /* trap_was_lost */
 	r->rip = rip;
 	r->rax = rax;
+}
+
+/* A wait of the program's with a mask of its own was ended by this signal: while its handler runs that
+ * mask holds, so that others which came meanwhile are taken, too. The one from before the call is
+ * what the handler returns to, as the host has it. */
+static bool ended_wait(const struct thread *t, const struct sigcontext *r)
+{
+	return t->waits && (long)r->rax == -EINTR &&
+	       (r->rip == (u64)icpt_host_end || r->rip == (u64)icpt_block_end);
 }
 
 static bool in_exit_window(u64 rip)
@@ -205,9 +217,11 @@ static struct sigframe *push_frame(struct thread *t, const struct kact *act,
 
 static void die(struct thread *t, int sig, siginfo_t *info, struct ucontext *uc);
 
-/* uc is the program's state; afterwards it is the handler's first instruction. */
+/* uc is the program's state; afterwards it is the handler's first instruction. host_mask is what it
+ * returns to, waited: it ended a wait with a mask. */
 static void enter_handler(struct thread *t, int sig, const struct kact *act,
-			  siginfo_t *info, struct ucontext *uc, u64 host_mask)
+			  siginfo_t *info, struct ucontext *uc, u64 host_mask,
+			  bool waited)
 {
 	struct sigcontext *r = &uc->uc_mcontext;
 	u64 old_mask = host_mask | t->vmask, mask;
@@ -226,7 +240,8 @@ static void enter_handler(struct thread *t, int sig, const struct kact *act,
 		signal_reset_action(t, sig);
 	if ((u32)t->vstack.ss_flags & AUTODISARM)
 		t->vstack = (stack_t){ .ss_flags = STACK_OFF };
-	mask = old_mask | act->mask;
+	t->waits = false;
+	mask = (waited ? t->wait_mask : old_mask) | act->mask;
 	if (!(act->flags & SA_NODEFER))
 		mask |= SIG_BIT(sig);
 	t->vmask = mask & OWN_SIGNALS;
@@ -284,6 +299,7 @@ static void defer(struct thread *t, int sig, const siginfo_t *info, struct ucont
 
 	keep(&t->deferred, sig, info);
 	t->saved_mask = uc->uc_sigmask;
+	t->waited = ended_wait(t, r);
 	t->work = 1;
 	uc->uc_sigmask = ~OWN_SIGNALS;
 	if (in(r->rip, icpt_block_begin, icpt_block_syscall + 1))
@@ -315,21 +331,22 @@ static bool handle_fault(struct thread *t, int sig, siginfo_t *info, struct ucon
 /* An own signal that somebody sent has to wait: it is blocked in name, or another one's turn. */
 static bool own_waits(struct thread *t, int sig, siginfo_t *info)
 {
-	if (!(t->vmask & SIG_BIT(sig)) && !t->work &&
-	    (!t->redeliver || t->redeliver == (u32)sig))
+	if (!(t->vmask & SIG_BIT(sig)) && !t->work)
 		return false;
 	keep(&t->own[own_index(sig)], sig, info);
+	if (t->task.poll_time) /* a wait for just these looks at them again */
+		t->task.poll_time[0] = t->task.poll_time[1] = 0;
 	return true;
 }
 
 /* Those that had to wait for another one's turn come after it. Everything is blocked now. */
-static void own_resend(struct thread *t)
+static void own_resend(struct thread *t, u64 vmask)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(t->own); i++) {
 		struct held *h = &t->own[i];
 		int sig = (int)h->sig;
 
-		if (!sig || (t->vmask & SIG_BIT(sig)))
+		if (!sig || (vmask & SIG_BIT(sig)))
 			continue;
 		h->sig = 0;
 		signal_send_self(sig, &h->info);
@@ -351,6 +368,19 @@ static bool handle_sent_own(struct thread *t, int sig, siginfo_t *info,
 	return false;
 }
 
+/* True: there is no handler to be entered, and what there is to do is done. */
+static bool no_handler(struct thread *t, int sig, siginfo_t *info, struct ucontext *uc,
+		       const struct kact *act)
+{
+	if (is_own(sig))
+		return is_fault(info) ? handle_fault(t, sig, info, uc, act)
+				      : handle_sent_own(t, sig, info, uc, act);
+	/* the disposition has changed since the host chose this handler */
+	if (act->handler == (u64)SIG_DFL)
+		signal_send_self(sig, info);
+	return act->handler == (u64)SIG_DFL || act->handler == (u64)SIG_IGN;
+}
+
 /* An access behind the end that a mapped file of Hare had; when the file is longer now the access
  * goes on. Only where no core lock can be held: in the program, or in a checked copy. */
 static bool grown_mapping(struct thread *t, const siginfo_t *info,
@@ -370,6 +400,7 @@ void signal_cut(struct thread *t, struct ucontext *uc)
 	u64 rip = r->rip;
 
 	if (in(rip, icpt_entry, icpt_entry_end) || in_exit_window(rip) ||
+	    in(rip, icpt_sigreturn_begin, icpt_sigreturn_syscall + 1) ||
 	    (!in(rip, __executable_start, etext) && !thread_on_c_stack(t, r->rsp))) {
 		client_cut_now(&t->task);
 		return;
@@ -383,12 +414,44 @@ void signal_cut(struct thread *t, struct ucontext *uc)
 	}
 }
 
+/* The end of a call with work: the thread stands at icpt_exit_deliver, everything is blocked. What came
+ * in the call comes now, as if from the kernel; the others behind it. */
+static void let_in(struct thread *t, struct ucontext *uc)
+{
+	struct sigcontext *r = &uc->uc_mcontext;
+	siginfo_t *info = &t->deferred.info;
+	int sig = (int)t->deferred.sig;
+	struct kact act;
+
+	if (t->cut) {
+		t->cut = 0;
+		client_cut_now(&t->task);
+	}
+	r->rip = (u64)icpt_exit_begin; /* unless there is a handler */
+	uc->uc_sigmask = t->saved_mask;
+	t->deferred.sig = 0;
+	t->work = 0;
+	signal_get_action(t, sig, &act);
+	if (sig == SIGSYS && signal_is_freeze(info)) {
+		thread_park(t);
+	} else if (!no_handler(t, sig, info, uc, &act)) {
+		to_program(t, r);
+		enter_handler(t, sig, &act, info, uc, t->saved_mask, t->waited);
+	}
+	own_resend(t, t->vmask);
+}
+
 void signal_wrapper(int sig, siginfo_t *info, struct ucontext *uc)
 {
 	struct thread *t = thread_self();
 	u64 rip = uc->uc_mcontext.rip, host_mask = uc->uc_sigmask;
+	bool waited = ended_wait(t, &uc->uc_mcontext);
 	struct kact act;
 
+	if (rip == (u64)icpt_exit_deliver && is_fault(info)) {
+		let_in(t, uc);
+		return;
+	}
 	if (sig == SIGBUS && info->si_code == SI_QUEUE &&
 	    (u64)info->si_value.sival_ptr == CLIENT_CUT) {
 		signal_cut(t, uc);
@@ -410,16 +473,8 @@ void signal_wrapper(int sig, siginfo_t *info, struct ucontext *uc)
 		memset(&act, 0, sizeof(act));
 	else
 		signal_get_action(t, sig, &act);
-	if (is_own(sig)) {
-		if (is_fault(info) ? handle_fault(t, sig, info, uc, &act)
-				   : handle_sent_own(t, sig, info, uc, &act))
-			return;
-	} else if (act.handler == (u64)SIG_DFL || act.handler == (u64)SIG_IGN) {
-		/* the disposition has changed since the host chose this handler */
-		if (act.handler == (u64)SIG_DFL)
-			signal_send_self(sig, info);
+	if (no_handler(t, sig, info, uc, &act))
 		return;
-	}
 	if (!to_program(t, &uc->uc_mcontext)) {
 		if (sig == SIGSYS && is_fault(info))
 			uc->uc_mcontext.rax =
@@ -427,13 +482,9 @@ void signal_wrapper(int sig, siginfo_t *info, struct ucontext *uc)
 		defer(t, sig, info, uc);
 		return;
 	}
-	if (t->redeliver != (u32)sig || !in_exit_window(rip)) {
-		enter_handler(t, sig, &act, info, uc, host_mask);
-		return;
-	}
-	t->redeliver = 0;
-	enter_handler(t, sig, &act, info, uc, t->saved_mask);
-	own_resend(t);
+	enter_handler(t, sig, &act, info, uc, host_mask, waited);
+	if (waited)
+		own_resend(t, t->vmask);
 }
 
 /* --- stopped for an exec of another thread ------------------------------------------ */
@@ -454,7 +505,7 @@ void signal_freeze(struct thread *t, siginfo_t *info, struct ucontext *uc)
 		return;
 	if (to_program(t, &state))
 		thread_park(t);
-	else if (!t->work && !t->redeliver)
+	else if (!t->work)
 		defer(t, SIGSYS, info, uc);
 }
 
@@ -463,35 +514,13 @@ void signal_freeze(struct thread *t, siginfo_t *info, struct ucontext *uc)
 u64 signal_exit_work(struct frame *f)
 {
 	struct thread *t = thread_self();
-	u64 all = ~0ULL;
-	int sig;
 
 	(void)f;
 	if (t->cut) {
 		t->cut = 0;
 		client_cut_now(&t->task);
 	}
-	if (!t->work)
-		return false;
-	sig = (int)t->deferred.sig;
-	if (is_own(sig))
-		signal_set_mask(all);
-	t->deferred.sig = 0;
-	t->redeliver = (u32)sig;
-	t->work = 0;
-	t->exit_mask = ~SIG_BIT(sig);
-	signal_send_self(sig, &t->deferred.info);
-	return true;
-}
-
-void signal_exit_done(struct frame *f)
-{
-	struct thread *t = thread_self();
-
-	(void)f;
-	t->redeliver = 0;
-	own_resend(t);
-	signal_set_mask(t->saved_mask);
+	return t->work;
 }
 
 long signal_finish(struct thread *t, struct frame *f, long ret)
@@ -521,6 +550,7 @@ void signal_release_own(struct thread *t)
 		SYS(rt_sigprocmask, SIG_SETMASK, &all, &t->scratch[3], 8);
 		if (!t->work) { /* else another one came first; this one's turn is later */
 			t->saved_mask = t->scratch[3];
+			t->waited = false;
 			t->deferred = *h;
 			t->work = 1;
 			h->sig = 0;
@@ -547,19 +577,23 @@ void signal_fork_child(struct thread *t)
  * keeps coming must not pile up on the stack. */
 static void sigreturn_own(struct thread *t, u64 vmask)
 {
-	u64 all = ~0ULL, most = ~OWN_SIGNALS;
+	u64 mask;
 
-	if (!(t->vmask & ~vmask)) {
-		t->vmask = vmask;
-		return;
-	}
-	signal_set_mask(all);
-	if (t->work) { /* one came first; the call is made again after it */
-		signal_set_mask(most);
-		return;
+	if (t->vmask & ~vmask) {
+		signal_block_all(&mask);
+		if (t->work || t->cut) { /* the call is made again after it */
+			signal_set_mask(mask);
+			return;
+		}
+		own_resend(t, vmask);
 	}
 	t->vmask = vmask;
-	own_resend(t);
+}
+
+/* The new program finds them pending. Everything is blocked now. */
+void signal_own_to_host(struct thread *t)
+{
+	own_resend(t, 0);
 }
 
 /* The frame is the program's to change: what own signals it blocks is taken out, and the
@@ -585,6 +619,9 @@ long icpt_rt_sigreturn(struct task *task, long a[6])
 	uc->uc_stack.ss_sp = thread_altstack(t, &size);
 	uc->uc_stack.ss_size = size;
 	uc->uc_stack.ss_flags = 0;
+	/* as icpt_enter, to which this does not return */
+	if (unlikely(client_may_cut(task)))
+		client_cut_now(task);
 	sigreturn_own(t, vmask);
 	return icpt_do_sigreturn(uc);
 }

@@ -99,22 +99,14 @@ LABEL(icpt_exit_begin)
 	pop	%rcx
 	pop	%rsp
 	jmp	*%rcx
-	/* A signal waits. It is sent to this thread once more, everything blocked, and
-	 * then let in here, where the program's state is complete. */
+	/* A signal waits: signal_wrapper, to which a fault leads, lets it in here, where the program's state
+	 * is complete. */
 2:	mov	%rsp, %rdi
 	call	signal_exit_work
 	test	%rax, %rax
 	jz	icpt_exit_begin
-	mov	$14, %eax		/* rt_sigprocmask(SIG_SETMASK, mask, 0, 8) */
-	mov	$2, %edi
-	mov	%gs:T_SELF, %rsi
-	lea	T_EXIT_MASK(%rsi), %rsi
-	xor	%edx, %edx
-	mov	$8, %r10d
-	syscall
-	mov	%rsp, %rdi		/* not delivered: it is ignored meanwhile */
-	call	signal_exit_done
-	jmp	icpt_exit_begin
+LABEL(icpt_exit_deliver)
+	hlt
 LABEL(icpt_exit_end)
 
 /* long icpt_host_call(long nr, const long a[6]) */
@@ -151,6 +143,7 @@ LABEL(icpt_block_begin)
 	jne	icpt_block_intr
 LABEL(icpt_block_syscall)
 	syscall
+LABEL(icpt_block_end)
 	ret
 LABEL(icpt_block_intr)
 	mov	$-ICPT_EINTR, %rax
@@ -159,7 +152,7 @@ LABEL(icpt_block_intr)
 /* long icpt_do_sigreturn(struct ucontext *uc) */
 FUNC(icpt_do_sigreturn)
 LABEL(icpt_sigreturn_begin)
-	cmpl	$0, %gs:T_WORK
+	cmpq	$0, %gs:T_WORK		/* work and cut */
 	jne	1f
 	mov	%rdi, %rsp
 	mov	$15, %eax

@@ -61,6 +61,7 @@ static u64 block_for_exec(struct thread *t)
 		signal_send_self((int)t->deferred.sig, &t->deferred.info);
 		t->work = 0;
 	}
+	signal_own_to_host(t);
 	return mask;
 }
 

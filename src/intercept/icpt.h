@@ -86,9 +86,7 @@ struct thread {
 	u64 stack_top; /* of the C stack: the frame ends here */
 	u32 work; /* a signal waits for the end of the running call */
 	u32 cut; /* at the end of the running call: client_cut_now */
-	u64 exit_mask;
 	u64 entry; /* icpt_entry, where stubs jump to */
-	u32 redeliver; /* signal that the exit window lets in: old mask is saved_mask */
 
 	struct process *process;
 	struct sighand *sighand;
@@ -99,6 +97,9 @@ struct thread {
 	struct proc *child_proc; /* what client_fork_prepare made for this child */
 	u64 start_mask; /* the host's mask to begin with */
 	u64 saved_mask; /* the host's mask when `deferred` was caught */
+	u64 wait_mask; /* while `waits`: the program's mask for the wait that the host makes */
+	bool waits;
+	bool waited; /* `deferred` ended such a wait */
 	u64 vmask; /* subset of OWN_SIGNALS */
 	stack_t vstack; /* the program's sigaltstack */
 	u64 scratch[4]; /* masks on their way to the host */
@@ -118,7 +119,6 @@ _Static_assert(offsetof(struct thread, self) == T_SELF, "entry.S");
 _Static_assert(offsetof(struct thread, stack_top) == T_STACK, "entry.S");
 _Static_assert(offsetof(struct thread, work) == T_WORK, "entry.S");
 _Static_assert(offsetof(struct thread, cut) == T_WORK + 4, "entry.S tests both");
-_Static_assert(offsetof(struct thread, exit_mask) == T_EXIT_MASK, "entry.S");
 _Static_assert(offsetof(struct thread, entry) == T_ENTRY, "patch.c");
 _Static_assert(sizeof(struct frame) == F_SIZE, "entry.S");
 
@@ -179,9 +179,9 @@ _Noreturn void icpt_unmap_exit(void *block, size_t size, long nr, long status);
 
 extern char __executable_start[], etext[];
 extern char icpt_entry[], icpt_entry_switched[], icpt_entry_pushed[], icpt_entry_end[];
-extern char icpt_exit_begin[], icpt_exit_end[];
+extern char icpt_exit_begin[], icpt_exit_deliver[], icpt_exit_end[];
 extern char icpt_host_begin[], icpt_host_syscall[], icpt_host_end[];
-extern char icpt_block_begin[], icpt_block_syscall[], icpt_block_intr[];
+extern char icpt_block_begin[], icpt_block_syscall[], icpt_block_end[], icpt_block_intr[];
 extern char icpt_sigreturn_begin[], icpt_sigreturn_syscall[];
 extern char icpt_copy_begin[], icpt_copy_end[], icpt_copy_fault[];
 extern char icpt_restorer[];
@@ -223,12 +223,13 @@ void signal_set_mask(u64 mask);
 /* OWN_SIGNALS that were sent while blocked in name and are so no longer: sends them
  * again. */
 void signal_release_own(struct thread *t);
+/* At exec, with everything blocked: those that are blocked in name stay pending at the host. */
+void signal_own_to_host(struct thread *t);
 /* Called by entry.S at the end of a call while thread.work or thread.cut is set. True: a signal is
  * to be let in. */
 u64 signal_exit_work(struct frame *f);
 /* CLIENT_CUT has come. */
 void signal_cut(struct thread *t, struct ucontext *uc);
-void signal_exit_done(struct frame *f);
 /* Result of a call that says that a signal interrupted it: what the program sees. */
 long signal_finish(struct thread *t, struct frame *f, long ret);
 /* Sends a signal, with the details that it came with, to this thread. */
@@ -317,6 +318,7 @@ long client_mmap(struct task *t, long a[6]);
 long client_readlink(struct task *t, long a[6]);
 long client_readlinkat(struct task *t, long a[6]);
 long client_pselect6(struct task *t, long a[6]);
+long client_rt_sigtimedwait(struct task *t, long a[6]);
 long client_ppoll(struct task *t, long a[6]);
 long client_epoll_pwait(struct task *t, long a[6]);
 long client_epoll_pwait2(struct task *t, long a[6]);

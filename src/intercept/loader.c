@@ -336,6 +336,7 @@ static void run(const struct start *s, struct options *o, u64 out[2])
 	u64 mask = inherited_mask(o);
 
 	signal_init(t, o->has_ignored, o->ignored);
+	t->vmask = mask & OWN_SIGNALS; /* one may be pending */
 	signal_set_mask(~OWN_SIGNALS);
 	attach(t, o, s->argv[4]);
 	swap_strings(s->argv);
@@ -350,7 +351,6 @@ static void run(const struct start *s, struct options *o, u64 out[2])
 	s->sp[5] = (u64)s->argv[3];
 	s->sp[4] = (u64)s->argc - 4;
 	out[1] = (u64)(s->sp + 4);
-	t->vmask = mask & OWN_SIGNALS;
 	signal_set_mask(mask & ~OWN_SIGNALS);
 }
 

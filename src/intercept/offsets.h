@@ -4,11 +4,10 @@
 #define HARE_INTERCEPT_OFFSETS_H
 
 /* struct thread, found through GS */
-#define T_SELF	    0
-#define T_STACK	    8
-#define T_WORK	    16
-#define T_EXIT_MASK 24
-#define T_ENTRY	    32
+#define T_SELF	0
+#define T_STACK 8
+#define T_WORK	16
+#define T_ENTRY 24
 
 /* struct frame */
 #define F_SIZE 128

@@ -12,6 +12,7 @@
  * that came just before it is delivered before it.
  */
 #include <linux/errno.h>
+#include <linux/time_types.h>
 
 #include "intercept/icpt.h"
 
@@ -28,6 +29,8 @@
 #define AUTODISARM (1u << 31)
 #define ON_STACK   1
 #define STACK_OFF  2
+#define NS_PER_S   1000000000ULL
+#define WAIT_MAX_S (1LL << 32) /* what is longer does not end */
 
 static bool is_own(int sig)
 {
@@ -269,7 +272,106 @@ long icpt_rt_sigprocmask(struct task *task, long a[6])
 	return icpt_host_call(__NR_rt_sigprocmask, a);
 }
 
-/* A mask argument for a host call that waits with it: own signals stay open. */
+/* --- own signals that are blocked in name: the host does not have them ----------------- */
+
+static u64 own_held(const struct thread *t)
+{
+	u64 set = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(t->own); i++)
+		if (t->own[i].sig)
+			set |= SIG_BIT(t->own[i].sig);
+	return set & t->vmask;
+}
+
+long icpt_rt_sigpending(struct task *task, long a[6])
+{
+	u64 set;
+	long ret;
+
+	if ((size_t)a[1] > SIGSET_SIZE)
+		return -EINVAL;
+	ret = SYS(rt_sigpending, &set, SIGSET_SIZE);
+	set |= own_held(thread_of(task));
+	return ret ? ret : user_write((void *)a[0], &set, (size_t)a[1]);
+}
+
+/* Takes one of the set; 0: there is none. */
+static int own_take(struct thread *t, u64 set, siginfo_t *info)
+{
+	int sig = 0;
+	u64 mask;
+
+	if (!(own_held(t) & set))
+		return 0;
+	signal_block_all(&mask);
+	for (size_t i = 0; i < ARRAY_SIZE(t->own) && !sig; i++) {
+		if (!t->own[i].sig || !(set & SIG_BIT(t->own[i].sig)))
+			continue;
+		sig = (int)t->own[i].sig;
+		memcpy(info, &t->own[i].info, sizeof(*info));
+		t->own[i].sig = 0;
+	}
+	signal_set_mask(mask);
+	if (sig && info->si_code <= 0)
+		client_siginfo(&t->task, info);
+	return sig;
+}
+
+/* One that comes before the host's wait zeroes its time (own_waits), a later one ends it. */
+static long wait_for_own(struct thread *t, u64 set, long a[6], u64 end)
+{
+	struct __kernel_timespec ts;
+	siginfo_t info;
+	long ret, taken;
+	u64 left;
+
+	do {
+		left = end - MIN(end, host_monotonic_ns());
+		ts.tv_sec = (s64)(left / NS_PER_S);
+		ts.tv_nsec = (s64)(left % NS_PER_S);
+		t->task.poll_time = (s64 *)&ts;
+		compiler_barrier();
+		ret = taken = own_take(t, set, &info);
+		if (!taken)
+			ret = client_rt_sigtimedwait(
+				&t->task, (long[6]){ a[0], a[1], (long)&ts, a[3] });
+		if (ret == CLIENT_HOST)
+			ret = host_block(__NR_rt_sigtimedwait, a[0], a[1], (long)&ts,
+					 a[3], 0, 0);
+		compiler_barrier();
+		t->task.poll_time = NULL;
+	} while ((ret == -EAGAIN && left) || (ret == -EINTR && !host_signal_pending()));
+	if (taken && a[1] && user_write((void *)a[1], &info, sizeof(info)))
+		return -EFAULT;
+	return ret;
+}
+
+long icpt_rt_sigtimedwait(struct task *task, long a[6])
+{
+	struct __kernel_timespec ts = { .tv_sec = WAIT_MAX_S };
+	u64 set = 0;
+	long ret;
+
+	if (a[3] != SIGSET_SIZE)
+		return -EINVAL;
+	if (user_read(&set, (void *)a[0], sizeof(set)) ||
+	    (a[2] && user_read(&ts, (void *)a[2], sizeof(ts))))
+		return -EFAULT;
+	if (set & OWN_SIGNALS && ts.tv_sec >= 0 && (u64)ts.tv_nsec < NS_PER_S)
+		return wait_for_own(thread_of(task), set, a,
+				    ts.tv_sec >= WAIT_MAX_S
+					    ? ~0ULL
+					    : host_monotonic_ns() +
+						      (u64)ts.tv_sec * NS_PER_S +
+						      (u64)ts.tv_nsec);
+	ret = client_rt_sigtimedwait(task, a);
+	return ret == CLIENT_HOST ? icpt_host_call(__NR_rt_sigtimedwait, a) : ret;
+}
+
+/* --- waits with a mask ------------------------------------------------------------------ */
+
+/* A mask argument for a call that waits with it: own signals stay open. */
 static long open_mask(struct thread *t, long *user_mask, long size)
 {
 	u64 set;
@@ -278,6 +380,8 @@ static long open_mask(struct thread *t, long *user_mask, long size)
 		return 0; /* the host finds the error */
 	if (user_read(&set, (void *)*user_mask, sizeof(set)))
 		return -EFAULT;
+	t->wait_mask = set & ~NEVER_BLOCKED;
+	t->waits = true;
 	if (set & OWN_SIGNALS) {
 		t->scratch[0] = set & ~OWN_SIGNALS;
 		*user_mask = (long)&t->scratch[0];
@@ -285,37 +389,45 @@ static long open_mask(struct thread *t, long *user_mask, long size)
 	return 0;
 }
 
-static long host_or(long ret, long nr, const long a[6])
+static long wait_ends(struct thread *t, long ret, long nr, const long a[6])
 {
-	return ret == CLIENT_HOST ? icpt_host_call(nr, a) : ret;
+	if (ret == CLIENT_HOST)
+		ret = icpt_host_call(nr, a);
+	t->waits = false;
+	return ret;
 }
 
 long icpt_rt_sigsuspend(struct task *task, long a[6])
 {
 	long ret = open_mask(thread_of(task), &a[0], a[1]);
 
-	return ret ? ret : icpt_host_call(__NR_rt_sigsuspend, a);
+	return ret ? ret : wait_ends(thread_of(task), CLIENT_HOST, __NR_rt_sigsuspend, a);
 }
 
 long icpt_ppoll(struct task *task, long a[6])
 {
 	long ret = open_mask(thread_of(task), &a[3], a[4]);
 
-	return ret ? ret : host_or(client_ppoll(task, a), __NR_ppoll, a);
+	return ret ? ret
+		   : wait_ends(thread_of(task), client_ppoll(task, a), __NR_ppoll, a);
 }
 
 long icpt_epoll_pwait(struct task *task, long a[6])
 {
 	long ret = open_mask(thread_of(task), &a[4], a[5]);
 
-	return ret ? ret : host_or(client_epoll_pwait(task, a), __NR_epoll_pwait, a);
+	return ret ? ret
+		   : wait_ends(thread_of(task), client_epoll_pwait(task, a),
+			       __NR_epoll_pwait, a);
 }
 
 long icpt_epoll_pwait2(struct task *task, long a[6])
 {
 	long ret = open_mask(thread_of(task), &a[4], a[5]);
 
-	return ret ? ret : host_or(client_epoll_pwait2(task, a), __NR_epoll_pwait2, a);
+	return ret ? ret
+		   : wait_ends(thread_of(task), client_epoll_pwait2(task, a),
+			       __NR_epoll_pwait2, a);
 }
 
 /* The last argument of pselect6 and io_pgetevents: { mask, size }. */
@@ -341,14 +453,16 @@ long icpt_pselect6(struct task *task, long a[6])
 {
 	long ret = open_mask_pair(thread_of(task), &a[5]);
 
-	return ret ? ret : host_or(client_pselect6(task, a), __NR_pselect6, a);
+	return ret ? ret
+		   : wait_ends(thread_of(task), client_pselect6(task, a), __NR_pselect6,
+			       a);
 }
 
 long icpt_io_pgetevents(struct task *task, long a[6])
 {
 	long ret = open_mask_pair(thread_of(task), &a[5]);
 
-	return ret ? ret : icpt_host_call(__NR_io_pgetevents, a);
+	return ret ? ret : wait_ends(thread_of(task), CLIENT_HOST, __NR_io_pgetevents, a);
 }
 
 /* --- the alternate stack ------------------------------------------------------------ */

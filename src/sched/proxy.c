@@ -118,12 +118,18 @@ static void set_action(int sig, void *handler)
 	SYS(rt_sigaction, sig, &act, 0, 8);
 }
 
+static bool is_fault(int sig, const siginfo_t *info)
+{
+	return info->si_code > 0 &&
+	       (sig == SIGBUS || sig == SIGSEGV || sig == SIGILL || sig == SIGFPE);
+}
+
 /* All signals are blocked in it. Of a full queue the newest are lost, as a full host's are. */
 static void on_signal(int sig, siginfo_t *info, void *uc)
 {
 	(void)uc;
-	if (sig == SIGBUS && info->si_code > 0) { /* a fault of ours: it happens again */
-		set_action(SIGBUS, (void *)SIG_DFL);
+	if (is_fault(sig, info)) { /* of ours: it happens again */
+		set_action(sig, (void *)SIG_DFL);
 		return;
 	}
 	if (sig == SIGBUS && info->si_code == SI_QUEUE &&
@@ -150,7 +156,7 @@ static void set_mask(u64 mask)
 	SYS(rt_sigprocmask, SIG_SETMASK, &mask, 0, 8);
 }
 
-/* SIGPIPE and SIGCHLD are not the program's: its own core makes them. Faults are ours. */
+/* SIGPIPE and SIGCHLD are not the program's: its own core makes them. */
 static void catch_signals(void)
 {
 	int sig;
@@ -159,9 +165,6 @@ static void catch_signals(void)
 		switch (sig) {
 		case SIGKILL:
 		case SIGSTOP:
-		case SIGSEGV:
-		case SIGILL:
-		case SIGFPE:
 			break;
 		case SIGPIPE:
 			set_action(sig, (void *)SIG_IGN);

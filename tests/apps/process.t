@@ -277,6 +277,31 @@ echo >"$TAP_TMP/looked"
 wait $run
 is "$asleep $(xargs <"$TAP_TMP/out")" "20 one two" "a proxy sleeps while its program waits for a FIFO that is open both ways"
 
+# Sent from outside, to the proxy: also the signals that faults raise go to the program, on another core.
+rm "$TAP_TMP/out"
+HARE_OPTS="--cores 2 --placement local" hare_run -- taskset -c 1 perl -e '$| = 1;
+	for my $s (qw(ILL FPE SEGV BUS)) { $SIG{$s} = sub { $n++; print "$s\n" } }
+	print "ready\n"; select(undef, undef, undef, 0.05) while $n < 4' >"$TAP_TMP/out" &
+run=$!
+for i in $(seq 600); do
+	[ -s "$TAP_TMP/out" ] && break
+	sleep 0.05
+done
+for proxy in $(below $run); do
+	[[ $(tr '\0' ' ' <"/proc/$proxy/cmdline") == "hare-ld proxy "* ]] && break
+done 2>/dev/null
+n=1
+for s in ILL FPE SEGV BUS; do
+	kill -$s "$proxy"
+	n=$((n + 1))
+	for i in $(seq 100); do
+		[ "$(wc -l <"$TAP_TMP/out")" -ge $n ] && break
+		sleep 0.05
+	done
+done
+wait $run
+is "$? $(xargs <"$TAP_TMP/out")" "0 ready ILL FPE SEGV BUS" "signals of faults that are sent to a proxy"
+
 # A fork bomb over four cores: every program starts two on other cores. It ends in EAGAIN, whichever
 # call finds that there is no room, and leaves an instance in which all cores run programs.
 cat >"$TAP_TMP/bomb" <<'END'

@@ -34,7 +34,9 @@ static int after_exec(int argc, char **argv)
 		 sigismember(&m, SIGSYS) && !sigismember(&m, SIGUSR2) &&
 		 !sigismember(&m, SIGBUS))
 	       << 0;
-	bad |= !sigismember(&p, SIGUSR1) << 1;
+	bad |= !(sigismember(&p, SIGUSR1) && sigismember(&p, SIGSEGV) &&
+		 sigismember(&p, SIGSYS))
+	       << 1;
 	sigaction(SIGHUP, NULL, &sa);
 	bad |= (sa.sa_handler != SIG_IGN) << 2;
 	sigaction(SIGBUS, NULL, &sa);
@@ -74,6 +76,8 @@ static int run(char **argv, char **envp)
 		sigaddset(&m, SIGSYS);
 		sigprocmask(SIG_SETMASK, &m, NULL);
 		raise(SIGUSR1);
+		raise(SIGSEGV);
+		raise(SIGSYS);
 		execve(self, argv, envp);
 		_exit(255);
 	}

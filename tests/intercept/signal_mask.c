@@ -2,6 +2,12 @@
 /* Masks and dispositions read back as they were set, and act as they should in a
  * handler. */
 #define _GNU_SOURCE
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -9,7 +15,10 @@
 #include "tap.h"
 
 static volatile int hits, nested, depth, max_depth;
-static volatile sig_atomic_t order[64], order_count;
+#define QUEUED 1000
+
+static volatile sig_atomic_t order[QUEUED], order_count;
+static volatile int sent;
 static sigset_t in_handler;
 
 static void on_signal(int sig)
@@ -143,6 +152,132 @@ static void t_queue(void)
 	   "realtime signals come in order, with their values");
 }
 
+static void *queue_all(void *arg)
+{
+	for (int i = 0; i < QUEUED; i++)
+		while (pthread_sigqueue(*(pthread_t *)arg, SIGRTMIN + 1,
+					(union sigval){ .sival_int = i }))
+			sched_yield();
+	sent = 1;
+	return NULL;
+}
+
+/* The same where they come in the middle of calls. */
+static void t_queue_in_calls(void)
+{
+	struct sigaction sa = { .sa_sigaction = on_queued, .sa_flags = SA_SIGINFO };
+	pthread_t self = pthread_self(), t;
+	int bad = 0;
+
+	sigfillset(&sa.sa_mask);
+	sigaction(SIGRTMIN + 1, &sa, NULL);
+	order_count = 0;
+	pthread_create(&t, NULL, queue_all, &self);
+	while (!sent)
+		close(open("/proc/self/stat", O_RDONLY));
+	pthread_join(t, NULL);
+	for (int i = 0; i < QUEUED; i++)
+		bad += order[i] != i;
+	ok(order_count == QUEUED && bad == 0, "in order in calls too");
+}
+
+static long wait_with(int how, const sigset_t *mask)
+{
+	struct timespec ts = { .tv_sec = 2 };
+	struct epoll_event ev;
+	struct pollfd p = { .events = POLLIN };
+	int fd[2];
+	long r;
+
+	if (how == 0)
+		return sigsuspend(mask);
+	if (how == 1)
+		return pselect(0, NULL, NULL, NULL, &ts, mask);
+	if (how == 2) {
+		if (pipe(fd))
+			return 0;
+		p.fd = fd[0];
+		r = ppoll(&p, 1, &ts, mask);
+		close(fd[0]);
+		close(fd[1]);
+		return r;
+	}
+	p.fd = epoll_create1(0);
+	r = epoll_pwait(p.fd, &ev, 1, 2000, mask);
+	close(p.fd);
+	return r;
+}
+
+/* While handlers run that end a wait with a mask, that mask holds: so all that it lets in come. */
+static void t_wait_masks(void)
+{
+	static const char *name[] = { "sigsuspend", "pselect", "ppoll", "epoll_pwait" };
+	sigset_t both, hup, got;
+
+	handle(SIGUSR1, on_signal, 0);
+	handle(SIGUSR2, on_signal, 0);
+	sigemptyset(&both);
+	sigaddset(&both, SIGUSR1);
+	sigaddset(&both, SIGUSR2);
+	sigemptyset(&hup);
+	sigaddset(&hup, SIGHUP);
+	sigaddset(&hup, SIGSEGV);
+	sigprocmask(SIG_BLOCK, &both, NULL);
+	for (int i = 0; i < 4; i++) {
+		hits = 0;
+		raise(SIGUSR1);
+		raise(SIGUSR2);
+		ok(wait_with(i, &hup) == -1 && errno == EINTR && hits == 2,
+		   "%s: two that are pending, two handlers", name[i]);
+		ok(sigismember(&in_handler, SIGHUP) && sigismember(&in_handler, SIGSEGV),
+		   "%s: its mask in the handler", name[i]);
+		sigprocmask(SIG_SETMASK, NULL, &got);
+		ok(sigismember(&got, SIGUSR1) && sigismember(&got, SIGUSR2) &&
+			   !sigismember(&got, SIGHUP) && !sigismember(&got, SIGSEGV),
+		   "%s: the old one afterwards", name[i]);
+	}
+	sigprocmask(SIG_UNBLOCK, &both, NULL);
+}
+
+static void *send_later(void *arg)
+{
+	usleep(50000);
+	pthread_kill(*(pthread_t *)arg, SIGSEGV);
+	return NULL;
+}
+
+/* Pending ones of the signals that the layer needs itself. */
+static void t_wait_own(void)
+{
+	pthread_t self = pthread_self(), t;
+	struct timespec ts = { .tv_sec = 10 }, soon = { .tv_nsec = 30000000 };
+	siginfo_t info = { 0 };
+	sigset_t s, p;
+	double begin = now();
+
+	sigemptyset(&s);
+	sigaddset(&s, SIGSEGV);
+	sigaddset(&s, SIGBUS);
+	sigprocmask(SIG_BLOCK, &s, NULL);
+	raise(SIGBUS);
+	sigpending(&p);
+	ok(sigismember(&p, SIGBUS) && !sigismember(&p, SIGSEGV), "SIGBUS is pending");
+	ok(sigtimedwait(&s, &info, &ts) == SIGBUS && info.si_signo == SIGBUS &&
+		   info.si_pid == getpid(),
+	   "and is waited for");
+	sigpending(&p);
+	ok(!sigismember(&p, SIGBUS), "it was one");
+	ok(sigtimedwait(&s, NULL, &soon) == -1 && errno == EAGAIN, "no more: EAGAIN");
+	pthread_create(&t, NULL, send_later, &self);
+	ok(sigtimedwait(&s, NULL, &ts) == SIGSEGV, "one that comes during the wait");
+	pthread_join(t, NULL);
+	pthread_create(&t, NULL, send_later, &self);
+	ok(sigwaitinfo(&s, &info) == SIGSEGV, "also without a limit");
+	pthread_join(t, NULL);
+	ok(now() - begin < 9, "at once");
+	sigprocmask(SIG_UNBLOCK, &s, NULL);
+}
+
 static void t_wait_calls(void)
 {
 	struct signalfd_siginfo si;
@@ -209,6 +344,9 @@ int main(void)
 	t_read_back();
 	t_actions();
 	t_queue();
+	t_queue_in_calls();
+	t_wait_masks();
+	t_wait_own();
 	t_wait_calls();
 	t_sent_faults();
 	return done();
