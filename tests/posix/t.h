@@ -46,7 +46,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { T_FORK, T_EXEC, T_NOBODY = 65534, T_SECTION_LIMIT = 20, T_MAX_ARGS = 16 };
+enum { T_FORK, T_EXEC, T_NOBODY = 65534, T_SECTION_LIMIT = 60, T_MAX_ARGS = 16 };
 
 struct t_section {
 	const char *name;
