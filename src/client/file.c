@@ -50,7 +50,7 @@ void file_accessed(struct task *t, struct ofd *o)
 {
 	if (o->vnode)
 		vnode_accessed(t, o->vnode);
-	else if (!o->far || copy_wanted(t, o->ino))
+	else
 		(void)read_piece(t, o, 0, 0, 0);
 }
 

@@ -134,6 +134,8 @@ struct fs_part {
 	8u /* map has FS_BLK_DIRTY values between more->dirty_lo and dirty_hi */
 #define FS_I_REMOTE 16u /* a far core wrote blocks more->remote_lo to remote_hi */
 #define FS_I_COPY   32u /* the copy of a far file: copy.c */
+#define FS_I_AHEAD  64u /* BLOCKS_ALLOC gave blocks beyond the end */
+#define FS_I_KEPT   128u /* and fallocate, for good */
 #define FS_I_HINT   (7u << 8) /* of F_SET_RW_HINT */
 
 struct fs_inode {
@@ -613,6 +615,9 @@ static inline void fs_tail_guard(struct rpc_env *e)
 }
 /* Does what FS_I_TRIM says, committing in between. -ENOSPC. */
 long fs_trim_finish(struct rpc_env *e, struct fs_inode *i);
+#define FS_AHEAD_STEP 256u
+/* Frees what FS_I_AHEAD tells of, FS_AHEAD_STEP blocks at most; the rest at another close. */
+void fs_ahead_free(struct rpc_env *e, struct fs_inode *i);
 /* A far core may have written [first, first+count) directly. */
 long fs_data_remote(struct rpc_env *e, struct fs_inode *i, u64 first, u64 count);
 /* Marks the blocks under these bytes as dirty before they are changed, and commits; nothing in

@@ -125,6 +125,29 @@ static long map_alloc(struct rpc_env *e, struct fs_inode *i, u64 first, u64 coun
 	return (long)(at - first);
 }
 
+static void set_flag(struct rpc_env *e, struct fs_inode *i, u32 flag)
+{
+	if (!(i->flags & flag))
+		TX_SET(e->ck, i->flags, (u16)(i->flags | flag));
+}
+
+/* A far writer takes blocks ahead of its writes (src/client/vnode.c), and when the last one closes, those
+ * beyond the end are free again. Clients remember closed files' blocks: the version tells them. */
+void fs_ahead_free(struct rpc_env *e, struct fs_inode *i)
+{
+	u32 mark = ck_mark(e->ck), done = 0;
+
+	if (!(i->flags & FS_I_KEPT) &&
+	    fs_map_punch(e, i, blocks_of(i->size), ~0ULL, FS_AHEAD_STEP, &done) < 0) {
+		ck_abort_to(e->ck, mark); /* no memory for limbo: with another close */
+		return;
+	}
+	if (done)
+		TX_SET(e->ck, i->version, i->version + 1);
+	if (done < FS_AHEAD_STEP)
+		TX_SET(e->ck, i->flags, (u16)(i->flags & ~FS_I_AHEAD));
+}
+
 long fs_blocks(struct rpc_env *e, const struct req_BLOCKS *q, struct rep_BLOCKS *p)
 {
 	struct fs_inode *i = fs_inode_find(fs_of(e->ck), q->ino);
@@ -152,6 +175,8 @@ long fs_blocks(struct rpc_env *e, const struct req_BLOCKS *q, struct rep_BLOCKS 
 			r = map_alloc(e, i, q->first, count);
 		if (r > 0)
 			count = (u64)r;
+		if (r > 0 && q->first + count > blocks_of(i->size))
+			set_flag(e, i, FS_I_AHEAD);
 		if (r > 0 && e->far && !fs_of(e->ck)->coherent)
 			r = fs_data_remote(e, i, q->first, count);
 		if (r < 0)
@@ -173,7 +198,7 @@ long fs_pages(struct rpc_env *e, const struct req_PAGES *q, struct rep_PAGES *p)
 		return -ENOENT;
 	if (!fs_is_reg(i))
 		return 0;
-	if (i->flags & FS_I_TRIM) {
+	if (i->flags & FS_I_TRIM || (i->flags & (FS_I_AHEAD | FS_I_KEPT)) == FS_I_AHEAD) {
 		if (!i->size)
 			return 0;
 		last = MIN(last, blocks_of(i->size) - 1);
@@ -258,6 +283,8 @@ long fs_trim_finish(struct rpc_env *e, struct fs_inode *i)
 	return 0;
 }
 
+#define BEYOND (FS_I_AHEAD | FS_I_KEPT) /* it loses all that is beyond the end */
+
 static long shrink(struct rpc_env *e, struct fs_inode *i, u64 size)
 {
 	long r = size < i->size ? fs_cut(e, i, size, 0) : 0;
@@ -270,12 +297,12 @@ static long shrink(struct rpc_env *e, struct fs_inode *i, u64 size)
 			return r;
 		if (i->size)
 			TX_SET(e->ck, i->size, 0);
-		if (i->flags & FS_I_TRIM)
-			TX_SET(e->ck, i->flags, (u16)(i->flags & ~FS_I_TRIM));
+		if (i->flags & (FS_I_TRIM | BEYOND))
+			TX_SET(e->ck, i->flags, (u16)(i->flags & ~(FS_I_TRIM | BEYOND)));
 		return 0;
 	}
 	TX_SET(e->ck, i->size, size);
-	TX_SET(e->ck, i->flags, (u16)(i->flags | FS_I_TRIM));
+	TX_SET(e->ck, i->flags, (u16)((i->flags & ~BEYOND) | FS_I_TRIM));
 	ck_commit(e->ck);
 	/* It is shorter now; what cannot be freed yet (no memory for limbo) is freed later. */
 	if (fs_trim_finish(e, i) < 0)
@@ -442,6 +469,8 @@ static long allocate(struct rpc_env *e, const struct req_FALLOCATE *q, struct fs
 		r = map_alloc(e, i, first, count);
 	if (r < 0)
 		return r;
+	if (q->mode & FALLOC_FL_KEEP_SIZE && q->off + q->len > i->size)
+		set_flag(e, i, FS_I_KEPT);
 	fallocate_done(e, q, i, MIN(q->len, (first + (u64)r) * PAGE_SIZE - q->off), p);
 	return 0;
 }

@@ -248,6 +248,8 @@ static void closed(struct rpc_env *e, struct fs_inode *i)
 		fs_limbo_free(e->ck, m);
 	if (m && !e->far && (i->flags & FS_I_DIRTY) && fs_has_direct(i))
 		fs_data_push(e, i, 0, ~0ULL >> 1, FS_TRIM_STEP);
+	if (unlikely(i->flags & FS_I_AHEAD) && !i->writers)
+		fs_ahead_free(e, i);
 	if (i->opens)
 		return;
 	if (fs_type(i) == HS_IFIFO)

@@ -244,8 +244,7 @@ static void t_cachestat(void)
 		return;
 	}
 	is_long(pages_of(fd, 0, 0), 0, "an empty file");
-	must(pwrite(fd, buf, 8192, 0));
-	must(pwrite(fd, buf, 10, 8192));
+	must(pwrite(fd, buf, 8202, 0));
 	is_long(pages_of(fd, 0, 0), 3, "three pages");
 	must(ftruncate(fd, 20 * 4096));
 	must(pwrite(fd, buf, 10, 10 * 4096));

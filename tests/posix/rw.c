@@ -2,6 +2,7 @@
 /* read, write, pread, pwrite, readv, writev, lseek: offsets, holes, ends, mistakes. */
 #include "t.h"
 
+#include <stdbool.h>
 #include <sys/mman.h>
 
 enum { BLK = 4096 };
@@ -265,6 +266,74 @@ static void t_two_fds(void)
 	ok(memcmp(buf, "FR\0\0\0\0b", 7) == 0, "of zeroes");
 }
 
+static long blocks_of(const char *path)
+{
+	struct stat st;
+
+	must(stat(path, &st));
+	return st.st_blocks * 512 / BLK;
+}
+
+static void in_pieces(const char *path, int flags, int from, int to)
+{
+	int fd = must(open(path, O_WRONLY | O_CREAT | flags, 0644));
+
+	for (int i = from; i < to; i++) {
+		fill(buf, BLK, i);
+		must(pwrite(fd, buf, BLK, (off_t)i * BLK));
+	}
+	must(close(fd));
+}
+
+static bool is_filled(int fd, int from, int to)
+{
+	for (int i = from; i < to; i++) {
+		fill(buf, BLK, i);
+		if (pread(fd, other, BLK, (off_t)i * BLK) != BLK || memcmp(buf, other, BLK))
+			return false;
+	}
+	return true;
+}
+
+/* A file that grows by pieces takes no more blocks than it needs once its writers have closed. */
+static void t_pieces(void)
+{
+	int fd, w;
+
+	in_pieces("f", O_TRUNC, 0, 100);
+	is_long(blocks_of("f"), 100, "written in pieces");
+	fd = must(open("f", O_RDONLY));
+	ok(is_filled(fd, 0, 100), "its content");
+	in_pieces("f", 0, 100, 150);
+	is_long(blocks_of("f"), 150, "and longer, with a reader");
+	ok(is_filled(fd, 0, 150), "who sees it");
+	w = must(open("f", O_RDWR));
+	in_pieces("f", 0, 150, 170);
+	fill(buf, BLK, 170);
+	is_long(pwrite(w, buf, BLK, 170L * BLK), BLK, "another writer, open before");
+	must(close(w));
+	is_long(blocks_of("f"), 171, "both closed");
+	in_pieces("f", 0, 171, 180);
+	ok(is_filled(fd, 0, 180), "all of it");
+	must(ftruncate(must(open("f", O_WRONLY)), 300 * BLK));
+	is_long(blocks_of("f"), 180, "a hole behind it takes none");
+	must(close(fd));
+
+	fd = must(open("g", O_WRONLY | O_CREAT, 0644));
+	must(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 200 * BLK));
+	must(close(fd));
+	in_pieces("g", 0, 0, 50);
+	is_long(blocks_of("g"), 200, "what was allocated for it stays");
+	must(truncate("g", 60 * BLK));
+	in_pieces("g", 0, 60, 90);
+	is_long(blocks_of("g"), 200, "as it grows");
+	must(truncate("g", 40 * BLK));
+	in_pieces("g", 0, 40, 90);
+	is_long(blocks_of("g"), 90, "until it is cut");
+	fd = must(open("g", O_RDONLY));
+	ok(is_filled(fd, 0, 90), "its content");
+}
+
 /* Buffers in pages that are not there yet, may not be touched, or are the file itself. */
 static void t_pages(void)
 {
@@ -359,6 +428,6 @@ T_SECTIONS = {
 	{ "large", t_large },	  { "edges", t_edges },
 	{ "vectors", t_vectors }, { "cut", t_beyond_size },
 	{ "twofds", t_two_fds },  { "pages", t_pages },
-	{ "append", t_append_long },
+	{ "append", t_append_long }, { "pieces", t_pieces },
 	T_END,
 };

@@ -482,6 +482,17 @@ static long op_blocks(void)
 	return FS(&f, blocks, BLOCKS, &p, .ino = a, .first = 3, .count = 20,
 		  .flags = BLOCKS_ALLOC);
 }
+static void file_ahead(void)
+{
+	file_open_far();
+	need(!op_blocks(), "blocks");
+}
+static void file_ahead_read(void)
+{
+	file_ahead();
+	as(true);
+	need(!op(&f, a, O_RDONLY), "open");
+}
 static long op_flush(void)
 {
 	as(true);
@@ -804,6 +815,8 @@ static const struct scenario {
 	{ "open by a far core", file, op_open_far, false, 0 },
 	{ "close", file_open, op_close, false, 0 },
 	{ "last close by a far core", file_in_limbo, op_close_far, false, 0 },
+	{ "last close, with blocks ahead", file_ahead, op_close_far, false, 0 },
+	{ "the same, of the last writer", file_ahead_read, op_close_far, false, 0 },
 	{ "death of a far core", file_in_limbo, op_core_died, false, 0 },
 	{ "dup", file_open, op_dup, false, 0 },
 	{ "dup with push", shared, op_dup_push, false, 0 },
