@@ -267,6 +267,8 @@ long uio_vec(struct uio *u, const void *user_iov, long count);
 long uio_put(struct uio *u, const void *src, size_t n);
 long uio_get(struct uio *u, void *dst, size_t n);
 long uio_zero(struct uio *u, size_t n);
+/* Back to `done` bytes from the begin, of `total`. */
+void uio_back(struct uio *u, size_t total, size_t done);
 long user_zero(char *user, size_t n); /* zeros to the program's memory: 0, -EFAULT */
 
 /* --- file.c, vnode.c -------------------------------------------------------------- */

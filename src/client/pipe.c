@@ -60,6 +60,38 @@ static long read_some(struct task *t, struct ofd *o, void *to, u32 len, u32 seq,
 	return r < 0 ? r : (long)p.data.len;
 }
 
+/* Bytes that were read, back to the pipe's front, the last of them first. */
+static void give_back(struct task *t, struct ofd *o, const u8 *from, u32 len, bool packet)
+{
+	struct req_WRITE q = { .ino = o->ino, .flags = IO_BACK | IO_SPLICE };
+	struct rep_WRITE p;
+	u32 n;
+
+	for (q.flags |= packet ? IO_PACKET : 0; len; len -= n, q.flags &= ~IO_PACKET) {
+		n = MIN(len, MSG_IO_MAX);
+		q.data = (struct rpc_bytes){ .p = (void *)(from + len - n), .len = n };
+		if (rpc_write(&t->ctx, ofd_server(o), &q, &p))
+			return;
+	}
+}
+
+/* What was read, n bytes of it, did not fit into the program's memory: it gets whole pages, as Linux
+ * gives them, and the rest stays in the pipe. */
+static void put_less(struct task *t, struct ofd *o, struct uio *u, size_t want,
+		     size_t before, u32 n, bool packet)
+{
+	size_t done = want - before;
+	u32 at = 0, k;
+
+	for (uio_back(u, want, done); at < n; at += k) {
+		k = MIN(n - at, (u32)PAGE_SIZE);
+		if (uio_put(u, t->bounce + at, k))
+			break;
+	}
+	uio_back(u, want, done + at);
+	give_back(t, o, t->bounce + at, n - at, packet);
+}
+
 /* Gives what is there, but waits while there is nothing. */
 long pipe_readv(struct task *t, struct ofd *o, struct uio *u, bool nonblock, u32 flags)
 {
@@ -69,7 +101,8 @@ long pipe_readv(struct task *t, struct ofd *o, struct uio *u, bool nonblock, u32
 	long r = 0;
 
 	while (u->total) {
-		bool first = want == u->total;
+		size_t before = u->total;
+		bool first = want == before;
 		u32 len = (u32)MIN(u->total, (size_t)max);
 		u32 seq = wait && first ? msg_event_prepare(&t->ctx) : 0;
 
@@ -83,7 +116,8 @@ long pipe_readv(struct task *t, struct ofd *o, struct uio *u, bool nonblock, u32
 		}
 		if (r <= 0)
 			break;
-		if (uio_put(u, t->bounce, (size_t)r)) {
+		if (unlikely(uio_put(u, t->bounce, (size_t)r))) {
+			put_less(t, o, u, want, before, (u32)r, last);
 			r = -EFAULT;
 			break;
 		}
@@ -170,12 +204,17 @@ static long write_piece(struct task *t, struct ofd *o, u32 len, bool nonblock, u
 	return 0;
 }
 
-static bool has_readers(struct task *t, struct ofd *o)
+/* Linux looks at the pipe before it looks at the bytes. */
+static long no_bytes(struct task *t, struct ofd *o, bool nonblock)
 {
-	struct req_POLL q = { .ino = o->ino, .access = O_WRONLY };
+	struct req_POLL q = { .ino = o->ino, .access = O_WRONLY, .events = HP_OUT };
 	struct rep_POLL p;
 
-	return rpc_poll(&t->ctx, ofd_server(o), &q, &p) || !(p.revents & HP_ERR);
+	if (rpc_poll(&t->ctx, ofd_server(o), &q, &p))
+		return -EFAULT;
+	if (p.revents & HP_ERR)
+		return -EPIPE;
+	return nonblock && !(p.revents & HP_OUT) ? -EAGAIN : -EFAULT;
 }
 
 /* Up to PIPE_ATOMIC bytes go in at once or not at all; more may mix with other writers'
@@ -191,7 +230,7 @@ long pipe_writev(struct task *t, struct ofd *o, struct uio *u, bool nonblock, u3
 		u32 len = (u32)MIN(u->total, (size_t)max), n;
 
 		if (uio_get(u, t->bounce, len)) {
-			r = done || has_readers(t, o) ? -EFAULT : -EPIPE;
+			r = done ? -EFAULT : no_bytes(t, o, nonblock);
 			break;
 		}
 		r = write_piece(t, o, len, nonblock, flags, &n);

@@ -111,6 +111,21 @@ long uio_get(struct uio *u, void *dst, size_t n)
 	return 0;
 }
 
+void uio_back(struct uio *u, size_t total, size_t done)
+{
+	size_t n = u->user ? 0 : total - u->total;
+
+	u->at -= n;
+	u->left = u->user ? 0 : total;
+	u->total = total;
+	if (u->user)
+		u->next = 0;
+	while (done && (n = piece(u, done))) {
+		advance(u, n);
+		done -= n;
+	}
+}
+
 long uio_zero(struct uio *u, size_t n)
 {
 	while (n) {

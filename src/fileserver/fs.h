@@ -690,6 +690,9 @@ static inline blk_t fs_pipe_block(struct rpc_env *e, struct fs_pipe *p, u64 pos,
 	return likely(blk) ? blk : fs_pipe_block_new(e, p, pos, flags);
 }
 
+/* The same positions, but at least `len` of them are before the first byte. */
+void fs_pipe_turn(struct ck *ck, struct fs_pipe *p, u32 len);
+
 /* --- packet.c ------------------------------------------------------------------------------------- */
 
 /* Does a write make packets, or go behind some that are there? */
@@ -701,6 +704,8 @@ long fs_packet_put(struct rpc_env *e, const struct fs_inode *i,
 /* READ of a pipe that has FS_P_PACKETS, and is not empty. */
 void fs_packet_get(struct rpc_env *e, struct fs_pipe *p, const struct req_READ *q,
 		   struct rep_READ *rep);
+/* IO_BACK into such a pipe: as fs_packet_put. */
+long fs_packet_back(struct rpc_env *e, struct fs_pipe *p, const struct req_WRITE *q);
 u32 fs_packet_bytes(const struct fs_pipe *p); /* all that is in it */
 /* The pages of such a pipe, in new arrays. -EBUSY, -ENOMEM. */
 long fs_packet_resize(struct rpc_env *e, struct fs_pipe *p, u32 pages);

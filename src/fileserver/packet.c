@@ -192,6 +192,28 @@ long fs_packet_put(struct rpc_env *e, const struct fs_inode *i, const struct req
 	return r;
 }
 
+/* Pages of bytes, of which the last may be a packet, before the first one. */
+long fs_packet_back(struct rpc_env *e, struct fs_pipe *p, const struct req_WRITE *q)
+{
+	u32 len = q->data.len, packet = q->flags & IO_PACKET ? PG_PACKET : 0, n;
+	const char *from = q->data.p;
+
+	if (ALIGN_UP(len, (u32)PAGE_SIZE) > fs_pipe_room(p))
+		return -EAGAIN;
+	fs_pipe_turn(e->ck, p, ALIGN_UP(len, (u32)PAGE_SIZE));
+	for (; len; len -= n, packet = 0) {
+		u64 pos = p->head - PAGE_SIZE;
+
+		n = (len - 1) % PAGE_SIZE + 1;
+		if (!fs_pipe_block(e, p, pos, 0))
+			return -ENOMEM;
+		memcpy(memory(e, p, pos), from + len - n, n);
+		TX_SET(e->ck, *page_of(p, pos), PG(0, n) | packet);
+		TX_SET(e->ck, p->head, pos);
+	}
+	return q->data.len;
+}
+
 /* --- reading -------------------------------------------------------------------------------------- */
 
 void fs_packet_get(struct rpc_env *e, struct fs_pipe *p, const struct req_READ *q,

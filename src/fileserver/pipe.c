@@ -175,6 +175,16 @@ long fs_pipe_read(struct rpc_env *e, struct fs_inode *i, const struct req_READ *
 	return 0;
 }
 
+void fs_pipe_turn(struct ck *ck, struct fs_pipe *p, u32 len)
+{
+	u64 ring = (u64)p->pages * PAGE_SIZE;
+
+	if (p->head >= len)
+		return;
+	TX_SET(ck, p->head, p->head + ring);
+	TX_SET(ck, p->tail, p->tail + ring);
+}
+
 blk_t fs_pipe_block_new(struct rpc_env *e, struct fs_pipe *p, u64 pos, u32 flags)
 {
 	u32 got;
@@ -185,19 +195,19 @@ blk_t fs_pipe_block_new(struct rpc_env *e, struct fs_pipe *p, u64 pos, u32 flags
 	return blk;
 }
 
-static u32 put(struct rpc_env *e, struct fs_pipe *p, const char *from, u32 len)
+static inline u32 put(struct rpc_env *e, struct fs_pipe *p, u64 pos, const char *from,
+		      u32 len)
 {
-	u64 tail = p->tail;
 	u32 at = 0;
 
 	while (at < len) {
-		u32 in = (u32)(tail % PAGE_SIZE), n = MIN(len - at, PAGE_SIZE - in);
-		blk_t blk = fs_pipe_block(e, p, tail, 0);
+		u32 in = (u32)(pos % PAGE_SIZE), n = MIN(len - at, PAGE_SIZE - in);
+		blk_t blk = fs_pipe_block(e, p, pos, 0);
 
 		if (!blk)
 			break;
 		memcpy(mem_block(e->c->isl, blk) + in, from + at, n);
-		tail += n;
+		pos += n;
 		at += n;
 	}
 	return at;
@@ -224,7 +234,7 @@ static long put_bytes(struct rpc_env *e, struct fs_pipe *pipe, const struct req_
 		return -HARE_ESTEAL;
 	if (!pipe->tail) /* empty: one page is enough to go on, and is kept for it */
 		(void)fs_pipe_block(e, pipe, 0, FS_BLK_PIPE);
-	n = put(e, pipe, q->data.p, n);
+	n = put(e, pipe, pipe->tail, q->data.p, n);
 	if (!n || (n < len && len <= PAGE_SIZE)) {
 		/* No memory for more pages: those that it has are to be read first. */
 		if (!fs_pipe_used(pipe))
@@ -236,6 +246,34 @@ static long put_bytes(struct rpc_env *e, struct fs_pipe *pipe, const struct req_
 	return (long)n;
 }
 
+/* Before the first byte, where those that were read last were: as a rule their blocks are there still. */
+static long put_back(struct rpc_env *e, struct fs_pipe *p, const struct req_WRITE *q)
+{
+	u32 len = q->data.len;
+
+	if (p->flags & FS_P_NOTIFY)
+		return -EBADF;
+	if (p->flags & FS_P_PACKETS)
+		return fs_packet_back(e, p, q);
+	if (!fs_pipe_used(p))
+		return put_bytes(e, p, q);
+	if (len > fs_pipe_room(p))
+		return -EAGAIN;
+	fs_pipe_turn(e->ck, p, len);
+	if (put(e, p, p->head - len, q->data.p, len) < len)
+		return -ENOMEM;
+	TX_SET(e->ck, p->head, p->head - len);
+	return len;
+}
+
+static __attribute__((noinline)) long write_odd(struct rpc_env *e, struct fs_inode *i,
+						const struct req_WRITE *q)
+{
+	if (q->flags & IO_BACK)
+		return put_back(e, i->pipe, q);
+	return fs_packets(e, i, q) ? fs_packet_put(e, i, q) : put_bytes(e, i->pipe, q);
+}
+
 long fs_pipe_write(struct rpc_env *e, struct fs_inode *i, const struct req_WRITE *q,
 		   struct rep_WRITE *p)
 {
@@ -243,14 +281,14 @@ long fs_pipe_write(struct rpc_env *e, struct fs_inode *i, const struct req_WRITE
 	long r;
 
 	p->off = p->size = 0;
-	if (!pipe || !pipe->writers)
+	if (!pipe || (!pipe->writers && !(q->flags & IO_BACK)))
 		return -EBADF;
 	if (!pipe->readers)
 		return -EPIPE;
 	if (!q->data.len)
 		return 0;
-	if (unlikely(pipe->flags | (q->flags & IO_PACKET)) && fs_packets(e, i, q))
-		r = fs_packet_put(e, i, q);
+	if (unlikely(pipe->flags | (q->flags & (IO_PACKET | IO_BACK))))
+		r = write_odd(e, i, q);
 	else
 		r = put_bytes(e, pipe, q);
 	if (r == -EAGAIN)

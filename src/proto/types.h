@@ -126,6 +126,8 @@ struct piece_head {
 	256u /* WRITE to a pipe: packets (O_DIRECT), unless a shared description says else */
 #define IO_SPLICE                                                                        \
 	512u /* pipes: no time moves; READ: what is left of a packet stays; WRITE: IO_PACKET alone decides */
+#define IO_BACK                                                                          \
+	1024u /* WRITE to a pipe: what was read goes back to its front; with IO_PACKET: a packet */
 /* BLOCKS flags */
 #define BLOCKS_ALLOC 1u
 #define BLOCKS_STEAL 2u /* as IO_STEAL */

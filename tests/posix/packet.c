@@ -345,14 +345,37 @@ static void t_splice(void)
 	gets_text(p[0], 50, "onese", "makes no packets");
 }
 
+static void t_efault(void)
+{
+	int p[2];
+
+	must(pipe2(p, O_DIRECT));
+	must(puts_text(p[1], "one"));
+	must(puts_text(p[1], "second"));
+	is_errno(read(p[0], (char *)8, 50), EFAULT, "no memory for the first");
+	gets_text(p[0], 50, "one", "it is there");
+	gets_text(p[0], 50, "second", "and is one packet");
+	must(write(p[1], big, 5000));
+	is_errno(read(p[0], (char *)8, 50000), EFAULT, "for one of two pages");
+	is_long(queued(p[0]), 5000, "all of it stays");
+	is_long(read(p[0], big, 50000), 4096, "the first page");
+	is_long(read(p[0], big, 50000), 904, "the second");
+}
+
 T_SUBS = { { "write", s_write },
 	   { "packets", s_packets },
 	   { "read", s_read },
 	   { "many", s_many },
 	   { NULL, NULL } };
 
-T_SECTIONS = { { "basic", t_basic },   { "vectors", t_vectors },
-	       { "large", t_large },   { "full", t_full },
-	       { "mixed", t_mixed },   { "shared", t_shared },
-	       { "fifo", t_fifo },     { "splice", t_splice },
-	       { "others", t_others }, T_END };
+T_SECTIONS = { { "basic", t_basic },
+	       { "vectors", t_vectors },
+	       { "large", t_large },
+	       { "full", t_full },
+	       { "mixed", t_mixed },
+	       { "shared", t_shared },
+	       { "fifo", t_fifo },
+	       { "splice", t_splice },
+	       { "others", t_others },
+	       { "efault", t_efault },
+	       T_END };

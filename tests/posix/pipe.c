@@ -358,6 +358,71 @@ static void t_eintr(void)
 	t_end(pid);
 }
 
+/* `pages` of memory with nothing behind. */
+static char *edge(size_t pages)
+{
+	size_t size = (size_t)sysconf(_SC_PAGESIZE);
+	char *m = mmap(NULL, (pages + 1) * size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	must(m == MAP_FAILED ? -1 : 0);
+	must(munmap(m + pages * size, size));
+	return m + pages * size;
+}
+
+/* Reads of a pipe with 100000 bytes written in all into memory that is not there: the bytes stay. */
+static int s_bad(int argc, char **argv)
+{
+	int fd = atoi(argv[0]), bad = 0, left = -1;
+	char *end = edge(2), c = 0;
+	struct iovec v[2] = { { &c, 1 }, { end, 10 } };
+
+	bad |= (read(fd, end - 3, 6) != -1 || errno != EFAULT) << 0;
+	bad |= (read(fd, (char *)8, 100) != -1 || errno != EFAULT) << 1;
+	bad |= (readv(fd, v, 2) != -1 || errno != EFAULT) << 2;
+	bad |= (read(fd, end - 8192, 50000) != 8192) << 3;
+	for (int i = 0; i < 8192; i++)
+		bad |= (end[i - 8192] != (char)(i % 251)) << 4;
+	bad |= (read(fd, end, 60000) != -1 || errno != EFAULT) << 5;
+	bad |= (ioctl(fd, FIONREAD, &left) != 0 || left != 40000 - 8192) << 6;
+	for (int at = 8192; at < 40000; at++)
+		bad |= (read(fd, &c, 1) != 1 || c != (char)(at % 251)) << 7;
+	return bad | (argc != 1);
+}
+
+static void t_efault(void)
+{
+	char buf[10] = "";
+	int p[2];
+
+	for (int i = 0; i < 40000; i++)
+		big[i] = (char)(i % 251);
+	for (int how = T_FORK; how <= T_EXEC; how++) {
+		must(pipe(p));
+		must(write(p[1], big, 40000));
+		is_long(t_end(t_start(how, "bad", t_num(p[0]), NULL)), 0,
+			"what no memory is there for stays in the pipe, how %d", how);
+		/* Around its end, where positions begin anew. */
+		must(fcntl(p[0], F_SETFL, O_NONBLOCK));
+		must(write(p[1], "abcdef", 6));
+		is_errno(read(p[0], (char *)8, 6), EFAULT, "all that is in it");
+		must(close(p[1]));
+		is_errno(read(p[0], edge(1) - 3, 6), EFAULT, "and without a writer");
+		is_long(read(p[0], buf, 2), 2, "a part");
+		is_errno(read(p[0], (char *)8, 2), EFAULT, "and not the next one");
+		is_long(read(p[0], buf + 2, 10), 4, "all is there");
+		is_str(buf, "abcdef", "in order");
+		must(close(p[0]));
+	}
+	must(pipe2(p, O_NONBLOCK));
+	is_errno(write(p[1], (char *)8, 6), EFAULT, "write of nothing that is there");
+	must(write(p[1], big, 65536));
+	is_errno(write(p[1], (char *)8, 6), EAGAIN, "to a full one");
+	must(close(p[0]));
+	signal(SIGPIPE, SIG_IGN);
+	is_errno(write(p[1], (char *)8, 6), EPIPE, "to one without a reader");
+}
+
 static void t_reopen(void)
 {
 	char path[64], buf[10] = "";
@@ -376,22 +441,12 @@ static void t_reopen(void)
 	is_str(buf, "def", "the second text");
 }
 
-T_SUBS = { { "writer", s_writer },
-	   { "echo", s_echo },
-	   { "hold", s_hold },
-	   { "sleep", s_sleep },
-	   T_END };
+T_SUBS = { { "writer", s_writer }, { "echo", s_echo }, { "hold", s_hold },
+	   { "sleep", s_sleep },   { "bad", s_bad },   T_END };
 
 T_SECTIONS = {
-	{ "basic", t_basic },
-	{ "epipe", t_epipe },
-	{ "nonblock", t_nonblock },
-	{ "capacity", t_capacity },
-	{ "atomic", t_atomic },
-	{ "through", t_through },
-	{ "last", t_last },
-	{ "killed", t_killed },
-	{ "eintr", t_eintr },
-	{ "reopen", t_reopen },
-	T_END,
+	{ "basic", t_basic },	    { "epipe", t_epipe },   { "nonblock", t_nonblock },
+	{ "capacity", t_capacity }, { "atomic", t_atomic }, { "through", t_through },
+	{ "last", t_last },	    { "killed", t_killed }, { "eintr", t_eintr },
+	{ "efault", t_efault },	    { "reopen", t_reopen }, T_END,
 };

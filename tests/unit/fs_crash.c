@@ -619,6 +619,16 @@ static long op_packet_small(void)
 	return FS(&f, write, WRITE, NULL, .ino = a, .flags = IO_PACKET,
 		  .data = BYTES(data, 10));
 }
+static long op_pipe_back(void)
+{
+	return FS(&f, write, WRITE, NULL, .ino = a, .flags = IO_BACK | IO_SPLICE,
+		  .data = BYTES(data, 9000));
+}
+static long op_packet_back(void)
+{
+	return FS(&f, write, WRITE, NULL, .ino = a,
+		  .flags = IO_BACK | IO_SPLICE | IO_PACKET, .data = BYTES(data, 9000));
+}
 static long op_pipe_size(void)
 {
 	return FS(&f, pipe_size, PIPE_SIZE, NULL, .ino = a, .size = 200000);
@@ -833,6 +843,9 @@ static const struct scenario {
 	{ "a packet behind packets", pipe_packets, op_packet_write, false, 0 },
 	{ "a packet to a waiting reader", pipe_empty, op_packet_small, false, 0 },
 	{ "bytes behind packets", pipe_packets, op_pipe_write, false, 0 },
+	{ "bytes go back", pipe_, op_pipe_back, false, 0 },
+	{ "bytes go back to an empty pipe", pipe_empty, op_pipe_back, false, 0 },
+	{ "bytes and a packet go back", pipe_packets, op_packet_back, false, 0 },
 	{ "read of a packet", pipe_packets, op_pipe_read, false, 0 },
 	{ "size of a pipe of packets", pipe_packets, op_pipe_size, false, 0 },
 	{ "close of a pipe's end", pipe_, op_close_reader, false, 0 },
