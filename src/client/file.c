@@ -13,6 +13,8 @@
  * A page of the program may be missing, and fetching it may take long, or want what the lock
  * protects. So reads copy after the lock is released; the exception is write_direct.
  */
+#include <linux/fs.h>
+
 #include "client/file.h"
 #include "client/path.h"
 
@@ -112,6 +114,17 @@ static long read_direct(struct task *t, struct ofd *o, struct uio *u, u64 off, u
 	return s.len;
 }
 
+/* What was read there but could not be given to the program is to be read again. */
+static void shared_back(struct task *t, struct ofd *o, u64 n)
+{
+	struct req_LSEEK q = {
+		.ino = o->ino, .ofd = o->shared, .off = -(s64)n, .whence = SEEK_CUR
+	};
+	struct rep_LSEEK p;
+
+	(void)rpc_lseek(&t->ctx, ofd_server(o), &q, &p);
+}
+
 /* By message or local call; shared: at the offset that is the server's. */
 static long read_by_call(struct task *t, struct ofd *o, struct uio *u, u64 *off,
 			 u32 flags)
@@ -140,6 +153,8 @@ static long read_by_call(struct task *t, struct ofd *o, struct uio *u, u64 *off,
 			break;
 		fault = uio_put(u, t->bounce, (size_t)r);
 		*off += before - u->total;
+		if (unlikely(fault) && flags & IO_SHARED)
+			shared_back(t, o, (u64)r - (before - u->total));
 		if (fault || (u32)r < len) {
 			r = fault;
 			break;
@@ -331,7 +346,7 @@ static long write_by_call(struct task *t, struct ofd *o, struct uio *u, u64 *off
 			direct = false;
 			size_t before = u->total;
 
-			/* the segments before one that is not there are written */
+			/* what is before a page that is not there is written */
 			fault = uio_get(u, t->bounce, len) != 0;
 			if (unlikely(fault))
 				len = (u32)(before - u->total);

@@ -262,8 +262,8 @@ struct uio {
 void uio_buf(struct uio *u, void *buf, size_t len);
 /* readv's arguments: -EINVAL, -EFAULT. */
 long uio_vec(struct uio *u, const void *user_iov, long count);
-/* Copies n bytes on: 0, or -EFAULT when not all could be copied; uio->total says how far
- * it came (whole segments). n <= u->total. */
+/* Copies n bytes on: 0, or -EFAULT when not all could be copied; uio->total says how far it came:
+ * up to the page that is not there. n <= u->total. */
 long uio_put(struct uio *u, const void *src, size_t n);
 long uio_get(struct uio *u, void *dst, size_t n);
 long uio_zero(struct uio *u, size_t n);

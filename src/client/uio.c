@@ -79,6 +79,21 @@ static void advance(struct uio *u, size_t n)
 	u->total -= n;
 }
 
+/* A page of the program's after the other, up to one that is not there: how many bytes. */
+static __attribute__((noinline)) size_t by_pages(char *user, char *ours, size_t n,
+						 bool put)
+{
+	size_t at, k;
+
+	for (at = 0; at < n; at += k) {
+		k = MIN(n - at, PAGE_SIZE - (u64)(user + at) % PAGE_SIZE);
+		if (put ? user_write(user + at, ours + at, k)
+			: user_read(ours + at, user + at, k))
+			break;
+	}
+	return at;
+}
+
 long uio_put(struct uio *u, const void *src, size_t n)
 {
 	const char *p = src;
@@ -86,8 +101,10 @@ long uio_put(struct uio *u, const void *src, size_t n)
 	while (n) {
 		size_t len = piece(u, n);
 
-		if (!len || user_write(u->at, p, len))
+		if (unlikely(!len || user_write(u->at, p, len))) {
+			advance(u, by_pages(u->at, (char *)p, len, true));
 			return -EFAULT;
+		}
 		advance(u, len);
 		p += len;
 		n -= len;
@@ -102,8 +119,10 @@ long uio_get(struct uio *u, void *dst, size_t n)
 	while (n) {
 		size_t len = piece(u, n);
 
-		if (!len || user_read(p, u->at, len))
+		if (unlikely(!len || user_read(p, u->at, len))) {
+			advance(u, by_pages(u->at, p, len, false));
 			return -EFAULT;
+		}
 		advance(u, len);
 		p += len;
 		n -= len;

@@ -525,7 +525,106 @@ static void t_limits(void)
 	limits("O_APPEND, executed", O_APPEND, T_EXEC);
 }
 
-T_SUBS = { { "put", s_put }, { "same", s_same }, { "write", s_write },   { "seek", s_seek },
+/* Memory that ends, and what is given up to there: bits of what went wrong. */
+static int edges(int fd, int c)
+{
+	size_t page = 4096;
+	char *m = mmap(NULL, 3 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *end = m + 2 * page, buf[20];
+	struct iovec v[2] = { { m, 5000 }, { (void *)8, 50000 } };
+	int bad = m == MAP_FAILED || munmap(end, page);
+
+	bad |= (lseek(fd, 0, SEEK_SET) || read(fd, (void *)8, 10) != -1 || errno != EFAULT ||
+		lseek(fd, 0, SEEK_CUR))
+	       << 1;
+	bad |= (lseek(fd, 100, SEEK_SET) != 100 || read(fd, end - 3, 10) != 3 ||
+		end[-1] != 'x' || lseek(fd, 0, SEEK_CUR) != 103)
+	       << 2;
+	bad |= (lseek(fd, 0, SEEK_SET) || read(fd, m, 40000) != 8192 ||
+		lseek(fd, 0, SEEK_CUR) != 8192)
+	       << 3;
+	bad |= (lseek(fd, 0, SEEK_SET) || readv(fd, v, 2) != 5000 ||
+		lseek(fd, 0, SEEK_CUR) != 5000)
+	       << 4;
+	memset(m, c, 2 * page);
+	bad |= (lseek(fd, 0, SEEK_SET) || write(fd, (void *)8, 10) != -1 || errno != EFAULT ||
+		lseek(fd, 0, SEEK_CUR))
+	       << 5;
+	bad |= (lseek(fd, 4096, SEEK_SET) != 4096 || write(fd, end - 3, 5000) != 3 ||
+		lseek(fd, 0, SEEK_CUR) != 4099)
+	       << 6;
+	v[0].iov_len = 5;
+	bad |= (lseek(fd, 8192, SEEK_SET) != 8192 || writev(fd, v, 2) != 5 ||
+		lseek(fd, 0, SEEK_CUR) != 8197)
+	       << 7;
+	memset(buf, 0, sizeof(buf));
+	bad |= (pread(fd, buf, 6, 4096) != 6 || buf[0] != c || buf[2] != c || buf[3] != 'x' ||
+		pread(fd, buf, 8, 8192) != 8 || buf[4] != c || buf[5] != 'x')
+	       << 8;
+	return bad;
+}
+
+/* argv: the descriptor, or a name; the byte to write; two pipes' ends to take turns, or -1. */
+static int s_edges(int argc, char **argv)
+{
+	int fd = argv[0][0] == 'e' ? open(argv[0], O_RDWR) : atoi(argv[0]), bad;
+	char c, all[20000];
+
+	if (argv[0][0] == 'e') { /* this core knows the bytes of before */
+		bad = read(fd, all, sizeof(all)) != sizeof(all) || close(fd);
+		if (write(atoi(argv[2]), "r", 1) != 1 || read(atoi(argv[3]), &c, 1) != 1)
+			return 2;
+		fd = open(argv[0], O_RDWR);
+		return bad || edges(fd, argv[1][0]) || argc != 4;
+	}
+	bad = edges(fd, argv[1][0]);
+	return (bad & 255) | bad >> 8;
+}
+
+static void edge_bytes(const char *at, char c)
+{
+	char got[20000], want[20000];
+	int fd = must(open("edge", O_RDONLY));
+
+	memset(want, 'x', sizeof(want));
+	memset(want + 4096, c, 3);
+	memset(want + 8192, c, 5);
+	must(read(fd, got, sizeof(got)));
+	is_long(memcmp(got, want, sizeof(got)), 0, "the bytes are written, no others, %s", at);
+	must(close(fd));
+}
+
+static void t_edges(void)
+{
+	int fd = must(open("edge", O_RDWR | O_CREAT, 0600)), to[2], from[2];
+	char all[20000];
+	pid_t pid;
+
+	memset(all, 'y', sizeof(all));
+	must(write(fd, all, sizeof(all)));
+	must(pipe(to));
+	must(pipe(from));
+	pid = t_start(T_EXEC, "edges", "edge", "f", t_num(to[1]), t_num(from[0]), NULL);
+	must(read(to[0], all, 1));
+	memset(all, 'x', sizeof(all));
+	must(pwrite(fd, all, sizeof(all), 0));
+	must(fsync(fd));
+	is_long(edges(fd, 'o'), 0, "memory that ends");
+	edge_bytes("own", 'o');
+	must(write(from[1], "g", 1));
+	is_long(t_end(pid), 0, "memory that ends, opened there");
+	edge_bytes("there", 'f');
+	for (int how = T_FORK; how <= T_EXEC; how++) {
+		is_long(t_end(t_start(how, "edges", t_num(fd), "s", NULL)), 0,
+			"memory that ends, shared, how %d", how);
+		edge_bytes("shared", 's');
+	}
+	is_long(edges(fd, 'b'), 0, "and back");
+	edge_bytes("back", 'b');
+	must(close(fd));
+}
+
+T_SUBS = { { "edges", s_edges }, { "put", s_put }, { "same", s_same }, { "write", s_write },   { "seek", s_seek },
 	   { "append", s_append }, { "records", s_records },
 	   { "block", s_block },   { "setfl", s_setfl },   { "take", s_take },
 	   { "sender", s_sender }, { "both", s_both }, { "limited", s_limited },
@@ -544,5 +643,6 @@ T_SECTIONS = {
 	{ "flags", t_flags },
 	{ "one_of", t_one_of },
 	{ "limits", t_limits },
+	{ "edges", t_edges },
 	T_END,
 };
