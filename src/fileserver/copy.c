@@ -425,16 +425,17 @@ static long cut(struct rpc_env *e, const struct req_COPY_DATA *q, struct fs_copy
 {
 	u64 tail = ALIGN_UP(q->off, (u64)PAGE_SIZE) - q->off;
 	u64 first = (q->off + PAGE_SIZE - 1) / PAGE_SIZE;
-	u32 done;
+	u32 done, mark;
 	long r;
 
 	changed(e->ck, cp);
 	put_bytes(e, cp->inode, q->off, NULL, tail);
 	put_bytes(e, cp->twins, q->off, NULL, tail);
 	do {
+		mark = ck_mark(e->ck); /* what came before in this transaction stays */
 		r = fs_map_punch(e, cp->inode, first, ~0ULL, FS_TRIM_STEP, &done);
 		if (r < 0)
-			ck_abort(e->ck);
+			ck_abort_to(e->ck, mark);
 		ck_commit(e->ck);
 	} while (!r && done == FS_TRIM_STEP);
 	if (r < 0) {

@@ -652,6 +652,43 @@ static void t_spans(void)
 	fsw_end(&f);
 }
 
+/* A copy is cut when there is no memory to keep its pages for those that map them: what was read
+ * from the file before does not come into it all the same. */
+static void t_copy_full(void)
+{
+	const u64 far = (1ULL << 40) | 77;
+	struct rep_COPY_DATA want = { 0 };
+	static char data[16384];
+	struct rep_COPY p = { 0 };
+	struct ctx *c;
+
+	fsw_new(&f, &(struct world_cfg){ .cores = 2 }, 0);
+	c = &f.w.ctx[0];
+	memset(data, 'x', sizeof(data));
+	is(FS(&f, copy, COPY, &p, .ino = far), 0, "copy");
+	is(FS(&f, open, OPEN, NULL, .ino = p.copy, .flags = O_RDWR | OPEN_PIN | OPEN_NOCHECK,
+	      .cred = &f.cred),
+	   0, "open");
+	is(FS(&f, copy_data, COPY_DATA, NULL, .ino = far, .op = COPY_FILL, .end = 16384,
+	      .data = BYTES(data, sizeof(data))),
+	   0, "fill");
+	FS(&f, copy_data, COPY_DATA, &want, .ino = far, .op = COPY_WANT, .end = 16384);
+	ck_lock(c, c->ck);
+	for (size_t size = 1 << 20; size >= 16; size /= 2)
+		while (ck_alloc(c->ck, size))
+			ck_commit(c->ck);
+	ck_unlock(c->ck);
+	is(FS(&f, copy_data, COPY_DATA, NULL, .ino = far, .op = COPY_CUT, .off = 5000), 0,
+	   "cut with no memory left");
+	is(FS(&f, copy_data, COPY_DATA, NULL, .ino = far, .op = COPY_FILL, .off = 8192,
+	      .end = 16384, .gen = want.gen, .data = BYTES(data, 8192)),
+	   -EAGAIN, "what was read before is old");
+	FS(&f, copy_data, COPY_DATA, &want, .ino = far, .op = COPY_WANT, .off = 8192, .end = 16384);
+	is(want.count, 2, "and so are the pages");
+	is(fsw_check(&f), 0, "consistent");
+	fsw_end(&f);
+}
+
 int main(int argc, char **argv)
 {
 	u32 rounds = argc > 1 ? (u32)atoi(argv[1]) : 1500;
@@ -661,6 +698,7 @@ int main(int argc, char **argv)
 	t_full();
 	t_fragmented();
 	t_deferred();
+	t_copy_full();
 	t_random_ops(MEM_COHERENT, 0, rounds);
 	t_random_ops(MEM_FLUSH, 0, rounds);
 	t_random_ops(MEM_EMULATED, 0, rounds);
