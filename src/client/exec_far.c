@@ -497,6 +497,7 @@ static void fill_image(struct task *t, const struct exec_plan *plan,
 	im->proxy_core = again ? p->proxy_core : t->ctx.core;
 	im->proxy_pid = again ? p->proxy_pid : p->host_pid;
 	im->hop = p->hop + 1;
+	im->birth = p->birth;
 	fill_usage(t, im);
 	im->tty_core = p->tty_core == MAX_CORES ? t->ctx.core : p->tty_core;
 	im->tty_pid = p->tty_core == MAX_CORES ? p->host_pid : p->tty_pid;
@@ -827,6 +828,7 @@ static struct proc *entry_from(struct task *t, const struct exec_start *st)
 		p->proxy_core = im->proxy_core;
 		p->proxy_pid = im->proxy_pid;
 		p->hop = im->hop;
+		p->birth = im->birth;
 		p->user_us = im->user_us;
 		p->system_us = im->system_us;
 		p->maxrss = im->maxrss;

@@ -280,41 +280,48 @@ long client_dup3(struct task *t, long a[6])
 
 /* --- status flags ----------------------------------------------------------------- */
 
-long ofd_set_flags(struct task *t, struct ofd *o, u32 flags)
+/* The description's lock is held; here: it has the flags. Else another core may have set O_ASYNC: that
+ * it is taken away the server sees. */
+static long set_status(struct task *t, struct ofd *o, u32 fd, u32 flags, bool here)
+{
+	struct req_OFD_FLAGS q = { .ino = o->ino, .ofd = o->shared, .flags = flags };
+	struct rep_OFD_FLAGS p = { .flags = o->flags };
+	long r = 0;
+
+	if (!here && unlikely(flags & FASYNC))
+		r = rpc_ofd_flags(&t->ctx, ofd_server(o), &q, &p);
+	if (!r && (flags ^ p.flags) & FASYNC)
+		r = owner_async(t, o, fd, flags & FASYNC);
+	q.set = 1;
+	return r || here ? r : rpc_ofd_flags(&t->ctx, ofd_server(o), &q, &p);
+}
+
+long ofd_set_flags(struct task *t, struct ofd *o, u32 fd, u32 flags)
 {
 	struct ck *ck = t->ctx.ck;
-	bool locked = false;
-	u32 now;
+	bool locked = false, here;
+	long r;
 
 	if (flags & ~o->flags & O_NOATIME && t->proc->cred.uid) {
 		struct attr a;
-		long r = attr_get(t, o->ino, &a);
 
+		r = attr_get(t, o->ino, &a);
 		if (r || a.uid != t->proc->cred.uid)
 			return r ? r : -EPERM;
 	}
 	if (flags & O_DIRECT && o->kind == OFD_DIR)
 		return -EINVAL;
-	if (!pos_lock_local(t, o, &locked)) {
-		struct req_OFD_FLAGS q = {
-			.ino = o->ino, .ofd = o->shared, .set = 1, .flags = flags
-		};
-		struct rep_OFD_FLAGS p;
-		long r = rpc_ofd_flags(&t->ctx, ofd_server(o), &q, &p);
-
-		if (r) {
-			pos_unlock(o, locked);
-			return r;
-		}
-	}
 	if (!ofd_is_pipe(o))
 		flags &= ~(u32)FASYNC;
-	now = (o->flags & ~SET_FLAGS) | (flags & SET_FLAGS);
-	ck_lock(&t->ctx, ck);
-	TX_SET(ck, o->flags, now);
-	ck_unlock(ck);
+	here = pos_lock_local(t, o, &locked);
+	r = set_status(t, o, fd, flags, here);
+	if (!r) {
+		ck_lock(&t->ctx, ck);
+		TX_SET(ck, o->flags, (o->flags & ~SET_FLAGS) | (flags & SET_FLAGS));
+		ck_unlock(ck);
+	}
 	pos_unlock(o, locked);
-	return 0;
+	return r;
 }
 
 long ofd_flags(struct task *t, struct ofd *o)
@@ -403,45 +410,9 @@ static long fcntl_number(struct task *t, struct ofd *o, u32 fd, int cmd, long ar
 	}
 }
 
-/* --- who would get signals: files and pipes send none ------------------------------ */
+/* --- the rest --------------------------------------------------------------------- */
 
-#define SIG_LAST    64
 #define DUPFD_QUERY (F_LINUX_SPECIFIC_BASE + 3) /* Linux 6.10 */
-
-static long set_owner(struct task *t, struct ofd *o, s32 owner)
-{
-	struct ck *ck = t->ctx.ck;
-	long a[6] = { owner };
-	long r = owner ? client_kill(t, a) : 0; /* signal 0: is it there? */
-
-	if (r == CLIENT_HOST)
-		r = SYS(kill, a[0], 0);
-	if (r == -ESRCH)
-		return r;
-	ck_lock(&t->ctx, ck);
-	TX_SET(ck, o->owner, owner);
-	ck_unlock(ck);
-	return 0;
-}
-
-static long set_owner_ex(struct task *t, struct ofd *o, const void *user)
-{
-	struct f_owner_ex x;
-
-	if (user_read(&x, user, sizeof(x)))
-		return -EFAULT;
-	if (x.type < F_OWNER_TID || x.type > F_OWNER_PGRP)
-		return -EINVAL;
-	return set_owner(t, o, x.type == F_OWNER_PGRP ? -x.pid : x.pid);
-}
-
-static long get_owner_ex(const struct ofd *o, void *user)
-{
-	struct f_owner_ex x = { o->owner < 0 ? F_OWNER_PGRP : F_OWNER_PID,
-				o->owner < 0 ? -o->owner : o->owner };
-
-	return user_write(user, &x, sizeof(x));
-}
 
 /* Do both numbers mean one description? */
 static long dupfd_query(struct task *t, const struct ofd *o, int fd)
@@ -501,7 +472,7 @@ static long fcntl_hare(struct task *t, struct ofd *o, u32 fd, int cmd, long arg)
 		return -EBADF;
 	switch (cmd) {
 	case F_SETFL:
-		return ofd_set_flags(t, o, (u32)arg);
+		return ofd_set_flags(t, o, fd, (u32)arg);
 	case F_GETLK:
 	case F_SETLK:
 	case F_SETLKW:
@@ -525,17 +496,12 @@ static long fcntl_hare(struct task *t, struct ofd *o, u32 fd, int cmd, long arg)
 	case F_SETLEASE:
 		return -EINVAL;
 	case F_GETOWN:
-		return o->owner;
 	case F_SETOWN:
-		return set_owner(t, o, (s32)arg);
 	case F_GETOWN_EX:
-		return get_owner_ex(o, (void *)arg);
 	case F_SETOWN_EX:
-		return set_owner_ex(t, o, (const void *)arg);
 	case F_GETSIG:
-		return 0;
 	case F_SETSIG:
-		return arg < 0 || arg > SIG_LAST ? -EINVAL : 0;
+		return owner_fcntl(t, o, cmd, arg);
 	case F_GET_RW_HINT:
 	case F_SET_RW_HINT:
 		return rw_hint(t, o, cmd == F_SET_RW_HINT, (void *)arg);

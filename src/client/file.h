@@ -218,7 +218,7 @@ void own_end(struct rpc_env *e);
 /* ofd_share for who holds the description's lock, or is alone with it. */
 long ofd_share_held(struct task *t, struct ofd *o, u32 add_refs, ofd_share_fn *noted);
 /* Flags of open that F_SETFL changes. */
-#define OFD_STATUS ((u32)(O_APPEND | O_NONBLOCK | O_NOATIME | O_DIRECT))
+#define OFD_STATUS ((u32)(O_APPEND | O_NONBLOCK | O_NOATIME | O_DIRECT | FASYNC))
 
 /* --- pass.c ----------------------------------------------------------------------- */
 
@@ -315,9 +315,16 @@ long io_at(struct task *t, struct ofd *o, struct uio *u, u64 off, bool write, u3
 /* O_* as they are now: those of a SHARED description are the server's. */
 long ofd_flags(struct task *t, struct ofd *o);
 /* F_SETFL. */
-long ofd_set_flags(struct task *t, struct ofd *o, u32 flags);
+long ofd_set_flags(struct task *t, struct ofd *o, u32 fd, u32 flags);
 /* The number's close-on-exec; the host's own number is not told. */
 void fd_cloexec(struct task *t, struct fdtable *ft, u32 fd, bool on);
+
+/* --- owner.c ---------------------------------------------------------------------- */
+
+/* F_GETOWN, F_SETOWN, their _EX, F_GETSIG, F_SETSIG. */
+long owner_fcntl(struct task *t, struct ofd *o, int cmd, long arg);
+/* O_ASYNC of a pipe was set, by number fd, or taken away; its lock is held. */
+long owner_async(struct task *t, struct ofd *o, u32 fd, bool on);
 
 /* --- lock.c ----------------------------------------------------------------------- */
 

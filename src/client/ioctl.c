@@ -39,7 +39,7 @@ static long fionread(struct task *t, struct ofd *o, void *user)
 }
 
 /* FIONBIO; FIOASYNC, which only pipes can do. */
-static long set_flag(struct task *t, struct ofd *o, u32 flag, const void *user)
+static long set_flag(struct task *t, struct ofd *o, u32 fd, u32 flag, const void *user)
 {
 	long now = ofd_flags(t, o);
 	s32 on;
@@ -52,7 +52,7 @@ static long set_flag(struct task *t, struct ofd *o, u32 flag, const void *user)
 		return 0;
 	if (flag == FASYNC && !ofd_is_pipe(o))
 		return -ENOTTY;
-	return ofd_set_flags(t, o, on ? (u32)now | flag : (u32)now & ~flag);
+	return ofd_set_flags(t, o, fd, on ? (u32)now | flag : (u32)now & ~flag);
 }
 
 /* The bytes that are there of a file or a directory. */
@@ -222,9 +222,9 @@ static long ioctl_hare(struct task *t, struct ofd *o, long a[6])
 	case FIONREAD:
 		return fionread(t, o, arg);
 	case FIONBIO:
-		return set_flag(t, o, O_NONBLOCK, arg);
+		return set_flag(t, o, (u32)a[0], O_NONBLOCK, arg);
 	case FIOASYNC:
-		return set_flag(t, o, FASYNC, arg);
+		return set_flag(t, o, (u32)a[0], FASYNC, arg);
 	case FIOQSIZE:
 		return fioqsize(t, o, arg);
 	case FIGETBSZ:

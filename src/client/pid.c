@@ -567,12 +567,36 @@ long client_pidfd_send_signal(struct task *t, long a[6])
 
 /* --- who sent a signal ------------------------------------------------------------------------- */
 
+#define SI_KERNEL_ 0x80
+
+/* What the host's kernel would have said of a descriptor that is ready. */
+static void io_info(struct signal_info_io *i)
+{
+	struct {
+		s32 signo, error, code, pad;
+		u64 band;
+		u32 fd, pad2;
+	} io = { .signo = i->signo, .code = i->real_code };
+
+	if (i->real_code) {
+		io.band = i->band;
+		io.fd = i->fd;
+	} else {
+		io.code = SI_KERNEL_;
+	}
+	memcpy(i, &io, sizeof(io));
+}
+
 void client_siginfo(struct task *t, void *siginfo)
 {
 	struct signal_info *i = siginfo;
 	struct ck *ck = t->ctx.ck;
 	struct proc *p;
 
+	if (i->code == SI_QUEUE_ && i->error == SIGNAL_INFO_IO) {
+		io_info(siginfo);
+		return;
+	}
 	if (i->code == SI_QUEUE_ && i->error == SIGNAL_INFO_MARK) {
 		i->code = SI_USER_;
 		i->error = 0;

@@ -137,7 +137,7 @@ static void fill_from_host(struct proc *p, const struct super *s, u32 core)
 	p->sid = p->sid ? p->sid : p->pid;
 	p->placement = s->placement;
 	p->next_core = core - mem_first_program_core(s) + 1;
-	p->start_ns = host_monotonic_ns();
+	p->start_ns = p->birth = host_monotonic_ns();
 	str_copy(p->comm, "hare", sizeof(p->comm));
 }
 
@@ -287,7 +287,7 @@ static void inherit(struct ck *ck, struct proc *p, struct proc *c, u64 clone_fla
 	c->affinity = p->affinity;
 	c->distribute = p->distribute;
 	c->flags = p->flags & (PROC_STAY | PROC_TOOL);
-	c->start_ns = host_monotonic_ns();
+	c->start_ns = c->birth = host_monotonic_ns();
 	memcpy(c->comm, p->comm, sizeof(c->comm));
 	/* Each child starts the round one core further (thesis 3.6.1). */
 	if (p->placement == PLACE_ROUND_ROBIN)

@@ -93,7 +93,10 @@ struct ofd {
 	u32 close_sent; /* its CLOSE left by a local call on another core */
 	u32 untold; /* no OPEN of it is counted: no CLOSE is owed */
 	u32 last; /* SHARED: perhaps nobody else has it any more; a hint, outside the log */
-	s32 owner; /* F_SETOWN's: a pid, or a group's with the sign changed; for F_GETOWN alone */
+	u32 owner; /* F_SETOWN's number and, with F_SETSIG's, owner_how: to be told again; of pipes the
+		    * server knows it */
+	u32 owner_how;
+	u32 pad;
 	u64 name_hash; /* of the name in `parent` that it was opened by, for inotify; 0: unknown */
 };
 

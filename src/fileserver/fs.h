@@ -8,7 +8,7 @@
  *   map.c    BLOCKS, TRUNC, FLUSH  open.c   OPEN, CLOSE, shared offsets    pipe.c  pipes, FIFOs
  *   create.c CREATE, ADD_MAP...    rename.c RENAME, its lock               rmdir.c RMDIR, SHARD
  *   lock.c   LOCK                  xattr.c  XATTR                          wait.c  waiters
- *   notify.c inotify               packet.c packets of pipes
+ *   notify.c inotify               packet.c packets of pipes              async.c SIGIO
  *   copy.c   COPY, COPY_DATA, PATCH
  *   check.c  fsck                  init.c   boot, deaths
  *
@@ -718,7 +718,22 @@ long fs_wait(struct rpc_env *e, struct list *head, u32 seq, u32 events);
 /* Wakes, and forgets, the waiters for any of `events`. */
 void fs_wake_all(struct rpc_env *e, struct list *head, u32 events);
 void fs_wait_free(struct ck *ck, struct list *head);
-#define FS_WAIT_ANY 0xffffffffu
+#define FS_WAIT_ANY 0x3fffffffu
+
+/* --- async.c -------------------------------------------------------------------------------------- */
+
+/* A waiter of this core is whom a description's signals go to. It is told, not forgotten, of these
+ * events: there may be something to read, or room to write. */
+#define FS_ASYNC    0xffffffffu
+#define FS_TELL_IN  0x40000000u
+#define FS_TELL_OUT 0x80000000u
+void fs_async_tell(struct rpc_env *e, struct fs_waiter *w, u32 events);
+/* A description has O_ASYNC no more; with its locks: its key is another one, it is closed. */
+void fs_async_off(struct rpc_env *e, struct fs_inode *i, u64 key);
+void fs_async_pass(struct rpc_env *e, struct fs_inode *i, u64 from, u64 to);
+void fs_async_gone(struct rpc_env *e, struct fs_inode *i, u64 key);
+/* A far core is lost, with what it had open of a pipe. */
+void fs_async_lost(struct rpc_env *e, struct fs_inode *i, u32 core);
 
 /* --- lock.c, xattr.c, rmdir.c ----------------------------------------------------------------------- */
 

@@ -367,6 +367,8 @@ long fs_lock(struct rpc_env *e, const struct req_LOCK *q, struct rep_LOCK *p)
 	case LOCK_RELEASE_OWNER:
 		if (m)
 			release_owner(e, m, q->kind, q->owner);
+		if (q->kind == LOCK_OFD && fs_type(i) == HS_IFIFO)
+			fs_async_gone(e, i, q->owner);
 		return 0;
 	default:
 		return -EINVAL;

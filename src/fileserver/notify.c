@@ -124,7 +124,7 @@ static void queue(struct rpc_env *e, struct fs_pipe *p, s32 wd, u32 mask, u32 co
 		ck_abort_to(ck, mark);
 		overflow(e, n);
 	}
-	fs_wake_all(e, &p->waiters, HP_IN);
+	fs_wake_all(e, &p->waiters, HP_IN | FS_TELL_IN);
 }
 
 static void event_put(char *to, const struct fs_event *v)

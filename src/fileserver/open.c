@@ -288,6 +288,8 @@ void fs_far_drop(struct rpc_env *e, struct fs_inode *i, u32 core)
 	uncount(ck, i, x->opens, fs_is_reg(i) ? x->writers : 0, x->runs);
 	TX_SET(ck, m->far_opens, m->far_opens - MIN(m->far_opens, x->opens));
 	TX_SET(ck, m->pins, m->pins - MIN(m->pins, x->pins));
+	if (fs_type(i) == HS_IFIFO && i->pipe)
+		fs_async_lost(e, i, core);
 	if (fs_type(i) == HS_IFIFO)
 		fs_pipe_lost(e, i, x->readers, x->writers);
 	at = &m->far;
@@ -446,6 +448,8 @@ static void ofd_drop(struct rpc_env *e, struct fs_inode *i, struct fs_ofd *o)
 	}
 	fs_notify_closed(e, i, o);
 	fs_locks_ofd_gone(e, i->more, LOCK_OWNER_SHARED | o->id);
+	if (fs_type(i) == HS_IFIFO)
+		fs_async_gone(e, i, LOCK_OWNER_SHARED | o->id);
 	tx_list_del(e->ck, &o->link);
 	ck_free(e->ck, o);
 	count_close(e, i, flags, core);
@@ -515,7 +519,7 @@ long fs_ofd_local(struct rpc_env *e, const struct req_OFD_LOCAL *q,
 }
 
 #define OFD_REFS_MAX 0x7fffffffu
-#define STATUS_FLAGS ((u32)(O_APPEND | O_NONBLOCK | O_NOATIME | O_DIRECT))
+#define STATUS_FLAGS ((u32)(O_APPEND | O_NONBLOCK | O_NOATIME | O_DIRECT | FASYNC))
 
 static u32 with_status(u32 flags, u32 status)
 {
@@ -559,6 +563,8 @@ long fs_dup(struct rpc_env *e, const struct req_DUP *q, struct rep_DUP *p)
 		if (q->lock_owner && fs_locks_pass(e, i->more, q->lock_owner,
 						   LOCK_OWNER_SHARED | o->id) < 0)
 			return -ENOSPC;
+		if (q->lock_owner && fs_type(i) == HS_IFIFO)
+			fs_async_pass(e, i, q->lock_owner, LOCK_OWNER_SHARED | o->id);
 	}
 	p->ofd = o->id;
 	p->refs = o->refs;
@@ -576,6 +582,8 @@ long fs_ofd_flags(struct rpc_env *e, const struct req_OFD_FLAGS *q,
 	if (q->set && (q->flags ^ o->flags) & O_DIRECT && fs_type(i) == HS_IFIFO &&
 	    i->pipe)
 		TX_SET(e->ck, i->pipe->flags, i->pipe->flags | FS_P_DIRECT);
+	if (q->set && o->flags & ~q->flags & FASYNC && fs_type(i) == HS_IFIFO)
+		fs_async_off(e, i, LOCK_OWNER_SHARED | o->id);
 	if (q->set)
 		TX_SET(e->ck, o->flags, with_status(o->flags, q->flags));
 	p->flags = o->flags;

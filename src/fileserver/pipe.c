@@ -69,12 +69,18 @@ void fs_pipe_release(struct rpc_env *e, struct fs_inode *i)
 	ck_free(e->ck, p);
 }
 
-static void ends_changed(struct rpc_env *e, struct fs_inode *i)
+static void ends_changed(struct rpc_env *e, struct fs_inode *i, bool fewer)
 {
-	if (!i->pipe->readers && !i->pipe->writers)
+	const struct fs_pipe *p = i->pipe;
+	u32 events = FS_WAIT_ANY;
+
+	if (!p->readers && !p->writers) {
 		fs_pipe_release(e, i);
-	else
-		fs_wake_all(e, &i->pipe->waiters, FS_WAIT_ANY);
+		return;
+	}
+	if (fewer && !p->readers != !p->writers)
+		events |= FS_TELL_IN | FS_TELL_OUT;
+	fs_wake_all(e, &i->pipe->waiters, events);
 }
 
 void fs_pipe_ends(struct rpc_env *e, struct fs_inode *i, u32 flags, s32 delta)
@@ -93,7 +99,7 @@ void fs_pipe_ends(struct rpc_env *e, struct fs_inode *i, u32 flags, s32 delta)
 		TX_SET(ck, p->reader_opens, p->reader_opens + 1);
 	if (delta > 0 && w)
 		TX_SET(ck, p->writer_opens, p->writer_opens + 1);
-	ends_changed(e, i);
+	ends_changed(e, i, delta < 0);
 }
 
 void fs_pipe_lost(struct rpc_env *e, struct fs_inode *i, u32 readers, u32 writers)
@@ -104,10 +110,27 @@ void fs_pipe_lost(struct rpc_env *e, struct fs_inode *i, u32 readers, u32 writer
 		return;
 	TX_SET(e->ck, p->readers, p->readers - MIN(p->readers, readers));
 	TX_SET(e->ck, p->writers, p->writers - MIN(p->writers, writers));
-	ends_changed(e, i);
+	ends_changed(e, i, true);
 }
 
 /* --- data -------------------------------------------------------------------------------------- */
+
+/* There is less in it. */
+static void wake_writers(struct rpc_env *e, struct fs_pipe *p)
+{
+	bool room = fs_pipe_room(p) >= PAGE_SIZE;
+
+	fs_wake_all(e, &p->waiters, room ? HP_OUT | FS_TELL_OUT : FS_TELL_OUT);
+}
+
+/* Who cannot go on, and does not wait, has it told as if he had done something: so does Linux. */
+static void tried(struct rpc_env *e, struct fs_pipe *p, u32 flags, u32 event)
+{
+	if (flags & IO_WAIT || list_empty(&p->waiters))
+		return;
+	fs_wake_all(e, &p->waiters, event);
+	ck_commit(e->ck);
+}
 
 /* The times of FIFOs move as those of files, but not by splice; a pipe keeps those that it was made
  * with. What has to be looked at and changed is in lines that were used already. */
@@ -117,8 +140,8 @@ static inline void was_read(struct rpc_env *e, struct fs_inode *i, u32 flags)
 
 	if (!(i->flags & FS_I_ANON) && !(flags & (IO_NOATIME | IO_SPLICE)))
 		fs_inode_read_at(e->ck, i);
-	if (!list_empty(&p->waiters) && fs_pipe_room(p) >= PAGE_SIZE)
-		fs_wake_all(e, &p->waiters, HP_OUT);
+	if (!list_empty(&p->waiters))
+		wake_writers(e, p);
 }
 
 long fs_pipe_read(struct rpc_env *e, struct fs_inode *i, const struct req_READ *q,
@@ -139,6 +162,7 @@ long fs_pipe_read(struct rpc_env *e, struct fs_inode *i, const struct req_READ *
 			return fs_notify_read(e, pipe, q, p);
 		if (!pipe->writers)
 			return 0;
+		tried(e, pipe, q->flags, FS_TELL_OUT);
 		return fs_wait(e, &pipe->waiters, q->flags & IO_WAIT ? q->wait_seq : 0,
 			       POLL_IN | HP_HUP);
 	}
@@ -292,6 +316,8 @@ long fs_pipe_write(struct rpc_env *e, struct fs_inode *i, const struct req_WRITE
 	else
 		r = put_bytes(e, pipe, q);
 	if (r == -EAGAIN)
+		tried(e, pipe, q->flags, FS_TELL_IN);
+	if (r == -EAGAIN)
 		return fs_wait(e, &pipe->waiters, q->flags & IO_WAIT ? q->wait_seq : 0,
 			       POLL_OUT | HP_ERR);
 	if (r < 0)
@@ -300,7 +326,7 @@ long fs_pipe_write(struct rpc_env *e, struct fs_inode *i, const struct req_WRITE
 	if (!(i->flags & FS_I_ANON) && !(q->flags & IO_SPLICE))
 		fs_inode_touch(e->ck, i, host_realtime_ns());
 	if (!list_empty(&pipe->waiters))
-		fs_wake_all(e, &pipe->waiters, HP_IN);
+		fs_wake_all(e, &pipe->waiters, HP_IN | FS_TELL_IN);
 	return 0;
 }
 

@@ -3,7 +3,8 @@
  * Waiters: who was told EAGAIN and waits for an EVENT. A handler never blocks: the asking thread
  * prepares its event, asks, is registered here, sleeps, and asks again when woken; waking for
  * nothing is harmless. So waiters are forgotten when woken, there is one at most per thread and
- * place, and those of threads that gave up or died stay until the next wake.
+ * place, and those of threads that gave up or died stay until the next wake. Among a pipe's there are those
+ * that get signals (async.c).
  */
 #include "fileserver/fs.h"
 
@@ -51,6 +52,10 @@ void fs_wake_all(struct rpc_env *e, struct list *head, u32 events)
 		l = l->next;
 		if (!(w->events & events))
 			continue;
+		if (unlikely(w->core == FS_ASYNC)) {
+			fs_async_tell(e, w, events);
+			continue;
+		}
 		rpc_wake(e, w->core, w->slot, w->seq);
 		forget(e->ck, w);
 	}

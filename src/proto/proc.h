@@ -95,6 +95,7 @@ struct proc {
 	struct ofd *
 		exe_ofd; /* the OPEN_EXEC of the program, if it is in Hare; shared by forks */
 	u64 start_ns;
+	u64 birth; /* with pid it is this process and no other one, ever; goes along to other cores */
 	u32 flags; /* PROC_* */
 	u32 tty_core, tty_pid; /* the proxy that can open its terminal, as host pid there;
 				* MAX_CORES: it is this core's, or there is none */
@@ -168,6 +169,7 @@ struct exec_image {
 	u64 user_us, system_us,
 		maxrss; /* used on cores that it has left, but the proxy's */
 	u64 itimer_us, itimer_interval_us; /* ITIMER_REAL */
+	u64 birth; /* see proc.birth */
 	u64 rlimit[EXEC_RLIMITS][2];
 	char comm[PROC_COMM];
 };
@@ -248,7 +250,8 @@ struct sched_job {
 	u32 pid; /* SIGNAL: as RPC SIGNAL; JOB_HOST in group: a host pid */
 	u32 core, proxy_pid; /* EXEC: whom to tell about its end */
 	u32 from_core, from_pid, hop; /* EXEC: as in the RPC */
-	u32 sig, group;
+	u32 sig, group, tid; /* SIGNAL: the same */
+	u64 birth;
 	u32 wait_core, wait_slot,
 		wait_seq; /* SIGNAL: whom to tell that it was sent; seq 0: nobody */
 	u64 ino; /* EXEC: the image's file, else it is in data */
@@ -303,6 +306,16 @@ struct signal_info {
 };
 #define SIGNAL_INFO_SIZE 128 /* of a whole siginfo_t */
 #define SIGNAL_INFO_MARK 0x45524148 /* in error, code being SI_QUEUE */
+
+/* The same for what a kernel says of a descriptor that is ready (O_ASYNC). */
+struct signal_info_io {
+	s32 signo, error, code, pad;
+	s32 real_code; /* 0: SI_KERNEL, which says nothing more */
+	u32 fd;
+	u64 band;
+};
+#define SIGNAL_INFO_IO	  0x4f524148 /* in error */
+#define SIGNAL_CODE_QUEUE (-1) /* SI_QUEUE */
 
 /* All of these with the lock of ck held, inside its transaction. */
 long proc_init(struct ck *ck); /* boot: the root. -ENOSPC */

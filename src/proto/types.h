@@ -185,6 +185,10 @@ enum { LOCK_FLOCK, LOCK_POSIX, LOCK_OFD, LOCK_APPEND };
 /* The owner of flock and OFD locks of a shared description: this and its id. */
 #define LOCK_OWNER_SHARED (3ULL << 62)
 enum { LOCK_GET, LOCK_SET, LOCK_RELEASE_OWNER };
+/* ASYNC operations; kinds, as F_OWNER_* */
+enum { ASYNC_GET, ASYNC_OWNER, ASYNC_SIG, ASYNC_ON, ASYNC_OFF };
+enum { ASYNC_TID, ASYNC_PID, ASYNC_PGRP };
+#define SIGNAL_MAX 64u
 /* WD operations; its inode for a watch of the host's: this and the host's own number. */
 enum { WD_ADD, WD_REMOVE, WD_DROP };
 #define WD_HOST (0xffffULL << INO_SERVER_SHIFT)

@@ -20,6 +20,7 @@
 #define SIG_KILL	  9
 #define SIG_CONT	  18
 #define SIG_STOP	  19
+#define SIG_RT_MIN	  32
 #define EXEC_THREADS_ROOM 8 /* below PROC_THREADS_MAX */
 
 static bool stopped(u32 status)
@@ -192,6 +193,29 @@ static long check_group(struct ck *ck, const struct req_SIGNAL *q)
 	return ret;
 }
 
+#define SAME_MAX 64u /* of a signal that is queued more than once */
+
+/* A signal of a descriptor (fileserver/async.c) that is to be sent already, as often as is useful: whoever
+ * makes it ready again and again does not fill the memory with jobs. The first may have been sent. */
+static bool is_queued(struct ck *ck, const struct req_SIGNAL *q)
+{
+	const struct signal_info *i = q->info.p;
+	struct proc_root *r = proc_root(ck);
+	u32 n = 0, max = q->sig < SIG_RT_MIN ? 1 : SAME_MAX;
+
+	if (q->info.len != SIGNAL_INFO_SIZE || i->error != SIGNAL_INFO_IO ||
+	    list_empty(&r->jobs))
+		return false;
+	for (struct list *l = r->jobs.next->next; l != &r->jobs && n < max; l = l->next) {
+		struct sched_job *j = LIST_ENTRY(l, struct sched_job, link);
+
+		n += j->kind == JOB_SIGNAL && j->pid == q->pid && j->sig == q->sig &&
+		     j->group == q->group && j->tid == q->tid && j->len == q->info.len &&
+		     !memcmp(j->data, q->info.p, j->len);
+	}
+	return n >= max;
+}
+
 static struct sched_job *signal_job(struct rpc_env *e, u32 pid, u32 sig, u32 group,
 				    const void *info, u32 len)
 {
@@ -208,11 +232,15 @@ static struct sched_job *signal_job(struct rpc_env *e, u32 pid, u32 sig, u32 gro
 static long queue_signal(struct rpc_env *e, const struct req_SIGNAL *q,
 			 struct rep_SIGNAL *rep)
 {
-	struct sched_job *j =
-		signal_job(e, q->pid, q->sig, q->group, q->info.p, q->info.len);
+	struct sched_job *j;
 
+	if (is_queued(e->ck, q))
+		return 0;
+	j = signal_job(e, q->pid, q->sig, q->group, q->info.p, q->info.len);
 	if (!j)
 		return -EAGAIN;
+	j->tid = q->tid;
+	j->birth = q->birth;
 	j->wait_core = q->wait_core;
 	j->wait_slot = q->wait_slot;
 	j->wait_seq = q->wait_seq;
@@ -240,8 +268,11 @@ static long signal_process(struct rpc_env *e, const struct req_SIGNAL *q,
 {
 	struct proc *p = proc_by_pid(e->ck, q->pid);
 
+	if (p && q->birth && q->birth != p->birth)
+		return -ESRCH;
 	if (p && !may_signal(q->cred, p, q->sig))
 		return -EPERM;
+	rep->birth = p ? p->birth : 0;
 	/* after the start, in the order of the queue */
 	if (is_starting(e->ck, q->pid))
 		p = NULL;
@@ -264,6 +295,7 @@ long sched_signal(struct rpc_env *e, const struct req_SIGNAL *q, struct rep_SIGN
 	long r;
 
 	rep->queued = 0;
+	rep->birth = 0;
 	if (q->sig > SIG_MAX || q->info.len > SIGNAL_INFO_SIZE || q->group > 2 ||
 	    q->wait_core >= e->c->isl->super->cores)
 		return -EINVAL;
@@ -284,7 +316,10 @@ long sched_signal(struct rpc_env *e, const struct req_SIGNAL *q, struct rep_SIGN
 
 static void signal_one(u32 host_pid, const struct sched_job *job)
 {
-	if (job->len == SIGNAL_INFO_SIZE)
+	if (job->tid && job->len == SIGNAL_INFO_SIZE)
+		SYS(rt_tgsigqueueinfo, host_pid,
+		    job->tid == job->pid ? host_pid : job->tid, job->sig, job->data);
+	else if (job->len == SIGNAL_INFO_SIZE)
 		SYS(rt_sigqueueinfo, host_pid, job->sig, job->data);
 	else
 		SYS(kill, host_pid, job->sig);
@@ -324,6 +359,8 @@ static void signal_elsewhere(struct ctx *c, const struct sched_job *job)
 		.pid = job->pid,
 		.sig = job->sig,
 		.group = job->group,
+		.tid = job->tid,
+		.birth = job->birth,
 		.info = { (void *)job->data, job->len, 0 },
 		.cred = &root,
 		.forwarded = 1,
@@ -349,7 +386,9 @@ static enum whereabouts find_receiver(struct ctx *c, const struct sched_job *job
 	*host_pid = 0;
 	ck_lock(c, ck);
 	p = host ? proc_by_host_pid(ck, job->pid) : proc_by_pid(ck, job->pid);
-	if (!host && !p)
+	if (p && job->birth && p->birth != job->birth)
+		p = NULL; /* another one has its number: it is nowhere */
+	else if (!host && !p)
 		at = GONE;
 	else if (!host && p->state == PROC_PROXY)
 		at = p->flags & PROC_SENT ? GONE : LEAVING;

@@ -17,6 +17,7 @@
 
 #include "fileserver/fileserver.h"
 #include "proto/codec.h"
+#include "proto/proc.h"
 #include "unit/world.h"
 
 struct fsw {
@@ -36,6 +37,7 @@ static inline void fsw_new(struct fsw *f, const struct world_cfg *cfg, u32 root_
 
 		ck_lock(x, x->ck);
 		need(fs_init(x, x->ck, root_dflags) == 0, "fs_init");
+		need(proc_init(x->ck) == 0, "proc_init");
 		ck_unlock(x->ck);
 	}
 	need(msg_slot_take(&f->w.ctx[0]) == 0, "msg_slot_take");

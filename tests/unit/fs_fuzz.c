@@ -264,6 +264,16 @@ static void help(u32 id, void *req)
 		q->ino = inos[pick(32)];
 		break;
 	}
+	case RPC_ASYNC: {
+		struct req_ASYNC *q = req;
+
+		q->ino = inos[pick(32)];
+		q->op = (u32)pick(6);
+		q->key = pick(4);
+		q->sig = (u32)pick(66);
+		q->kind = (u32)pick(4);
+		break;
+	}
 	case RPC_PIPE_SIZE: {
 		struct req_PIPE_SIZE *q = req;
 

@@ -357,6 +357,92 @@ static void t_locks_random(void)
 	rm(&f, ROOT, "l");
 }
 
+/* Signals that are to be sent; taken away. */
+static u32 signals(u32 *sig)
+{
+	struct ck *ck = f.w.ck[0];
+	struct proc_root *r = proc_root(ck);
+	u32 n = 0;
+
+	ck_lock(&f.w.ctx[0], ck);
+	while (!list_empty(&r->jobs)) {
+		struct sched_job *j = LIST_ENTRY(r->jobs.next, struct sched_job, link);
+
+		n += j->kind == JOB_SIGNAL && j->pid == 77;
+		*sig = j->sig;
+		tx_list_del(ck, &j->link);
+		ck_free(ck, j);
+	}
+	ck_unlock(ck);
+	return n;
+}
+
+static struct proc *process(u32 pid, u64 birth)
+{
+	struct ck *ck = f.w.ck[0];
+	struct proc *p;
+
+	ck_lock(&f.w.ctx[0], ck);
+	p = proc_new(ck);
+	need(p != NULL, "proc_new");
+	p->pid = pid;
+	p->birth = birth;
+	p->state = PROC_RUNNING;
+	proc_set_host_pid(ck, p, pid);
+	ck_unlock(ck);
+	return p;
+}
+
+#define ASYNC_(...) FS(&f, async, ASYNC, NULL, .ino = p.ino, __VA_ARGS__)
+
+static void t_async(void)
+{
+	u64 key = 5;
+	struct rep_PIPE p = { 0 };
+	struct rep_DUP d = { 0 };
+	struct rep_ASYNC a = { 0 };
+	u32 sig = 0;
+	struct proc *who = process(77, 1000);
+
+	is(FS(&f, pipe, PIPE, &p, .cred = &f.cred), 0, "pipe");
+	is(ASYNC_(.op = ASYNC_OFF, .key = key), 0, "what is not there is taken away");
+	is(ASYNC_(.op = ASYNC_ON, .key = key, .access = O_RDONLY, .fd = 3), 0, "signals are asked for");
+	is(pwrite_(p.ino, "x", 1, 0), 1, "write");
+	is(signals(&sig), 0, "for nobody");
+	is(ASYNC_(.op = ASYNC_OWNER, .key = key, .kind = ASYNC_PID, .pid = 77, .birth = 1000), 0, "for one");
+	is(pwrite_(p.ino, "x", 1, 0), 1, "write");
+	is(signals(&sig), 1, "who gets one");
+	is(sig, 29, "SIGIO");
+	is(pread_(p.ino, 1, 0), 1, "read");
+	is(signals(&sig), 0, "says nothing to a reader");
+	is(ASYNC_(.op = ASYNC_OWNER, .key = key, .kind = ASYNC_PID, .pid = 77, .birth = 999), 0,
+	   "one that had its number before");
+	is(pwrite_(p.ino, "x", 1, 0), 1, "write");
+	is(signals(&sig), 0, "gets nothing any more, nor does the other");
+	is(ASYNC_(.op = ASYNC_OWNER, .key = key, .kind = ASYNC_PID, .pid = 77, .birth = 1000), 0, "again");
+	for (int i = 0; i < 300; i++)
+		pwrite_(p.ino, "x", 1, 0);
+	ok(signals(&sig) <= 2, "no more of them than are of use");
+	is(ASYNC_(.op = ASYNC_SIG, .key = key, .sig = 40), 0, "a signal that is queued");
+	for (int i = 0; i < 300; i++)
+		pwrite_(p.ino, "x", 1, 0);
+	is(signals(&sig), 65, "comes often, but not for ever");
+	is(sig, 40, "that one");
+	is(FS(&f, dup, DUP, &d, .ino = p.ino, .refs = 2, .lock_owner = key, .flags = O_RDONLY), 0,
+	   "the description is shared");
+	is(FS(&f, async, ASYNC, &a, .ino = p.ino, .key = LOCK_OWNER_SHARED | d.ofd), 0, "is asked for");
+	ok(a.pid == 77 && a.sig == 40 && a.birth == 1000, "has what it had");
+	is(FS(&f, close, CLOSE, NULL, .ino = p.ino, .ofd = d.ofd), 0, "one closes it");
+	is(pwrite_(p.ino, "x", 1, 0), 1, "write");
+	is(signals(&sig), 1, "a signal");
+	is(FS(&f, close, CLOSE, NULL, .ino = p.ino, .ofd = d.ofd), 0, "the last one, too");
+	is(signals(&sig), 0, "none: it was the reader");
+	is(FS(&f, close, CLOSE, NULL, .ino = p.ino, .flags = O_WRONLY), 0, "and the writer");
+	ck_lock(&f.w.ctx[0], f.w.ck[0]);
+	proc_free(f.w.ck[0], who);
+	ck_unlock(f.w.ck[0]);
+}
+
 int main(void)
 {
 	for (u32 i = 0; i < sizeof(big); i++)
@@ -369,6 +455,7 @@ int main(void)
 	t_lock_waits();
 	t_append_lock();
 	t_locks_random();
+	t_async();
 	is(fsw_check_all(&f), 0, "consistent");
 	fsw_end(&f);
 	fsw_new(&f, &(struct world_cfg){ .cores = 1, .model = MEM_EMULATED, .chaos = 3 }, 0);
