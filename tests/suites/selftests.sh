@@ -6,13 +6,14 @@ suite_need "$SOURCE" linux-source-6.1 && suite_need "${CC:-cc}" gcc && suite_nee
 suite_need /usr/include/sys/capability.h libcap-dev || done_testing
 
 # Left out: what takes minutes, needs the host's root elsewhere, or is about what Hare has not
-# (CAVEATS.md: mounts, seccomp, debuggers, /proc/PID/maps).
-PROGRAMS=${SELFTESTS:-clone3/clone3 clone3/clone3_clear_sighand core/close_range_test exec/non-regular
+# (CAVEATS.md: mounts, seccomp, debuggers, /proc/PID/maps, PID namespaces: clone3/clone3 and
+# pidfd/pidfd_fdinfo_test).
+PROGRAMS=${SELFTESTS:-clone3/clone3_clear_sighand core/close_range_test exec/non-regular
 	exec/null-argv exec/recursion-depth futex/functional/futex_requeue
 	futex/functional/futex_requeue_pi_signal_restart futex/functional/futex_wait
 	futex/functional/futex_wait_private_mapped_file futex/functional/futex_wait_timeout
 	futex/functional/futex_wait_wouldblock futex/functional/futex_waitv ipc/msgque
-	membarrier/membarrier_test_single_thread openat2/openat2_test pidfd/pidfd_fdinfo_test
+	membarrier/membarrier_test_single_thread openat2/openat2_test
 	pidfd/pidfd_getfd_test pidfd/pidfd_open_test pidfd/pidfd_poll_test pidfd/pidfd_wait
 	proc/fd-001-lookup proc/fd-002-posix-eq proc/proc-self-syscall proc/self proc/thread-self
 	sigaltstack/sas splice/default_file_splice_read tmpfs/bug-link-o-tmpfile timers/posix_timers
