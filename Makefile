@@ -19,7 +19,7 @@ OPT ?= -O2 -g
 # Paths in debug information are relative, so the same sources give the same objects anywhere.
 BASE_FLAGS := -std=gnu17 $(WARN) $(OPT) -Isrc -ffile-prefix-map=$(CURDIR)=. -MMD -MP -DHARE_VERSION='"$(VERSION)"' $(EXTRA)
 # Loops that cross a line of instructions by chance cost a pwrite of one byte up to half its time.
-ALIGN := -falign-functions=32
+ALIGN := -falign-functions=64
 # Without vector registers gcc copies and clears a struct of some words by `rep`, which takes as
 # long as a hundred plain moves to begin.
 NO_REP_WANTED := -mmemcpy-strategy=unrolled_loop:512:noalign,libcall:-1:noalign \
