@@ -59,11 +59,10 @@ static u64 wake_vector_of(const struct msg_hdr *h)
 	return h->wake ? 1ULL << slot_vector(h->wake) : 1;
 }
 
-/* The agent of a core whose ring is full must make room. */
-static void ring_is_full(struct msg_root *m, u32 dst)
+static void wake_agent(struct msg_root *m, u32 core)
 {
-	m->wakes[dst] |= 1;
-	m->unsent |= 1ULL << dst;
+	m->wakes[core] |= 1;
+	m->unsent |= 1ULL << core;
 }
 
 long msg_send(struct ctx *c, struct ck *ck, u32 dst, const struct msg_hdr *h,
@@ -73,7 +72,7 @@ long msg_send(struct ctx *c, struct ck *ck, u32 dst, const struct msg_hdr *h,
 	long r = m->queued[dst] ? -EAGAIN : ring_put(c, ck, dst, h, data);
 
 	if (r)
-		ring_is_full(m, dst);
+		wake_agent(m, dst); /* it must make room */
 	else
 		m->wakes[dst] |= wake_vector_of(h);
 	return r;
@@ -103,6 +102,9 @@ long msg_post(struct ctx *c, struct ck *ck, u32 dst, const struct msg_hdr *h,
 	e = entry_new(ck, h->len);
 	if (!e)
 		return -ENOSPC;
+	/* Who drains makes room without telling us: our agent looks again and again, once it knows. */
+	if (list_empty(&m->outbox))
+		wake_agent(m, ck->core);
 	TX_SET(ck, e->dst, dst);
 	e->h = *h;
 	if (h->len)
@@ -137,7 +139,7 @@ static void flush_outbox(struct ctx *c, struct ck *ck)
 		if (full & (1ULL << e->dst))
 			continue;
 		if (ring_put(c, ck, e->dst, &e->h, e->data) < 0) {
-			ring_is_full(m, e->dst);
+			wake_agent(m, e->dst);
 			full |= 1ULL << e->dst;
 			continue;
 		}

@@ -140,7 +140,7 @@ static void t_full(void)
 {
 	static u8 data[MSG_DATA_MAX];
 	struct msg_hdr h = { .kind = MSG_ONEWAY, .wake = MSG_WAKE_NONE, .len = 1000 };
-	u32 fits = 0, outbox = 0, used;
+	u32 fits = 0, outbox = 0, used, word;
 	struct ctx *a, *b;
 
 	world_new(&g_w, &(struct world_cfg){ .cores = 2 });
@@ -162,7 +162,11 @@ static void t_full(void)
 	   "a small one does not overtake them");
 	msg_post_or_forget(a, a->ck, 1, &h, data);
 	msg_post_or_forget(a, a->ck, 1, &h, data);
+	word = vector_prepare(a, 0);
 	msg_unlock(a, a->ck);
+	ok(vector_prepare(a, 0) != word, "the sender's agent is woken: it is to send the rest");
+	vector_done(a, 0);
+	vector_done(a, 0);
 	for (u32 i = 0; i < 100 && g_got < fits + outbox; i++) {
 		msg_drain(b);
 		msg_drain(a);
