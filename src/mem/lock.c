@@ -35,11 +35,6 @@
 #define LOCK_WAIT_NS  4000000
 
 /* waitid's, which the kernel's headers name as libc's do */
-#define P_PID_	  1
-#define WNOHANG_  1
-#define WSTOPPED_ 2
-#define WNOWAIT_  0x01000000
-#define WALL_	  0x40000000
 
 #define TRAP_TRACE_ 2 /* siginfo's */
 
@@ -221,14 +216,32 @@ static u8 call_stop_op(u32 tid)
 	return info.op;
 }
 
-/* Lets a stopped one run on without its signal, which is noted. False: not ours, or not stopped. */
-static bool trace_pass(u32 tid, struct siginfo_raw *seen)
+/* One that is about to end stops for no signal any more. */
+static bool is_exit_stop(u32 tid, const struct siginfo_raw *seen)
 {
-	long r = SYS(ptrace, PTRACE_GETSIGINFO, tid, 0, seen);
+	struct ptrace_syscall_info info = { 0 };
+
+	if (!is_call_stop(seen))
+		return false;
+	SYS(ptrace, PTRACE_GET_SYSCALL_INFO, tid, sizeof(info), &info);
+	return info.op == PTRACE_SYSCALL_INFO_ENTRY &&
+	       (info.entry.nr == __NR_exit_group || info.entry.nr == __NR_exit);
+}
+
+/* Lets a stopped one run on, to its next call at most, without its signal, which is noted. False: not
+ * ours, or not stopped. */
+static bool trace_pass(u32 tid, struct siginfo_raw *seen, u32 *n)
+{
+	struct siginfo_raw now;
+	long r = SYS(ptrace, PTRACE_GETSIGINFO, tid, 0, &now);
 
 	if (r == -EINVAL) /* a stop of the whole process */
-		*seen = (struct siginfo_raw){ .signo = SIGSTOP };
-	return (!r || r == -EINVAL) && !SYS(ptrace, PTRACE_CONT, tid, 0, 0);
+		now = (struct siginfo_raw){ .signo = SIGSTOP };
+	if ((r && r != -EINVAL) || SYS(ptrace, PTRACE_SYSCALL, tid, 0, 0))
+		return false;
+	if (!is_call_stop(&now))
+		seen[(*n)++] = now;
+	return true;
 }
 
 static void trace_again(u32 tid, const struct siginfo_raw *seen)
@@ -240,17 +253,30 @@ static void trace_again(u32 tid, const struct siginfo_raw *seen)
 		SYS(tkill, tid, seen->signo);
 }
 
-/* Until the first of the stops is there. It is only looked at: the tracer's wait is to find it. */
-static void trace_await(u32 tid, const struct siginfo_raw *seen)
+/* Until the first of the stops is there, which the tracer takes for the one that it has seen, and goes on
+ * from with its signal. What stops the tracee before that, by which it calls Hare or faults, would be lost if
+ * that signal took its place, and with it the call: it passes. True: stopped so, outside of the lock, or
+ * where it ends. */
+static bool trace_await(struct ck *ck, u32 tid, const struct siginfo_raw *seen)
 {
-	struct siginfo_raw w = { 0 }, now;
+	struct siginfo_raw now;
 
-	while (!SYS(waitid, P_PID_, tid, &w, WSTOPPED_ | WNOHANG_ | WNOWAIT_ | WALL_,
-		    0) &&
-	       !w.signo && !ck_thread_dead(tid))
-		lock_nap();
-	if (!SYS(ptrace, PTRACE_GETSIGINFO, tid, 0, &now) && now.signo == seen->signo)
-		SYS(ptrace, PTRACE_SETSIGINFO, tid, 0, seen);
+	while (!ck_thread_dead(tid)) {
+		long r = SYS(ptrace, PTRACE_GETSIGINFO, tid, 0, &now);
+
+		if (r == -ESRCH) {
+			lock_nap();
+		} else if (!r && (now.signo == seen->signo || is_exit_stop(tid, &now))) {
+			if (__atomic_load_n(&ck->lock, __ATOMIC_RELAXED) == tid)
+				return false;
+			SYS(ptrace, PTRACE_SETSIGINFO, tid, 0, seen);
+			return true;
+		} else {
+			SYS(ptrace, PTRACE_SYSCALL, tid, 0,
+			    r || is_call_stop(&now) ? 0 : now.signo);
+		}
+	}
+	return true;
 }
 
 /* From one stop of the tracer's kind, behind an instruction or at a system call, to the next, until
@@ -296,18 +322,18 @@ static void lock_untrace(struct ck *ck, u32 holder)
 		trace_on(ck, holder, is_step_stop(&seen[0]));
 		return;
 	}
-	while (n < RESTOPS && __atomic_load_n(&ck->lock, __ATOMIC_RELAXED) == holder &&
-	       !ck_thread_dead(holder)) {
-		if (trace_pass(holder, &seen[n]))
-			n++;
-		else if (!n)
-			return;
-		lock_nap();
-	}
-	for (u32 i = 0; i < n; i++)
-		trace_again(holder, &seen[i]);
-	if (n)
-		trace_await(holder, &seen[0]);
+	do {
+		n = 0;
+		while (n < RESTOPS &&
+		       __atomic_load_n(&ck->lock, __ATOMIC_RELAXED) == holder &&
+		       !ck_thread_dead(holder)) {
+			if (!trace_pass(holder, seen, &n) && !n)
+				return;
+			lock_nap();
+		}
+		for (u32 i = 0; i < n; i++)
+			trace_again(holder, &seen[i]);
+	} while (n && !trace_await(ck, holder, &seen[0]));
 }
 
 void ck_lock_slow(struct ctx *c, struct ck *ck)
