@@ -421,7 +421,7 @@ static void drop_image(struct task *t, u64 ino)
 	(void)rpc_destroy(&t->ctx, ino_server(ino), &q, &p);
 }
 
-/* A predecessor was killed over this job. True when it had started the program; what it had
+/* A predecessor, or a proxy, was killed over this job. True when it had started the program; what it had
  * only begun is taken back: the child that was to become it died with it. */
 static bool was_done(struct task *t, const struct sched_job *job)
 {
@@ -435,7 +435,7 @@ static bool was_done(struct task *t, const struct sched_job *job)
 static void do_exec_job(struct task *t, struct sched_job *job, char *image,
 			char **pointers, char *stack)
 {
-	if (!g_agent.fresh && was_done(t, job))
+	if ((!g_agent.fresh || job->again) && was_done(t, job))
 		;
 	else if (!job->ino)
 		start_program(t, job, (char *)job->data, job->len, pointers, stack);
@@ -497,6 +497,8 @@ static void *job_thread(void *arg)
 		u32 seq = listen_for_jobs(t);
 
 		while (sched_job_first(&t->ctx, job)) {
+			if (job->kind == JOB_EXEC && sched_offer(&t->ctx))
+				continue;
 			if (job->kind == JOB_EXEC)
 				do_exec_job(t, job, image, pointers, stack);
 			else if (job->kind == JOB_HOST_WATCH)

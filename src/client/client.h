@@ -252,26 +252,36 @@ void client_exec_lend(struct task *from, struct task *to);
  * bytes; what st points to lies in data and in pointers (room for max). start, in a new host
  * process (it may share memory with the agent, as vfork's does), takes the process's state on and
  * executes the loader; it returns when that failed, and then the host process must end. */
+struct sched_job;
 struct exec_start {
 	struct exec_image *image;
 	struct image_fd *fds;
 	struct proc *proc;
 	char *path, *name, *cwd, *argv0;
 	char **argv, **envp;
+	struct sched_job *job;
+	struct proc
+		*proxy; /* that becomes the program, see client_exec_home; else NULL */
 	u32 entered_fds; /* so many descriptors of the image are the entry's */
 	bool entered; /* by start: the entry knows its process, and is no longer the agent's own */
 };
 void client_exec_agent(
 	void); /* once, before the first start: what its children inherit */
-struct sched_job;
 /* The entry that a predecessor had made for a job goes: what came with the image is not closed with
  * it, because it is received again, unless the predecessor was giving it up. */
 void client_exec_again(struct task *t, const struct sched_job *job, struct proc *p);
-/* What came with the image of the first job and is no entry's is given back, once, whoever is killed
- * over it: the program cannot be started. */
+/* What came with the image of a job and is no entry's is given back, once, whoever is killed over it:
+ * the program cannot be started. */
 void client_exec_give_up(struct task *t, const struct exec_start *st);
 long client_exec_receive(struct task *t, char *data, u32 len, char **pointers, u32 max,
 			 struct exec_start *st);
 void client_exec_start(struct task *t, struct exec_start *st);
+
+/* In a proxy (its entry; held: descriptors that somebody has) to which proxy->offer brings its program
+ * back: becomes the program, if all that the proxy serves is the program's. It returns when that is not
+ * so, and nothing has changed. All signals are blocked; resend: the process sends itself those that it had
+ * kept. A few local calls, and what receiving any EXEC costs. */
+void client_exec_home(struct task *t, const struct ctx *c, struct proc *proxy, u32 held,
+		      void (*resend)(void));
 
 #endif

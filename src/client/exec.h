@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What exec.c and exec_far.c share. */
+/* What exec.c, exec_far.c, exec_arrive.c and exec_home.c share. */
 #ifndef HARE_CLIENT_EXEC_H
 #define HARE_CLIENT_EXEC_H
 
@@ -21,6 +21,23 @@ void exec_pass_done(struct task *t, struct proc *p);
 /* What p runs from now on: a description of path_open_exec, whose reference moves there (NULL: the
  * host's, or nothing); what it ran before can be written again. */
 void exec_runs(struct task *t, struct proc *p, struct ofd *o);
+/* An image that came as a file: the file goes. */
+void exec_drop_file(struct task *t, u64 ino);
+/* For proc.pass: all that is owed is that. In the transaction that enters it; NULL: no memory. */
+struct exec_pass *exec_pass_file(struct ck *ck, u64 ino);
+
+/* The two halves of client_exec_receive; st->job is set. */
+bool exec_parse(struct exec_start *st, char *data, u32 len, char **pointers, u32 max);
+long exec_receive(struct task *t, struct exec_start *st);
+/* A descriptor that st->proxy serves, which becomes the program: it is that one's own again. */
+bool exec_fd_is_home(const struct exec_start *st, const struct ctx *c,
+		     const struct image_fd *d);
+/* In the host process that is to be the program: signals, limits, umask, working directory, ids, after
+ * client_exec_agent; devices; the loader, which returns when it cannot be executed. */
+long exec_enter_state(const struct exec_start *st);
+long exec_open_devices(const struct exec_start *st);
+void exec_run_loader(struct task *t, const struct exec_start *st);
+
 /* The thread ends: its exec_mem goes. */
 void exec_forget(struct task *t);
 

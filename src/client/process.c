@@ -23,6 +23,7 @@
 #include "base/sys.h"
 #include "client/file.h"
 #include "client/exec.h"
+#include "client/path.h"
 
 #define NAP_NS		 100000
 #define US_PER_S	 1000000u
@@ -560,8 +561,9 @@ void client_exit(struct task *t, int status)
 	leave_usage(t, p);
 	proc_release(t, p);
 	msg_slot_give(&t->ctx);
-	/* Of a program that a proxy waits for the agent has still to tell the end. */
-	if (p->proxy_core != MAX_CORES)
+	/* Of a program that a proxy waits for the agent has still to tell the end; and of one that was
+	 * elsewhere its parent what it used there. */
+	if (p->proxy_core != MAX_CORES || p->user_us | p->system_us)
 		set_state(t, p, PROC_EXITING);
 	else
 		proc_drop(t, p);
@@ -596,6 +598,18 @@ static struct proc *reap_find(struct task *t, u32 host_pid, bool *busy)
 	}
 	ck_unlock(ck);
 	return p;
+}
+
+/* What comes back to a proxy that was killed is started all the same, to be killed as elsewhere. */
+static void offer_back(struct task *t, struct proc *p)
+{
+	struct rpc_env e;
+
+	if (!p->offer)
+		return;
+	step_lock(t, t->ctx.core, &e);
+	proc_offer_back(&e, p);
+	msg_unlock(&t->ctx, e.ck);
 }
 
 /* The program of a proxy that was killed must end with it. */
@@ -645,6 +659,7 @@ static void reap_usage(struct task *t, struct proc *p)
 static void reap(struct task *t, struct proc *p)
 {
 	reap_usage(t, p);
+	offer_back(t, p);
 	kill_program(t, p);
 	relay_forget(t, p);
 	proc_release(t, p);

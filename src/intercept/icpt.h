@@ -28,6 +28,7 @@
 #include "base/sys.h"
 #include "client/client.h"
 #include "intercept/offsets.h"
+#include "sched/sched.h"
 
 /* The program's registers at its system call, as entry.S pushes them. */
 struct frame {
@@ -324,6 +325,8 @@ long client_epoll_pwait(struct task *t, long a[6]);
 long client_epoll_pwait2(struct task *t, long a[6]);
 
 /* src/sched's; runs in a loader that stands for a program on another core. */
-_Noreturn void sched_proxy_main(const char *args) __attribute__((weak));
+_Noreturn void sched_proxy_main(const char *args, sched_home *home, struct task *arg)
+	__attribute__((weak));
+#pragma weak client_exec_home
 
 #endif

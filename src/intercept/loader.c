@@ -373,8 +373,8 @@ u64 loader_main(u64 *sp, u64 out[2])
 	}
 	if (s.argc >= 3 && !strcmp(s.argv[1], "proxy") && sched_proxy_main) {
 		parse_options(s.argv[2], &o);
-		first_thread(&s, "proxy");
-		sched_proxy_main(s.argv[2]);
+		sched_proxy_main(s.argv[2], client_exec_home,
+				 &first_thread(&s, "proxy")->task);
 	}
 	log_error("this is the program loader of Hare, which 'hare run' uses; "
 		  "usage: hare-ld run ARGS ARGV0 PATH [ARG...]");

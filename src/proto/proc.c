@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/str.h"
 #include "proto/proc.h"
+#include "proto/rpc.h"
 
 static struct list *bucket(struct ck *ck, u32 host_pid)
 {
@@ -144,4 +145,16 @@ long proc_set_exe(struct ck *ck, struct proc *p, const char *exe)
 		ck_free(ck, p->exe);
 	TX_SET(ck, p->exe, copy);
 	return 0;
+}
+
+void proc_offer_back(struct rpc_env *e, struct proc *proxy)
+{
+	struct proc_root *r = proc_root(e->ck);
+
+	if (!proxy->offer)
+		return;
+	tx_list_add_tail(e->ck, &r->jobs, &proxy->offer->link);
+	TX_SET(e->ck, proxy->offer, NULL);
+	if (r->job_slot)
+		rpc_wake(e, e->srv, r->job_slot, r->job_seq);
 }

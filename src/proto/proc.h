@@ -7,7 +7,7 @@
  * A process's pid is the host pid of the process that fork made. When it execs on another core
  * the program there has another host pid; its entry there has the old `pid`, and the old host
  * process stays as the proxy. From there it may go on, to a third core: the proxy stays where
- * it is and serves it there, and the host process in between ends.
+ * it is and serves it there, and the host process in between ends; or back, and the proxy becomes it.
  *
  *   fork        client: entry NEW, then RUNNING when the child runs
  *   exec here   same entry, exe changes
@@ -120,6 +120,8 @@ struct proc {
 	u32 pad;
 	u32 relay_tag; /* of its descriptors' numbers in HOST_IO, see hio.h; 0: none yet */
 	u32 heir_of; /* PROC_HEIR: host pid of the proxy that it took over from */
+	struct sched_job
+		*offer; /* a proxy: the EXEC that brings its program back here, or NULL */
 	/* of children that were waited for and ran on other cores: the host does not know */
 	u64 child_user_us, child_system_us, child_maxrss;
 };
@@ -146,6 +148,7 @@ struct proc {
 #define EXEC_IMAGE_MAGIC 0x45455845u
 #define EXEC_IMAGE_MAX	 (16u << 20)
 #define EXEC_RLIMITS	 16
+#define EXEC_FDS_MAX	 2000u
 struct exec_image {
 	u32 magic, size; /* of all, bytes */
 	u32 argc, envc, fds, flags;
@@ -259,6 +262,8 @@ struct sched_job {
 	u32 started; /* EXEC: its program has begun */
 	u32 failed; /* EXEC: it cannot be started; what came along is given back: */
 	u32 given; /* descriptors before this one are, or are the entry's */
+	u32 again; /* EXEC: somebody has begun with it, who was not the agent */
+	u32 taken; /* EXEC: its proxy becomes the program, see client/exec_home.c */
 	u8 data[];
 };
 #define JOB_HOST 3u /* group: pid is the host's number of one process */
@@ -331,5 +336,8 @@ struct proc *proc_by_pid(struct ck *ck, u32 pid);
  * the pid of who came in from there (a tool). That entry: by its number, or with 0 any; NULL: none. */
 struct proc *proc_from_console(struct ck *ck, u32 pgid);
 long proc_set_exe(struct ck *ck, struct proc *p, const char *exe); /* -ENOSPC */
+/* What a proxy was offered, if anything, is its agent's job after all; wakes that. */
+struct rpc_env;
+void proc_offer_back(struct rpc_env *e, struct proc *proxy);
 
 #endif

@@ -28,6 +28,9 @@
  * proxy is elsewhere (client/exec_far.c). That one comes here too (`moved`): it passes on the signals
  * that came while it left, and then is an heir from the start.
  *
+ * A program that comes back to this core is offered to it (client/exec_home.c): then it becomes that.
+ * Until it has, or has not, signals are kept.
+ *
  * Killed by SIGKILL it says nothing to anybody: whoever reaps it ends the program (client_reap).
  */
 #include <asm/errno.h>
@@ -178,6 +181,10 @@ static void catch_signals(void)
 
 static bool takes_signal(const struct arrived *a)
 {
+	const struct signal_info *info = (const struct signal_info *)a->info;
+
+	if (a->sig == SIGCHLD && info->code > 0)
+		return false; /* a child of the process from before its exec */
 	return a->sig != SIGCHLD || !a->terminal;
 }
 
@@ -225,8 +232,6 @@ static void relay_signal(struct arrived *a)
 		.cred = &root,
 	};
 
-	if (a->sig == SIGCHLD && info->code > 0)
-		return; /* a child of the process from before its exec */
 	if (info->code != SI_QUEUE) {
 		info->error = SIGNAL_INFO_MARK;
 		info->code = SI_QUEUE;
@@ -246,6 +251,27 @@ static void relay_signals(void)
 		g.head = (g.head + 1) % QUEUE;
 		if (takes_signal(&a))
 			relay_signal(&a);
+	}
+}
+
+/* To this process itself, which is about to be the program. Those that are pending in the host came
+ * later. */
+static void resend_signals(void)
+{
+	struct {
+		s64 s, ns;
+	} now = { 0 };
+	u64 all = ~0ULL;
+	siginfo_t info;
+	long sig;
+
+	while ((sig = SYS(rt_sigtimedwait, &all, &info, &now, 8)) > 0)
+		on_signal((int)sig, &info, NULL);
+	for (; g.head != g.tail; g.head = (g.head + 1) % QUEUE) {
+		struct arrived *a = &g.queue[g.head];
+
+		if (takes_signal(a))
+			SYS(rt_sigqueueinfo, g.proc->host_pid, a->sig, a->info);
 	}
 }
 
@@ -949,6 +975,42 @@ static void follow_program(void)
 		leave(status);
 }
 
+/* --- the program comes back ------------------------------------------------------------------------ */
+
+/* Once MOVED has come, nothing that it closed elsewhere is on its way any more. */
+static bool has_moved(bool *idle)
+{
+	struct ck *ck = g.ctx.ck;
+	const struct proc *p = g.proc;
+	bool moved;
+
+	ck_lock(&g.ctx, ck);
+	moved = p->offer && p->hop >= p->offer->hop && p->target_core == g.ctx.core;
+	*idle = list_empty(&p->hio);
+	ck_unlock(ck);
+	return moved;
+}
+
+static void come_home(sched_home *home, struct task *arg)
+{
+	struct ck *ck = g.ctx.ck;
+	struct rpc_env e = {
+		.c = &g.ctx, .ck = ck, .srv = ck->core, .core = ck->core, .unlocked = true
+	};
+	bool idle;
+
+	if (g.heir || !g.proc->offer || !has_moved(&idle))
+		return;
+	if (idle && home) {
+		set_mask(~0ULL);
+		home(arg, &g.ctx, g.proc, g.held, resend_signals);
+		set_mask(0);
+	}
+	ck_lock(&g.ctx, ck);
+	proc_offer_back(&e, g.proc);
+	msg_unlock(&g.ctx, ck);
+}
+
 /* --- life ------------------------------------------------------------------------------------------ */
 
 static u64 argument(const char *args, const char *key)
@@ -999,7 +1061,7 @@ static long attach(const char *args)
 	return msg_slot_take(&g.ctx);
 }
 
-_Noreturn void sched_proxy_main(const char *args)
+_Noreturn void sched_proxy_main(const char *args, sched_home *home, struct task *arg)
 {
 	struct {
 		struct {
@@ -1017,15 +1079,19 @@ _Noreturn void sched_proxy_main(const char *args)
 	if (g.moved)
 		moved_on();
 	for (;;) {
+		bool keeps = g.proc->offer;
+
 		if (!g.heir) {
-			relay_signals();
+			if (!keeps)
+				relay_signals();
 			follow_program();
 		}
 		g.head = g.heir ? g.tail : g.head;
 		hio_run();
 		if (g.heir && !g.held && !g.pinned)
 			heir_end();
-		if (g.head == g.tail)
+		come_home(home, arg);
+		if (keeps ? g.proc->offer != NULL : g.head == g.tail)
 			(void)msg_event_wait(&g.ctx, g.seq, g.waiting ? RETRY_NS : -1);
 		listen();
 	}

@@ -106,12 +106,62 @@ struct proc *sched_job_entry(struct ctx *c, const struct sched_job *job)
 	return found;
 }
 
+/* --- a program that comes back to its proxy (client/exec_home.c) ---------------------------------- */
+
+static struct proc *offered(struct ck *ck, u32 pid)
+{
+	struct proc_root *r = proc_root(ck);
+
+	for (struct list *l = r->all.next; l != &r->all; l = l->next) {
+		struct proc *p = LIST_ENTRY(l, struct proc, all);
+
+		if (p->offer && p->pid == pid)
+			return p;
+	}
+	return NULL;
+}
+
+static void wake_proxy(struct rpc_env *e, struct proc *p)
+{
+	if (p->proxy_slot)
+		rpc_wake(e, e->srv, p->proxy_slot, p->proxy_seq);
+}
+
+bool sched_offer(struct ctx *c)
+{
+	struct ck *ck = c->ck;
+	struct rpc_env e = {
+		.c = c, .ck = ck, .srv = ck->core, .core = c->core, .unlocked = true
+	};
+	struct sched_job *j;
+	struct proc *p = NULL;
+
+	ck_lock(c, ck);
+	j = LIST_ENTRY(proc_root(ck)->jobs.next, struct sched_job, link);
+	if (!j->again && !j->started && !j->failed && j->core == c->core)
+		p = proc_by_host_pid(ck, j->proxy_pid);
+	/* Who reaps it, or is heir to it, has looked for an offer already. */
+	if (p && (p->state != PROC_PROXY || p->pid != j->pid || p->reaper ||
+		  p->flags & (PROC_HEIR | PROC_HANDED | PROC_REPORTED | PROC_KILLED)))
+		p = NULL;
+	if (p) {
+		TX_SET(ck, j->again, 1);
+		tx_list_del(ck, &j->link);
+		TX_SET(ck, p->offer, j);
+		wake_proxy(&e, p);
+	}
+	msg_unlock(c, ck);
+	return p;
+}
+
 /* An EXEC that has come, while its program has no entry yet. */
 static bool is_starting(struct ck *ck, u32 pid)
 {
 	struct proc_root *r = proc_root(ck);
 	struct list *l;
 
+	if (offered(ck, pid))
+		return true;
 	for (l = r->jobs.next; l != &r->jobs; l = l->next) {
 		struct sched_job *j = LIST_ENTRY(l, struct sched_job, link);
 
@@ -158,6 +208,8 @@ long sched_moved(struct rpc_env *e, const struct req_MOVED *q, struct rep_MOVED 
 	if (q->hop > p->hop) {
 		TX_SET(e->ck, p->hop, q->hop);
 		TX_SET(e->ck, p->target_core, q->core);
+		if (p->offer)
+			wake_proxy(e, p);
 	}
 	return 0;
 }
@@ -385,13 +437,18 @@ static enum whereabouts find_receiver(struct ctx *c, const struct sched_job *job
 
 	*host_pid = 0;
 	ck_lock(c, ck);
-	p = host ? proc_by_host_pid(ck, job->pid) : proc_by_pid(ck, job->pid);
+	/* What its program is to come back to keeps its signals. */
+	p = host ? NULL : offered(ck, job->pid);
+	if (p)
+		at = LEAVING;
+	else
+		p = host ? proc_by_host_pid(ck, job->pid) : proc_by_pid(ck, job->pid);
 	if (p && job->birth && p->birth != job->birth)
 		p = NULL; /* another one has its number: it is nowhere */
 	else if (!host && !p)
 		at = GONE;
-	else if (!host && p->state == PROC_PROXY)
-		at = p->flags & PROC_SENT ? GONE : LEAVING;
+	else if (!host && p->state == PROC_PROXY && at == HERE)
+		at = p->flags & PROC_SENT && !is_starting(ck, job->pid) ? GONE : LEAVING;
 	if (p && at != GONE && (host || p->state != PROC_EXITING))
 		*host_pid = p->host_pid;
 	ck_unlock(ck);
@@ -460,6 +517,12 @@ long sched_exited(struct rpc_env *e, const struct req_EXITED *q, struct rep_EXIT
 	(void)rep;
 	if (!p || p->state != PROC_PROXY || p->flags & PROC_REPORTED)
 		return 0; /* the first end counts */
+	if (p->offer && ended(q->status)) {
+		/* Killed as it left: the proxy is the program already, and gets a SIGKILL too. */
+		if (p->offer->taken)
+			return 0;
+		proc_offer_back(e, p);
+	}
 	was_stopped = p->changes && stopped(p->exit_status);
 	TX_SET(e->ck, p->exit_status, q->status);
 	TX_ADD(e->ck, p->changes, 1);
@@ -471,8 +534,7 @@ long sched_exited(struct rpc_env *e, const struct req_EXITED *q, struct rep_EXIT
 	/* A proxy that stopped with its program must run to follow it. */
 	if (was_stopped && !stopped(q->status))
 		(void)signal_job(e, p->host_pid, SIG_CONT, JOB_HOST, NULL, 0);
-	if (p->proxy_slot)
-		rpc_wake(e, e->srv, p->proxy_slot, p->proxy_seq);
+	wake_proxy(e, p);
 	return 0;
 }
 
@@ -599,8 +661,7 @@ static long hio_queue(struct rpc_env *e, struct proc *p, const struct req_HOST_I
 	memcpy(h->data, q->data.p, q->data.len);
 	tx_list_add_tail(e->ck, &p->hio, &h->link);
 	TX_ADD(e->ck, p->hio_next, 1);
-	if (p->proxy_slot)
-		rpc_wake(e, e->srv, p->proxy_slot, p->proxy_seq);
+	wake_proxy(e, p);
 	rep->result = (s64)h->tag;
 	return 0;
 }

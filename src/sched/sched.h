@@ -10,6 +10,8 @@
 #include "mem/mem.h"
 #include "proto/proc.h"
 
+struct task;
+
 /* For the agent: the first job, copied to buf of at least SCHED_JOB_MAX bytes. False: none. It
  * stays the first until it is done, so that the successor of an agent that was killed over it
  * finds it again. */
@@ -18,6 +20,9 @@ bool sched_job_first(struct ctx *c, struct sched_job *buf);
 void sched_job_done(struct ctx *c);
 /* The entry of a program that a predecessor made for this job; NULL: none. */
 struct proc *sched_job_entry(struct ctx *c, const struct sched_job *job);
+/* The first job, an EXEC, is offered to the proxy of its program, if that is of this core. True: it is no
+ * job of the agent's now. */
+bool sched_offer(struct ctx *c);
 /* Sends the signal of a JOB_SIGNAL to whom it is for. */
 void sched_job_signal(struct ctx *c, const struct sched_job *job);
 /* Does what a JOB_ASK asks for. */
@@ -31,7 +36,9 @@ void sched_report(struct ctx *c, u32 proxy_core, u32 proxy_pid, u32 status, u64 
 		  u64 system_us, u64 maxrss);
 
 /* What a process is that became a proxy: args is "core=N,dram=FD,copy=FD,...". Ends as the
- * program does. */
-_Noreturn void sched_proxy_main(const char *args);
+ * program does. home is called, with `arg`, when the program may come back: client_exec_home. */
+typedef void sched_home(struct task *arg, const struct ctx *c, struct proc *proxy,
+			u32 held, void (*resend)(void));
+_Noreturn void sched_proxy_main(const char *args, sched_home *home, struct task *arg);
 
 #endif

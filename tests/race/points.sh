@@ -74,10 +74,14 @@ fsck_is()
 	grep -q "$1" "$HARE_RACE/.fsck"
 }
 
-# In scripts: the host kills one process, whatever that is to Hare.
+# In scripts: the host kills one process, whatever that is to Hare; or sends it another signal.
 kill_outside() # PID
 {
-	echo "$1" >"$HARE_RACE/.pid"
+	kill_outside_by KILL "$1"
+}
+kill_outside_by() # SIGNAL PID
+{
+	echo "-$1 $2" >"$HARE_RACE/.pid"
 	mv "$HARE_RACE/.pid" "$HARE_RACE/.kill"
 	until_ok test ! -e "$HARE_RACE/.kill"
 }
@@ -87,7 +91,8 @@ killer()
 {
 	while sleep 0.02; do
 		[ -e "$HARE_RACE/.kill" ] || continue
-		kill -KILL "$(cat "$HARE_RACE/.kill")"
+		# shellcheck disable=SC2046
+		kill $(cat "$HARE_RACE/.kill")
 		rm "$HARE_RACE/.kill"
 	done 2>/dev/null
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Proxies (src/sched/proxy.c). A program ends while its children use its proxy's descriptors; and a
-# program that goes on to a third core gets a signal, or loses its proxy, at each step of that.
+# program that goes on to a third core, or back to its proxy (src/client/exec_home.c), gets a signal, or
+# loses its proxy, at each step of that.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/points.sh"
 need_all taskset util-linux
@@ -91,14 +92,17 @@ moving() # NAME OPTIONS...
 . "$POINTS"
 T=$1
 mkfifo "$T/m"
-entries() { "$HARE" stat | awk '/^processes now/ { print $4 + $5 }'; }
+entries() { "$HARE" stat | awk '/^processes now/ { print $3 + $4 + $5 }'; }
 none_left() { [ "$(entries)" = "$before" ]; }
 before=$(entries)
+rows() { "$HARE" ps -a | awk -v p=$p '$1 == p && $6 == "sleep"' | wc -l; }
+rows_are() { [ "$(rows)" = "$1" ]; }
 
-# Born on core 0, it runs on core 1 and is told to go on to core 2.
+# Born on core 0, it runs on core 1 and is told to go on, to core 2 or home.
+to=2
 go_on() # POINT COMM
 {
-	taskset -c 1 sh -c 'echo up >up; read -r x <"$0"; exec taskset -c 2 sleep 600' "$T/m" & p=$!
+	taskset -c 1 sh -c 'echo up >up; read -r x <"$0"; exec taskset -c $1 sleep 600' "$T/m" $to & p=$!
 	until_ok test -s up
 	rm up
 	arm "$1" "$2"
@@ -112,34 +116,77 @@ ends() # WHAT STATUS
 	until_ok none_left
 }
 
-for point in ask-EXEC sent-EXEC answered-EXEC ask-MOVED sent-MOVED answered-MOVED "moved on" "moved last"
-do
+each_point() # WHAT POINT...
+{
+	local what=$1 point comm
+
+	shift
+	for point; do
 	if [ "$SAME" ] && [ "${point#sent-}" != "$point" ]; then
 		continue # there are no messages
 	fi
-	case $point in moved*) comm=sleep ;; *) comm=taskset ;; esac
+	case $point in moved*) comm=sleep ;; home*) comm='' ;; *) comm=taskset ;; esac
 	go_on "$point" $comm
-	say $? "$point: it is there"
+	say $? "$what, $point: it is there"
 	kill -USR1 $p
 	on "$point"
-	ends "$point: a signal ends it" 138
+	ends "$what, $point: a signal ends it" 138
 
 	go_on "$point" $comm
 	kill -KILL $p
 	on "$point"
-	ends "$point: killed" 137
+	ends "$what, $point: killed" 137
 
 	go_on "$point" $comm
 	kill_outside $p
 	on "$point"
-	ends "$point: its proxy killed" 137
+	ends "$what, $point: its proxy killed" 137
 
+	[ "$PID" != $p ] || continue
 	go_on "$point" $comm
 	kill_outside "$PID"
 	on "$point"
-	ends "$point: the process that leaves killed" 137
-done
-rm "$T/m"
+	ends "$what, $point: the process that leaves killed" 137
+	done
+}
+leaving="ask-EXEC sent-EXEC answered-EXEC ask-MOVED sent-MOVED answered-MOVED"
+each_point "on" $leaving "moved on" "moved last"
+to=0
+each_point "home" $leaving "moved on" "moved last" "home taken" "home received" "home swapped"
+
+# Killed as it leaves, when its proxy is the program already.
+arm "home received"
+go_on answered-MOVED taskset
+leaves=$PID
+at "home received"
+say $? "it leaves, and is received at home"
+kill_outside "$leaves"
+on answered-MOVED "home received"
+ends "killed as it leaves" 137
+
+# Somebody else has a descriptor of the proxy: it serves that one, and the program is beside it.
+mkfifo "$T/held" "$T/done"
+taskset -c 1 sh -c '(read -r x <"$1"; echo held >&3; : >"$2") & exec taskset -c 0 sleep 600' sh \
+	"$T/held" "$T/done" 3>"$T/data" & p=$!
+until_ok rows_are 2
+say $? "a child has a descriptor: the proxy stays"
+echo >"$T/held"
+read -r x <"$T/done"
+same "$(cat "$T/data")" held "and serves it"
+kill $p
+ends "a signal ends the program" 143
+
+# It is stopped with the job before it: who stops it stops the program, which goes on as it does.
+go_on ask-MOVED taskset
+kill_outside_by STOP $p
+on ask-MOVED
+sleep 0.1
+kill -CONT $p
+until_ok rows_are 1
+say $? "stopped and continued before it knows"
+kill -USR1 $p
+ends "and a signal ends it" 138
+rm "$T/m" "$T/held" "$T/done"
 same "$(entries)" "$before" "no process is left"
 no_leak
 END
