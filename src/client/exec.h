@@ -32,6 +32,9 @@ long exec_receive(struct task *t, struct exec_start *st);
 /* A descriptor that st->proxy serves, which becomes the program: it is that one's own again. */
 bool exec_fd_is_home(const struct exec_start *st, const struct ctx *c,
 		     const struct image_fd *d);
+/* Such a one, or a duplicate of one. */
+bool exec_fd_goes_home(const struct exec_start *st, const struct ctx *c,
+		       const struct image_fd *d);
 /* In the host process that is to be the program: signals, limits, umask, working directory, ids, after
  * client_exec_agent; devices; the loader, which returns when it cannot be executed. */
 long exec_enter_state(const struct exec_start *st);

@@ -223,6 +223,18 @@ bool exec_fd_is_home(const struct exec_start *st, const struct ctx *c,
 	       d->relay_fd >> HIO_TAG_SHIFT == st->proxy->relay_tag;
 }
 
+bool exec_fd_goes_home(const struct exec_start *st, const struct ctx *c,
+		       const struct image_fd *d)
+{
+	u32 i = 0;
+
+	if (d->how != IMAGE_SAME)
+		return exec_fd_is_home(st, c, d);
+	while (i < st->image->fds && st->fds[i].fd != d->same)
+		i++;
+	return i < st->image->fds && exec_fd_is_home(st, c, &st->fds[i]);
+}
+
 /* One of Hare or of a proxy; the child opens devices itself, see open_devices. It fails without
  * having taken what came along. */
 static long enter_fd(struct task *t, const struct exec_start *st,
@@ -231,7 +243,7 @@ static long enter_fd(struct task *t, const struct exec_start *st,
 	struct ofd *o;
 	long r;
 
-	if (d->how == IMAGE_DEVICE || exec_fd_is_home(st, &t->ctx, d))
+	if (d->how == IMAGE_DEVICE || exec_fd_goes_home(st, &t->ctx, d))
 		return fd_enter_host(t, d->fd);
 	if (d->how == IMAGE_SAME)
 		return fd_dup(t, d->same, false, (u32)d->fd);

@@ -199,6 +199,8 @@ static void place_fds(struct task *t, struct home *h)
 
 		if (exec_fd_is_home(&h->st, &t->ctx, d))
 			SYS(dup3, h->aside[n++], d->fd, 0);
+		else if (exec_fd_goes_home(&h->st, &t->ctx, d))
+			SYS(dup3, d->same, d->fd, 0);
 	}
 }
 

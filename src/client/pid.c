@@ -234,7 +234,8 @@ static void sender_info(struct task *t, u32 sig, u8 *room)
 	i->uid = (u32)SYS(getuid);
 }
 
-/* On another core, or with group on each that has members. -ESRCH: nobody there. */
+/* On another core; with group to the members of that one that are at home there, but the caller. -ESRCH:
+ * nobody there. */
 static long send_far(struct task *t, u32 core, u32 pid, bool group,
 		     const struct sending *s)
 {
@@ -244,6 +245,7 @@ static long send_far(struct task *t, u32 core, u32 pid, bool group,
 		.pid = pid,
 		.sig = s->sig,
 		.group = group,
+		.tid = group ? t->proc->pid : 0,
 		.info = { (void *)(s->info ? s->info : info), INFO_SIZE, 0 },
 		.cred = &cred,
 		.wait_core = t->ctx.core,
@@ -358,8 +360,8 @@ static long send_to(struct task *t, long *pid, const struct sending *s)
 
 #define KILL_BATCH 64
 
-/* Members of a group (0: all processes) on this core, but the caller: at most KILL_BATCH whose
- * host pid is over `after`, in ascending order. */
+/* Members of a group (0: all processes) that are at home on this core, but the caller: at most KILL_BATCH
+ * whose pid is over `after`, in ascending order. */
 static u32 group_members(struct task *t, u32 pgid, u32 after, u32 *pids)
 {
 	struct ck *ck = t->ctx.ck;
@@ -371,15 +373,15 @@ static u32 group_members(struct task *t, u32 pgid, u32 after, u32 *pids)
 	for (l = r->all.next; l != &r->all; l = l->next) {
 		struct proc *p = LIST_ENTRY(l, struct proc, all);
 
-		if (p->state != PROC_RUNNING || p == t->proc || p->host_pid <= after ||
-		    (p->flags & PROC_TOOL) || (pgid && p->pgid != pgid))
+		if (!proc_is_at_home(p) || p->pid == t->proc->pid || p->pid <= after ||
+		    (pgid && p->pgid != pgid))
 			continue;
-		if (n == KILL_BATCH && p->host_pid >= pids[n - 1])
+		if (n == KILL_BATCH && p->pid >= pids[n - 1])
 			continue;
 		i = n < KILL_BATCH ? n++ : n - 1;
-		for (; i && pids[i - 1] > p->host_pid; i--)
+		for (; i && pids[i - 1] > p->pid; i--)
 			pids[i] = pids[i - 1];
-		pids[i] = p->host_pid;
+		pids[i] = p->pid;
 	}
 	ck_unlock(ck);
 	return n;
@@ -404,8 +406,11 @@ static void send_members_here(struct task *t, u32 pgid, const struct sending *s,
 
 	do {
 		count = group_members(t, pgid, after, pids);
-		for (i = 0; i < count; i++)
-			tally_add(n, SYS(kill, pids[i], s->sig));
+		for (i = 0; i < count; i++) {
+			long pid = (long)pids[i], r = send_to(t, &pid, s);
+
+			tally_add(n, r == CLIENT_HOST ? SYS(kill, pid, s->sig) : r);
+		}
 		after = count ? pids[count - 1] : after;
 	} while (count == KILL_BATCH);
 }

@@ -136,6 +136,16 @@ struct proc {
 #define PROC_HANDED   32u /* a proxy whose descriptors an heir serves now */
 #define PROC_SENT     64u /* a proxy whose program has arrived where it went */
 
+/* Where the pid is the host's, by its own process or by its proxy: at one place all its life, so who looks for
+ * all of a group, core by core, meets it once even if it is going from core to core. */
+static inline bool proc_is_at_home(const struct proc *p)
+{
+	if (p->host_pid != p->pid || p->flags & PROC_TOOL)
+		return false;
+	return p->state == PROC_RUNNING ||
+	       (p->state == PROC_PROXY && !(p->flags & PROC_REPORTED));
+}
+
 /* The value of a SIGBUS by which an agent has a process look at its mappings (client/cut.c). */
 #define PROC_CUT_SIGNAL 0x4841524543555421ULL
 

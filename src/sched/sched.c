@@ -221,10 +221,9 @@ static bool may_signal(const struct cred *cred, const struct proc *p, u32 sig)
 	return !cred->uid || cred->uid == p->cred.uid || sig == SIG_CONT;
 }
 
-static bool is_member(const struct proc *p, u32 pgid)
+static bool is_member(const struct proc *p, u32 pgid, u32 except)
 {
-	return p->state == PROC_RUNNING && !(p->flags & PROC_TOOL) &&
-	       (!pgid || p->pgid == pgid);
+	return proc_is_at_home(p) && (!pgid || p->pgid == pgid) && p->pid != except;
 }
 
 static long check_group(struct ck *ck, const struct req_SIGNAL *q)
@@ -236,7 +235,7 @@ static long check_group(struct ck *ck, const struct req_SIGNAL *q)
 	for (l = r->all.next; l != &r->all; l = l->next) {
 		struct proc *p = LIST_ENTRY(l, struct proc, all);
 
-		if (!is_member(p, q->pid))
+		if (!is_member(p, q->pid, q->tid))
 			continue;
 		if (may_signal(q->cred, p, q->sig))
 			return 0;
@@ -368,7 +367,7 @@ long sched_signal(struct rpc_env *e, const struct req_SIGNAL *q, struct rep_SIGN
 
 static void signal_one(u32 host_pid, const struct sched_job *job)
 {
-	if (job->tid && job->len == SIGNAL_INFO_SIZE)
+	if (job->tid && job->group != 1 && job->len == SIGNAL_INFO_SIZE)
 		SYS(rt_tgsigqueueinfo, host_pid,
 		    job->tid == job->pid ? host_pid : job->tid, job->sig, job->data);
 	else if (job->len == SIGNAL_INFO_SIZE)
@@ -377,12 +376,66 @@ static void signal_one(u32 host_pid, const struct sched_job *job)
 		SYS(kill, host_pid, job->sig);
 }
 
+static long signal_core(struct ctx *c, u32 core, u32 pid, const struct sched_job *job)
+{
+	bool group = job->group == 1;
+	struct cred root = { 0 };
+	struct req_SIGNAL q = {
+		.pid = pid,
+		.sig = job->sig,
+		.group = group ? 0 : job->group,
+		.tid = group ? 0 : job->tid,
+		.birth = job->birth,
+		.info = { (void *)job->data, job->len, 0 },
+		.cred = &root,
+		.forwarded = !group,
+	};
+	struct rep_SIGNAL rep;
+
+	return rpc_signal(c, core, &q, &rep);
+}
+
+/* Since the job was queued it went on to another core. */
+static void signal_elsewhere(struct ctx *c, const struct sched_job *job)
+{
+	for (u32 core = 0; core < c->isl->super->cores; core++)
+		if (core != c->core && signal_core(c, core, job->pid, job) != -ESRCH)
+			return;
+}
+
+struct member {
+	u32 pid,
+		away; /* the core where it is; MAX_CORES: it runs here, or its host process keeps signals */
+};
+
+/* Also to one that goes on meanwhile. One that nobody has is about to end, or its proxy knows. */
+static void signal_member(struct ctx *c, const struct sched_job *job, struct member m)
+{
+	u32 core = m.away;
+	struct proc *p;
+
+	while (core != MAX_CORES && signal_core(c, core, m.pid, job) == -ESRCH) {
+		u32 was = core;
+
+		ck_lock(c, c->ck);
+		p = proc_by_host_pid(c->ck, m.pid);
+		core = p && p->state == PROC_PROXY ? p->target_core : MAX_CORES;
+		ck_unlock(c->ck);
+		if (core == was)
+			core = MAX_CORES;
+		m.away = core;
+	}
+	if (m.away == MAX_CORES)
+		signal_one(m.pid, job);
+}
+
 /* Members one by one; who joins meanwhile is at the end of the list. */
 static void signal_group(struct ctx *c, const struct sched_job *job)
 {
 	struct ck *ck = c->ck;
 	struct proc_root *r = proc_root(ck);
-	u32 pids[64], n, skip = 0, i;
+	struct member m[64];
+	u32 n, skip = 0, i;
 
 	do {
 		struct list *l;
@@ -390,38 +443,20 @@ static void signal_group(struct ctx *c, const struct sched_job *job)
 
 		n = 0;
 		ck_lock(c, ck);
-		for (l = r->all.next; l != &r->all && n < ARRAY_SIZE(pids); l = l->next) {
+		for (l = r->all.next; l != &r->all && n < ARRAY_SIZE(m); l = l->next) {
 			struct proc *p = LIST_ENTRY(l, struct proc, all);
+			bool away = p->state == PROC_PROXY && p->flags & PROC_SENT &&
+				    !p->offer;
 
-			if (is_member(p, job->pid) && at++ >= skip)
-				pids[n++] = p->host_pid;
+			if (is_member(p, job->pid, job->tid) && at++ >= skip)
+				m[n++] = (struct member){ p->pid, away ? p->target_core
+								       : MAX_CORES };
 		}
 		ck_unlock(ck);
 		for (i = 0; i < n; i++)
-			signal_one(pids[i], job);
+			signal_member(c, job, m[i]);
 		skip += n;
-	} while (n == ARRAY_SIZE(pids));
-}
-
-/* Since the job was queued it went on to another core. */
-static void signal_elsewhere(struct ctx *c, const struct sched_job *job)
-{
-	struct cred root = { 0 };
-	struct req_SIGNAL q = {
-		.pid = job->pid,
-		.sig = job->sig,
-		.group = job->group,
-		.tid = job->tid,
-		.birth = job->birth,
-		.info = { (void *)job->data, job->len, 0 },
-		.cred = &root,
-		.forwarded = 1,
-	};
-	struct rep_SIGNAL rep;
-
-	for (u32 core = 0; core < c->isl->super->cores; core++)
-		if (core != c->core && rpc_signal(c, core, &q, &rep) != -ESRCH)
-			return;
+	} while (n == ARRAY_SIZE(m));
 }
 
 enum whereabouts { HERE, LEAVING, GONE };

@@ -132,6 +132,13 @@ each_point() # WHAT POINT...
 	on "$point"
 	ends "$what, $point: a signal ends it" 138
 
+	set -m
+	go_on "$point" $comm
+	set +m
+	kill -USR1 -- -$p
+	on "$point"
+	ends "$what, $point: a signal for its group" 138
+
 	go_on "$point" $comm
 	kill -KILL $p
 	on "$point"
@@ -163,6 +170,14 @@ say $? "it leaves, and is received at home"
 kill_outside "$leaves"
 on answered-MOVED "home received"
 ends "killed as it leaves" 137
+
+# What it is at home: its descriptors, some of which it has doubled or closed on its way.
+taskset -c 1 sh -c 'exec 5>&4 6<&3 3<&-; exec taskset -c 0 sh -c "read -r x <&6; echo \$x >&5
+	echo two >&4; ls -l /proc/\$\$/fd >fds; umask; nice"' \
+	3<<<one 4>"$T/data" >ids
+same "$(tr '\n' ' ' <"$T/data") $(tr '\n' ' ' <ids)" "one two  0022 0 " "at home it reads and writes"
+same "$(grep -c "$T/data" fds) $(grep -c ' 3 ->' fds)" "2 0" "what the host has, and no more"
+rm fds ids
 
 # Somebody else has a descriptor of the proxy: it serves that one, and the program is beside it.
 mkfifo "$T/held" "$T/done"
