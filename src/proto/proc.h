@@ -264,6 +264,7 @@ struct sched_job {
 	u32 core, proxy_pid; /* EXEC: whom to tell about its end */
 	u32 from_core, from_pid, hop; /* EXEC: as in the RPC */
 	u32 sig, group, tid; /* SIGNAL: the same */
+	u32 uid; /* SIGNAL to a group: who sends it, for its members are asked one by one */
 	u64 birth;
 	u32 wait_core, wait_slot,
 		wait_seq; /* SIGNAL: whom to tell that it was sent; seq 0: nobody */

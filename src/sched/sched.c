@@ -216,9 +216,9 @@ long sched_moved(struct rpc_env *e, const struct req_MOVED *q, struct rep_MOVED 
 
 /* --- signals -------------------------------------------------------------------------------------- */
 
-static bool may_signal(const struct cred *cred, const struct proc *p, u32 sig)
+static bool may_signal(u32 uid, const struct proc *p, u32 sig)
 {
-	return !cred->uid || cred->uid == p->cred.uid || sig == SIG_CONT;
+	return !uid || uid == p->cred.uid || sig == SIG_CONT;
 }
 
 static bool is_member(const struct proc *p, u32 pgid, u32 except)
@@ -237,7 +237,7 @@ static long check_group(struct ck *ck, const struct req_SIGNAL *q)
 
 		if (!is_member(p, q->pid, q->tid))
 			continue;
-		if (may_signal(q->cred, p, q->sig))
+		if (may_signal(q->cred->uid, p, q->sig))
 			return 0;
 		ret = -EPERM;
 	}
@@ -291,6 +291,7 @@ static long queue_signal(struct rpc_env *e, const struct req_SIGNAL *q,
 	if (!j)
 		return -EAGAIN;
 	j->tid = q->tid;
+	j->uid = q->cred->uid;
 	j->birth = q->birth;
 	j->wait_core = q->wait_core;
 	j->wait_slot = q->wait_slot;
@@ -321,7 +322,7 @@ static long signal_process(struct rpc_env *e, const struct req_SIGNAL *q,
 
 	if (p && q->birth && q->birth != p->birth)
 		return -ESRCH;
-	if (p && !may_signal(q->cred, p, q->sig))
+	if (p && !may_signal(q->cred->uid, p, q->sig))
 		return -EPERM;
 	rep->birth = p ? p->birth : 0;
 	/* after the start, in the order of the queue */
@@ -448,7 +449,8 @@ static void signal_group(struct ctx *c, const struct sched_job *job)
 			bool away = p->state == PROC_PROXY && p->flags & PROC_SENT &&
 				    !p->offer;
 
-			if (is_member(p, job->pid, job->tid) && at++ >= skip)
+			if (is_member(p, job->pid, job->tid) &&
+			    may_signal(job->uid, p, job->sig) && at++ >= skip)
 				m[n++] = (struct member){ p->pid, away ? p->target_core
 								       : MAX_CORES };
 		}

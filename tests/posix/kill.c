@@ -222,6 +222,76 @@ static void t_perm(void)
 	is_long(t_end(pid), 0, "the unprivileged child ends");
 }
 
+static int until_closed(void)
+{
+	char c;
+
+	return read(0, &c, 1) != 0;
+}
+
+/* Two of a group, born where this is: the other user's, and one that says how it ended. */
+static int s_member(int argc, char **argv)
+{
+	pid_t pid, other;
+
+	if (argc != 2 || close(atoi(argv[1])))
+		return 1;
+	pid = must(fork());
+	if (!pid)
+		_exit(until_closed());
+	other = t_fork_nobody();
+	if (!other) {
+		signal(SIGUSR1, SIG_IGN);
+		_exit(write(atoi(argv[0]), "a", 1) != 1 || until_closed());
+	}
+	return t_end(pid) || t_end(other);
+}
+
+/* A group with two users: of kill by one of them the other one's processes hear nothing. */
+static int mixed_group(void)
+{
+	int ready[2], go[2];
+	pid_t pid, members[4];
+	char c;
+
+	must(setpgid(0, 0));
+	must(pipe(ready));
+	must(pipe(go));
+	handle(SIGUSR1, 0);
+	must(dup2(go[0], 0));
+	must(fcntl(go[0], F_SETFD, FD_CLOEXEC));
+	for (int i = 0; i < 4; i++)
+		members[i] = must(t_start(T_EXEC, "member", t_num(ready[1]), t_num(go[1]), NULL));
+	for (int i = 0; i < 4; i++)
+		must(read(ready[0], &c, 1));
+	pid = t_fork_nobody();
+	if (!pid) {
+		signal(SIGUSR1, SIG_IGN);
+		_exit(kill(0, SIGUSR1) ? errno : 0);
+	}
+	if (t_end(pid) || got)
+		return 1;
+	must(close(go[1]));
+	for (int i = 0; i < 4; i++)
+		if (t_end(members[i]))
+			return 2;
+	return 0;
+}
+
+static void t_mixed(void)
+{
+	pid_t pid;
+
+	if (geteuid() != 0) {
+		t_skip("root", "mixed");
+		return;
+	}
+	pid = must(fork());
+	if (!pid)
+		_exit(mixed_group());
+	is_long(t_end(pid), 0, "kill(0) reaches the own processes of a group alone");
+}
+
 /* A parent that is killed leaves its child running. */
 static int s_parent(int argc, char **argv)
 {
@@ -270,7 +340,7 @@ static void t_orphan(void)
 T_SUBS = { { "ids", s_ids },	   { "pid", s_pid },
 	   { "wait", s_wait },	   { "signal", s_signal },
 	   { "group", s_group },   { "parent", s_parent },
-	   { "orphan", s_orphan }, T_END };
+	   { "orphan", s_orphan }, { "member", s_member }, T_END };
 
 /* Makes and removes files, with a timer's signals between, for a tracer that writes down each stop. */
 static void traced(void)
@@ -327,6 +397,7 @@ T_SECTIONS = {
 	{ "group", t_group },
 	{ "mask", t_mask },
 	{ "perm", t_perm },
+	{ "mixed", t_mixed },
 	{ "orphan", t_orphan },
 	{ "traced", t_traced },
 	T_END,
