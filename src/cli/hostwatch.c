@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * inotify watches of the host's files, for the instances of this core (fileserver/notify.c): the
+ * inotify watches of the host's files, for instances (fileserver/notify.c) of this core, or of other
+ * kernels, whose agents see nothing here: the
  * agent has an instance of the host's for each of them that watches anything there, and passes
  * its events on, so that a program finds both kinds in one queue.
  *
@@ -108,9 +109,9 @@ static s64 add(struct task *t, const struct host_watch *w)
 	host_wd = inotify_add_watch(h->fd, path, w->mask);
 	if (host_wd < 0)
 		return -errno;
-	q.ino = WD_HOST | (u64)host_wd;
+	q.ino = WD_HOST | (u64)t->ctx.core << 32 | (u64)host_wd;
 	q.mask &= ~(u32)IN_MASK_CREATE;
-	r = rpc_wd(&t->ctx, t->ctx.core, &q, &p);
+	r = rpc_wd(&t->ctx, ino_server(w->inst), &q, &p);
 	if (!r && !map_wd(h, (u32)host_wd, p.wd))
 		r = -ENOMEM;
 	if (r)
@@ -150,7 +151,7 @@ static void pass_on(struct task *t, const struct host_instance *h,
 
 	if (v->wd >= 0 && (u32)v->wd < h->cap)
 		q.wd = h->wd[v->wd];
-	(void)rpc_notify(&t->ctx, t->ctx.core, &q, &p);
+	(void)rpc_notify(&t->ctx, ino_server(h->inst), &q, &p);
 }
 
 void hostwatch_read(struct task *t, int fd)
@@ -182,7 +183,7 @@ bool hostwatch_tend(struct task *t)
 		struct req_FSTAT q = { .ino = h->inst };
 		struct rep_FSTAT p;
 
-		if (rpc_fstat(&t->ctx, t->ctx.core, &q, &p) != -ENOENT) {
+		if (rpc_fstat(&t->ctx, ino_server(h->inst), &q, &p) != -ENOENT) {
 			at = &h->next;
 			continue;
 		}

@@ -35,10 +35,12 @@ bool exec_fd_is_home(const struct exec_start *st, const struct ctx *c,
 /* Such a one, or a duplicate of one. */
 bool exec_fd_goes_home(const struct exec_start *st, const struct ctx *c,
 		       const struct image_fd *d);
-/* In the host process that is to be the program: signals, limits, umask, working directory, ids, after
- * client_exec_agent; devices; the loader, which returns when it cannot be executed. */
-long exec_enter_state(const struct exec_start *st);
+/* In the host process that is to be the program, after client_exec_agent: descriptors may have any number, as
+ * they may be beyond a limit that was lowered later; devices; signals, limits, umask, working directory, ids;
+ * the loader, which returns when it cannot be executed. */
+void exec_raise_limit(void);
 long exec_open_devices(const struct exec_start *st);
+long exec_enter_state(const struct exec_start *st);
 void exec_run_loader(struct task *t, const struct exec_start *st);
 
 /* The thread ends: its exec_mem goes. */

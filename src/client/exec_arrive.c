@@ -379,7 +379,8 @@ static void enter_limits(const struct exec_image *im)
 	u32 i;
 
 	for (i = 0; i < EXEC_RLIMITS; i++)
-		if (memcmp(g_limits[i], im->rlimit[i], sizeof(im->rlimit[i])))
+		if (i == RLIMIT_NOFILE ||
+		    memcmp(g_limits[i], im->rlimit[i], sizeof(im->rlimit[i])))
 			SYS(prlimit64, 0, i, im->rlimit[i], 0);
 	if (im->itimer_us)
 		SYS(setitimer, ITIMER_REAL, &it, 0);
@@ -424,6 +425,13 @@ static void enter_table(struct task *t, struct exec_start *st)
 	st->entered = true;
 }
 
+void exec_raise_limit(void)
+{
+	u64 l[2] = { g_limits[RLIMIT_NOFILE][1], g_limits[RLIMIT_NOFILE][1] };
+
+	SYS(prlimit64, 0, RLIMIT_NOFILE, l, 0);
+}
+
 long exec_enter_state(const struct exec_start *st)
 {
 	enter_signals(st->image);
@@ -462,10 +470,9 @@ void client_exec_start(struct task *t, struct exec_start *st)
 	SYS(prctl, PR_SET_PDEATHSIG, SIG_KILL, 0, 0, 0);
 	/* A group of its own: what a terminal sends comes by the proxy, once. */
 	SYS(setpgid, 0, 0);
-	if (exec_enter_state(st))
-		return;
 	close_agents(t->ctx.isl->super->fd_base);
-	if (exec_open_devices(st))
+	exec_raise_limit();
+	if (exec_open_devices(st) || exec_enter_state(st))
 		return;
 	enter_table(t, st);
 	SYS(prctl, PR_SET_PDEATHSIG, 0, 0, 0, 0);

@@ -474,6 +474,10 @@ static void fill_usage(struct task *t, struct exec_image *im)
 	} ru[2] = { 0 };
 	const struct proc *p = t->proc;
 
+	/* Of a process where it was born the host knows but what it used elsewhere. */
+	im->user_us = p->user_us;
+	im->system_us = p->system_us;
+	im->maxrss = p->maxrss;
 	if (!exec_has_proxy(p))
 		return;
 	SYS(getrusage, 0, &ru[0]);

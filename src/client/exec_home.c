@@ -159,6 +159,8 @@ static bool set_aside(struct task *t, struct home *h, u32 held)
 		if (sys_failed(fd))
 			return false;
 		h->aside[h->asides++] = (s32)fd;
+		if (fd >= t->ctx.isl->super->fd_base)
+			return false; /* among the hidden ones */
 	}
 	return h->asides == held;
 }
@@ -284,14 +286,17 @@ static _Noreturn void become(struct task *t, struct home *h)
 
 	race_point("home taken", RACE_AT);
 	client_exec_agent();
-	if (exec_receive(t, &h->st) || exec_enter_state(&h->st))
+	if (exec_receive(t, &h->st))
 		fail(t, h);
 	race_point("home received", RACE_AT);
+	exec_raise_limit();
+	place_fds(t, h);
+	if (exec_open_devices(&h->st) || exec_enter_state(&h->st))
+		fail(t, h);
 	tell_entered(t, h);
 	proc_release(t, proxy);
-	place_fds(t, h);
 	h->resend();
-	if (exec_open_devices(&h->st) || !swap(t, h))
+	if (!swap(t, h))
 		fail(t, h);
 	t->proc = h->st.proc;
 	exec_drop_file(t, h->ino);

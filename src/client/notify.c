@@ -298,22 +298,33 @@ static long add_hare(struct task *t, const struct ofd *o, const struct place *pl
 	return (long)p.wd;
 }
 
-/* The agent of the instance's core has to do it: a file of the host. Its watch descriptor. */
-static long ask_agent(struct task *t, const struct ofd *o, struct req_HOST_WATCH *q)
+/* A file of the host: the agent of the instance's core watches it, for programs of all cores; of another
+ * kernel than its own it sees nothing, so there the program's does. */
+static u32 agent_core(struct task *t, const struct ofd *o)
 {
+	const struct super *s = t->ctx.isl->super;
 	u32 srv = ofd_server(o);
+
+	return mem_separate(s) && mem_island_of(s, srv) != t->ctx.isl->id ? t->ctx.core
+									  : srv;
+}
+
+/* Its watch descriptor. */
+static long ask_agent(struct task *t, u32 core, const struct ofd *o,
+		      struct req_HOST_WATCH *q)
+{
 	struct rep_HOST_WATCH p;
 	long r;
 
 	q->inst = o->ino;
-	r = rpc_host_watch(&t->ctx, srv, q, &p);
+	r = rpc_host_watch(&t->ctx, core, q, &p);
 	if (r || q->op == HOST_WATCH_REMOVE)
 		return r;
 	q->op = HOST_WATCH_RESULT;
 	q->tag = p.tag;
 	for (;;) {
 		q->wait_seq = msg_event_prepare(&t->ctx);
-		r = rpc_host_watch(&t->ctx, srv, q, &p);
+		r = rpc_host_watch(&t->ctx, core, q, &p);
 		if (r != -EAGAIN)
 			return r ? r : (long)p.result;
 		retry_wait(t, q->wait_seq);
@@ -337,7 +348,7 @@ static long add_host(struct task *t, const struct ofd *o, long upath, u32 mask)
 		return fd;
 	r = SYS(faccessat2, fd, "", 4 /* R_OK */, AT_EACCESS | AT_EMPTY_PATH);
 	if (r != -EACCES)
-		r = ask_agent(t, o, &q);
+		r = ask_agent(t, agent_core(t, o), o, &q);
 	SYS(close, fd);
 	return r;
 }
@@ -391,7 +402,7 @@ long client_inotify_rm_watch(struct task *t, long a[6])
 	if (!r && p.ino >= WD_HOST) {
 		struct req_HOST_WATCH hq = { .op = HOST_WATCH_REMOVE, .fd = (u32)p.ino };
 
-		(void)ask_agent(t, o, &hq);
+		(void)ask_agent(t, WD_HOST_CORE(p.ino), o, &hq);
 	}
 	ofd_put(t, o);
 	return r;

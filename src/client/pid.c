@@ -316,6 +316,11 @@ static long send_by_proxy(struct task *t, u32 pid, const struct location *at,
 {
 	long r = at->ended ? -ESRCH : send_far(t, at->core, pid, false, s);
 
+	/* Stopped by itself, it would not follow a program that is ending, or has gone on. */
+	if (r == -ESRCH && !at->ended && s->sig == SIG_STOP) {
+		r = send_anywhere(t, pid, s);
+		r = r == -ESRCH ? 0 : r;
+	}
 	if (s->sig == SIG_CONT || (r == -ESRCH && !at->ended)) {
 		long host = SYS(kill, at->host_pid, s->sig);
 
@@ -360,33 +365,6 @@ static long send_to(struct task *t, long *pid, const struct sending *s)
 
 #define KILL_BATCH 64
 
-/* Members of a group (0: all processes) that are at home on this core, but the caller: at most KILL_BATCH
- * whose pid is over `after`, in ascending order. */
-static u32 group_members(struct task *t, u32 pgid, u32 after, u32 *pids)
-{
-	struct ck *ck = t->ctx.ck;
-	struct proc_root *r = proc_root(ck);
-	u32 n = 0, i;
-	struct list *l;
-
-	ck_lock(&t->ctx, ck);
-	for (l = r->all.next; l != &r->all; l = l->next) {
-		struct proc *p = LIST_ENTRY(l, struct proc, all);
-
-		if (!proc_is_at_home(p) || p->pid == t->proc->pid || p->pid <= after ||
-		    (pgid && p->pgid != pgid))
-			continue;
-		if (n == KILL_BATCH && p->pid >= pids[n - 1])
-			continue;
-		i = n < KILL_BATCH ? n++ : n - 1;
-		for (; i && pids[i - 1] > p->pid; i--)
-			pids[i] = pids[i - 1];
-		pids[i] = p->pid;
-	}
-	ck_unlock(ck);
-	return n;
-}
-
 struct tally {
 	u32 sent, refused;
 };
@@ -405,7 +383,10 @@ static void send_members_here(struct task *t, u32 pgid, const struct sending *s,
 	u32 pids[KILL_BATCH], count, i, after = 0;
 
 	do {
-		count = group_members(t, pgid, after, pids);
+		ck_lock(&t->ctx, t->ctx.ck);
+		count = proc_members(t->ctx.ck, pgid, t->proc->pid, after, pids,
+				     KILL_BATCH);
+		ck_unlock(t->ctx.ck);
 		for (i = 0; i < count; i++) {
 			long pid = (long)pids[i], r = send_to(t, &pid, s);
 
@@ -752,6 +733,9 @@ static long change_ids(struct task *t, long nr, const long a[6])
 	       t->proc->cred.groups[CRED_GROUPS_MAX - 1]);
 	t->proc->cred = cred;
 	ck_unlock(ck);
+	/* Who may signal it is looked up there. */
+	if (is_remote(t->proc))
+		(void)relay_own(t, HIO_CRED, cred.uid, cred.gid);
 	return r;
 }
 

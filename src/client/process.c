@@ -551,6 +551,7 @@ static void leave_usage(struct task *t, struct proc *p)
 void client_exit(struct task *t, int status)
 {
 	struct proc *p = t->proc;
+	bool stays;
 
 	(void)status;
 	if (p->threads > 1) {
@@ -558,14 +559,18 @@ void client_exit(struct task *t, int status)
 		agent_wake(t);
 		return;
 	}
-	leave_usage(t, p);
-	proc_release(t, p);
-	msg_slot_give(&t->ctx);
 	/* Of a program that a proxy waits for the agent has still to tell the end; and of one that was
-	 * elsewhere its parent what it used there. */
-	if (p->proxy_core != MAX_CORES || p->user_us | p->system_us)
+	 * elsewhere its parent, or the agent, counts what it used there. */
+	stays = p->proxy_core != MAX_CORES || p->user_us | p->system_us;
+	if (!stays)
+		leave_usage(t, p);
+	proc_release(t, p);
+	if (stays) {
 		set_state(t, p, PROC_EXITING);
-	else
+		agent_wake(t);
+	}
+	msg_slot_give(&t->ctx);
+	if (!stays)
 		proc_drop(t, p);
 	t->proc = NULL;
 }

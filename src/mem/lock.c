@@ -266,7 +266,8 @@ static bool trace_await(struct ck *ck, u32 tid, const struct siginfo_raw *seen)
 
 		if (r == -ESRCH) {
 			lock_nap();
-		} else if (!r && (now.signo == seen->signo || is_exit_stop(tid, &now))) {
+		} else if (!r && (is_call_stop(&now) ? is_exit_stop(tid, &now)
+						     : now.signo == seen->signo)) {
 			if (__atomic_load_n(&ck->lock, __ATOMIC_RELAXED) == tid)
 				return false;
 			SYS(ptrace, PTRACE_SETSIGINFO, tid, 0, seen);

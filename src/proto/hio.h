@@ -74,6 +74,7 @@ enum hio_op {
 	HIO_FCHOWN, /* a: uid, b: gid */
 	HIO_FUTIMENS, /* data: two timespecs, or none: now */
 	HIO_PATH, /* data: what /proc/self/fd/N says */
+	HIO_CRED, /* a: the program's uid from now on, b: its gid */
 	HIO_ENTERED, /* the program that left has begun elsewhere: nobody waits for it */
 };
 

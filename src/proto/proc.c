@@ -147,6 +147,27 @@ long proc_set_exe(struct ck *ck, struct proc *p, const char *exe)
 	return 0;
 }
 
+u32 proc_members(struct ck *ck, u32 pgid, u32 except, u32 after, u32 *pids, u32 max)
+{
+	struct proc_root *r = proc_root(ck);
+	u32 n = 0, i;
+
+	for (struct list *l = r->all.next; l != &r->all; l = l->next) {
+		struct proc *p = LIST_ENTRY(l, struct proc, all);
+
+		if (!proc_is_at_home(p) || p->pid == except || p->pid <= after ||
+		    (pgid && p->pgid != pgid))
+			continue;
+		if (n == max && p->pid >= pids[n - 1])
+			continue;
+		i = n < max ? n++ : n - 1;
+		for (; i && pids[i - 1] > p->pid; i--)
+			pids[i] = pids[i - 1];
+		pids[i] = p->pid;
+	}
+	return n;
+}
+
 void proc_offer_back(struct rpc_env *e, struct proc *proxy)
 {
 	struct proc_root *r = proc_root(e->ck);

@@ -347,6 +347,9 @@ struct proc *proc_by_pid(struct ck *ck, u32 pid);
  * the pid of who came in from there (a tool). That entry: by its number, or with 0 any; NULL: none. */
 struct proc *proc_from_console(struct ck *ck, u32 pgid);
 long proc_set_exe(struct ck *ck, struct proc *p, const char *exe); /* -ENOSPC */
+/* Members of a group (0: all processes) that are at home on this core, but `except`: at most max whose pid
+ * is over `after`, in ascending order. How many. */
+u32 proc_members(struct ck *ck, u32 pgid, u32 except, u32 after, u32 *pids, u32 max);
 /* What a proxy was offered, if anything, is its agent's job after all; wakes that. */
 struct rpc_env;
 void proc_offer_back(struct rpc_env *e, struct proc *proxy);

@@ -189,9 +189,11 @@ enum { LOCK_GET, LOCK_SET, LOCK_RELEASE_OWNER };
 enum { ASYNC_GET, ASYNC_OWNER, ASYNC_SIG, ASYNC_ON, ASYNC_OFF };
 enum { ASYNC_TID, ASYNC_PID, ASYNC_PGRP };
 #define SIGNAL_MAX 64u
-/* WD operations; its inode for a watch of the host's: this and the host's own number. */
+/* WD operations; its inode for a watch of the host's: this, the core whose agent watches, and the host's
+ * own number. */
 enum { WD_ADD, WD_REMOVE, WD_DROP };
-#define WD_HOST (0xffffULL << INO_SERVER_SHIFT)
+#define WD_HOST		  (0xffffULL << INO_SERVER_SHIFT)
+#define WD_HOST_CORE(ino) ((u32)((ino) >> 32) & 0xff)
 /* HOST_WATCH operations */
 enum { HOST_WATCH_ADD, HOST_WATCH_REMOVE, HOST_WATCH_RESULT };
 /* ASK operations */

@@ -135,6 +135,8 @@ static void on_signal(int sig, siginfo_t *info, void *uc)
 		set_action(sig, (void *)SIG_DFL);
 		return;
 	}
+	if (sig == SIGPIPE && info->si_code == SI_USER && (u32)info->si_pid == g.ctx.tid)
+		return; /* a write of ours: the program's core makes its own */
 	if (sig == SIGBUS && info->si_code == SI_QUEUE &&
 	    (u64)info->si_value.sival_ptr == PROC_CUT_SIGNAL)
 		return; /* meant what ran here before */
@@ -159,7 +161,6 @@ static void set_mask(u64 mask)
 	SYS(rt_sigprocmask, SIG_SETMASK, &mask, 0, 8);
 }
 
-/* SIGPIPE and SIGCHLD are not the program's: its own core makes them. */
 static void catch_signals(void)
 {
 	int sig;
@@ -168,9 +169,6 @@ static void catch_signals(void)
 		switch (sig) {
 		case SIGKILL:
 		case SIGSTOP:
-			break;
-		case SIGPIPE:
-			set_action(sig, (void *)SIG_IGN);
 			break;
 		default:
 			set_action(sig, (void *)on_signal);
@@ -517,6 +515,16 @@ static void note_group(u32 pgid, u32 host_pgid, u32 sid)
 	ck_unlock(ck);
 }
 
+static void note_cred(u32 uid, u32 gid)
+{
+	struct ck *ck = g.ctx.ck;
+
+	ck_lock(&g.ctx, ck);
+	TX_SET(ck, g.proc->cred.uid, uid);
+	TX_SET(ck, g.proc->cred.gid, gid);
+	ck_unlock(ck);
+}
+
 static long do_setpgid(u32 pgid)
 {
 	u32 host = pgid ? host_group(pgid) : g.proc->host_pid;
@@ -708,6 +716,9 @@ static long perform(void)
 		return SYS(utimensat, fd, 0, h->len == 32 ? g.data : NULL, 0);
 	case HIO_PATH:
 		return do_path(fd);
+	case HIO_CRED:
+		note_cred((u32)h->a, (u32)h->b);
+		return 0;
 	case HIO_ENTERED:
 		g.pinned = false;
 		return 0;
@@ -977,7 +988,7 @@ static void follow_program(void)
 
 /* --- the program comes back ------------------------------------------------------------------------ */
 
-/* Once MOVED has come, nothing that it closed elsewhere is on its way any more. */
+/* Once MOVED has come, what it closed elsewhere has been asked for; and is done, when nothing is queued. */
 static bool has_moved(bool *idle)
 {
 	struct ck *ck = g.ctx.ck;
@@ -987,6 +998,8 @@ static bool has_moved(bool *idle)
 	ck_lock(&g.ctx, ck);
 	moved = p->offer && p->hop >= p->offer->hop && p->target_core == g.ctx.core;
 	*idle = list_empty(&p->hio);
+	for (struct list *l = p->hio.next; l != &p->hio; l = l->next)
+		moved &= LIST_ENTRY(l, struct hio, link)->state != HIO_QUEUED;
 	ck_unlock(ck);
 	return moved;
 }

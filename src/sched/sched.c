@@ -368,7 +368,7 @@ long sched_signal(struct rpc_env *e, const struct req_SIGNAL *q, struct rep_SIGN
 
 static void signal_one(u32 host_pid, const struct sched_job *job)
 {
-	if (job->tid && job->group != 1 && job->len == SIGNAL_INFO_SIZE)
+	if (job->tid && job->len == SIGNAL_INFO_SIZE)
 		SYS(rt_tgsigqueueinfo, host_pid,
 		    job->tid == job->pid ? host_pid : job->tid, job->sig, job->data);
 	else if (job->len == SIGNAL_INFO_SIZE)
@@ -377,146 +377,148 @@ static void signal_one(u32 host_pid, const struct sched_job *job)
 		SYS(kill, host_pid, job->sig);
 }
 
-static long signal_core(struct ctx *c, u32 core, u32 pid, const struct sched_job *job)
+static long signal_core(struct ctx *c, u32 core, const struct sched_job *job)
 {
-	bool group = job->group == 1;
 	struct cred root = { 0 };
 	struct req_SIGNAL q = {
-		.pid = pid,
+		.pid = job->pid,
 		.sig = job->sig,
-		.group = group ? 0 : job->group,
-		.tid = group ? 0 : job->tid,
+		.group = job->group,
+		.tid = job->tid,
 		.birth = job->birth,
 		.info = { (void *)job->data, job->len, 0 },
 		.cred = &root,
-		.forwarded = !group,
+		.forwarded = 1,
 	};
 	struct rep_SIGNAL rep;
 
 	return rpc_signal(c, core, &q, &rep);
 }
 
-/* Since the job was queued it went on to another core. */
-static void signal_elsewhere(struct ctx *c, const struct sched_job *job)
+/* Since the job was queued it went on to another core. False: none has it. */
+static bool signal_elsewhere(struct ctx *c, const struct sched_job *job)
 {
 	for (u32 core = 0; core < c->isl->super->cores; core++)
-		if (core != c->core && signal_core(c, core, job->pid, job) != -ESRCH)
-			return;
+		if (core != c->core && signal_core(c, core, job) != -ESRCH)
+			return true;
+	return false;
 }
 
-struct member {
-	u32 pid,
-		away; /* the core where it is; MAX_CORES: it runs here, or its host process keeps signals */
+/* STARTING: behind this job its EXEC is queued, which its proxy has given back. */
+enum whereabouts { HERE, LEAVING, STARTING, GONE };
+
+struct receiver {
+	u32 host_pid; /* if a signal is to be sent here; else 0 */
+	bool own_group; /* the host's group is its alone */
 };
 
-/* Also to one that goes on meanwhile. One that nobody has is about to end, or its proxy knows. */
-static void signal_member(struct ctx *c, const struct sched_job *job, struct member m)
+static enum whereabouts whereabouts_of(struct ck *ck, const struct proc *p)
 {
-	u32 core = m.away;
-	struct proc *p;
-
-	while (core != MAX_CORES && signal_core(c, core, m.pid, job) == -ESRCH) {
-		u32 was = core;
-
-		ck_lock(c, c->ck);
-		p = proc_by_host_pid(c->ck, m.pid);
-		core = p && p->state == PROC_PROXY ? p->target_core : MAX_CORES;
-		ck_unlock(c->ck);
-		if (core == was)
-			core = MAX_CORES;
-		m.away = core;
-	}
-	if (m.away == MAX_CORES)
-		signal_one(m.pid, job);
+	if (p->state != PROC_PROXY)
+		return HERE;
+	/* What its program is to come back to keeps its signals. */
+	if (p->offer || !(p->flags & PROC_SENT))
+		return LEAVING;
+	return is_starting(ck, p->pid) ? STARTING : GONE;
 }
 
-/* Members one by one; who joins meanwhile is at the end of the list. */
-static void signal_group(struct ctx *c, const struct sched_job *job)
-{
-	struct ck *ck = c->ck;
-	struct proc_root *r = proc_root(ck);
-	struct member m[64];
-	u32 n, skip = 0, i;
-
-	do {
-		struct list *l;
-		u32 at = 0;
-
-		n = 0;
-		ck_lock(c, ck);
-		for (l = r->all.next; l != &r->all && n < ARRAY_SIZE(m); l = l->next) {
-			struct proc *p = LIST_ENTRY(l, struct proc, all);
-			bool away = p->state == PROC_PROXY && p->flags & PROC_SENT &&
-				    !p->offer;
-
-			if (is_member(p, job->pid, job->tid) &&
-			    may_signal(job->uid, p, job->sig) && at++ >= skip)
-				m[n++] = (struct member){ p->pid, away ? p->target_core
-								       : MAX_CORES };
-		}
-		ck_unlock(ck);
-		for (i = 0; i < n; i++)
-			signal_member(c, job, m[i]);
-		skip += n;
-	} while (n == ARRAY_SIZE(m));
-}
-
-enum whereabouts { HERE, LEAVING, GONE };
-
-/* Its host pid, if a signal for it is to be sent here. */
 static enum whereabouts find_receiver(struct ctx *c, const struct sched_job *job,
-				      u32 *host_pid)
+				      struct receiver *to)
 {
 	bool host = job->group == JOB_HOST;
 	enum whereabouts at = HERE;
 	struct ck *ck = c->ck;
 	struct proc *p;
 
-	*host_pid = 0;
+	*to = (struct receiver){ 0 };
 	ck_lock(c, ck);
-	/* What its program is to come back to keeps its signals. */
-	p = host ? NULL : offered(ck, job->pid);
-	if (p)
-		at = LEAVING;
-	else
-		p = host ? proc_by_host_pid(ck, job->pid) : proc_by_pid(ck, job->pid);
+	p = host ? proc_by_host_pid(ck, job->pid) : offered(ck, job->pid);
+	if (!p && !host)
+		p = proc_by_pid(ck, job->pid);
 	if (p && job->birth && p->birth != job->birth)
 		p = NULL; /* another one has its number: it is nowhere */
-	else if (!host && !p)
-		at = GONE;
-	else if (!host && p->state == PROC_PROXY && at == HERE)
-		at = p->flags & PROC_SENT && !is_starting(ck, job->pid) ? GONE : LEAVING;
-	if (p && at != GONE && (host || p->state != PROC_EXITING))
-		*host_pid = p->host_pid;
+	else if (!host)
+		at = p ? whereabouts_of(ck, p) : GONE;
+	if (p && (at == HERE || at == LEAVING) && (host || p->state != PROC_EXITING)) {
+		to->host_pid = p->host_pid;
+		to->own_group = p->proxy_core != MAX_CORES;
+	}
 	ck_unlock(ck);
 	return at;
 }
 
+/* False: nobody has it. */
+static bool signal_single(struct ctx *c, const struct sched_job *job)
+{
+	struct receiver to, again;
+	enum whereabouts at = find_receiver(c, job, &to);
+
+	if (at == GONE)
+		return signal_elsewhere(c, job);
+	if (at == STARTING)
+		return signal_core(c, c->core, job) != -ESRCH;
+	if (!to.host_pid)
+		return true;
+	if (job->group == 2 && to.own_group)
+		SYS(kill, -(long)to.host_pid, job->sig);
+	else
+		signal_one(to.host_pid, job);
+	/* Others stay pending until the loader, as proxy, passes them on; these two it cannot. */
+	if (job->sig != SIG_KILL && job->sig != SIG_STOP)
+		return true;
+	at = find_receiver(c, job, &again);
+	if (at == GONE)
+		(void)signal_elsewhere(c, job);
+	else if (at == STARTING)
+		(void)signal_core(c, c->core, job);
+	if ((at == GONE || at == STARTING) && job->sig == SIG_STOP)
+		SYS(kill, to.host_pid, SIG_CONT);
+	return true;
+}
+
+/* A member may be signalled by job's sender. Its proxy knows whose the program is. */
+static bool may_reach(struct ctx *c, u32 pid, const struct sched_job *job)
+{
+	struct proc *p;
+	bool may;
+
+	ck_lock(c, c->ck);
+	p = proc_by_host_pid(c->ck, pid);
+	may = p && may_signal(job->uid, p, job->sig);
+	ck_unlock(c->ck);
+	return may;
+}
+
+/* Members one by one, those that are elsewhere too. Of one that nobody has its proxy may know where it
+ * went; unless it has ended. */
+static void signal_group(struct ctx *c, const struct sched_job *job)
+{
+	u8 room[sizeof(*job) + SIGNAL_INFO_SIZE] __attribute__((aligned(8)));
+	struct sched_job *one = (struct sched_job *)room;
+	u32 pids[64], n, i, after = 0;
+
+	memcpy(one, job, sizeof(*job) + job->len);
+	one->group = one->tid = 0;
+	do {
+		ck_lock(c, c->ck);
+		n = proc_members(c->ck, job->pid, job->tid, after, pids,
+				 ARRAY_SIZE(pids));
+		ck_unlock(c->ck);
+		for (i = 0; i < n; i++) {
+			one->pid = after = pids[i];
+			if (may_reach(c, one->pid, job) && !signal_single(c, one) &&
+			    job->sig != SIG_STOP)
+				signal_one(one->pid, one);
+		}
+	} while (n == ARRAY_SIZE(pids));
+}
+
 void sched_job_signal(struct ctx *c, const struct sched_job *job)
 {
-	u32 host_pid, again;
-
-	if (job->group == 1) {
+	if (job->group == 1)
 		signal_group(c, job);
-		return;
-	}
-	if (find_receiver(c, job, &host_pid) == GONE) {
-		signal_elsewhere(c, job);
-		return;
-	}
-	if (!host_pid)
-		return;
-	if (job->group == 2)
-		SYS(kill, -(long)host_pid, job->sig);
 	else
-		signal_one(host_pid, job);
-	/* Others stay pending until the loader, as proxy, passes them on; these two it cannot. */
-	if ((job->sig != SIG_KILL && job->sig != SIG_STOP) ||
-	    find_receiver(c, job, &again) != GONE)
-		return;
-	signal_elsewhere(c, job);
-	if (job->sig == SIG_STOP)
-		SYS(kill, host_pid, SIG_CONT);
+		(void)signal_single(c, job);
 }
 
 /* --- affinity ------------------------------------------------------------------------------------- */

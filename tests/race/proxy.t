@@ -178,6 +178,24 @@ taskset -c 1 sh -c 'exec 5>&4 6<&3 3<&-; exec taskset -c 0 sh -c "read -r x <&6;
 same "$(tr '\n' ' ' <"$T/data") $(tr '\n' ' ' <ids)" "one two  0022 0 " "at home it reads and writes"
 same "$(grep -c "$T/data" fds) $(grep -c ' 3 ->' fds)" "2 0" "what the host has, and no more"
 rm fds ids
+same "$(taskset -c 1 bash -c 'exec 10>&4; ulimit -n 9
+	exec taskset -c 0 bash -c "echo beyond >&10; ulimit -n"' 4>"$T/data") $(cat "$T/data")" \
+	"9 beyond" "a descriptor beyond a limit that was lowered"
+if [ "$(ulimit -Hn)" = unlimited ] || [ "$(ulimit -Hn)" -gt 1500 ]; then
+taskset -c 1 bash -c 'ulimit -n 1501; exec 1500>high
+	exec taskset -c 0 bash -c "echo high >&1500; echo on >&4"' 4>"$T/data"
+same "$(cat high "$T/data" | tr '\n' ' ')" "high on " "numbers where the loader has its own"
+rm high
+fi
+spin='i=0; while [ $i -lt 100000 ]; do i=$((i + 1)); done'
+used=$( { TIMEFORMAT=%U; time taskset -c 1 sh -c "$spin; exec taskset -c 0 sh -c 'exec taskset -c 1 true'"; } 2>&1)
+same "${used%.*}${used#*.}" "$(echo "${used%.*}${used#*.}" | grep -v '^0*$')" "what it used before it was at home counts"
+arm "home taken"
+taskset -c 1 sh -c 'exec taskset -c 0 sleep 600' & p=$!
+at "home taken"
+kill -PIPE $p
+on "home taken"
+ends "SIGPIPE on its way home" 141
 
 # Somebody else has a descriptor of the proxy: it serves that one, and the program is beside it.
 mkfifo "$T/held" "$T/done"
