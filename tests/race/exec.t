@@ -137,4 +137,25 @@ kill -KILL "$pid"
 until_ok gone "$pid"
 kill -KILL "$agent"
 ends "0 137 $clean" "agent and proxy killed: the next agent ends the program"
+# What it ran is nobody's when EXEC is about to be sent.
+busy() # NAME OPTIONS...
+{
+	inside "$@" <<'END'
+. "$POINTS"
+cp "$(command -v taskset)" own
+arm ask-EXEC own
+taskset -c 1 ./own -c 2 sleep 600 & p=$!
+at ask-EXEC
+say $? "it is about to go"
+(: >>own) 2>/dev/null
+say $? "what it ran can be written"
+kill -KILL $p
+on ask-EXEC
+wait $p 2>/dev/null
+rm own
+no_leak
+END
+}
+busy "busy"
+busy "busy, one island" --islands 1
 done_testing
