@@ -263,6 +263,28 @@ static void forgotten_under_writer(const char *at)
 	clear();
 }
 
+/* What core 1 has written is still in its cache when the file has other blocks, which another process of it
+ * learns; the old ones are given to another file when nobody has this one open any more. */
+static void relearned_over_dirty(void)
+{
+	char before[24];
+	u64 len;
+
+	is(put(g_p[0], g_f, 'o', MANY * PAGE), MANY * PAGE, "a file");
+	snprintf(before, sizeof(before), "%ld", LAST - 2 * PAGE);
+	ok(rival_run(g_far_b, do_read_at, g_f, before, RACE_AT, "opened"), "core 1 has it open");
+	ok(rival_run(g_far, do_write_last, g_f, "d", RACE_AT, "written"), "and has written");
+	is(do_truncate(g_p[0], g_f, NULL), 0, "cut");
+	is(put(g_p[0], g_f, 'n', MANY * PAGE), MANY * PAGE, "and written anew");
+	is(rival_end(g_far_b), 2 * PAGE, "core 1 reads what is before that");
+	is(rival_end(g_far), 2 * PAGE, "the writer closes it");
+	is(not_all(g_p[2], 'n'), 0, "the file has what was written last");
+	len = fill(g_p[0], g_g);
+	ok(all_is(g_p[1], g_g, 'g', len), "another file has its old blocks, and nothing of it");
+	ok(all_is(g_p[2], g_g, 'g', len), "wherever one looks");
+	clear();
+}
+
 /* --- a close, and an open that comes after it ---------------------------------------------------------------- */
 
 static long do_write_inside(struct person *p, const char *x, const char *y)
@@ -316,6 +338,7 @@ static void run(const char *what, const struct world_cfg *wc)
 		forgotten_under_writer("copy in");
 		forgotten_under_writer("copied in");
 		forgotten_under_writer("written");
+		relearned_over_dirty();
 		closed_then_opened();
 	}
 	two_append(RACE_ASK);
