@@ -172,6 +172,9 @@ static void process_gone(u32 host_pid)
 {
 	client_reap(&g_agent.task, host_pid);
 	owner_gone(host_pid);
+	/* Killed as it forked it has told nobody of its child, which may be dead too. */
+	if (!g_agent.watch_at)
+		g_agent.watch_at = now_ms() + WATCH_DELAY_MS;
 }
 
 static bool watch(u32 host_pid)

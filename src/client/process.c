@@ -19,6 +19,7 @@
 #include <linux/time.h>
 #include <linux/time_types.h>
 
+#include "base/race.h"
 #include "base/str.h"
 #include "base/sys.h"
 #include "client/file.h"
@@ -370,19 +371,19 @@ void client_fork_child(struct task *t, struct proc *child, s32 tid)
 	ck_unlock(ck);
 	if (!mine) /* the instance ends, or nobody expected us any more */
 		SYS(exit_group, 128 + 9);
+	race_point("known", RACE_AT);
 	agent_wake(t);
 	pids_check(t, (u32)tid);
 	slot_take(t);
 	maps_born(t);
 }
 
-/* A child may be killed before its first instruction: so the parent, too, enters its host pid, and
- * the agent sees it die. Only while the entry is still the one that this thread made. */
+/* A child may be killed before its first instruction: so the parent, too, enters its host pid. Only while the
+ * entry is still the one that this thread made. */
 static void child_name(struct task *t, struct proc *child, u32 host_pid)
 {
 	struct ck *ck = t->ctx.ck;
 	struct proc_root *r = proc_root(ck);
-	bool unborn = false;
 	struct list *l;
 
 	ck_lock(&t->ctx, ck);
@@ -391,22 +392,21 @@ static void child_name(struct task *t, struct proc *child, u32 host_pid)
 
 		if (p != child)
 			continue;
-		unborn = p->state == PROC_NEW && !p->host_pid && p->maker == t->ctx.tid;
-		if (unborn) {
+		if (p->state == PROC_NEW && !p->host_pid && p->maker == t->ctx.tid) {
 			TX_SET(ck, p->pid, host_pid);
 			proc_set_host_pid(ck, p, host_pid);
 		}
 		break;
 	}
 	ck_unlock(ck);
-	if (unborn)
-		agent_wake(t);
 }
 
 void client_fork_parent(struct task *t, struct proc *child, long result)
 {
 	if (!sys_failed(result)) {
 		child_name(t, child, (u32)result);
+		/* As the child does: it may have been killed when its pid was there, and before that. */
+		agent_wake(t);
 		return; /* the entry is the child's now, which may be gone already */
 	}
 	proc_release(t, child);

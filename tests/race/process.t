@@ -64,6 +64,28 @@ kill_outside $child
 on forked born
 ends "both killed" ""
 rm parent
+
+# The parent does not wait: that the child is dead only the agent can see, of a core where nobody else forks.
+reads() # COMMAND
+{
+	taskset -c 1 perl -e 'select(undef, undef, undef, 0.3); pipe(R, W); if (!fork) { close R; sleep 600 } close W; sysread(R, $x, 1); print "end\n"' \
+		>out & p=$!
+	at known || say 1 "at known"
+	kill_outside $PID
+	"$@" $p
+	on known
+}
+arm known perl
+reads true
+until_ok test -s out
+same "$(cat out)" end "the child killed when it is known, and nobody was told: its pipe ends"
+wait $p
+arm known perl
+reads kill -KILL
+wait $p 2>/dev/null
+until_ok entries_are $before
+same "$(entries)" $before "and its parent, too: no process is left"
+rm out
 no_leak
 END
 }
