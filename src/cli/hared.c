@@ -398,32 +398,6 @@ static void start_program(struct task *t, const struct sched_job *job, char *dat
 	}
 }
 
-/* Reads the image of an EXEC that came as a file. */
-static bool read_image(struct task *t, u64 ino, char *data, u32 len)
-{
-	u32 off = 0;
-
-	while (off < len) {
-		struct req_READ q = { .ino = ino,
-				      .off = off,
-				      .len = MIN(len - off, 16384u) };
-		struct rep_READ p = { .data = { data + off, 0, q.len } };
-
-		if (rpc_read(&t->ctx, ino_server(ino), &q, &p) || !p.data.len)
-			break;
-		off += p.data.len;
-	}
-	return off == len;
-}
-
-static void drop_image(struct task *t, u64 ino)
-{
-	struct req_DESTROY q = { .ino = ino };
-	struct rep_DESTROY p;
-
-	(void)rpc_destroy(&t->ctx, ino_server(ino), &q, &p);
-}
-
 /* A predecessor, or a proxy, was killed over this job. True when it had started the program; what it had
  * only begun is taken back: the child that was to become it died with it. */
 static bool was_done(struct task *t, const struct sched_job *job)
@@ -442,15 +416,15 @@ static void do_exec_job(struct task *t, struct sched_job *job, char *image,
 		;
 	else if (!job->ino)
 		start_program(t, job, (char *)job->data, job->len, pointers, stack);
-	else if (read_image(t, job->ino, image, job->len))
+	else if (client_exec_read(t, job->ino, image, job->len))
 		start_program(t, job, image, job->len, pointers, stack);
 	else
 		start_failed(t, job, NULL, EXIT_CANNOT);
 	if (job->from_pid)
-		sched_entered(&t->ctx, job->from_core, job->from_pid);
+		client_exec_entered(t, job->from_core, job->from_pid);
 	if (job->ino) {
 		madvise(image, EXEC_IMAGE_MAX, MADV_DONTNEED);
-		drop_image(t, job->ino);
+		client_exec_drop_file(t, job->ino);
 	}
 }
 

@@ -277,6 +277,13 @@ long client_exec_receive(struct task *t, char *data, u32 len, char **pointers, u
 			 struct exec_start *st);
 void client_exec_start(struct task *t, struct exec_start *st);
 
+/* An image of len bytes that came as a file, to data. False: it is not there in full. Then the file goes, if
+ * there is one (ino 0: none). */
+bool client_exec_read(struct task *t, u64 ino, char *data, u32 len);
+void client_exec_drop_file(struct task *t, u64 ino);
+/* Tells who left for here that its program, or its end, is known here: EXEC's from_core, from_pid. */
+void client_exec_entered(struct task *t, u32 core, u32 pid);
+
 /* In a proxy (its entry; held: descriptors that somebody has) to which proxy->offer brings its program
  * back: becomes the program, if all that the proxy serves is the program's. It returns when that is not
  * so, and nothing has changed. All signals are blocked; resend: the process sends itself those that it had

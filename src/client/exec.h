@@ -21,8 +21,6 @@ void exec_pass_done(struct task *t, struct proc *p);
 /* What p runs from now on: a description of path_open_exec, whose reference moves there (NULL: the
  * host's, or nothing); what it ran before can be written again. */
 void exec_runs(struct task *t, struct proc *p, struct ofd *o);
-/* An image that came as a file: the file goes. */
-void exec_drop_file(struct task *t, u64 ino);
 /* For proc.pass: all that is owed is that. In the transaction that enters it; NULL: no memory. */
 struct exec_pass *exec_pass_file(struct ck *ck, u64 ino);
 

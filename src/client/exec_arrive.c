@@ -17,7 +17,44 @@
 #include "client/path.h"
 #include "proto/hio.h"
 
-#define SIG_KILL 9
+#define SIG_KILL   9
+#define READ_CHUNK 16384u
+
+/* --- an image that came as a file ---------------------------------------------------------------------- */
+
+bool client_exec_read(struct task *t, u64 ino, char *data, u32 len)
+{
+	u32 off = 0;
+
+	while (off < len) {
+		struct req_READ q = { .ino = ino,
+				      .off = off,
+				      .len = MIN(len - off, READ_CHUNK) };
+		struct rep_READ p = { .data = { data + off, 0, q.len } };
+
+		if (rpc_read(&t->ctx, ino_server(ino), &q, &p) || !p.data.len)
+			break;
+		off += p.data.len;
+	}
+	return off == len;
+}
+
+void client_exec_drop_file(struct task *t, u64 ino)
+{
+	struct req_DESTROY q = { .ino = ino };
+	struct rep_DESTROY rep;
+
+	if (ino)
+		(void)rpc_destroy(&t->ctx, ino_server(ino), &q, &rep);
+}
+
+void client_exec_entered(struct task *t, u32 core, u32 pid)
+{
+	struct req_HOST_IO q = { .pid = pid, .op = HIO_ENTERED };
+	struct rep_HOST_IO p = { 0 };
+
+	(void)rpc_host_io(&t->ctx, core, &q, &p);
+}
 
 /* --- the image becomes a process ------------------------------------------------------------- */
 
@@ -235,7 +272,7 @@ bool exec_fd_goes_home(const struct exec_start *st, const struct ctx *c,
 	return i < st->image->fds && exec_fd_is_home(st, c, &st->fds[i]);
 }
 
-/* One of Hare or of a proxy; the child opens devices itself, see open_devices. It fails without
+/* One of Hare or of a proxy; the child opens devices itself, see exec_open_devices. It fails without
  * having taken what came along. */
 static long enter_fd(struct task *t, const struct exec_start *st,
 		     const struct image_fd *d)

@@ -259,15 +259,6 @@ static void exe_gone(struct ck *ck, struct exec_pass *pass)
 	TX_SET(ck, pass->exe, NULL);
 }
 
-void exec_drop_file(struct task *t, u64 ino)
-{
-	struct req_DESTROY q = { .ino = ino };
-	struct rep_DESTROY rep;
-
-	if (ino)
-		(void)rpc_destroy(&t->ctx, ino_server(ino), &q, &rep);
-}
-
 void exec_pass_undo(struct task *t, struct proc *p)
 {
 	struct rep_EXEC rep;
@@ -279,7 +270,7 @@ void exec_pass_undo(struct task *t, struct proc *p)
 	if (!arrived) {
 		while (p->pass->count)
 			pass_close(t, p->pass);
-		exec_drop_file(t, p->pass->file);
+		client_exec_drop_file(t, p->pass->file);
 	} else if (p->pass->exe) {
 		ck_lock(&t->ctx, t->ctx.ck);
 		exe_gone(t->ctx.ck, p->pass);

@@ -42,7 +42,6 @@
 
 #define POINTERS    (1u << 20)
 #define EXIT_CANNOT 126
-#define READ_CHUNK  16384u
 
 struct home {
 	struct exec_start st;
@@ -91,23 +90,6 @@ static bool read_job(struct task *t, struct home *h)
 	}
 	ck_unlock(ck);
 	return j;
-}
-
-static bool read_file(struct task *t, struct home *h)
-{
-	u32 off = 0;
-
-	while (h->ino && off < h->len) {
-		struct req_READ q = { .ino = h->ino,
-				      .off = off,
-				      .len = MIN(h->len - off, READ_CHUNK) };
-		struct rep_READ p = { .data = { h->image + off, 0, q.len } };
-
-		if (rpc_read(&t->ctx, ino_server(h->ino), &q, &p) || !p.data.len)
-			return false;
-		off += p.data.len;
-	}
-	return true;
 }
 
 /* The proxy's user can be the program's. */
@@ -206,15 +188,6 @@ static void place_fds(struct task *t, struct home *h)
 	}
 }
 
-/* Who left need not keep the working directory any more. */
-static void tell_entered(struct task *t, const struct home *h)
-{
-	struct req_HOST_IO q = { .pid = h->from_pid, .op = HIO_ENTERED };
-	struct rep_HOST_IO p = { 0 };
-
-	(void)rpc_host_io(&t->ctx, h->from_core, &q, &p);
-}
-
 /* It cannot be started, and so ends here. */
 static _Noreturn void fail(struct task *t, struct home *h)
 {
@@ -225,8 +198,8 @@ static _Noreturn void fail(struct task *t, struct home *h)
 	client_exec_give_up(t, &h->st);
 	if (h->st.proc)
 		client_reap_new(t, h->st.proc);
-	exec_drop_file(t, h->ino);
-	tell_entered(t, h);
+	client_exec_drop_file(t, h->ino);
+	client_exec_entered(t, h->from_core, h->from_pid);
 	ck_lock(&t->ctx, ck);
 	TX_SET(ck, proxy->offer, NULL);
 	TX_SET(ck, proxy->flags, proxy->flags | PROC_REPORTED);
@@ -293,13 +266,13 @@ static _Noreturn void become(struct task *t, struct home *h)
 	place_fds(t, h);
 	if (exec_open_devices(&h->st) || exec_enter_state(&h->st))
 		fail(t, h);
-	tell_entered(t, h);
+	client_exec_entered(t, h->from_core, h->from_pid);
 	proc_release(t, proxy);
 	h->resend();
 	if (!swap(t, h))
 		fail(t, h);
 	t->proc = h->st.proc;
-	exec_drop_file(t, h->ino);
+	client_exec_drop_file(t, h->ino);
 	exec_pass_done(t, t->proc);
 	msg_slot_give(&t->ctx);
 	race_point("home swapped", RACE_AT);
@@ -317,7 +290,7 @@ void client_exec_home(struct task *t, const struct ctx *c, struct proc *proxy, u
 	t->proc = proxy;
 	if (!map_room(&h))
 		return;
-	if (read_job(t, &h) && read_file(t, &h) &&
+	if (read_job(t, &h) && (!h.ino || client_exec_read(t, h.ino, h.image, h.len)) &&
 	    exec_parse(&h.st, h.image, h.len, h.pointers, POINTERS) &&
 	    ids_fit(h.st.image) && set_aside(t, &h, held) && take(t, &h))
 		become(t, &h);

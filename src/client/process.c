@@ -565,10 +565,10 @@ void client_exit(struct task *t, int status)
 	if (!stays)
 		leave_usage(t, p);
 	proc_release(t, p);
-	if (stays) {
+	if (stays)
 		set_state(t, p, PROC_EXITING);
-		agent_wake(t);
-	}
+	if (stays && p->proxy_core == MAX_CORES)
+		agent_wake(t); /* of one from elsewhere it is the parent, and knows */
 	msg_slot_give(&t->ctx);
 	if (!stays)
 		proc_drop(t, p);

@@ -207,23 +207,23 @@ static bool is_step_stop(const struct siginfo_raw *seen)
 	return seen->signo == SIGTRAP && seen->code == TRAP_TRACE_;
 }
 
-/* PTRACE_SYSCALL_INFO_ENTRY, _EXIT; 0: an old kernel */
-static u8 call_stop_op(u32 tid)
+/* op: PTRACE_SYSCALL_INFO_ENTRY, _EXIT; 0: an old kernel */
+static struct ptrace_syscall_info call_stop(u32 tid)
 {
 	struct ptrace_syscall_info info = { 0 };
 
 	SYS(ptrace, PTRACE_GET_SYSCALL_INFO, tid, sizeof(info), &info);
-	return info.op;
+	return info;
 }
 
 /* One that is about to end stops for no signal any more. */
 static bool is_exit_stop(u32 tid, const struct siginfo_raw *seen)
 {
-	struct ptrace_syscall_info info = { 0 };
+	struct ptrace_syscall_info info;
 
 	if (!is_call_stop(seen))
 		return false;
-	SYS(ptrace, PTRACE_GET_SYSCALL_INFO, tid, sizeof(info), &info);
+	info = call_stop(tid);
 	return info.op == PTRACE_SYSCALL_INFO_ENTRY &&
 	       (info.entry.nr == __NR_exit_group || info.entry.nr == __NR_exit);
 }
@@ -287,7 +287,7 @@ static bool trace_await(struct ck *ck, u32 tid, const struct siginfo_raw *seen)
 static void trace_on(struct ck *ck, u32 tid, bool step)
 {
 	struct siginfo_raw seen[RESTOPS], now;
-	u8 op = step ? 0 : call_stop_op(tid);
+	u8 op = step ? 0 : call_stop(tid).op;
 	u32 n = 0;
 
 	while (!SYS(ptrace, step ? PTRACE_SINGLESTEP : PTRACE_SYSCALL, tid, 0, 0)) {
@@ -305,7 +305,7 @@ static void trace_on(struct ck *ck, u32 tid, bool step)
 				seen[n++] = now;
 		} else if (__atomic_load_n(&ck->lock, __ATOMIC_RELAXED) != tid &&
 			   !(op == PTRACE_SYSCALL_INFO_ENTRY &&
-			     call_stop_op(tid) == PTRACE_SYSCALL_INFO_EXIT)) {
+			     call_stop(tid).op == PTRACE_SYSCALL_INFO_EXIT)) {
 			break;
 		}
 	}

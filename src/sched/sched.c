@@ -592,14 +592,6 @@ void sched_report(struct ctx *c, u32 proxy_core, u32 proxy_pid, u32 status, u64 
 	(void)rpc_exited(c, proxy_core, &q, &p);
 }
 
-void sched_entered(struct ctx *c, u32 core, u32 pid)
-{
-	struct req_HOST_IO q = { .pid = pid, .op = HIO_ENTERED };
-	struct rep_HOST_IO p = { 0 };
-
-	(void)rpc_host_io(c, core, &q, &p);
-}
-
 /* --- operations on a proxy's descriptors ---------------------------------------------------------- */
 
 static struct hio *hio_find(struct proc *p, u32 tag)

@@ -29,8 +29,6 @@ void sched_job_signal(struct ctx *c, const struct sched_job *job);
 void sched_job_ask(struct ctx *c, const struct sched_job *job);
 /* The answer to a JOB_HOST_WATCH. */
 void sched_watch_done(struct ctx *c, u32 tag, s64 result);
-/* Tells who left for here that its program, or its end, is known here: EXEC's from_core, from_pid. */
-void sched_entered(struct ctx *c, u32 core, u32 pid);
 /* Tells a proxy about its program: wait status and resource usage. */
 void sched_report(struct ctx *c, u32 proxy_core, u32 proxy_pid, u32 status, u64 user_us,
 		  u64 system_us, u64 maxrss);

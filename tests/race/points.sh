@@ -5,7 +5,7 @@
 #	arm POINT [COMM]   the next program (of that name) that comes by stops there
 #	at POINT           waits until one does; true: it did, and $PID is its host pid
 #	on POINT...        it goes on
-#	kill_outside PID   the host kills a process
+#	kill_outside PID   the host kills a process; kill_outside_by SIGNAL PID: or sends another signal
 #	until_ok CMD...    waits until a command succeeds
 #
 # Nothing is measured: a wait ends after a minute, as one that failed.
