@@ -16,7 +16,9 @@
  *         a directory SET_PARENT to its home
  *   7     O: LINK -1, or COMMIT         -       I
  *
- * With O marked and both names at one server, RENAME does 4 to 6 at once.
+ * With O marked and both names at one server, RENAME does 4 to 6 at once. It moves what a leads to then:
+ * the names were looked up before, and may lead elsewhere by now. But a directory between parents must
+ * be the one that step 2 was about, or it may be put below itself; else all starts over.
  *
  * RENAME_WHITEOUT: in step 5 (P, a) does not go, but leads to a new device 0/0 of a's server. Without
  * memory for that step 4 is taken back.
@@ -67,6 +69,7 @@ struct moving {
 	bool entered; /* the new name leads to the inode, and its server knows that this core caches that */
 	bool sticky; /* the new name's directory: who owns what is replaced matters */
 	bool one_server; /* both names are at one server, which may do it all */
+	bool stale; /* a directory came to a name after it was looked up: start over */
 	struct intent_node *intent, *lock_intent;
 };
 
@@ -145,11 +148,10 @@ static void forget_both(struct task *t, const struct moving *m)
 }
 
 /* What the new name's server told by its reply: it leads to the inode that was moved. */
-static void learn_moved(struct task *t, const struct moving *m, u64 mark, u32 type,
-			u32 dflags)
+static void learn_moved(struct task *t, const struct moving *m, u64 mark)
 {
 	cache_forget(t, m->from.dir, m->from.dir_dflags, m->from.name, m->from.name_len);
-	cache_learn(t, mark, &m->to, m->from.ino, type, dflags);
+	cache_learn(t, mark, &m->to, m->from.ino, m->from.type, m->from.dflags);
 }
 
 /* --- checks --------------------------------------------------------------------------------------------- */
@@ -300,6 +302,17 @@ void rename_note_renamed(struct ck *ck, struct intent_node *n, const struct rep_
 			      p->old_dflags, RENAME_TOLD);
 }
 
+/* What RENAME moved may be another file than was looked up. */
+static void note_moved(struct task *t, struct moving *m, u32 srv,
+		       const struct rep_RENAME *p)
+{
+	m->from.ino = p->ino;
+	m->from.type = p->type & HS_IFMT;
+	m->from.dflags = p->dflags;
+	if (ino_server(p->ino) != srv)
+		notify_moved(t, p->ino);
+}
+
 /* Steps 4 and 5 at once, with the target marked if it is a directory. */
 static long rename_marked(struct task *t, struct moving *m, u32 srv, u32 wait_seq,
 			  u32 *busy)
@@ -311,6 +324,7 @@ static long rename_marked(struct task *t, struct moving *m, u32 srv, u32 wait_se
 				.new_name = { .p = to->name, .len = to->name_len },
 				.cred = &t->proc->cred,
 				.flags = m->flags,
+				.expect = from->ino,
 				.marked = m->intent->it.marked,
 				.wait_seq = wait_seq };
 	struct rep_RENAME p = { .busy = 0 };
@@ -318,9 +332,9 @@ static long rename_marked(struct task *t, struct moving *m, u32 srv, u32 wait_se
 			   rename_note_renamed(ck_, m->intent, &p));
 
 	*busy = p.busy;
-	if (!r && !p.same && ino_server(from->ino) != srv)
-		notify_moved(t, from->ino);
 	m->entered = !r && !p.same;
+	if (m->entered)
+		note_moved(t, m, srv, &p);
 	return r;
 }
 
@@ -368,7 +382,8 @@ static long enter_new(struct task *t, struct moving *m)
 		long r = m->one_server ? rename_marked(t, m, srv, wait_seq, &busy)
 				       : add_new(t, m, srv, wait_seq, &busy);
 
-		if (r != -EAGAIN)
+		m->stale = r == -EAGAIN && busy == BUSY_OTHER;
+		if (r != -EAGAIN || m->stale)
 			return r;
 		if (busy) {
 			/* Q is being removed, or a name is pending. Two of these must not wait for
@@ -553,7 +568,7 @@ static long rename_general(struct task *t, struct moving *m)
 	if (r || !m->entered)
 		forget_both(t, m);
 	else
-		learn_moved(t, m, mark, m->from.type, m->from.dflags);
+		learn_moved(t, m, mark);
 	if (!r)
 		touch_both(t, m, ~0u);
 	return r;
@@ -570,7 +585,9 @@ static long rename_one(struct task *t, struct moving *m, u32 srv)
 				.new_dir = to->dir,
 				.new_name = { .p = to->name, .len = to->name_len },
 				.cred = &t->proc->cred,
-				.flags = m->flags };
+				.flags = m->flags,
+				.expect = from->ino,
+				.new_expect = to->ino };
 	u64 mark = cache_mark(t);
 	struct rep_RENAME p;
 	long r;
@@ -578,20 +595,22 @@ static long rename_one(struct task *t, struct moving *m, u32 srv)
 	for (;;) {
 		p.busy = 0;
 		r = rpc_rename(&t->ctx, srv, &q, &p);
-		if (r != -EAGAIN || !p.busy)
+		m->stale = r == -EAGAIN && p.busy == BUSY_OTHER;
+		if (r != -EAGAIN || !p.busy || m->stale)
 			break;
 		busy_wait(t, p.busy, &q.wait_seq);
 	}
+	if (m->stale)
+		forget_both(t, m);
 	if (r || p.same)
 		return r;
-	if (ino_server(p.ino) != srv)
-		notify_moved(t, from->ino);
+	note_moved(t, m, srv, &p);
 	if (m->flags & RENAME_EXCHANGE && ino_server(to->ino) != srv)
 		notify_moved(t, to->ino);
-	if (m->flags & RENAME_EXCHANGE || p.ino != from->ino)
+	if (m->flags & RENAME_EXCHANGE)
 		forget_both(t, m);
 	else
-		learn_moved(t, m, mark, p.type & HS_IFMT, p.dflags);
+		learn_moved(t, m, mark);
 	touch_both(t, m, srv);
 	return 0;
 }
@@ -668,7 +687,7 @@ static long rename_places(struct task *t, struct moving *m)
 		r = m->one_server ? may_turn(t, m, srv) : -EAGAIN;
 		if (!r)
 			r = rename_one(t, m, srv);
-		if (r == -EAGAIN)
+		if (r == -EAGAIN && !m->stale)
 			r = rename_general(t, m);
 	}
 	if (m->lock_intent)
@@ -740,6 +759,7 @@ static long try_rename(struct task *t, long *olddir, long *oldpath, long *newdir
 	m.flags = flags;
 	m.locked = false;
 	m.entered = false;
+	m.stale = false;
 	m.lock_intent = NULL;
 	r = path_walk(t, olddir, oldpath, WALK_PARENT, &m.from);
 	long_from = r == -ENAMETOOLONG && last_too_long(t->path);

@@ -564,6 +564,40 @@ static void together(struct check *k, const struct fs_fact *a, size_t n, u32 ser
 		report(k, "directory %lx: removed, but has %u parts", i->ino, parts);
 }
 
+static struct fs_fact *directory(struct fs_fact *a, size_t n, u64 ino)
+{
+	size_t lo = 0, hi = n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (a[mid].ino < ino)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < n && a[lo].ino == ino && a[lo].kind == FS_FACT_INODE &&
+			       a[lo].type == HS_IFDIR
+		       ? &a[lo]
+		       : NULL;
+}
+
+/* Directories that hang in each other, with no way to them. Each is walked over once. */
+static void rings(struct check *k, struct fs_fact *a, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		u32 walk = (u32)i + 1;
+		struct fs_fact *d = directory(a, n, a[i].ino);
+
+		while (d && !d->walk) {
+			d->walk = walk;
+			d = d->ino == INO_ROOT ? NULL : directory(a, n, d->dir);
+		}
+		if (d && d->walk == walk)
+			report(k, "directory %lx: hangs below itself", d->ino);
+	}
+}
+
 u32 fs_check_between(struct fs_fact *facts, size_t count, u32 servers,
 		     void (*bad)(void *arg, const char *text), void *arg)
 {
@@ -576,5 +610,6 @@ u32 fs_check_between(struct fs_fact *facts, size_t count, u32 servers,
 			n++;
 		together(&k, &facts[i], n, servers);
 	}
+	rings(&k, facts, count);
 	return k.errors;
 }

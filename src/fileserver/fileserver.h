@@ -58,11 +58,13 @@ struct fs_fact {
 	u32 opens; /* INODE */
 	u32 srv;
 	u32 dflags; /* ENTRY of a directory, PART, INODE of a directory */
+	u32 walk; /* of fs_check_between; 0 before */
 };
 /* Calls fn for every fact of one core kernel. */
 void fs_facts(struct ck *ck, void (*fn)(void *arg, const struct fs_fact *f), void *arg);
 /* Checks the facts of all servers together (sorts them in place): every entry's inode is there
- * and has its type; links are as many as entries; directories have one entry, parts have homes.
+ * and has its type; links are as many as entries; directories have one entry and a way to the root,
+ * parts have homes.
  * True of a quiescent system only: an operation of several messages looks broken inside. */
 u32 fs_check_between(struct fs_fact *facts, size_t count, u32 servers,
 		     void (*bad)(void *arg, const char *text), void *arg);

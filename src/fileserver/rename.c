@@ -20,6 +20,7 @@ struct side {
 	u64 dir;
 	const struct rpc_str *name;
 	u64 hash;
+	u64 expect; /* the directory that may get another parent */
 	struct fs_entry *n;
 };
 
@@ -60,9 +61,11 @@ static long may_leave(struct rpc_env *e, const struct side *s, const struct cred
 	return i ? fs_dir_sticky(&s->d, cr, i->uid) : -EAGAIN;
 }
 
-/* A directory that gets another parent: its `..` is written. */
+/* A directory that gets another parent: its `..` is written. It must be the one that the client,
+ * with the rename lock held, saw not to be above its new place: by now the name may lead to another
+ * one, and without the lock to a directory at all, which would go below itself. */
 static long may_move(struct rpc_env *e, const struct side *from, const struct side *to,
-		     const struct cred *cr)
+		     const struct cred *cr, u32 *busy)
 {
 	struct fs_inode *i;
 
@@ -70,6 +73,10 @@ static long may_move(struct rpc_env *e, const struct side *from, const struct si
 		return -EINVAL;
 	if (!is_dir(from->n) || from->dir == to->dir)
 		return 0;
+	if (from->n->ino != from->expect) {
+		*busy = BUSY_OTHER;
+		return -EAGAIN;
+	}
 	i = fs_inode_find(fs_of(e->ck), from->n->ino);
 	return i ? fs_perm(cr, i->mode, i->uid, i->gid, MAY_WRITE) : 0;
 }
@@ -127,11 +134,11 @@ static void moved(struct rpc_env *e, const struct side *from, const struct side 
 }
 
 static long exchange(struct rpc_env *e, struct side *a, struct side *b,
-		     const struct cred *cr, u64 now)
+		     const struct cred *cr, u64 now, u32 *busy)
 {
 	u64 ino = a->n->ino;
 	u32 type = (u32)a->n->type << 12, dflags = a->n->dflags;
-	long r = may_move(e, b, a, cr);
+	long r = may_move(e, b, a, cr, busy);
 
 	if (!r)
 		r = fs_entry_set(e, &a->d, a->n, b->n->ino, (u32)b->n->type << 12,
@@ -249,6 +256,8 @@ long fs_rename(struct rpc_env *e, const struct req_RENAME *q, struct rep_RENAME 
 		r = find(e, &to, q->new_dir, &q->new_name, q->cred);
 	if (r < 0)
 		return r;
+	from.expect = q->expect;
+	to.expect = q->new_expect;
 	if (!from.n)
 		return -ENOENT;
 	p->ino = from.n->ino;
@@ -271,11 +280,11 @@ long fs_rename(struct rpc_env *e, const struct req_RENAME *q, struct rep_RENAME 
 	if (!r)
 		r = may_leave(e, &to, q->cred);
 	if (!r)
-		r = may_move(e, &from, &to, q->cred);
+		r = may_move(e, &from, &to, q->cred, &p->busy);
 	if (r < 0)
 		return r;
 	now = host_realtime_ns();
-	r = q->flags & RENAME_EXCHANGE ? exchange(e, &from, &to, q->cred, now)
+	r = q->flags & RENAME_EXCHANGE ? exchange(e, &from, &to, q->cred, now, &p->busy)
 				       : move(e, q, p, &from, &to, now);
 	if (r < 0)
 		return r;

@@ -107,9 +107,11 @@ struct piece_head {
 #define RM_CONFIRM 32u /* as MAP_CONFIRM */
 #define RM_WHITEOUT                                                                      \
 	64u /* the name stays, and leads to a new device 0/0, of cred: RENAME_WHITEOUT */
-/* rep.busy with -EAGAIN: registered for an EVENT; or the name is pending, ask again soon */
+/* rep.busy with -EAGAIN: registered for an EVENT; the name is pending, ask again soon; or it leads to
+ * another directory than the one that was checked */
 #define BUSY_REMOVED 1u
 #define BUSY_PENDING 2u
+#define BUSY_OTHER   3u
 /* RENAME flags are Linux's: RENAME_NOREPLACE 1, RENAME_EXCHANGE 2, RENAME_WHITEOUT 4 */
 /* READ, WRITE flags */
 #define IO_APPEND  1u /* at the end, atomically; req.off is ignored, rep.off says where */

@@ -57,6 +57,60 @@ static void ring(bool killed)
 	clean();
 }
 
+/* Between the look at a name and RENAME it comes to lead to a directory above the new place. */
+
+static void above(void)
+{
+	need(!do_mkdir(g_p[0], "/hare/q", NULL), "mkdir");
+	need(file_put(g_p[0], "/hare/p", "file") == 4, "file");
+	ok(rival_run(g_a, do_rename, "/hare/p", "/hare/q/p", RACE_ASK, "RENAME"),
+	   "above: a file is about to move into a directory");
+	is(do_unlink(g_p[0], "/hare/p", NULL), 0, "the file goes");
+	is(do_mkdir(g_p[0], "/hare/p", NULL), 0, "a directory has its name");
+	is(do_rename(g_p[0], "/hare/q", "/hare/p/q"), 0, "and the other goes into it");
+	/* The path of the new name is walked anew, too. */
+	is(rival_end(g_a), -ENOENT, "the rename starts over");
+	ok(there(g_p[0], "/hare/p/q"), "there is a way to it");
+	is(do_rmdir(g_p[0], "/hare/p/q", NULL) | do_rmdir(g_p[0], "/hare/p", NULL), 0, "rmdir");
+	clean();
+}
+
+/* With the rename lock held: names in one directory change without it. */
+static void above_locked(rival_fn renames, const char *x, const char *y, long want)
+{
+	need(!do_mkdir(g_p[0], "/hare/s", NULL) && !do_mkdir(g_p[0], "/hare/s/q", NULL) &&
+		     !do_mkdir(g_p[0], "/hare/p", NULL) && !do_mkdir(g_p[0], "/hare/s/q/x", NULL),
+	     "mkdir");
+	ok(rival_run(g_a, renames, x, y, RACE_ASK, "RENAME"), "above: %s, %s, checked", x, y);
+	is(do_rename(g_p[0], "/hare/p", "/hare/z"), 0, "it has another name");
+	is(do_rename(g_p[0], "/hare/s", "/hare/p"), 0, "what is above has its name");
+	is(rival_end(g_a), want, "above: %s, %s", x, y);
+	ok(there(g_p[0], "/hare/p/q/x"), "there is a way to it");
+	is(do_rmdir(g_p[0], "/hare/p/q/x", NULL) | do_rmdir(g_p[0], "/hare/p/q", NULL) |
+		   do_rmdir(g_p[0], "/hare/p", NULL) | do_rmdir(g_p[0], "/hare/z", NULL),
+	   0, "rmdir");
+	clean();
+}
+
+/* Another file came to the name: that one moves, and its new name leads to it. */
+static void another_file(void)
+{
+	u64 ino;
+
+	need(!do_mkdir(g_p[0], "/hare/q", NULL), "mkdir");
+	need(file_put(g_p[0], "/hare/p", "old") == 3 && file_put(g_p[0], "/hare/o", "new") == 3,
+	     "files");
+	ino = ino_of(g_p[0], "/hare/o");
+	ok(rival_run(g_a, do_rename, "/hare/p", "/hare/q/p", RACE_ASK, "RENAME"),
+	   "another file: one is about to move");
+	is(do_rename(g_p[0], "/hare/o", "/hare/p"), 0, "another one has its name");
+	is(rival_end(g_a), 0, "rename");
+	ok(file_is(g_p[0], "/hare/q/p", "new") && ino_of(g_p[0], "/hare/q/p") == ino,
+	   "another file: it moved");
+	is(do_unlink(g_p[0], "/hare/q/p", NULL) | do_rmdir(g_p[0], "/hare/q", NULL), 0, "remove");
+	clean();
+}
+
 /* --- a file between two servers -------------------------------------------------------------------- */
 
 static const char g_from[] = "/hare/p/f", g_to[] = "/hare/q/g", g_off[] = "/hare/p/off";
@@ -460,6 +514,11 @@ static void run(const char *what, const struct world_cfg *wc)
 		moved_twice_and_on(killed);
 		moved_on(killed);
 	}
+	above();
+	above_locked(do_rename, "/hare/p", "/hare/s/q/p", -ENOENT);
+	above_locked(do_exchange, "/hare/p", "/hare/s/q/x", -ENOENT);
+	above_locked(do_exchange, "/hare/s/q/x", "/hare/p", -ENOENT);
+	another_file();
 	target_is_another();
 	marked_is_another();
 	town_end(&g);

@@ -360,7 +360,8 @@ static long op_core_died(void)
 static long ren(const char *from, u64 to_dir, const char *to, u32 flags)
 {
 	return FS(&f, rename, RENAME, NULL, .dir = ROOT, .name = NAME(from), .new_dir = to_dir,
-		  .new_name = NAME(to), .cred = &f.cred, .flags = flags);
+		  .new_name = NAME(to), .cred = &f.cred, .flags = flags,
+		  .expect = (u64)look(&f, ROOT, from));
 }
 static long op_rename(void)
 {

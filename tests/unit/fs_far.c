@@ -111,7 +111,8 @@ static void t_callbacks(void)
 	is(look_as(1, d, ".."), ROOT, "core 1 looks up ..");
 	mk(&f, ROOT, "e", HS_IFDIR | 0755);
 	is(FS(&f, rename, RENAME, NULL, .dir = ROOT, .name = NAME("d"),
-	      .new_dir = (u64)look(&f, ROOT, "e"), .new_name = NAME("d"), .cred = &f.cred),
+	      .new_dir = (u64)look(&f, ROOT, "e"), .new_name = NAME("d"), .cred = &f.cred,
+	      .expect = d),
 	   0, "the directory moves");
 	is(drain(), 2, "core 1 is told");
 	ok(told[1].dir == d && !strcmp(told[1].name, ".."), "of ..");
@@ -229,10 +230,18 @@ static void count_bad(void *arg, const char *text)
 static void t_finds(void)
 {
 	struct fsw_facts l = { 0 };
+	u64 p, a;
 	u32 n;
 
 	f.srv = 0;
 	as(0);
+	/* The server takes a client's word for it that a directory is not above its new place. */
+	p = (u64)mk(&f, ROOT, "p", HS_IFDIR | 0755);
+	a = (u64)mk(&f, p, "a", HS_IFDIR | 0755);
+	mk(&f, a, "b", HS_IFDIR | 0755);
+	is(FS(&f, rename, RENAME, NULL, .dir = ROOT, .name = NAME("p"), .new_dir = a,
+	      .new_name = NAME("p"), .cred = &f.cred, .expect = p),
+	   0, "a ring of directories is made");
 	mk(&f, ROOT, "h", HS_IFREG | 0644);
 	FS(&f, add_map, ADD_MAP, NULL, .dir = ROOT, .name = NAME("dangling"), .cred = &f.cred,
 	   .ino = (3ULL << INO_SERVER_SHIFT) | 77, .type = HS_IFREG);
@@ -240,8 +249,8 @@ static void t_finds(void)
 	for (u32 c = 0; c < CORES; c++)
 		fs_facts(f.w.ck[c], fsw_fact, &l);
 	n = fs_check_between(l.fact, l.count, CORES, count_bad, NULL);
-	is(n, 2, "an entry without inode and a wrong link count are found");
-	is(found, 2, "and reported");
+	is(n, 3, "an entry without inode, a wrong link count and a ring are found");
+	is(found, 3, "and reported");
 	free(l.fact);
 	is(fsw_check(&f), 0, "no single server can see that");
 }

@@ -394,12 +394,17 @@ static void t_rename(void)
 	ok(p.old_ino == g && p.old_done && look(&f, ROOT, "g") == (long)d, "replaces it");
 	is(stat_of(&f, g).ino, 0, "which is gone");
 	g = (u64)mk(&f, ROOT, "h", DIR_MODE);
-	is(REN(ROOT, "g", g, "d"), 0, "a directory into another");
+	is(REN(ROOT, "g", g, "d"), -EAGAIN, "a directory that was not checked: EAGAIN");
+	is(p.busy, BUSY_OTHER, "another one was");
+	is(REN(ROOT, "g", g, "d", .expect = d), 0, "a directory into another");
 	is(look(&f, d, ".."), g, "changes its ..");
 	is(FS(&f, parent, PARENT, &pp, .ino = d), 0, "parent");
 	ok(pp.parent == g && pp.name.len == 1, "knows where it is");
 	ok(stat_of(&f, g).nlink == 3, "and its link count");
-	is(REN(ROOT, "b", g, "d", .flags = 2), 0, "exchange of file and directory");
+	is(REN(ROOT, "b", g, "d", .flags = 2, .expect = a), -EAGAIN,
+	   "exchange: the second is not checked");
+	is(p.busy, BUSY_OTHER, "another one was");
+	is(REN(ROOT, "b", g, "d", .flags = 2, .new_expect = d), 0, "exchange of file and directory");
 	ok(look(&f, ROOT, "b") == (long)d && look(&f, g, "d") == (long)a &&
 		   stat_of(&f, g).nlink == 2 && look(&f, d, "..") == ROOT,
 	   "both stand in the other's place");
