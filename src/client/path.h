@@ -93,6 +93,9 @@ long place_attr(struct task *t, struct place *pl);
 void retry_wait(struct task *t, u32 seq);
 /* Until a name may be pending no more. */
 void pending_wait(void);
+/* The name of the directory `ino` in the directory `dir`, into NAME_LEN_MAX + 1 bytes, from its entries:
+ * its length, or -ENOENT. */
+long dir_name_of(struct task *t, u64 dir, u32 dflags, u64 ino, char *name);
 /* Whichever of the two a server's -EAGAIN with busy asks for; *seq: the request's wait_seq, from 0 on. */
 void busy_wait(struct task *t, u32 busy, u32 *seq);
 

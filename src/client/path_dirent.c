@@ -238,6 +238,48 @@ static long read_entries(struct reading *rd)
 	return r < 0 ? r : 0;
 }
 
+/* --- a directory's name ------------------------------------------------------------------------------- */
+
+/* In one server's part; -ENOENT when it is not there. */
+static long name_in_part(struct task *t, u32 srv, u64 dir, u64 ino, char *name)
+{
+	struct req_DIRENT q = { .dir = dir };
+	char buf[1024] __attribute__((aligned(8)));
+	struct rep_DIRENT p = { .data = { .p = buf, .cap = sizeof(buf) } };
+
+	q.size = sizeof(buf);
+	do {
+		long r = rpc_dirent(&t->ctx, srv, &q, &p);
+
+		if (r)
+			return r;
+		for (u32 at = 0; at < p.data.len;) {
+			const struct dirent64 *d = (void *)(buf + at);
+
+			if (d->ino == ino && d->type == DT_DIR_) {
+				size_t len = strlen(d->name);
+
+				memcpy(name, d->name, len + 1);
+				return (long)len;
+			}
+			q.cookie = d->off;
+			at += d->len;
+		}
+	} while (!p.eof && p.data.len);
+	return -ENOENT;
+}
+
+long dir_name_of(struct task *t, u64 dir, u32 dflags, u64 ino, char *name)
+{
+	u64 parts =
+		dflags & DIR_DISTRIBUTED ? rpc_servers(&t->ctx) : 1ULL << ino_server(dir);
+	long r = -ENOENT;
+
+	for (; r == -ENOENT && parts; parts &= parts - 1)
+		r = name_in_part(t, (u32)__builtin_ctzll(parts), dir, ino, name);
+	return r;
+}
+
 /* --- the position ------------------------------------------------------------------------------------- */
 
 static long read_dir(struct task *t, struct ofd *o, void *user, size_t size, bool old)

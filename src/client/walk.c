@@ -922,8 +922,12 @@ long walk_path_of(struct task *t, u64 dir, char *buf, size_t size)
 		struct rep_PARENT p = { .name = { .p = name, .cap = sizeof(name) } };
 		long r = rpc_parent(&t->ctx, ino_server(dir), &q, &p);
 
-		if (r)
+		if (!r && !p.name.len)
+			r = dir_name_of(t, p.parent, p.parent_dflags, dir, name);
+		if (r < 0)
 			return r;
+		if (r)
+			p.name.len = (u32)r;
 		if (p.name.len + 1u > at || ++depth > PATH_LEN_MAX)
 			return -ENAMETOOLONG;
 		at -= p.name.len;

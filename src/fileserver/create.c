@@ -306,27 +306,11 @@ long fs_confirm(struct rpc_env *e, const struct req_CONFIRM *q, struct rep_CONFI
 	return 0;
 }
 
-/* The home of a directory is told where that hangs. */
-static long tell_home(struct rpc_env *e, u64 ino, u64 dir, u32 dflags,
-		      const struct rpc_str *name)
-{
-	struct req_SET_PARENT q = {
-		.ino = ino, .parent = dir, .parent_dflags = dflags, .name = *name
-	};
-	struct rep_SET_PARENT p;
-	long r;
-
-	if (ino_server(ino) != e->srv)
-		return rpc_post_set_parent(e, ino_server(ino), &q);
-	r = fs_set_parent(e, &q, &p);
-	return r == -ENOSPC ? r : 0; /* one that is gone needs none */
-}
-
 /* What the request's own name was about is decided: ino has the other name for good. In the same
  * transaction, so that no kill comes between; sent in this order, so that who finds the name
  * confirmed and renames on tells the home later than this. */
 static long confirm_other(struct rpc_env *e, u64 ino, u32 type, u64 dir, u32 dflags,
-			  const struct rpc_str *name)
+			  const struct rpc_str *name, u32 *busy)
 {
 	struct req_CONFIRM q = { .dir = dir, .name = *name, .ino = ino };
 	struct rep_CONFIRM p;
@@ -337,7 +321,7 @@ static long confirm_other(struct rpc_env *e, u64 ino, u32 type, u64 dir, u32 dfl
 	    ino_server(ino) >= fs_of(e->ck)->servers)
 		return -EINVAL;
 	srv = rpc_entry_server(e->c, dir, dflags, name->p, name->len);
-	r = type == HS_IFDIR ? tell_home(e, ino, dir, dflags, name) : 0;
+	r = type == HS_IFDIR ? fs_dir_tell_home(e, ino, dir, dflags, name, busy) : 0;
 	if (r < 0)
 		return r;
 	if (srv != e->srv)
@@ -348,16 +332,18 @@ static long confirm_other(struct rpc_env *e, u64 ino, u32 type, u64 dir, u32 dfl
 
 /* The second half of an exchange: what stood here has the other name, what stands here this one. */
 static long exchanged(struct rpc_env *e, const struct req_ADD_MAP *q,
-		      const struct rep_ADD_MAP *p)
+		      struct rep_ADD_MAP *p)
 {
 	struct fs_dir d;
 	long r = confirm_other(e, p->old_ino, p->old_type, q->confirm_dir,
-			       q->confirm_dflags, &q->confirm_name);
+			       q->confirm_dflags, &q->confirm_name, &p->busy);
 
 	if (r < 0 || q->type != HS_IFDIR)
 		return r;
 	r = fs_dir_find(fs_of(e->ck), q->dir, &d);
-	return r < 0 ? r : tell_home(e, q->ino, q->dir, d.part->dflags, &q->name);
+	return r < 0 ? r
+		     : fs_dir_tell_home(e, q->ino, q->dir, d.part->dflags, &q->name,
+					&p->busy);
 }
 
 long fs_add_map(struct rpc_env *e, const struct req_ADD_MAP *q, struct rep_ADD_MAP *p)
@@ -491,6 +477,6 @@ long fs_rm_map(struct rpc_env *e, const struct req_RM_MAP *q, struct rep_RM_MAP 
 		fs_notify_name(e, q->dir, q->name.p, q->name.len, p->type, IN_DELETE, 0);
 	if (!r && q->flags & RM_CONFIRM)
 		r = confirm_other(e, p->ino, p->type, q->confirm_dir, q->confirm_dflags,
-				  &q->confirm_name);
+				  &q->confirm_name, &p->busy);
 	return r;
 }

@@ -71,6 +71,27 @@ long fs_dir_set_parent(struct rpc_env *e, struct fs_part *p, u64 parent, u32 dfl
 	return 0;
 }
 
+long fs_dir_tell_home(struct rpc_env *e, u64 ino, u64 parent, u32 dflags,
+		      const struct rpc_str *name, u32 *busy)
+{
+	struct req_SET_PARENT q = {
+		.ino = ino, .parent = parent, .parent_dflags = dflags, .name = *name
+	};
+	struct rep_SET_PARENT p;
+	u32 home = ino_server(ino);
+	long r;
+
+	if (home == e->srv) {
+		(void)fs_set_parent(e, &q, &p); /* one that is gone needs none */
+		return 0;
+	}
+	r = rpc_post_set_parent(e, home, &q);
+	if (r < 0 || !msg_is_behind(e->ck, home))
+		return r;
+	*busy = BUSY_PENDING;
+	return -EAGAIN;
+}
+
 long fs_dir_delayed(struct rpc_env *e, struct fs_dir *d, u32 seq)
 {
 	if (likely(!d->part->mark_owner))
@@ -350,6 +371,8 @@ long fs_set_parent(struct rpc_env *e, const struct req_SET_PARENT *q,
 		return -EBUSY;
 	r = fs_dir_set_parent(e, d.part, q->parent, q->parent_dflags, q->name.p,
 			      q->name.len);
+	if (r == -ENOSPC) /* nobody waits to hear that; the name can be looked for */
+		r = fs_dir_set_parent(e, d.part, q->parent, q->parent_dflags, NULL, 0);
 	if (r < 0)
 		return r;
 	TX_SET(e->ck, d.inode->ctime, host_realtime_ns());

@@ -467,6 +467,12 @@ long fs_dir_sticky(const struct fs_dir *d, const struct cred *cr, u32 owner);
 /* Where the directory hangs; the strings are copied. -ENOSPC. */
 long fs_dir_set_parent(struct rpc_env *e, struct fs_part *p, u64 parent, u32 dflags,
 		       const char *name, u32 len);
+/* A directory's home is told where that hangs now, in the transaction of the rename, so that no kill can
+ * come between; who hears of the rename finds it told. -ENOSPC; -EAGAIN with *busy = BUSY_PENDING: the
+ * home's ring is full. What waited for room there would come after what others ask the home, who could
+ * put the directory below itself. */
+long fs_dir_tell_home(struct rpc_env *e, u64 ino, u64 parent, u32 dflags,
+		      const struct rpc_str *name, u32 *busy);
 /* While it is marked by RMDIR: registers and -EAGAIN, else 0. */
 long fs_dir_delayed(struct rpc_env *e, struct fs_dir *d, u32 seq);
 /* Mode or owner changed: tells the cores that know them. */

@@ -81,20 +81,9 @@ static long may_move(struct rpc_env *e, const struct side *from, const struct si
 	return i ? fs_perm(cr, i->mode, i->uid, i->gid, MAY_WRITE) : 0;
 }
 
-/* A directory's home is told in the same transaction where it hangs now, so that no kill can come
- * between; whoever hears of the rename finds it told. */
-static long tell_home(struct rpc_env *e, const struct side *s, u64 ino)
-{
-	struct req_SET_PARENT q = { .ino = ino,
-				    .parent = s->dir,
-				    .parent_dflags = s->d.part->dflags,
-				    .name = *s->name };
-
-	return rpc_post_set_parent(e, ino_server(ino), &q);
-}
-
 /* The inode that now stands at s: ctime, and a directory's place. */
-static long arrived(struct rpc_env *e, const struct side *s, u64 ino, u32 type, u64 now)
+static long arrived(struct rpc_env *e, const struct side *s, u64 ino, u32 type, u64 now,
+		    u32 *busy)
 {
 	struct fs_inode *i = fs_inode_find(fs_of(e->ck), ino);
 	struct fs_part *p;
@@ -103,7 +92,8 @@ static long arrived(struct rpc_env *e, const struct side *s, u64 ino, u32 type, 
 
 	if (!i)
 		return type == HS_IFDIR && ino_server(ino) != e->srv
-			       ? tell_home(e, s, ino)
+			       ? fs_dir_tell_home(e, ino, s->dir, s->d.part->dflags,
+						  s->name, busy)
 			       : 0;
 	if (i->ctime != now)
 		TX_SET(e->ck, i->ctime, now);
@@ -146,9 +136,9 @@ static long exchange(struct rpc_env *e, struct side *a, struct side *b,
 	if (!r)
 		r = fs_entry_set(e, &b->d, b->n, ino, type, dflags);
 	if (!r)
-		r = arrived(e, a, a->n->ino, (u32)a->n->type << 12, now);
+		r = arrived(e, a, a->n->ino, (u32)a->n->type << 12, now, busy);
 	if (!r)
-		r = arrived(e, b, b->n->ino, (u32)b->n->type << 12, now);
+		r = arrived(e, b, b->n->ino, (u32)b->n->type << 12, now, busy);
 	if (!r) {
 		moved(e, a, b, ino, type);
 		moved(e, b, a, a->n->ino, (u32)a->n->type << 12);
@@ -232,7 +222,7 @@ static long move(struct rpc_env *e, const struct req_RENAME *q, struct rep_RENAM
 			    ? fs_whiteout(e, &from->d, from->n, q->cred)
 			    : fs_entry_del(e, &from->d, from->n);
 	if (!r)
-		r = arrived(e, to, ino, p->type, now);
+		r = arrived(e, to, ino, p->type, now, &p->busy);
 	if (!r)
 		moved(e, from, to, ino, p->type);
 	if (!r && p->old_ino)

@@ -114,6 +114,11 @@ long msg_post(struct ctx *c, struct ck *ck, u32 dst, const struct msg_hdr *h,
 	return 0;
 }
 
+bool msg_is_behind(struct ck *ck, u32 dst)
+{
+	return msg_root(ck)->queued[dst] != 0;
+}
+
 void msg_post_or_forget(struct ctx *c, struct ck *ck, u32 dst, const struct msg_hdr *h,
 			const void *data)
 {

@@ -75,6 +75,8 @@ long msg_post(struct ctx *c, struct ck *ck, u32 dst, const struct msg_hdr *h,
 	      const void *data);
 void msg_post_or_forget(struct ctx *c, struct ck *ck, u32 dst, const struct msg_hdr *h,
 			const void *data);
+/* What was posted last to core dst stands in the outbox: records that others send may overtake it. */
+bool msg_is_behind(struct ck *ck, u32 dst);
 /* What every local call looks at, in vain as a rule: the begin of the layer's state (ring.h). */
 struct msg_hot {
 	u64 unsent, busy;

@@ -56,6 +56,32 @@ static u32 fill(struct person *p, const char *dir, long *r)
 	return n;
 }
 
+/* A directory of the second server, renamed by the first: without memory its home does not keep the
+ * name, which is found all the same. */
+static void nameless(struct person *a, struct person *b)
+{
+	static const char *const at[] = { "/hare/d", "/hare/e" };
+	u64 ino = b->p->cwd;
+	char was[300] = "/hare/d/x", is[300], cwd[300];
+	u32 unnamed = 0, wrong = 0;
+
+	for (u32 i = 0; i < 40; i++) {
+		struct req_PARENT q = { .ino = ino };
+		struct rep_PARENT p = { .name = { .p = NULL } };
+
+		sprintf(is, "%s/%0*u", at[i % 2], 250 - (int)i, i);
+		wrong += CALL(a, rename, was, is) != 0;
+		wrong += rpc_parent(&b->t.ctx, 1, &q, &p) != 0;
+		unnamed += p.name.len == 0;
+		wrong += CALL(b, getcwd, cwd, sizeof(cwd)) < 0 || strcmp(cwd, is);
+		strcpy(was, is);
+	}
+	is(wrong, 0, "its renames are seen");
+	ok(unnamed > 0, "%u times its home did not keep the name", unnamed);
+	is(CALL(b, chdir, "/hare"), 0, "chdir");
+	is(CALL(a, rmdir, was), 0, "rmdir");
+}
+
 static void run(const char *what, const struct world_cfg *wc)
 {
 	struct person *a, *b;
@@ -72,6 +98,8 @@ static void run(const char *what, const struct world_cfg *wc)
 	}
 	is(CALL(a, mkdir, "/hare/d", 0755), 0, "%s: a directory of the first core", what);
 	is(CALL(b, mkdir, "/hare/e", 0755), 0, "%s: one of the second", what);
+	is(CALL(b, mkdir, "/hare/d/x", 0755), 0, "%s: and one there in the first", what);
+	is(CALL(b, chdir, "/hare/d/x"), 0, "%s: chdir", what);
 	n = fill(a, "/hare/d", &r);
 	c = count();
 	is(r, -ENOSPC, "%s: the first is filled", what);
@@ -91,6 +119,8 @@ static void run(const char *what, const struct world_cfg *wc)
 	ok(more > 0, "%s: that took %u more", what, more);
 	c = count();
 	is(c.files[0] + c.files[1], n + more, "%s: no inode is left over", what);
+	is(town_check(&g, NULL), 0, "%s: consistent", what);
+	nameless(a, b);
 	is(town_check(&g, NULL), 0, "%s: consistent", what);
 	for (u32 i = 0; i < n; i++)
 		bad += CALL(a, unlink, name("/hare/d", i)) != 0;

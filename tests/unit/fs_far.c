@@ -19,11 +19,20 @@ static struct {
 
 static void receiver(struct ctx *c, struct ck *ck, const struct msg_hdr *h, const void *data)
 {
+	struct rpc_env e = { .c = c, .ck = ck, .srv = c->core, .core = h->src, .far = true };
+	struct req_SET_PARENT home;
+	struct rep_SET_PARENT none;
 	struct req_INVALIDATE q;
 	struct cred cred;
 
-	(void)ck;
-	need(h->type == RPC_INVALIDATE, "only invalidations are sent");
+	if (h->type == RPC_CONFIRM)
+		return; /* of names that are not there: they fill a ring */
+	if (h->type == RPC_SET_PARENT) {
+		need(rpc_decode_req(h->type, &home, data, h->len, &cred) == 0, "decode");
+		fs_set_parent(&e, &home, &none);
+		return;
+	}
+	need(h->type == RPC_INVALIDATE, "only these are sent");
 	need(rpc_decode_req(h->type, &q, data, h->len, &cred) == 0, "decode");
 	told[c->core].count++;
 	told[c->core].kind = q.kind;
@@ -219,6 +228,71 @@ static void t_distributed(void)
 	is(fsw_check_all(&f), 0, "gone, and consistent");
 }
 
+static bool hangs(u32 home, u64 ino, u64 dir, const char *name)
+{
+	struct rep_PARENT p = { .name = BYTES((char[256]){ 0 }, 255) };
+	long r;
+
+	f.srv = home;
+	r = FS(&f, parent, PARENT, &p, .ino = ino);
+	f.srv = 0;
+	return !r && p.parent == dir && p.name.len == strlen(name) &&
+	       !memcmp(p.name.p, name, p.name.len);
+}
+
+/* A directory of another server is renamed while what tells that server would have to wait. */
+static void t_full_ring(void)
+{
+	struct rep_CREATE made = { 0 };
+	struct rep_RENAME p = { 0 };
+	struct rep_RM_MAP rm = { 0 };
+	u64 to, ino;
+	u32 n = 0;
+
+	as(0);
+	f.srv = 0;
+	to = (u64)mk(&f, ROOT, "to", HS_IFDIR | 0755);
+	f.srv = 3;
+	need(FS(&f, create, CREATE, &made, .cred = &f.cred, .mode = HS_IFDIR | 0755,
+		.parent = ROOT, .name = NAME("far")) == 0,
+	     "create");
+	f.srv = 0;
+	ino = made.ino;
+	need(FS(&f, add_map, ADD_MAP, NULL, .dir = ROOT, .name = NAME("far"), .cred = &f.cred,
+		.ino = ino, .type = HS_IFDIR) == 0,
+	     "add_map");
+	drain();
+	for (bool full = false; !full; n++) {
+		struct rpc_env e = fsw_env(&f);
+		struct req_CONFIRM q = { .dir = ROOT, .name = NAME("none"), .ino = 99 };
+
+		ck_lock(e.c, e.ck);
+		need(rpc_post_confirm(&e, 3, &q) == 0, "post");
+		full = msg_is_behind(e.ck, 3);
+		msg_unlock(e.c, e.ck);
+	}
+	ok(n > 10, "a ring is full after %u records", n);
+#define MOVE()                                                                         \
+	FS(&f, rename, RENAME, &p, .dir = ROOT, .name = NAME("far"), .new_dir = to,    \
+	   .new_name = NAME("here"), .cred = &f.cred, .expect = ino)
+	is(MOVE(), -EAGAIN, "a rename has to wait for it");
+	is(p.busy, BUSY_PENDING, "and to ask again");
+	is(FS(&f, rm_map, RM_MAP, &rm, .dir = ROOT, .name = NAME("far"), .cred = &f.cred,
+	      .expect = ino, .flags = RM_MOVED | RM_CONFIRM, .confirm_dir = to,
+	      .confirm_name = NAME("here")),
+	   -EAGAIN, "the second half of one over two servers too");
+	is(rm.busy, BUSY_PENDING, "and to ask again");
+	is(look(&f, ROOT, "far"), ino, "nothing was done");
+	drain();
+	drain(); /* and what stood in the outbox */
+	ok(hangs(3, ino, ROOT, "far"), "nor told");
+	is(MOVE(), 0, "with room in the ring it is done");
+#undef MOVE
+	drain();
+	ok(hangs(3, ino, to, "here"), "and told");
+	is(fsw_check_all(&f), 0, "consistent");
+}
+
 /* The checks find what is wrong. */
 static u32 found;
 static void count_bad(void *arg, const char *text)
@@ -261,6 +335,7 @@ int main(void)
 	msg_set_receiver(receiver);
 	t_callbacks();
 	t_distributed();
+	t_full_ring();
 	t_finds();
 	fsw_end(&f);
 	fsw_new(&f, &(struct world_cfg){ .cores = CORES, .islands = CORES, .size = 256 << 20 },
