@@ -575,6 +575,17 @@ long file_sync(struct task *t, struct ofd *o)
 	return 0;
 }
 
+/* A write may have taken set-id bits away, which the server sees when it is told. */
+static void told_attr(struct task *t, struct vnode *v, struct attr *a)
+{
+	struct req_FSTAT q = { .ino = a->ino };
+	struct rep_FSTAT p;
+
+	vnode_sync(t, v);
+	if (!rpc_fstat(&t->ctx, ino_server(a->ino), &q, &p))
+		*a = p.attr;
+}
+
 void file_attr(struct task *t, struct attr *a)
 {
 	struct vnode *v;
@@ -584,8 +595,12 @@ void file_attr(struct task *t, struct attr *a)
 	v = vnode_find(t, a->ino);
 	if (!v)
 		return;
+	if (unlikely(a->mode & (HS_ISUID | HS_ISGID)) && v->dirty_to)
+		told_attr(t, v, a);
 	if (v->dirty_to && (s64)v->mtime > (s64)a->mtime)
-		a->mtime = a->ctime = v->mtime;
+		a->mtime = v->mtime;
+	if (v->dirty_to && (s64)v->mtime > (s64)a->ctime)
+		a->ctime = v->mtime;
 	if (v->flags & VNODE_READ && (s64)v->atime > (s64)a->atime)
 		a->atime = v->atime;
 	vnode_refresh(t, v, a, NULL);

@@ -29,12 +29,19 @@ static long tell_shards(struct task *t, const struct attr *a)
 	return shards_all(&t->ctx, &q);
 }
 
+/* Before each of these what was written and read so far is told: a write takes set-id bits away, and
+ * has an earlier time. */
+
 long attr_chmod(struct task *t, u64 ino, u32 mode)
 {
 	struct req_CHMOD q = { .ino = ino, .mode = mode & 07777, .cred = &t->proc->cred };
 	struct rep_CHMOD p;
-	long r = ino ? rpc_chmod(&t->ctx, ino_server(ino), &q, &p) : -EBADF;
+	long r;
 
+	if (!ino)
+		return -EBADF;
+	vnode_sync_ino(t, ino);
+	r = rpc_chmod(&t->ctx, ino_server(ino), &q, &p);
 	if (!r)
 		notify_ino(t, ino, IN_ATTRIB);
 	return r ? r : tell_shards(t, &p.attr);
@@ -46,8 +53,12 @@ long attr_chown(struct task *t, u64 ino, u32 uid, u32 gid)
 		.ino = ino, .uid = uid, .gid = gid, .cred = &t->proc->cred
 	};
 	struct rep_CHOWN p;
-	long r = ino ? rpc_chown(&t->ctx, ino_server(ino), &q, &p) : -EBADF;
+	long r;
 
+	if (!ino)
+		return -EBADF;
+	vnode_sync_ino(t, ino);
+	r = rpc_chown(&t->ctx, ino_server(ino), &q, &p);
 	if (!r)
 		notify_ino(t, ino, IN_ATTRIB);
 	return r ? r : tell_shards(t, &p.attr);
@@ -99,7 +110,7 @@ static long set_times(struct task *t, u64 ino, const struct times *ts)
 		q.atime = to_ns(&ts[0]);
 		q.mtime = to_ns(&ts[1]);
 	}
-	vnode_sync_ino(t, ino); /* what was read and written so far was before */
+	vnode_sync_ino(t, ino);
 	r = rpc_utimens(&t->ctx, ino_server(ino), &q, &p);
 	if (!r) /* both times are attributes; one alone is as if read or written, says Linux */
 		notify_ino(t, ino,

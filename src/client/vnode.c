@@ -647,10 +647,12 @@ static void dirty_range(struct ck *ck, struct vnode *v, u64 off, u64 end)
 		TX_SET(ck, v->dirty_to, end);
 }
 
-/* Bytes [off, end) will be written. Whoever is killed in the middle leaves dirty lines, which
- * would go to DRAM when the cache likes, perhaps over what another file has there by then. */
+/* Bytes [off, end) will be written, so the file's time is now, also when that fails. Whoever is killed
+ * in the middle leaves dirty lines, which would go to DRAM when the cache likes, perhaps over what
+ * another file has there by then. */
 static void note_before(struct task *t, struct vnode *v, u64 off, u64 end)
 {
+	u64 now = host_realtime_ns();
 	struct ck *ck = t->ctx.ck;
 
 	if (t->ctx.isl->model == MEM_COHERENT ||
@@ -658,6 +660,7 @@ static void note_before(struct task *t, struct vnode *v, u64 off, u64 end)
 		return;
 	ck_lock(&t->ctx, ck);
 	dirty_range(ck, v, off, end);
+	TX_SET(ck, v->mtime, now);
 	ck_unlock(ck);
 }
 
@@ -676,9 +679,10 @@ static void note_after(struct task *t, struct vnode *v, u64 off, u64 end,
 	same = settle(ck, v, index, count, value, epoch);
 	if (!longer && same) {
 		dirty_range(ck, v, off, end);
-		TX_SET(ck, v->mtime, now);
 		TX_ADD(ck, v->writes, 1);
 	}
+	/* Also when it is told at once: what note_before left dirty is told again at close. */
+	TX_SET(ck, v->mtime, now);
 	TX_SET(ck, v->flags, v->flags | VNODE_WROTE | VNODE_ATIME);
 	ck_unlock(ck);
 	if (!longer && same)

@@ -137,6 +137,7 @@ struct fs_part {
 #define FS_I_AHEAD  64u /* BLOCKS_ALLOC gave blocks beyond the end */
 #define FS_I_KEPT   128u /* and fallocate, for good */
 #define FS_I_HINT   (7u << 8) /* of F_SET_RW_HINT */
+#define FS_I_TIMED  2048u /* mtime may be what utimens set, at ctime or before */
 
 struct fs_inode {
 	struct fs_node node; /* key: the number */

@@ -379,6 +379,19 @@ static long flush_near(struct rpc_env *e, struct fs_inode *i, u64 first, u64 end
 	return r;
 }
 
+/* It was written at `time`, perhaps long ago: others may have written, or set its times, since. */
+static void wrote_at(struct ck *ck, struct fs_inode *i, u64 time)
+{
+	s64 at = (s64)time;
+
+	if (i->flags & FS_I_TIMED ? at >= (s64)i->ctime : at > (s64)i->mtime) {
+		TX_SET(ck, i->mtime, time);
+		TX_SET(ck, i->flags, (u16)(i->flags & ~FS_I_TIMED));
+	}
+	if (at > (s64)i->ctime)
+		TX_SET(ck, i->ctime, time);
+}
+
 static long flush_wrote(struct rpc_env *e, const struct req_FLUSH *q, struct fs_inode *i)
 {
 	u64 first = q->off / PAGE_SIZE, end = blocks_of(q->end), now;
@@ -393,10 +406,10 @@ static long flush_wrote(struct rpc_env *e, const struct req_FLUSH *q, struct fs_
 		r = fs_data_truncate(e, i, q->end);
 	if (r < 0)
 		return r;
-	now = q->time ? q->time : host_realtime_ns();
+	now = host_realtime_ns();
 	TX_SET(e->ck, i->version, i->version + 1);
 	fs_inode_drop_setid(e->ck, i, q->uid);
-	fs_inode_touch(e->ck, i, now);
+	wrote_at(e->ck, i, q->time ? MIN(q->time, now) : now);
 	return 0;
 }
 

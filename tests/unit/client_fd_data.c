@@ -4,6 +4,7 @@
  * same core take turns with one file, by read, write, append, truncate, fallocate, mmap and
  * seeks, in every memory model and with techniques off. Whoever opens a file sees what was
  * written before the last close or fsync (thesis 3.3.1); on one core everybody sees all at once.
+ * And its times and set-id bits, when a write is told later than what came after it.
  */
 #include <linux/falloc.h>
 #include <poll.h>
@@ -217,6 +218,112 @@ static void shared(void)
 	CALL(who[0], unlink, "/hare/e/s");
 }
 
+/* Coarse clocks tick. */
+static u64 later(void)
+{
+	struct timespec ts;
+
+	usleep(12000);
+	clock_gettime(CLOCK_REALTIME_COARSE, &ts);
+	return (u64)ts.tv_sec * 1000000000 + (u64)ts.tv_nsec;
+}
+
+static u64 mtime(struct person *p, const char *path)
+{
+	struct stat st = { 0 };
+
+	CALL(p, stat, path, &st);
+	return (u64)st.st_mtim.tv_sec * 1000000000 + (u64)st.st_mtim.tv_nsec;
+}
+
+static void set_mtime(struct person *p, const char *path, u64 ns)
+{
+	struct timespec ts[2] = { { .tv_nsec = UTIME_OMIT },
+				  { (time_t)(ns / 1000000000), (long)(ns % 1000000000) } };
+
+	expect(!CALL(p, utimensat, AT_FDCWD, path, ts, 0), "utimensat", 0, 0);
+}
+
+/* Inside the file, by the far core: told when it closes. */
+static long write_inside(struct person *p, const char *path)
+{
+	long fd = CALL(p, open, path, O_RDWR, 0);
+
+	expect(CALL(p, pwrite64, fd, "inside", 6, 10) == 6, "pwrite", fd, 6);
+	return fd;
+}
+
+static void times(const char *what)
+{
+	static const char path[] = "/hare/times";
+	const u64 past = 1000000000, future = 5000000000ULL * 1000000000;
+	struct person *near = who[0], *far = who[2];
+	struct stat st;
+	u64 t, t2;
+	long fd;
+
+	fill(buf, 5000);
+	fd = CALL(near, open, path, O_CREAT | O_RDWR, 0644);
+	expect(CALL(near, write, fd, buf, 5000) == 5000, "write", 0, 0);
+	t = later();
+	long fd2 = write_inside(far, path);
+	t2 = later();
+	expect(CALL(near, pwrite64, fd, "later", 5, 100) == 5, "pwrite", 0, 0);
+	CALL(near, fsync, fd);
+	CALL(far, close, fd2);
+	ok(mtime(far, path) >= t2, "%s: of two writes the later one's time stays", what);
+
+	fd2 = write_inside(far, path);
+	later();
+	set_mtime(near, path, past);
+	CALL(far, close, fd2);
+	is(mtime(far, path), past, "%s: a time set after the write stays", what);
+
+	set_mtime(near, path, future);
+	t = later();
+	fd2 = write_inside(far, path);
+	t2 = later();
+	CALL(far, close, fd2);
+	ok(mtime(far, path) >= t && mtime(far, path) <= t2,
+	   "%s: a time in the future goes with a later write", what);
+
+	fd2 = write_inside(far, path);
+	CALL(far, fsync, fd2);
+	t = later();
+	expect(CALL(far, pwrite64, fd2, "longer", 6, 5000) == 6, "pwrite", 0, 0);
+	t2 = later();
+	CALL(far, close, fd2);
+	ok(mtime(far, path) >= t, "%s: the close does not bring an earlier time back", what);
+
+	CALL(near, close, fd);
+	/* The first that the far core writes of a file, and its close, wait in its home's ring. */
+	fd = CALL(near, open, "/hare/times2", O_CREAT | O_RDWR, 0644);
+	fd2 = CALL(far, open, "/hare/times2", O_RDWR, 0);
+	expect(CALL(far, write, fd2, buf, 100) == 100, "write", 0, 0);
+	town_pause(&g, 0);
+	CALL(far, close, fd2);
+	t = later();
+	town_resume(&g, 0);
+	ok(mtime(far, "/hare/times2") < t, "%s: nor a later one", what);
+	CALL(near, close, fd);
+	expect(!CALL(near, unlink, "/hare/times2"), "unlink", 0, 0);
+	expect(!CALL(near, chown, path, 7, 7), "chown", 0, 0);
+	far->p->cred.uid = far->p->cred.gid = 7;
+	fd2 = write_inside(far, path);
+	expect(!CALL(far, fchmod, fd2, 04755), "fchmod", 0, 0);
+	CALL(far, close, fd2);
+	is(CALL(far, stat, path, &st), 0, "stat");
+	is(st.st_mode & 07777, 04755, "%s: set-id bits set after the write stay", what);
+	fd2 = write_inside(far, path);
+	CALL(far, fstat, fd2, &st);
+	is(st.st_mode & 07777, 0755, "%s: and go with the next one", what);
+	CALL(far, close, fd2);
+	CALL(near, stat, path, &st);
+	is(st.st_mode & 07777, 0755, "%s: as others see then", what);
+	far->p->cred.uid = far->p->cred.gid = 0;
+	expect(!CALL(near, unlink, path), "unlink", 0, 0);
+}
+
 static void run(const char *what, struct world_cfg wc, u32 rounds)
 {
 	bad = 0;
@@ -233,6 +340,7 @@ static void run(const char *what, struct world_cfg wc, u32 rounds)
 		together(60);
 		shared();
 	}
+	times(what);
 	is(bad, 0, "%s: data is as it was written", what);
 	for (u32 i = 0; i < 4; i++)
 		fdtable_put(&who[i]->t, &who[i]->p->fds);
