@@ -4,6 +4,7 @@
  * some plausible, by near and far cores. Nothing may crash, hang, or break an invariant that no
  * client can be blamed for; memory and blocks come back when all is removed.
  */
+#include "client/client.h"
 #include "unit/fs.h"
 
 static struct fsw f;
@@ -351,6 +352,11 @@ static void run(u64 seed, u32 model, u32 rounds)
 	fsw_new(&f, &(struct world_cfg){ .cores = 3, .islands = 3, .model = model,
 					 .size = 64 << 20 }, 0);
 	f.w.ctx[0].slot = 0;
+	for (u32 i = 0; i < f.w.cores; i++) { /* which are told of truncations */
+		ck_lock(&f.w.ctx[i], f.w.ck[i]);
+		need(client_core_init(f.w.ck[i]) == 0, "client_core_init");
+		ck_unlock(f.w.ck[i]);
+	}
 	for (u32 i = 0; i < 32; i++)
 		inos[i] = INO_ROOT;
 	for (u32 i = 0; i < rounds; i++) {
