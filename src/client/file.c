@@ -189,7 +189,7 @@ static long append_call(struct task *t, struct ofd *o, u32 type, u32 seq)
 	struct req_LOCK q = { .ino = o->ino,
 			      .kind = LOCK_APPEND,
 			      .op = LOCK_SET,
-			      .owner = APPEND_OWNER(task_owner(t), t->ctx.slot),
+			      .owner = thread_owner(t),
 			      .type = type,
 			      .end = ~0ULL,
 			      .wait_seq = seq };

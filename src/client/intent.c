@@ -45,7 +45,7 @@ struct intent_node *intent_begin(struct task *t, const struct intent *it)
 	n = ck_alloc(ck, sizeof(*n));
 	if (n) {
 		n->it = *it;
-		n->it.owner = task_owner(t);
+		n->it.owner = thread_owner(t);
 		n->it.slot = t->ctx.slot;
 		n->it.seq = msg_call_next(&t->ctx);
 		list_init_fresh(&n->link);
@@ -256,7 +256,7 @@ void intent_recover(struct task *t, struct intent_node *n)
 		return;
 	case INTENT_RMDIR:
 		dir_unmark(t, it->ino, it->ino_dflags,
-			   it->step == 2 ? RMDIR_COMMIT : RMDIR_ABORT);
+			   it->step == 2 ? RMDIR_COMMIT : RMDIR_ABORT, it->owner);
 		break;
 	case INTENT_RENAME_LOCK:
 		rename_unlock(t, it);

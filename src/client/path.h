@@ -224,7 +224,7 @@ long exchange_finish(struct task *t, struct intent_node *n);
 /* Phases of rmdir at all servers that hold a part of the directory, a broadcast each. MARK undoes
  * itself when a server refuses. */
 long dir_mark(struct task *t, u64 dir, u32 dflags);
-void dir_unmark(struct task *t, u64 dir, u32 dflags, u32 phase);
+void dir_unmark(struct task *t, u64 dir, u32 dflags, u32 phase, u64 owner);
 
 /* --- path_rename.c -------------------------------------------------------------------------- */
 

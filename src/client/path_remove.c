@@ -32,9 +32,10 @@ static u64 servers_of(const struct ctx *c, u64 dir, u32 dflags)
  * asked again when that may be over. */
 static long rmdir_phase(struct task *t, u64 servers, u64 dir, u32 phase)
 {
-	struct req_RMDIR q = {
-		.dir = dir, .phase = phase, .cred = &t->proc->cred, .owner = task_owner(t)
-	};
+	struct req_RMDIR q = { .dir = dir,
+			       .phase = phase,
+			       .cred = &t->proc->cred,
+			       .owner = thread_owner(t) };
 	struct rep_RMDIR p[MAX_CORES];
 	long r[MAX_CORES], err = 0;
 
@@ -59,24 +60,17 @@ static long rmdir_phase(struct task *t, u64 servers, u64 dir, u32 phase)
 	}
 }
 
-/* ABORT ends at home: there another rmdir of the same process may begin as soon as the home says so,
- * whose marks this one's ABORT must not take. */
-void dir_unmark(struct task *t, u64 dir, u32 dflags, u32 phase)
+void dir_unmark(struct task *t, u64 dir, u32 dflags, u32 phase, u64 owner)
 {
 	static const struct cred none;
 	struct ctx *c = &t->ctx;
 	struct req_RMDIR q = {
-		.dir = dir, .phase = phase, .cred = &none, .owner = task_owner(t)
+		.dir = dir, .phase = phase, .cred = &none, .owner = owner
 	};
-	u64 servers = servers_of(c, dir, dflags), home = 1ULL << ino_server(dir);
 	struct rep_RMDIR p[MAX_CORES];
 	long r[MAX_CORES];
 
-	if (phase == RMDIR_ABORT && servers != home) {
-		rpc_all_rmdir(c, servers & ~home, &q, false, p, r);
-		servers = home;
-	}
-	rpc_all_rmdir(c, servers, &q, false, p, r);
+	rpc_all_rmdir(c, servers_of(c, dir, dflags), &q, false, p, r);
 }
 
 long dir_mark(struct task *t, u64 dir, u32 dflags)
@@ -89,7 +83,7 @@ long dir_mark(struct task *t, u64 dir, u32 dflags)
 	r = rmdir_phase(t, servers_of(&t->ctx, dir, dflags), dir, RMDIR_MARK);
 	race_point("marked", RACE_AT);
 	if (r)
-		dir_unmark(t, dir, dflags, RMDIR_ABORT);
+		dir_unmark(t, dir, dflags, RMDIR_ABORT, thread_owner(t));
 	return r;
 }
 
@@ -200,7 +194,7 @@ static long rmdir_all(struct task *t, const struct place *pl)
 			       .parent = pl->dir,
 			       .name = { .p = pl->name, .len = pl->name_len },
 			       .cred = &t->proc->cred,
-			       .owner = task_owner(t) };
+			       .owner = thread_owner(t) };
 	struct rep_RMDIR p;
 	long r;
 
@@ -248,7 +242,8 @@ static long rmdir_phases(struct task *t, const struct place *pl)
 	if (!r) {
 		intent_step(t, n, 1);
 		r = remove_entry(t, pl, RM_DIR, n, 2, &p);
-		dir_unmark(t, pl->ino, pl->dflags, r ? RMDIR_ABORT : RMDIR_COMMIT);
+		dir_unmark(t, pl->ino, pl->dflags, r ? RMDIR_ABORT : RMDIR_COMMIT,
+			   n->it.owner);
 	}
 	intent_end(t, n);
 	return r;

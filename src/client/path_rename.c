@@ -77,7 +77,7 @@ struct moving {
 
 static long lock_call(struct task *t, u32 op)
 {
-	struct req_RENAME_LOCK q = { .op = op, .owner = task_owner(t) };
+	struct req_RENAME_LOCK q = { .op = op, .owner = thread_owner(t) };
 	struct rep_RENAME_LOCK p;
 	long r;
 
@@ -239,7 +239,7 @@ static void unmark(struct task *t, struct intent_node *n, u32 phase)
 {
 	if (!n->it.marked)
 		return;
-	dir_unmark(t, n->it.marked, n->it.marked_dflags, phase);
+	dir_unmark(t, n->it.marked, n->it.marked_dflags, phase, n->it.owner);
 	note_marked(t, n, 0, 0);
 }
 

@@ -512,6 +512,10 @@ static inline u64 task_owner(const struct task *t)
 {
 	return ((u64)t->ctx.core << 32) | (t->proc ? t->proc->host_pid : 0);
 }
+static inline u64 thread_owner(const struct task *t)
+{
+	return OWNER_OF(task_owner(t), t->ctx.slot);
+}
 static inline u64 posix_owner(const struct task *t)
 {
 	return t->proc->lock_owner ? t->proc->lock_owner : task_owner(t);

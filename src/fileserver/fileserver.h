@@ -18,7 +18,7 @@ long fs_init(struct ctx *c, struct ck *ck, u32 root_dflags);
 
 /* A core's kernel is gone, with all its processes: drops what it had open. */
 void fs_core_died(struct ctx *c, struct ck *ck, u32 core);
-/* A process died (owner: core << 32 | host pid, as RMDIR, RENAME_LOCK and POSIX LOCK got it):
+/* A process died (owner: core << 32 | host pid, as POSIX LOCK got it, and RMDIR and RENAME_LOCK with a thread):
  * aborts its RMDIR marks, gives back its rename lock and its POSIX locks, wakes who waits. An
  * agent that finishes the process's intents does so before. Also after exits: cheap then. */
 void fs_owner_died(struct ctx *c, struct ck *ck, u64 owner);

@@ -122,7 +122,7 @@ void fs_owner_died(struct ctx *c, struct ck *ck, u64 owner)
 	ck_commit(ck);
 	fs_locks_owner_died(&e, owner);
 	ck_commit(ck);
-	if (f->rename_owner == owner) {
+	if (OWNER_PROC(f->rename_owner) == owner) {
 		TX_SET(ck, f->rename_owner, 0);
 		fs_wake_all(&e, &f->rename_waiters, FS_WAIT_ANY);
 	}

@@ -275,7 +275,7 @@ static long set(struct rpc_env *e, struct fs_more *m, struct fs_lock *want,
 static bool belongs(const struct fs_lock *l, u32 kind, u64 owner)
 {
 	return l->kind == kind &&
-	       (kind == LOCK_APPEND ? APPEND_PROC(l->owner) : l->owner) == owner;
+	       (kind == LOCK_APPEND ? OWNER_PROC(l->owner) : l->owner) == owner;
 }
 
 static void release_owner(struct rpc_env *e, struct fs_more *m, u32 kind, u64 owner)

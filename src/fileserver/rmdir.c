@@ -48,7 +48,8 @@ void fs_marks_owner_died(struct rpc_env *e, u64 owner)
 		struct fs_part *p = LIST_ENTRY(l, struct fs_part, marks);
 
 		l = l->next;
-		if (p->serial_owner == owner || p->mark_owner == owner)
+		if (OWNER_PROC(p->serial_owner) == owner ||
+		    OWNER_PROC(p->mark_owner) == owner)
 			fs_part_unmark(e, p, true);
 	}
 }

@@ -45,7 +45,7 @@ struct intent {
 		seq; /* who makes its calls, and the number of the first: see rpc_late_reply */
 	u64 dir, ino, new_dir, old_ino;
 	u64 marked; /* RENAME: the directory that RMDIR_MARK was or is about to be sent for */
-	u64 owner; /* of marks and locks at servers: core << 32 | host_pid */
+	u64 owner; /* of marks and locks at servers: OWNER_OF the thread that began it */
 	u32 dir_dflags, ino_dflags, new_dflags, old_dflags, marked_dflags;
 	u32 ino_type, old_type; /* RENAME, EXCHANGE: HS_IF* */
 	u32 flags; /* RENAME: RENAME_WHITEOUT or 0 */

@@ -179,10 +179,12 @@ enum { FDS_LIST, FDS_ONE, FDS_CWD, FDS_EXE, FDS_LIST_ALL, FDS_WHICH };
 /* LOCK operations */
 enum { LOCK_FLOCK, LOCK_POSIX, LOCK_OFD, LOCK_APPEND };
 /* LOCK_APPEND: nobody else writes at the end, or at a shared offset, between two writes of one
- * thread. Its owner: core << 32 | host pid, and the thread's reply slot. */
-#define APPEND_OWNER(proc, slot) ((proc) | (u64)(slot) << 40)
-#define APPEND_PROC(owner)	 ((owner) & ((1ULL << 40) - 1))
-#define APPEND_SLOT(owner)	 ((u32)((owner) >> 40))
+ * thread. */
+/* The owner of what a thread holds over several requests (RMDIR, RENAME_LOCK, LOCK_APPEND), so that
+ * none takes what another one of its process has: core << 32 | host pid, and its reply slot. */
+#define OWNER_OF(proc, slot) ((proc) | (u64)(slot) << 40)
+#define OWNER_PROC(owner)    ((owner) & ((1ULL << 40) - 1))
+#define OWNER_SLOT(owner)    ((u32)((owner) >> 40))
 
 /* The owner of flock and OFD locks of a shared description: this and its id. */
 #define LOCK_OWNER_SHARED (3ULL << 62)

@@ -78,6 +78,15 @@ static inline struct rival *rival_new(struct town *town, u32 core)
 	return rival_new_as(town, core, 0);
 }
 
+/* Another thread of the same process. It dies with it: kill both before they are buried. */
+__attribute__((unused)) static struct rival *rival_thread(struct rival *of)
+{
+	struct rival *r = rival_new(of->town, of->p->t.ctx.core);
+
+	r->p->p = r->p->t.proc = of->p->p;
+	return r;
+}
+
 /* Until it stops (true) or is done. */
 static inline bool rival_wait(struct rival *r)
 {

@@ -57,6 +57,48 @@ static void ring(bool killed)
 	clean();
 }
 
+/* The same when who renames is killed, and another thread of it waits for the lock: the agent gives that up
+ * when it has finished the rename, not with what the waiting thread has left. */
+static struct rival *g_dead;
+
+static long do_bury(struct person *p, const char *x, const char *y)
+{
+	(void)x, (void)y;
+	client_settle(&p->t.ctx);
+	proc_release(&p->t, g_dead->p->p);
+	return 0;
+}
+
+static void ring_of_threads(void)
+{
+	struct rival *a = rival_new(&g, 0), *b = rival_thread(a), *agent = rival_new(&g, 0);
+
+	need(!do_mkdir(g_p[1], "/hare/x", NULL) && !do_mkdir(g_p[2], "/hare/y", NULL) &&
+		     !do_mkdir(g_p[1], "/hare/x/i", NULL) && !do_mkdir(g_p[2], "/hare/y/j", NULL) &&
+		     !do_mkdir(g_p[0], "/hare/x/k", NULL),
+	     "mkdir");
+	ok(rival_run(a, do_rename, "/hare/x/i", "/hare/y/j/i", RACE_ASK, "RM_MAP"),
+	   "threads: one is about to put i below j");
+	ok(rival_run(b, do_rename, "/hare/x/k", "/hare/y/k", RACE_AT, "wait"),
+	   "threads: another one waits");
+	ok(rival_run(g_b, do_rename, "/hare/y/j", "/hare/x/i/j", RACE_AT, "wait"),
+	   "threads: another process, too");
+	rival_kill(a);
+	rival_kill(b);
+	g_dead = a;
+	ok(rival_run(agent, do_bury, NULL, NULL, RACE_ASK, "RM_MAP"),
+	   "threads: the agent goes on with the first");
+	ok(rival_on(g_b, RACE_AT, "wait"), "threads: the other process still waits");
+	is(rival_end(agent), 0, "threads: the agent is done");
+	is(rival_end(g_b), -EINVAL, "threads: i is below j by now");
+	ok(there(g_p[0], "/hare/y/j/i"), "threads: there is a way to it");
+	is(do_rmdir(g_p[0], "/hare/y/j/i", NULL) | do_rmdir(g_p[0], "/hare/y/j", NULL) |
+		   do_rmdir(g_p[0], "/hare/y", NULL) | do_rmdir(g_p[0], "/hare/x/k", NULL) |
+		   do_rmdir(g_p[0], "/hare/x", NULL),
+	   0, "rmdir");
+	clean();
+}
+
 /* Between the look at a name and RENAME it comes to lead to a directory above the new place. */
 
 static void above(void)
@@ -514,6 +556,8 @@ static void run(const char *what, const struct world_cfg *wc)
 		moved_twice_and_on(killed);
 		moved_on(killed);
 	}
+	if (wc->islands != 1)
+		ring_of_threads();
 	above();
 	above_locked(do_rename, "/hare/p", "/hare/s/q/p", -ENOENT);
 	above_locked(do_exchange, "/hare/p", "/hare/s/q/x", -ENOENT);

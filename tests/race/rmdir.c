@@ -183,6 +183,22 @@ static void two_and_death(void)
 	}
 }
 
+/* Two threads of one process: what the one holds is not given up for the other that waits for it. */
+static void two_threads_and_death(void)
+{
+	struct rival *a = rival_new(&g, 0), *b = rival_thread(a);
+
+	furnish();
+	ok(rival_run(a, do_rmdir, g_dir, NULL, RACE_ASK, "RM_MAP"), "threads: one has marked it");
+	ok(rival_run(b, do_rmdir, g_dir, NULL, RACE_AT, "wait"), "threads: another one waits");
+	ok(rival_on(a, RACE_ANSWERED, "RM_MAP"), "threads: the name is gone");
+	rival_kill(b);
+	rival_kill(a);
+	rival_bury(a, g_p[0]);
+	ok(!there(g_p[1], g_dir), "threads: and so is the directory");
+	clear();
+}
+
 /* --- parts ------------------------------------------------------------------------------------------ */
 
 /* MARK failed at one server; the others are marked until ABORT, which loses nothing. */
@@ -266,6 +282,7 @@ static void run(const char *what, const struct world_cfg *wc)
 		two_at_once();
 		two_and_abort();
 		two_and_death();
+	two_threads_and_death();
 	}
 	abort_of_parts();
 	death_of_parts();

@@ -651,7 +651,7 @@ static long op_lock_wait(void)
 }
 static long op_lock_append(void)
 {
-	u64 me = APPEND_OWNER(7, f.slot);
+	u64 me = OWNER_OF(7, f.slot);
 	long r = FS(&f, lock, LOCK, NULL, .ino = a, .kind = LOCK_APPEND, .op = LOCK_SET,
 		    .owner = me, .type = 1, .end = ~0ULL);
 

@@ -305,7 +305,7 @@ static long append(const char *text)
 /* Writes of several pieces at the end. */
 static void t_append_lock(void)
 {
-	u64 me = APPEND_OWNER(3, f.w.ctx[0].slot), other = APPEND_OWNER(4, 5);
+	u64 me = OWNER_OF(3, f.w.ctx[0].slot), other = OWNER_OF(4, 5);
 	u32 seq = fsw_event(&f);
 
 	file = (u64)mk(&f, ROOT, "a", HS_IFREG | 0644);
