@@ -3,8 +3,8 @@
  * chmod, chown, utimens, truncate, by path and (attr_*) by inode.
  *
  * Mode and owner of a distributed directory stand at every server, where they are checked; its
- * home has the truth and is changed first, then SHARD_ATTR tells the others. The servers
- * invalidate what cores cached of it.
+ * home has the truth, and posts SHARD_ATTR to the others when that changes. The servers invalidate
+ * what cores cached of it, which is waited for.
  */
 #include "client/file.h"
 #include "client/path.h"
@@ -16,17 +16,17 @@
 
 /* --- by inode ----------------------------------------------------------------------------------------- */
 
-static long tell_shards(struct task *t, const struct attr *a)
+/* Until all parts of a directory know what was posted to them. */
+static void wait_for_parts(struct task *t, const struct attr *a)
 {
-	struct req_SHARD q = { .dir = a->ino,
-			       .op = SHARD_ATTR,
-			       .mode = a->mode,
-			       .uid = a->uid,
-			       .gid = a->gid };
+	struct req_PING q = { 0 };
+	struct rep_PING p[MAX_CORES];
+	long r[MAX_CORES];
 
-	if (likely(!(a->dflags & DIR_DISTRIBUTED)))
-		return 0;
-	return shards_all(&t->ctx, &q);
+	if (unlikely(a->dflags & DIR_DISTRIBUTED))
+		rpc_all_ping(&t->ctx,
+			     rpc_servers(&t->ctx) & ~(1ULL << ino_server(a->ino)), &q,
+			     false, p, r);
 }
 
 /* Before each of these what was written and read so far is told: a write takes set-id bits away, and
@@ -41,10 +41,13 @@ long attr_chmod(struct task *t, u64 ino, u32 mode)
 	if (!ino)
 		return -EBADF;
 	vnode_sync_ino(t, ino);
-	r = rpc_chmod(&t->ctx, ino_server(ino), &q, &p);
-	if (!r)
-		notify_ino(t, ino, IN_ATTRIB);
-	return r ? r : tell_shards(t, &p.attr);
+	while ((r = rpc_chmod(&t->ctx, ino_server(ino), &q, &p)) == -EAGAIN)
+		pending_wait();
+	if (r)
+		return r;
+	wait_for_parts(t, &p.attr);
+	notify_ino(t, ino, IN_ATTRIB);
+	return 0;
 }
 
 long attr_chown(struct task *t, u64 ino, u32 uid, u32 gid)
@@ -58,10 +61,13 @@ long attr_chown(struct task *t, u64 ino, u32 uid, u32 gid)
 	if (!ino)
 		return -EBADF;
 	vnode_sync_ino(t, ino);
-	r = rpc_chown(&t->ctx, ino_server(ino), &q, &p);
-	if (!r)
-		notify_ino(t, ino, IN_ATTRIB);
-	return r ? r : tell_shards(t, &p.attr);
+	while ((r = rpc_chown(&t->ctx, ino_server(ino), &q, &p)) == -EAGAIN)
+		pending_wait();
+	if (r)
+		return r;
+	wait_for_parts(t, &p.attr);
+	notify_ino(t, ino, IN_ATTRIB);
+	return 0;
 }
 
 struct times {

@@ -446,7 +446,10 @@ static void part_fact(struct ck *ck, const struct fs_part *p, u32 dflags,
 	struct fs_fact t = { .kind = FS_FACT_PART,
 			     .ino = p->node.key,
 			     .srv = ck->core,
-			     .dflags = dflags };
+			     .dflags = dflags,
+			     .mode = p->mode,
+			     .uid = p->uid,
+			     .gid = p->gid };
 
 	fn(arg, &t);
 }
@@ -464,6 +467,9 @@ void fs_facts(struct ck *ck, void (*fn)(void *arg, const struct fs_fact *f), voi
 			.nlink = i->nlink,
 			.opens = i->opens,
 			.srv = f->srv,
+			.mode = i->mode,
+			.uid = i->uid,
+			.gid = i->gid,
 		};
 
 		if (fs_is_dir(i)) {
@@ -538,6 +544,11 @@ static void together(struct check *k, const struct fs_fact *a, size_t n, u32 ser
 	}
 	for (size_t x = 1; x < n; x++) {
 		parts += a[x].kind == FS_FACT_PART;
+		if (a[x].kind == FS_FACT_PART &&
+		    (a[x].mode != i->mode || a[x].uid != i->uid || a[x].gid != i->gid))
+			report(k,
+			       "directory %lx: server %u has another mode or owner of it",
+			       i->ino, a[x].srv);
 		if (a[x].kind != FS_FACT_ENTRY)
 			continue;
 		links++;

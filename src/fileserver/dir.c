@@ -85,11 +85,10 @@ long fs_dir_tell_home(struct rpc_env *e, u64 ino, u64 parent, u32 dflags,
 		(void)fs_set_parent(e, &q, &p); /* one that is gone needs none */
 		return 0;
 	}
-	r = rpc_post_set_parent(e, home, &q);
-	if (r < 0 || !msg_is_behind(e->ck, home))
-		return r;
-	*busy = BUSY_PENDING;
-	return -EAGAIN;
+	r = fs_posted_at_once(e, home, rpc_post_set_parent(e, home, &q));
+	if (r == -EAGAIN)
+		*busy = BUSY_PENDING;
+	return r;
 }
 
 long fs_dir_delayed(struct rpc_env *e, struct fs_dir *d, u32 seq)
@@ -107,6 +106,26 @@ long fs_part_perm_changed(struct rpc_env *e, struct fs_part *p)
 		return 0;
 	TX_SET(e->ck, p->perm_cached, 0);
 	return fs_invalidate(e, mask, INVAL_DIR, p->node.key, "", 0);
+}
+
+/* Mode or owner of a directory: its parts check them, too, and are told in this transaction, so that
+ * they end up as the home is, whatever changes at once and whoever is killed. */
+long fs_dir_perm_changed(struct rpc_env *e, struct fs_inode *i)
+{
+	struct fs_part *p = fs_inode_part(i);
+	struct req_SHARD q = { .dir = p->node.key,
+			       .op = SHARD_ATTR,
+			       .mode = i->mode,
+			       .uid = i->uid,
+			       .gid = i->gid };
+	long r = fs_part_perm_changed(e, p);
+
+	if (likely(!(p->dflags & DIR_DISTRIBUTED)))
+		return r;
+	for (u32 srv = 0; !r && srv < fs_of(e->ck)->servers; srv++)
+		if (srv != e->srv)
+			r = fs_posted_at_once(e, srv, rpc_post_shard(e, srv, &q));
+	return r;
 }
 
 void fs_part_init_fresh(struct fs_part *p, u64 dir)

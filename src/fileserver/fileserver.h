@@ -58,6 +58,7 @@ struct fs_fact {
 	u32 opens; /* INODE */
 	u32 srv;
 	u32 dflags; /* ENTRY of a directory, PART, INODE of a directory */
+	u32 mode, uid, gid; /* PART, INODE of a directory */
 	u32 walk; /* of fs_check_between; 0 before */
 };
 /* Calls fn for every fact of one core kernel. */

@@ -469,7 +469,7 @@ long fs_dir_sticky(const struct fs_dir *d, const struct cred *cr, u32 owner);
 long fs_dir_set_parent(struct rpc_env *e, struct fs_part *p, u64 parent, u32 dflags,
 		       const char *name, u32 len);
 /* A directory's home is told where that hangs now, in the transaction of the rename, so that no kill can
- * come between; who hears of the rename finds it told. -ENOSPC; -EAGAIN with *busy = BUSY_PENDING: the
+ * come between; who hears of the rename finds it told. -EAGAIN with *busy = BUSY_PENDING: the
  * home's ring is full. What waited for room there would come after what others ask the home, who could
  * put the directory below itself. */
 long fs_dir_tell_home(struct rpc_env *e, u64 ino, u64 parent, u32 dflags,
@@ -478,6 +478,14 @@ long fs_dir_tell_home(struct rpc_env *e, u64 ino, u64 parent, u32 dflags,
 long fs_dir_delayed(struct rpc_env *e, struct fs_dir *d, u32 seq);
 /* Mode or owner changed: tells the cores that know them. */
 long fs_part_perm_changed(struct rpc_env *e, struct fs_part *p);
+/* The same of an inode, and its other parts. -EAGAIN: a ring is full, ask again. */
+long fs_dir_perm_changed(struct rpc_env *e, struct fs_inode *i);
+/* After a post, with its result: -EAGAIN when the record would have to wait for room in the ring, where what
+ * others send overtakes it. */
+static inline long fs_posted_at_once(struct rpc_env *e, u32 srv, long r)
+{
+	return r == -ENOSPC || (!r && msg_is_behind(e->ck, srv)) ? -EAGAIN : r;
+}
 void fs_part_init_fresh(struct fs_part *p, u64 dir);
 /* Frees a part's own memory, not the part; it has no entries. */
 void fs_part_release(struct rpc_env *e, struct fs_part *p);

@@ -261,7 +261,7 @@ long fs_chmod(struct rpc_env *e, const struct req_CHMOD *q, struct rep_CHMOD *p)
 	TX_SET(e->ck, i->mode, (u16)(fs_type(i) | mode));
 	TX_SET(e->ck, i->ctime, host_realtime_ns());
 	fs_inode_attr(i, &p->attr);
-	return fs_is_dir(i) ? fs_part_perm_changed(e, fs_inode_part(i)) : 0;
+	return fs_is_dir(i) ? fs_dir_perm_changed(e, i) : 0;
 }
 
 long fs_chown(struct rpc_env *e, const struct req_CHOWN *q, struct rep_CHOWN *p)
@@ -293,7 +293,7 @@ long fs_chown(struct rpc_env *e, const struct req_CHOWN *q, struct rep_CHOWN *p)
 		TX_SET(e->ck, i->mode, (u16)mode);
 	TX_SET(e->ck, i->ctime, host_realtime_ns());
 	fs_inode_attr(i, &p->attr);
-	return fs_is_dir(i) ? fs_part_perm_changed(e, fs_inode_part(i)) : 0;
+	return fs_is_dir(i) ? fs_dir_perm_changed(e, i) : 0;
 }
 
 long fs_utimens(struct rpc_env *e, const struct req_UTIMENS *q, struct rep_UTIMENS *p)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Cached lookups against what makes them stale (cache.c): the reply of a lookup under way crosses
- * the invalidation, or the invalidation lies in the ring when the next one looks.
+ * the invalidation, or the invalidation lies in the ring when the next one looks. And the modes that
+ * servers check by: all parts of a distributed directory end up with the same.
  */
 #include "race/race.h"
 
@@ -124,6 +125,51 @@ static void delivered_chmod(void)
 	clear();
 }
 
+/* --- the parts of a directory -------------------------------------------------------------------- */
+
+static const char g_d[] = "/hare/d";
+
+static long do_chmod_500(struct person *p, const char *x, const char *y)
+{
+	(void)y;
+	return CALL(p, chmod, x, 0500);
+}
+
+/* The mode by which a server checks. */
+static u32 mode_at(u32 srv, u64 dir)
+{
+	struct req_RESOLVE q = { .dir = dir,
+				 .name = { .p = "none", .len = 4 },
+				 .cred = &g_p[srv]->t.proc->cred };
+	struct rep_RESOLVE p = { 0 };
+
+	(void)rpc_resolve(&g_p[srv]->t.ctx, srv, &q, &p);
+	return p.dir_mode & 07777;
+}
+
+/* chmod 0500, stopped where the answer to `at` is in; then another one, or it is killed. */
+static void parts(const char *at, bool killed)
+{
+	struct rival *a = rival_new(&g, 1);
+	u64 dir;
+
+	is(client_mkdir_distributed(&g_p[0]->t, g_d, 0755), 0, "a distributed directory");
+	dir = ino_of(g_p[0], g_d);
+	ok(rival_run(a, do_chmod_500, g_d, NULL, RACE_ANSWERED, at), "chmod: home has done it");
+	if (killed) {
+		rival_kill(a);
+		rival_bury(a, g_p[1]);
+		quiet(&g, g_p);
+	} else {
+		is(CALL(g_p[2], chmod, g_d, 0711), 0, "another chmod");
+		is(rival_end(a), 0, "the first ends");
+	}
+	for (u32 srv = 0; srv < g.w.cores; srv++)
+		is(mode_at(srv, dir), killed ? 0500 : 0711, "part at server %u", srv);
+	is(do_rmdir(g_p[0], g_d, NULL), 0, "rmdir");
+	sound(&g, g_p);
+}
+
 static void run(const char *what, const struct world_cfg *wc)
 {
 	town_open(&g, g_p, what, wc);
@@ -137,6 +183,8 @@ static void run(const char *what, const struct world_cfg *wc)
 	delivered_create();
 	delivered_rename();
 	delivered_chmod();
+	parts("CHMOD", false);
+	parts("CHMOD", true);
 	town_end(&g);
 }
 
