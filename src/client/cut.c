@@ -21,8 +21,8 @@
  * The agent looks at a thread after it was marked. One that sleeps in the host's kernel runs nothing
  * of the program before it comes by icpt_enter, and so does a new one, and a child of fork. Signals
  * go to the others only, so that none cuts a sleep short. A thread that was sent one and is in the
- * kernel still gets it before its next instruction. So a process that sleeps or is stopped holds
- * nobody up: it is "safe".
+ * kernel, or is stopped, still gets it before its next instruction. So a process that sleeps or is
+ * stopped holds nobody up: it is "safe".
  *
  * A mapping that is being made, or grows, is on no list, or looks shorter than it will be: what was
  * cut since it asked for the file's blocks is in a ring of this core (cut_missed).
@@ -389,6 +389,21 @@ static char state_of(u32 pid, const char *tid)
 	return n > 2 ? buf[n + 1] : 0;
 }
 
+/* Of a stopped thread: one that was stopped in a call goes on with that. */
+static bool in_call(u32 pid, const char *tid)
+{
+	char path[64], c;
+	long fd, n;
+
+	str_format(path, sizeof(path), "/proc/%u/task/%s/syscall", pid, tid);
+	fd = SYS(openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+	if (sys_failed(fd))
+		return false;
+	n = SYS(read, fd, &c, 1); /* its number; or "-1 ...", or "running" */
+	SYS(close, fd);
+	return n == 1 && c >= '0' && c <= '9';
+}
+
 static void interrupt(u32 pid, const char *tid)
 {
 	struct {
@@ -425,10 +440,13 @@ static bool is_safe(u32 pid, bool sent)
 			memcpy(&len, buf + at + 16, sizeof(len));
 			at += len;
 			s = name[0] == '.' ? 0 : state_of(pid, name);
-			if (s != 'R' && s != 'D')
-				continue;
-			interrupt(pid, name);
-			safe &= s == 'D' && sent;
+			if (s == 'R' || s == 'D') {
+				interrupt(pid, name);
+				safe &= s == 'D' && sent;
+			} else if ((s == 'T' || s == 't') && !sent &&
+				   !in_call(pid, name)) {
+				interrupt(pid, name);
+			}
 		}
 	}
 	SYS(close, dir);

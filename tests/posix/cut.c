@@ -400,6 +400,35 @@ static void t_stopped(void)
 	end_watch(&w, T_EXEC);
 }
 
+/* Stopped at an instruction of its own, in no call. */
+static void t_stopped_running(void)
+{
+	volatile int *flag = mmap(NULL, PG, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int fd = make("f", 4), st;
+	pid_t pid;
+
+	if (flag == MAP_FAILED)
+		_exit(97);
+	pid = fork();
+	if (pid == 0) {
+		char *p = map(fd, 4, MAP_SHARED);
+
+		catch_bus();
+		look(p, 4);
+		for (flag[0] = 1; !flag[1];)
+			flag[2]++;
+		_exit(peek(p + 2 * PG));
+	}
+	while (!flag[2])
+		usleep(1000);
+	must(kill(pid, SIGSTOP));
+	must(waitpid(pid, &st, WUNTRACED));
+	is_long(ftruncate(fd, PG), 0, "shorter while it is stopped in a loop");
+	flag[1] = 1;
+	must(kill(pid, SIGCONT));
+	is_long(t_end(pid), 'B', "it goes on and sees the end");
+}
+
 /* traps FILE OUT: system calls at places that none was made at before. */
 static int s_traps(int argc, char **argv)
 {
@@ -482,5 +511,6 @@ T_SECTIONS = {
 	{ "own", t_own },	    { "calls", t_calls },   { "punch", t_punch },
 	{ "reuse", t_reuse },	    { "other", t_other },   { "inherited", t_inherited },
 	{ "spin", t_spin },	    { "asleep", t_asleep }, { "stopped", t_stopped },
-	{ "traps", t_traps },	    { "both", t_both },	    T_END,
+	{ "stopped_running", t_stopped_running },	    { "traps", t_traps },
+	{ "both", t_both },	    T_END,
 };
