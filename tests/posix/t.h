@@ -327,6 +327,8 @@ T_UNUSED static int t_end(pid_t pid)
 {
 	int status;
 
+	if (pid < 0) /* of a fork that failed: not any child */
+		return -1;
 	while (waitpid(pid, &status, 0) != pid)
 		if (errno != EINTR)
 			return -1;

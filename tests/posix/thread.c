@@ -81,10 +81,16 @@ static void *exclusive(void *arg)
 
 static void *spawn(void *arg)
 {
-	for (int i = 0; i < 4; i++)
-		if (t_end(t_start(T_EXEC, "code", t_num((long)(intptr_t)arg), NULL)) !=
-		    (long)(intptr_t)arg)
-			fail();
+	for (int i = 0; i < 4; i++) {
+		pid_t pid = t_start(T_EXEC, "code", t_num((long)(intptr_t)arg), NULL);
+		int status = t_end(pid);
+
+		if (status == (int)(intptr_t)arg)
+			continue;
+		t_diag("child %d: %d, want %d (%s)", pid, status, (int)(intptr_t)arg,
+		       status < 0 ? strerror(errno) : "ended");
+		fail();
+	}
 	return NULL;
 }
 
