@@ -355,7 +355,7 @@ static long add_host(struct task *t, const struct ofd *o, long upath, u32 mask)
 
 static long add(struct task *t, struct ofd *o, long a[6])
 {
-	u32 mask = (u32)a[2];
+	u32 mask = (u32)a[2], tries = 0;
 	struct place pl;
 	long r;
 
@@ -363,10 +363,14 @@ static long add(struct task *t, struct ofd *o, long a[6])
 		return -EINVAL;
 	if (!ofd_is_inotify(o))
 		return -EINVAL;
-	r = path_walk(t, NULL, &a[1], mask & IN_DONT_FOLLOW ? 0 : WALK_FOLLOW, &pl);
-	if (r)
-		return r == CLIENT_HOST ? add_host(t, o, a[1], mask) : r;
-	return add_hare(t, o, &pl, mask);
+	do {
+		r = path_walk(t, NULL, &a[1], mask & IN_DONT_FOLLOW ? 0 : WALK_FOLLOW,
+			      &pl);
+		if (r)
+			return r == CLIENT_HOST ? add_host(t, o, a[1], mask) : r;
+		r = add_hare(t, o, &pl, mask);
+	} while (place_gone(t, r, &pl, &tries));
+	return r;
 }
 
 long client_inotify_add_watch(struct task *t, long a[6])

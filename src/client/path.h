@@ -76,6 +76,21 @@ long sticky_check(const struct cred *cred, const struct perm *dir, u32 owner);
 long path_walk(struct task *t, long *dirfd, long *upath, u32 flags, struct place *pl);
 /* The second path of a call, with the buffers path2 and host_path2. */
 long path_walk2(struct task *t, long *dirfd, long *upath, u32 flags, struct place *pl);
+/* Whether to walk a path again, with the same arguments: what it led to was gone before it could be
+ * used, but its name may have been there all the time, and lead to another file by now. False when
+ * that was tried often enough, or no name led there. *tries: 0 at first. */
+bool walk_again(struct task *t, const struct place *pl, u32 *tries);
+/* The same for the result of what was done with the place:
+ *	do {
+ *		r = path_walk(t, dirfd, upath, wf, &pl);
+ *		if (r)
+ *			break;
+ *		r = ...;
+ *	} while (place_gone(t, r, &pl, &tries)); */
+static inline bool place_gone(struct task *t, long r, const struct place *pl, u32 *tries)
+{
+	return unlikely(r == -ENOENT) && walk_again(t, pl, tries);
+}
 /* In place.dflags: a pipe of pipe(2), reached by its descriptor; opening it never waits. */
 #define PLACE_PIPE 0x40000000u
 /* In ofd.dflags of a file (O_TMPFILE with O_EXCL): it can be given no name. */

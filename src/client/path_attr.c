@@ -153,14 +153,19 @@ long attr_utimens(struct task *t, u64 ino, const void *user_timespecs)
 static long do_chmod(struct task *t, long *dirfd, long *upath, u32 mode, u32 wf)
 {
 	struct place pl;
-	long r = path_walk(t, dirfd, upath, wf, &pl);
+	u32 tries = 0;
+	long r;
 
-	if (r)
-		return r;
-	/* As Linux since 6.6: a symlink has no mode to change. */
-	if (pl.type == HS_IFLNK)
-		return -EOPNOTSUPP;
-	return attr_chmod(t, pl.ino, mode);
+	do {
+		r = path_walk(t, dirfd, upath, wf, &pl);
+		if (r)
+			break;
+		/* As Linux since 6.6: a symlink has no mode to change. */
+		if (pl.type == HS_IFLNK)
+			return -EOPNOTSUPP;
+		r = attr_chmod(t, pl.ino, mode);
+	} while (place_gone(t, r, &pl, &tries));
+	return r;
 }
 
 long client_chmod(struct task *t, long a[6])
@@ -187,9 +192,16 @@ long client_fchmodat2(struct task *t, long a[6])
 static long do_chown(struct task *t, long *dirfd, long *upath, long uid, long gid, u32 wf)
 {
 	struct place pl;
-	long r = path_walk(t, dirfd, upath, wf, &pl);
+	u32 tries = 0;
+	long r;
 
-	return r ? r : attr_chown(t, pl.ino, (u32)uid, (u32)gid);
+	do {
+		r = path_walk(t, dirfd, upath, wf, &pl);
+		if (r)
+			break;
+		r = attr_chown(t, pl.ino, (u32)uid, (u32)gid);
+	} while (place_gone(t, r, &pl, &tries));
+	return r;
 }
 
 long client_chown(struct task *t, long a[6])
@@ -217,9 +229,16 @@ static long do_utimes(struct task *t, long *dirfd, long *upath, const struct tim
 		      u32 wf)
 {
 	struct place pl;
-	long r = path_walk(t, dirfd, upath, wf, &pl);
+	u32 tries = 0;
+	long r;
 
-	return r ? r : set_times(t, pl.ino, ts);
+	do {
+		r = path_walk(t, dirfd, upath, wf, &pl);
+		if (r)
+			break;
+		r = set_times(t, pl.ino, ts);
+	} while (place_gone(t, r, &pl, &tries));
+	return r;
 }
 
 long client_utimensat(struct task *t, long a[6])
@@ -312,32 +331,43 @@ long client_utime(struct task *t, long a[6])
 
 /* --- truncate ------------------------------------------------------------------------------------------ */
 
+static long truncate_place(struct task *t, const struct place *pl, u64 size)
+{
+	struct req_TRUNC q = {
+		.ino = pl->ino, .size = size, .check = 1, .cred = &t->proc->cred
+	};
+	struct rep_TRUNC p;
+	long r;
+
+	if (pl->type != HS_IFREG)
+		return pl->type == HS_IFDIR ? -EISDIR : -EINVAL;
+	r = file_limit(t, pl->ino, size);
+	if (r)
+		return r;
+	r = rpc_trunc(&t->ctx, ino_server(pl->ino), &q, &p);
+	if (r)
+		return r;
+	if (!rpc_is_near(&t->ctx, ino_server(pl->ino)))
+		file_truncated(t, pl->ino, &p.attr);
+	maps_shrunk(t, pl->ino, p.attr.mapped);
+	maps_grown(t, pl->ino);
+	notify_ino(t, pl->ino, IN_MODIFY);
+	return 0;
+}
+
 long client_truncate(struct task *t, long a[6])
 {
-	struct req_TRUNC q = { .size = (u64)a[1], .check = 1, .cred = &t->proc->cred };
-	struct rep_TRUNC p;
 	struct place pl;
+	u32 tries = 0;
 	long r;
 
 	if (a[1] < 0)
 		return -EINVAL;
-	r = path_walk(t, NULL, &a[0], WALK_FOLLOW, &pl);
-	if (r)
-		return r;
-	if (pl.type != HS_IFREG)
-		return pl.type == HS_IFDIR ? -EISDIR : -EINVAL;
-	q.ino = pl.ino;
-	r = file_limit(t, pl.ino, (u64)a[1]);
-	if (r)
-		return r;
-	r = rpc_trunc(&t->ctx, ino_server(pl.ino), &q, &p);
-	if (!r && !rpc_is_near(&t->ctx, ino_server(pl.ino)))
-		file_truncated(t, pl.ino, &p.attr);
-	if (!r) {
-		maps_shrunk(t, pl.ino, p.attr.mapped);
-		maps_grown(t, pl.ino);
-	}
-	if (!r)
-		notify_ino(t, pl.ino, IN_MODIFY);
+	do {
+		r = path_walk(t, NULL, &a[0], WALK_FOLLOW, &pl);
+		if (r)
+			break;
+		r = truncate_place(t, &pl, (u64)a[1]);
+	} while (place_gone(t, r, &pl, &tries));
 	return r;
 }

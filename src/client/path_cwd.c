@@ -155,17 +155,22 @@ static long enter(struct task *t, u64 ino, u32 dflags)
 long client_chdir(struct task *t, long a[6])
 {
 	struct place pl;
-	long r = path_walk(t, NULL, &a[0], WALK_FOLLOW, &pl);
+	u32 tries = 0;
+	long r;
 
-	if (r == CLIENT_HOST) {
-		r = host_block(__NR_chdir, a[0], 0, 0, 0, 0, 0);
-		return r ? r : cwd_set(t, t->proc, 0, 0);
-	}
-	if (r)
-		return r;
-	if (pl.type != HS_IFDIR)
-		return -ENOTDIR;
-	return enter(t, pl.ino, pl.dflags);
+	do {
+		r = path_walk(t, NULL, &a[0], WALK_FOLLOW, &pl);
+		if (r == CLIENT_HOST) {
+			r = host_block(__NR_chdir, a[0], 0, 0, 0, 0, 0);
+			return r ? r : cwd_set(t, t->proc, 0, 0);
+		}
+		if (r)
+			return r;
+		if (pl.type != HS_IFDIR)
+			return -ENOTDIR;
+		r = enter(t, pl.ino, pl.dflags);
+	} while (place_gone(t, r, &pl, &tries));
+	return r;
 }
 
 long client_fchdir(struct task *t, long a[6])
@@ -241,24 +246,36 @@ static long chroot_host(struct task *t, long upath)
 	return r ? r : root_set(t, t->proc, 0, 0);
 }
 
-long client_chroot(struct task *t, long a[6])
+static long chroot_to(struct task *t, const struct place *pl)
 {
 	struct attr at;
-	struct place pl;
-	long r = path_walk(t, NULL, &a[0], WALK_FOLLOW, &pl);
+	long r;
 
-	if (r == CLIENT_HOST)
-		return t->proc->root ? chroot_host(t, a[0]) : r;
-	if (r)
-		return r;
-	if (pl.type != HS_IFDIR)
+	if (pl->type != HS_IFDIR)
 		return -ENOTDIR;
-	r = attr_get(t, pl.ino, &at);
+	r = attr_get(t, pl->ino, &at);
 	if (!r)
 		r = perm_check(&t->proc->cred, at.mode, at.uid, at.gid, MAY_EXEC);
 	if (!r && !may_chroot())
 		r = -EPERM;
-	return r ? r : root_set(t, t->proc, pl.ino, pl.dflags);
+	return r ? r : root_set(t, t->proc, pl->ino, pl->dflags);
+}
+
+long client_chroot(struct task *t, long a[6])
+{
+	struct place pl;
+	u32 tries = 0;
+	long r;
+
+	do {
+		r = path_walk(t, NULL, &a[0], WALK_FOLLOW, &pl);
+		if (r == CLIENT_HOST)
+			return t->proc->root ? chroot_host(t, a[0]) : r;
+		if (r)
+			return r;
+		r = chroot_to(t, &pl);
+	} while (place_gone(t, r, &pl, &tries));
+	return r;
 }
 
 /* The host makes files with its own umask, so it is told too. */

@@ -299,19 +299,10 @@ static long open_host(struct task *t, const struct opening *op)
 	return fd;
 }
 
-/* What was looked up is gone: once more, and if it is so again, after a while. A name that is the new
- * one of a rename under way leads to a file that others may have removed by its old name: until that
- * has come out, and the name leads to what it led to before, there is nothing to open. */
-static void again(int tries)
-{
-	if (tries)
-		pending_wait();
-}
-
 static long open_plain(struct task *t, struct opening *op)
 {
-	u32 wf = op->walk | (op->flags & O_NOFOLLOW ? 0 : WALK_FOLLOW);
-	int i;
+	u32 wf = op->walk | (op->flags & O_NOFOLLOW ? 0 : WALK_FOLLOW), tries = 0;
+	long r;
 
 	if (unlikely(mem_separate(t->ctx.isl->super))) {
 		long fd = procfs_open_far(t, (const char *)op->upath, op->flags);
@@ -319,23 +310,20 @@ static long open_plain(struct task *t, struct opening *op)
 		if (fd != CLIENT_HOST)
 			return fd;
 	}
-	for (i = 0;; i++) {
+	do {
 		long dirfd = op->dirfd, upath = op->upath;
-		long r = path_walk(t, &dirfd, &upath, wf, &op->pl);
 
+		r = path_walk(t, &dirfd, &upath, wf, &op->pl);
 		if (r == CLIENT_HOST) {
 			op->dirfd = dirfd;
 			op->upath = upath;
 			return open_host(t, op);
 		}
 		if (r)
-			return r;
+			break;
 		r = open_there(t, op);
-		/* Gone between lookup and open: the name may lead to another file by now. */
-		if (r != -ENOENT || op->pl.magic || i >= RACE_RETRIES)
-			return r;
-		again(i);
-	}
+	} while (place_gone(t, r, &op->pl, &tries));
+	return r;
 }
 
 /* --- O_CREAT -------------------------------------------------------------------------------------------- */
@@ -446,7 +434,8 @@ static long open_creat(struct task *t, struct opening *op)
 		r = op->pl.ino ? open_found(t, op) : creat_at(t, op);
 		if (r != -EAGAIN && !(r == -ENOENT && op->pl.ino))
 			return r;
-		again(i);
+		if (i) /* see walk_again */
+			pending_wait();
 	}
 	return -ENOENT;
 }
@@ -457,16 +446,19 @@ static long open_tmpfile(struct task *t, struct opening *op)
 	struct intent it = { .op = INTENT_CREATE };
 	struct creation cr;
 	struct perm parent;
-	u32 follow = op->flags & O_NOFOLLOW ? 0 : WALK_FOLLOW;
-	long r = path_walk(t, &op->dirfd, &op->upath, op->walk | follow, &op->pl);
+	u32 follow = op->flags & O_NOFOLLOW ? 0 : WALK_FOLLOW, tries = 0;
+	long r;
 
-	if (r == CLIENT_HOST)
-		return open_host(t, op);
-	if (r)
-		return r;
-	if (op->pl.type != HS_IFDIR)
-		return -ENOTDIR;
-	r = dir_may_write(t, op->pl.ino, &parent);
+	do {
+		r = path_walk(t, &op->dirfd, &op->upath, op->walk | follow, &op->pl);
+		if (r == CLIENT_HOST)
+			return open_host(t, op);
+		if (r)
+			return r;
+		if (op->pl.type != HS_IFDIR)
+			return -ENOTDIR;
+		r = dir_may_write(t, op->pl.ino, &parent);
+	} while (place_gone(t, r, &op->pl, &tries));
 	if (r)
 		return r;
 	r = want_ofd(t, op, HS_IFREG);
@@ -724,19 +716,13 @@ long handle_open(struct task *t, int mount_fd, const void *user_handle, u32 flag
 
 /* --- execve ------------------------------------------------------------------------------------------------ */
 
-long path_open_exec(struct task *t, int dirfd, const char *path, int at_flags,
-		    struct place *out, char *host_buf, bool *rewritten, struct ofd **o)
+static long open_exec_place(struct task *t, const struct place *out, struct ofd **o)
 {
-	u32 wf = (at_flags & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW) |
-		 (at_flags & AT_EMPTY_PATH ? WALK_EMPTY : 0);
 	struct req_OPEN q = { .flags = O_RDONLY | OPEN_EXEC, .cred = &t->proc->cred };
 	struct rep_OPEN p;
 	u8 runs[RUNS_BYTES];
-	long r = walk(t, dirfd, path, wf, out, host_buf, rewritten);
+	long r;
 
-	*o = NULL;
-	if (r || out->host)
-		return r;
 	if (out->type == HS_IFLNK)
 		return -ELOOP;
 	if (out->type != HS_IFREG || out->must_dir)
@@ -761,4 +747,22 @@ long path_open_exec(struct task *t, int dirfd, const char *path, int at_flags,
 	file_opened(t, *o, &p.attr, &p.runs);
 	notify_opened(t, *o, out, false);
 	return 0;
+}
+
+long path_open_exec(struct task *t, int dirfd, const char *path, int at_flags,
+		    struct place *out, char *host_buf, bool *rewritten, struct ofd **o)
+{
+	u32 wf = (at_flags & AT_SYMLINK_NOFOLLOW ? 0 : WALK_FOLLOW) |
+		 (at_flags & AT_EMPTY_PATH ? WALK_EMPTY : 0);
+	u32 tries = 0;
+	long r;
+
+	*o = NULL;
+	do {
+		r = walk(t, dirfd, path, wf, out, host_buf, rewritten);
+		if (r || out->host)
+			break;
+		r = open_exec_place(t, out, o);
+	} while (place_gone(t, r, out, &tries));
+	return r;
 }

@@ -240,17 +240,28 @@ static long statx_link(struct task *t, const struct place *pl, const char *like,
 	return user_write(user, &stx, sizeof(stx));
 }
 
+/* Walks to what is there, and gets its attributes into pl->res.attr. As path_walk. */
+static long walk_attr(struct task *t, long *dirfd, long *upath, u32 wf, struct place *pl)
+{
+	u32 tries = 0;
+	long r;
+
+	do {
+		r = path_walk(t, dirfd, upath, wf | WALK_ATTR, pl);
+		if (r)
+			break;
+		r = place_attr(t, pl);
+	} while (place_gone(t, r, pl, &tries));
+	return r;
+}
+
 static long do_stat(struct task *t, long *dirfd, long *upath, long ubuf, u32 wf)
 {
 	struct place pl;
-	long r;
+	long r = walk_attr(t, dirfd, upath, wf, &pl);
 
-	r = path_walk(t, dirfd, upath, wf | WALK_ATTR, &pl);
 	if (r == CLIENT_HOST && pl.magic)
 		return stat_link(t, &pl, (const char *)*upath, (void *)ubuf);
-	if (r)
-		return r;
-	r = place_attr(t, &pl);
 	return r ? r : attr_put_stat(&pl.res.attr, (void *)ubuf);
 }
 
@@ -308,12 +319,9 @@ long client_statx(struct task *t, long a[6])
 	a[0] = (int)a[0];
 	if (!a[1] && a[2] & AT_EMPTY_PATH)
 		a[1] = (long)"";
-	r = path_walk(t, &a[0], &a[1], at_flags(a[2]) | WALK_ATTR, &pl);
+	r = walk_attr(t, &a[0], &a[1], at_flags(a[2]), &pl);
 	if (r == CLIENT_HOST && pl.magic)
 		return statx_link(t, &pl, (const char *)a[1], (u32)a[3], (void *)a[4]);
-	if (r)
-		return r;
-	r = place_attr(t, &pl);
 	return r ? r : attr_put_statx(&pl.res.attr, (u32)a[3], (void *)a[4]);
 }
 
@@ -356,10 +364,9 @@ static long do_access(struct task *t, long *dirfd, long *upath, long mode, long 
 	if (mode & ~7L ||
 	    flags & ~(long)(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
 		return -EINVAL;
-	r = path_walk(t, dirfd, upath, at_flags(flags) | (mode ? WALK_ATTR : 0), &pl);
-	if (r || !mode)
-		return r;
-	r = place_attr(t, &pl);
+	if (!mode)
+		return path_walk(t, dirfd, upath, at_flags(flags), &pl);
+	r = walk_attr(t, dirfd, upath, at_flags(flags), &pl);
 	if (r)
 		return r;
 	a = &pl.res.attr;
@@ -527,30 +534,40 @@ static bool is_magic_link(const char *path)
 	       !strcmp(last, "thread-self") || (*last >= '0' && *last <= '9');
 }
 
+static long readlink_place(struct task *t, const struct place *pl, char *text)
+{
+	struct req_READLINK q = { .ino = pl->ino };
+	struct rep_READLINK p = { .data = { .p = text, .cap = PATH_LEN_MAX } };
+	long r;
+
+	if (pl->type != HS_IFLNK)
+		return t->path[0] ? -EINVAL : -ENOENT;
+	r = rpc_readlink(&t->ctx, ino_server(pl->ino), &q, &p);
+	return r ? r : (long)p.data.len;
+}
+
 static long do_readlink(struct task *t, long *dirfd, long *upath, char *ubuf, long size)
 {
 	char *text = WALK_TEXT(t, 3);
-	struct req_READLINK q;
-	struct rep_READLINK p = { .data = { .p = text, .cap = PATH_LEN_MAX } };
 	struct place pl;
+	u32 tries = 0;
 	long len;
 	long r;
 
 	if ((int)size <= 0)
 		return -EINVAL;
-	r = path_walk(t, dirfd, upath, dirfd ? WALK_EMPTY : 0, &pl);
+	do {
+		r = path_walk(t, dirfd, upath, dirfd ? WALK_EMPTY : 0, &pl);
+		if (r)
+			break;
+		len = readlink_place(t, &pl, text);
+	} while (place_gone(t, len, &pl, &tries));
 	if (r == CLIENT_HOST && is_magic_link(t->path)) {
 		len = readlink_magic(t, t->path, text);
 		if (len == CLIENT_HOST)
 			return r;
 	} else if (r) {
 		return r;
-	} else {
-		if (pl.type != HS_IFLNK)
-			return t->path[0] ? -EINVAL : -ENOENT;
-		q.ino = pl.ino;
-		r = rpc_readlink(&t->ctx, ino_server(pl.ino), &q, &p);
-		len = r ? r : (long)p.data.len;
 	}
 	if (len < 0)
 		return len;

@@ -232,12 +232,18 @@ static long set_by_path(struct task *t, long a[6], u32 wf)
 {
 	long r = xattr_check_set(t, (char *)a[1], (size_t)a[3], (int)a[4]);
 	struct place pl;
+	u32 tries = 0;
 
-	if (!r)
+	if (r)
+		return r;
+	do {
 		r = path_walk(t, NULL, &a[0], wf, &pl);
-	return r ? r
-		 : xattr_set(t, pl.ino, (char *)a[1], (void *)a[2], (size_t)a[3],
-			     (int)a[4]);
+		if (r)
+			break;
+		r = xattr_set(t, pl.ino, (char *)a[1], (void *)a[2], (size_t)a[3],
+			      (int)a[4]);
+	} while (place_gone(t, r, &pl, &tries));
+	return r;
 }
 
 long client_setxattr(struct task *t, long a[6])
@@ -254,10 +260,17 @@ static long get_by_path(struct task *t, long a[6], u32 wf)
 {
 	long r = xattr_check_name(t, (char *)a[1]);
 	struct place pl;
+	u32 tries = 0;
 
-	if (!r)
+	if (r)
+		return r;
+	do {
 		r = path_walk(t, NULL, &a[0], wf, &pl);
-	return r ? r : xattr_get(t, pl.ino, (char *)a[1], (void *)a[2], (size_t)a[3]);
+		if (r)
+			break;
+		r = xattr_get(t, pl.ino, (char *)a[1], (void *)a[2], (size_t)a[3]);
+	} while (place_gone(t, r, &pl, &tries));
+	return r;
 }
 
 long client_getxattr(struct task *t, long a[6])
@@ -270,30 +283,46 @@ long client_lgetxattr(struct task *t, long a[6])
 	return get_by_path(t, a, 0);
 }
 
-long client_listxattr(struct task *t, long a[6])
+static long list_by_path(struct task *t, long a[6], u32 wf)
 {
 	struct place pl;
-	long r = path_walk(t, NULL, &a[0], WALK_FOLLOW, &pl);
+	u32 tries = 0;
+	long r;
 
-	return r ? r : xattr_list(t, pl.ino, (char *)a[1], (size_t)a[2]);
+	do {
+		r = path_walk(t, NULL, &a[0], wf, &pl);
+		if (r)
+			break;
+		r = xattr_list(t, pl.ino, (char *)a[1], (size_t)a[2]);
+	} while (place_gone(t, r, &pl, &tries));
+	return r;
+}
+
+long client_listxattr(struct task *t, long a[6])
+{
+	return list_by_path(t, a, WALK_FOLLOW);
 }
 
 long client_llistxattr(struct task *t, long a[6])
 {
-	struct place pl;
-	long r = path_walk(t, NULL, &a[0], 0, &pl);
-
-	return r ? r : xattr_list(t, pl.ino, (char *)a[1], (size_t)a[2]);
+	return list_by_path(t, a, 0);
 }
 
 static long remove_by_path(struct task *t, long a[6], u32 wf)
 {
 	long r = xattr_check_name(t, (char *)a[1]);
 	struct place pl;
+	u32 tries = 0;
 
-	if (!r)
+	if (r)
+		return r;
+	do {
 		r = path_walk(t, NULL, &a[0], wf, &pl);
-	return r ? r : xattr_remove(t, pl.ino, (char *)a[1]);
+		if (r)
+			break;
+		r = xattr_remove(t, pl.ino, (char *)a[1]);
+	} while (place_gone(t, r, &pl, &tries));
+	return r;
 }
 
 long client_removexattr(struct task *t, long a[6])
@@ -339,23 +368,30 @@ long client_setxattrat(struct task *t, long a[6])
 {
 	struct xattr_args x;
 	struct place pl;
+	u32 tries = 0;
 	long r = read_args(a, &x);
 
 	if (!r)
 		r = check_at(a[2]);
 	if (!r)
 		r = xattr_check_set(t, (char *)a[3], x.size, (int)x.flags);
-	if (!r)
+	if (r)
+		return r;
+	do {
 		r = walk_at(t, a, &pl);
-	return r ? r
-		 : xattr_set(t, pl.ino, (char *)a[3], (void *)x.value, x.size,
-			     (int)x.flags);
+		if (r)
+			break;
+		r = xattr_set(t, pl.ino, (char *)a[3], (void *)x.value, x.size,
+			      (int)x.flags);
+	} while (place_gone(t, r, &pl, &tries));
+	return r;
 }
 
 long client_getxattrat(struct task *t, long a[6])
 {
 	struct xattr_args x;
 	struct place pl;
+	u32 tries = 0;
 	long r = read_args(a, &x);
 
 	if (!r && x.flags)
@@ -364,29 +400,49 @@ long client_getxattrat(struct task *t, long a[6])
 		r = check_at(a[2]);
 	if (!r)
 		r = xattr_check_name(t, (char *)a[3]);
-	if (!r)
+	if (r)
+		return r;
+	do {
 		r = walk_at(t, a, &pl);
-	return r ? r : xattr_get(t, pl.ino, (char *)a[3], (void *)x.value, x.size);
+		if (r)
+			break;
+		r = xattr_get(t, pl.ino, (char *)a[3], (void *)x.value, x.size);
+	} while (place_gone(t, r, &pl, &tries));
+	return r;
 }
 
 long client_listxattrat(struct task *t, long a[6])
 {
 	struct place pl;
+	u32 tries = 0;
 	long r = check_at(a[2]);
 
-	if (!r)
+	if (r)
+		return r;
+	do {
 		r = walk_at(t, a, &pl);
-	return r ? r : xattr_list(t, pl.ino, (char *)a[3], (size_t)a[4]);
+		if (r)
+			break;
+		r = xattr_list(t, pl.ino, (char *)a[3], (size_t)a[4]);
+	} while (place_gone(t, r, &pl, &tries));
+	return r;
 }
 
 long client_removexattrat(struct task *t, long a[6])
 {
 	struct place pl;
+	u32 tries = 0;
 	long r = check_at(a[2]);
 
 	if (!r)
 		r = xattr_check_name(t, (char *)a[3]);
-	if (!r)
+	if (r)
+		return r;
+	do {
 		r = walk_at(t, a, &pl);
-	return r ? r : xattr_remove(t, pl.ino, (char *)a[3]);
+		if (r)
+			break;
+		r = xattr_remove(t, pl.ino, (char *)a[3]);
+	} while (place_gone(t, r, &pl, &tries));
+	return r;
 }

@@ -226,25 +226,36 @@ static bool is_other_type(const struct task *t, int fd, u64 ino, const struct bo
 	return r == -EADDRINUSE;
 }
 
+/* The socket at a place, if it may be written to. */
+static long bound_at(struct task *t, struct place *pl, struct bound *b)
+{
+	const struct attr *a = &pl->res.attr;
+	long r = place_attr(t, pl);
+
+	if (!r)
+		r = perm_check(&t->proc->cred, a->mode, a->uid, a->gid, MAY_WRITE);
+	if (r)
+		return r;
+	r = (a->mode & HS_IFMT) == HS_IFSOCK ? bound_get(t, pl->ino, b) : -ECONNREFUSED;
+	return r && r != -ENOENT ? -ECONNREFUSED : r;
+}
+
 /* Where connect and send go: ua, *len become what the host understands. 0 or -errno. */
 static long resolve(struct task *t, int fd, struct unix_addr *ua, long *len)
 {
-	const struct attr *a;
 	struct bound b;
 	struct place pl;
-	long r = walk_addr(t, ua, WALK_FOLLOW | WALK_ATTR, &pl, len);
+	u32 tries = 0;
+	long r;
 
-	if (r)
-		return r == CLIENT_HOST ? 0 : r;
-	r = place_attr(t, &pl);
+	do {
+		r = walk_addr(t, ua, WALK_FOLLOW | WALK_ATTR, &pl, len);
+		if (r)
+			return r == CLIENT_HOST ? 0 : r;
+		r = bound_at(t, &pl, &b);
+	} while (place_gone(t, r, &pl, &tries));
 	if (r)
 		return r;
-	a = &pl.res.attr;
-	r = perm_check(&t->proc->cred, a->mode, a->uid, a->gid, MAY_WRITE);
-	if (r)
-		return r;
-	if ((a->mode & HS_IFMT) != HS_IFSOCK || bound_get(t, pl.ino, &b))
-		return -ECONNREFUSED;
 	/* The host finds abstract names among those of one type. */
 	if (is_other_type(t, fd, pl.ino, &b))
 		return -EPROTOTYPE;

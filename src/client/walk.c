@@ -29,11 +29,13 @@ struct cursor {
 	u64 dir;
 	u32 dflags;
 	u32 links; /* symlinks followed so far */
+	u32 tries; /* how often a name was looked up again, as walk_again has it */
 	u32 text; /* which buffer the next expansion goes to */
 	char *big; /* the two large buffers, or NULL */
 	u32 flags; /* WALK_* */
 	u64 floor; /* WALK_BENEATH, WALK_IN_ROOT: the directory that it may not leave */
 	u32 floor_dflags;
+	const char *start; /* what is walked from the floor on, where any walk begins */
 	const char *rest; /* what is still to be walked */
 };
 
@@ -374,11 +376,12 @@ static long follow(struct task *t, struct cursor *c, u64 ino, const char *rest,
 	size_t room;
 	long r;
 
-	if (c->flags & WALK_NO_SYMLINKS || c->links++ >= SYMLINKS_MAX)
+	if (c->flags & WALK_NO_SYMLINKS || c->links >= SYMLINKS_MAX)
 		return -ELOOP;
 	r = rpc_readlink(&t->ctx, ino_server(ino), &q, &p);
 	if (r)
 		return r;
+	c->links++;
 	room = text_size(c) - p.data.len;
 	if (unlikely(str_copy(text + p.data.len, rest, room) >= room)) {
 		const char *target = text;
@@ -434,6 +437,19 @@ static void place_named(struct place *out, const struct cursor *c, const char *n
 	out->has_attr = false;
 	out->unlooked = false;
 	out->magic = false;
+}
+
+/* Follows the symlink that `name` led to, out->ino. As leave_root. Gone meanwhile: 0 with c as it
+ * was, so that the name is looked up again; who replaces a link by rename breaks no path. */
+static long follow_name(struct task *t, struct cursor *c, const char *name, size_t len,
+			struct place *out, char *host_buf, bool *rewritten)
+{
+	long r = follow(t, c, out->ino, name + len, out, host_buf, rewritten);
+
+	if (likely(r != -ENOENT))
+		return r;
+	place_named(out, c, name, len, false);
+	return walk_again(t, out, &c->tries) ? 0 : r;
 }
 
 /* The last name. 0: out is filled; 1: it is a symlink to be followed. */
@@ -494,7 +510,7 @@ static long middle_name(struct task *t, struct cursor *c, const char *name, size
 	if (r)
 		return r;
 	if (out->type == HS_IFLNK)
-		return follow(t, c, out->ino, name + len, out, host_buf, rewritten);
+		return follow_name(t, c, name, len, out, host_buf, rewritten);
 	if (out->type != HS_IFDIR)
 		return -ENOTDIR;
 	c->dir = out->ino;
@@ -526,6 +542,21 @@ static long dots(struct task *t, struct cursor *c, const char *p, size_t len, bo
 	out->last_dot = len == 1;
 	out->last_dotdot = len == 2;
 	return 1;
+}
+
+/* "." and ".." of a directory that went after its name had led to it: all from the start, since the name
+ * may lead to another one by now. Linux holds the directory meanwhile, and knows where it hung. */
+static bool dots_again(struct task *t, struct cursor *c)
+{
+	const struct place dots = { .last_dotdot = true };
+
+	if (c->dir == c->floor || !walk_again(t, &dots, &c->tries))
+		return false;
+	c->dir = c->floor;
+	c->dflags = c->floor_dflags;
+	c->rest = c->start;
+	c->links = c->text = 0;
+	return true;
 }
 
 /* Goes on as long as it is plain: names of one near server, into directories, and perhaps the last
@@ -618,13 +649,15 @@ static long walk_inside(struct task *t, struct cursor *c, struct place *out,
 			;
 		if (p[0] == '.' && (len == 1 || (len == 2 && p[1] == '.'))) {
 			r = dots(t, c, p, len, !*after, out, host_buf, rewritten);
+			if (unlikely(r == -ENOENT) && dots_again(t, c))
+				continue;
 		} else if (*after) {
 			r = middle_name(t, c, p, len, out, host_buf, rewritten);
 		} else {
 			r = last_name(t, c, p, len, p[len] == '/', out);
 			if (r != 1)
 				return r;
-			r = follow(t, c, out->ino, p + len, out, host_buf, rewritten);
+			r = follow_name(t, c, p, len, out, host_buf, rewritten);
 		}
 		if (r)
 			return r < 0 ? r : 0;
@@ -647,6 +680,7 @@ static void start_at(struct cursor *c, u64 dir, u32 dflags, const char *rest)
 	c->dflags = dflags;
 	c->floor = dir;
 	c->floor_dflags = dflags;
+	c->start = rest;
 	c->rest = rest;
 }
 
@@ -855,6 +889,27 @@ long host_lookup(long *dirfd, long upath, int at_flags)
 	u8 st[256]; /* struct stat */
 
 	return SYS(newfstatat, dirfd ? (int)*dirfd : AT_FDCWD, upath, st, at_flags);
+}
+
+/* "." or ".." of a directory that is gone: as often as that, since none of its kind is ever pending,
+ * and the working directory itself may be one. */
+#define DOTS_RETRIES 8
+
+/* Once more at once, then after a while each time. A name that is the new one of a rename under way
+ * leads to a file that others may have removed by its old name: until that has come out, and the name
+ * leads to what it led to before, there is nothing to find. What this core knows of the name is
+ * forgotten: the invalidation may still lie in its sender's outbox. */
+bool walk_again(struct task *t, const struct place *pl, u32 *tries)
+{
+	bool dots = pl->last_dot || pl->last_dotdot;
+
+	if ((!pl->dir && !dots) || *tries >= (dots ? DOTS_RETRIES : RACE_RETRIES))
+		return false;
+	if (pl->dir)
+		cache_forget(t, pl->dir, pl->dir_dflags, pl->name, pl->name_len);
+	if ((*tries)++)
+		pending_wait();
+	return true;
 }
 
 long place_attr(struct task *t, struct place *pl)
