@@ -15,6 +15,17 @@
  * (the text being read is in the other one, or the program's path). Nothing else is copied but
  * the last name. Where long targets are nested so deep that these are too small, two large ones are
  * mapped for the rest of the walk.
+ *
+ * A walk that may not leave its directory (RESOLVE_BENEATH, RESOLVE_IN_ROOT) remembers the directories
+ * that it went into, and `..` leads back into the last of them. Were the server asked, another's
+ * rename of a directory that the walk is in would take it out:
+ *
+ *   openat2(/r, "a/../s", RESOLVE_BENEATH)   rename("/r/a", "/o/a")   `..` of a
+ *   is in /r/a                               -                        /r
+ *   -                                        done                     /o
+ *   opens /r/s                               -                        -
+ *
+ * Linux gives EAGAIN for any rename meanwhile. A root (chroot) does not confine so, here as there.
  */
 #include <linux/mman.h>
 
@@ -33,11 +44,36 @@ struct cursor {
 	u32 text; /* which buffer the next expansion goes to */
 	char *big; /* the two large buffers, or NULL */
 	u32 flags; /* WALK_* */
-	u64 floor; /* WALK_BENEATH, WALK_IN_ROOT: the directory that it may not leave */
+	u64 floor; /* where it starts; WALK_BENEATH, WALK_IN_ROOT: what it may not leave */
 	u32 floor_dflags;
+	u32 depth,
+		lost; /* the same two: directories below it, and how many are forgotten */
 	const char *start; /* what is walked from the floor on, where any walk begins */
 	const char *rest; /* what is still to be walked */
 };
+
+/* A directory that a confined walk went through, in what is left of t->bounce. */
+struct above {
+	u64 dir;
+	u32 dflags;
+	u32 pad;
+};
+#define ABOVE_MAX ((u32)(WALK_TEXT_SIZE / sizeof(struct above)))
+_Static_assert(offsetof(struct task, bounce) % sizeof(u64) == 0 &&
+		       4 * WALK_TEXT_SIZE <= CLIENT_BOUNCE_SIZE,
+	       "above");
+
+/* The i-th below the floor. Of more the first are forgotten: to go up to them, a path has to come from
+ * symlinks. */
+static struct above *above(struct task *t, u32 i)
+{
+	return (struct above *)WALK_TEXT(t, 3) + i % ABOVE_MAX;
+}
+
+static bool is_confined(const struct cursor *c)
+{
+	return unlikely(c->flags & (WALK_BENEATH | WALK_IN_ROOT));
+}
 
 static char *text_of(struct task *t, const struct cursor *c)
 {
@@ -336,18 +372,51 @@ static long leave_root(struct task *t, struct cursor *c, const char *rest,
 	return r ? r : 1;
 }
 
+/* Into a directory that was found in the one where the walk is. */
+static void step_into(struct task *t, struct cursor *c, u64 dir, u32 dflags)
+{
+	if (is_confined(c)) {
+		struct above *a = above(t, c->depth++);
+
+		a->dir = c->dir;
+		a->dflags = c->dflags;
+		if (c->depth > ABOVE_MAX)
+			c->lost = MAX(c->lost, c->depth - ABOVE_MAX);
+	}
+	c->dir = dir;
+	c->dflags = dflags;
+}
+
+/* Goes to the parent of one that may not leave its floor. */
+static long step_up_confined(struct task *t, struct cursor *c, const char *rest)
+{
+	long r;
+
+	if (!c->depth && c->flags & WALK_BENEATH)
+		return -EXDEV;
+	r = may_search(t, c->dir);
+	if (r)
+		return r;
+	if (c->depth) {
+		const struct above *a = above(t, --c->depth);
+
+		if (c->depth < c->lost)
+			return -ENAMETOOLONG;
+		c->dir = a->dir;
+		c->dflags = a->dflags;
+	}
+	c->rest = rest;
+	return 0;
+}
+
 /* Goes to the parent. As leave_root. */
 static long step_up(struct task *t, struct cursor *c, const char *rest, struct place *out,
 		    char *host_buf, bool *rewritten)
 {
 	long r;
 
-	if (c->flags & (WALK_BENEATH | WALK_IN_ROOT) && c->dir == c->floor) {
-		if (c->flags & WALK_BENEATH)
-			return -EXDEV;
-		c->rest = rest;
-		return may_search(t, c->dir);
-	}
+	if (is_confined(c))
+		return step_up_confined(t, c, rest);
 	if (unlikely(c->dir == t->proc->root)) {
 		c->rest = rest;
 		return may_search(t, c->dir);
@@ -401,6 +470,7 @@ static long follow(struct task *t, struct cursor *c, u64 ino, const char *rest,
 	if (c->flags & WALK_IN_ROOT) {
 		c->dir = c->floor;
 		c->dflags = c->floor_dflags;
+		c->depth = c->lost = 0;
 		return 0;
 	}
 	if (has_own_root(t)) {
@@ -513,8 +583,7 @@ static long middle_name(struct task *t, struct cursor *c, const char *name, size
 		return follow_name(t, c, name, len, out, host_buf, rewritten);
 	if (out->type != HS_IFDIR)
 		return -ENOTDIR;
-	c->dir = out->ino;
-	c->dflags = out->dflags;
+	step_into(t, c, out->ino, out->dflags);
 	c->rest = name + len;
 	return 0;
 }
@@ -555,7 +624,7 @@ static bool dots_again(struct task *t, struct cursor *c)
 	c->dir = c->floor;
 	c->dflags = c->floor_dflags;
 	c->rest = c->start;
-	c->links = c->text = 0;
+	c->links = c->text = c->depth = c->lost = 0;
 	return true;
 }
 
@@ -618,7 +687,8 @@ static long walk_near(struct task *t, struct cursor *c, struct place *out)
 static bool goes_near(const struct task *t, const struct cursor *c)
 {
 	return rpc_is_near(&t->ctx, ino_server(c->dir)) &&
-	       !(c->dflags & DIR_DISTRIBUTED) && !trace_is_on(t->ctx.ck);
+	       !(c->dflags & DIR_DISTRIBUTED) && !is_confined(c) &&
+	       !trace_is_on(t->ctx.ck);
 }
 
 static long walk_inside(struct task *t, struct cursor *c, struct place *out,

@@ -553,7 +553,8 @@ static void t_openat2(void)
 		struct open_how how;
 		uint64_t more;
 	} big = { .how = { .flags = O_RDONLY } };
-	int dir;
+	char deep[5000] = "";
+	int dir, at, down, i;
 
 	must(mkdir("d", 0755));
 	must(t_put("d/f", "x"));
@@ -583,6 +584,36 @@ static void t_openat2(void)
 	is_long(open2(dir, "/f", 0, 0, RESOLVE_IN_ROOT), 0, "absolute in it");
 	is_long(open2(dir, "up", 0, 0, RESOLVE_IN_ROOT), 0, "a symlink up in it");
 	is_errno(open2(dir, "abs", 0, 0, RESOLVE_IN_ROOT), ENOENT, "a symlink to nowhere in it");
+	must(mkdir("d/e", 0755));
+	must(mkdir("d/e/g", 0755));
+	must(symlink("../../f", "d/e/g/up"));
+	must(symlink("/e/g", "d/back"));
+	is_long(open2(dir, "e/g/../../f", 0, 0, RESOLVE_BENEATH), 0, "down and up again");
+	is_long(open2(dir, "e/g/up", 0, 0, RESOLVE_BENEATH), 0, "up by a symlink");
+	is_long(open2(dir, "e/g/../..", 0, 0, RESOLVE_BENEATH), 0, "to where it began");
+	is_errno(open2(dir, "e/g/../../../f", 0, 0, RESOLVE_BENEATH), EXDEV, "one too many");
+	is_errno(open2(dir, "e/g/../../../d/../f", 0, 0, RESOLVE_IN_ROOT), ENOENT, "no d in it");
+	is_long(open2(dir, "e/g/../../../f", 0, 0, RESOLVE_IN_ROOT), 0, "in it, one too many");
+	is_long(open2(dir, "e/g/../../back/../g/up", 0, 0, RESOLVE_IN_ROOT), 0,
+		"an absolute symlink begins anew");
+	at = dir;
+	for (i = 0; i < 1200; i++) {
+		must(mkdirat(at, "a", 0755));
+		at = must(openat(down = at, "a", O_RDONLY | O_DIRECTORY));
+		if (down != dir)
+			close(down);
+		strcat(deep, "a/");
+	}
+	is_long(open2(dir, deep, 0, 0, RESOLVE_BENEATH), 0, "far down");
+	for (i = 0; i < 500; i++)
+		strcat(deep, "../");
+	is_long(open2(dir, deep, 0, 0, RESOLVE_BENEATH), 0, "and up again");
+	for (i = 0; i < 1200; i++) {
+		down = must(openat(at, "..", O_RDONLY | O_DIRECTORY));
+		close(at);
+		must(unlinkat(at = down, "a", AT_REMOVEDIR));
+	}
+	is_errno(open2(dir, "f/../f", 0, 0, RESOLVE_BENEATH), ENOTDIR, "up from a file");
 	is_errno(open2(dir, "l", 0, 0, RESOLVE_NO_SYMLINKS), ELOOP, "no symlinks");
 	is_long(open2(dir, "l", O_PATH | O_NOFOLLOW, 0, RESOLVE_NO_SYMLINKS), 0,
 		"the last may be one, unfollowed");
