@@ -197,7 +197,8 @@ struct creation {
 	bool distribute; /* a directory whose entries are spread */
 	bool spread; /* set by create: as CREATE_SPREAD */
 	bool inode_full; /* a result: -ENOSPC was for the inode, at the server asked for it */
-	struct ofd *ofd; /* with `open`: its ino is set when the open is counted */
+	struct ofd *
+		ofd; /* with `open`: gets its ino with the open; NULL when that was undone */
 	struct intent_node *node; /* its ino is set when the inode is made */
 	/* results */
 	bool created, opened;

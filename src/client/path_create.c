@@ -16,7 +16,17 @@
  *                              means that there is no memory for that, or nowhere for an inode
  *
  * An inode without a name stands between CREATE and ADD_MAP; a name that is taken gives EEXIST
- * there, the inode is destroyed, and open(O_CREAT) goes on with the one that has the name.
+ * there, the inode is destroyed, and open(O_CREAT) goes on with the one that has the name. It is open
+ * from CREATE on, so who has made a file has it even if others remove it the moment that it can be
+ * seen:
+ *
+ *   open(O_CREAT | O_EXCL)       another          name  links, opens
+ *   CREATE, opens it             -                -     1, 1
+ *   ADD_MAP                      -                yes   1, 1
+ *   -                            unlink           -     0, 1
+ *   returns a file without name  -                -     0, 1
+ *
+ * Were OPEN to come last it would find nothing, and the file be made a second time, or be another's.
  */
 #include "client/path.h"
 
@@ -69,6 +79,8 @@ static long call_create(struct task *t, u32 srv, struct req_CREATE *q,
 		   (cr->spread ? CREATE_SPREAD : 0);
 	q->wait_seq = 0;
 	p.runs = cr->runs;
+	if (cr->open) /* who closes it has to know, from when it has its inode on */
+		cr->ofd->far = !rpc_is_near(&t->ctx, srv);
 	for (;;) {
 		if (cr->open)
 			n = far_open_begin(t, srv, RPC_CREATE, 0, q->open_flags);
@@ -174,21 +186,6 @@ static long add_map(struct task *t, const struct place *pl, u32 srv,
 	}
 }
 
-/* Opens what was just made, whatever its mode says. When it is gone already, it was not opened. */
-static void open_made(struct task *t, struct creation *cr)
-{
-	struct req_OPEN q = { .ino = cr->ino,
-			      .flags = (cr->open_flags & ~(u32)O_TRUNC) | OPEN_NOCHECK,
-			      .cred = &t->proc->cred };
-	struct rep_OPEN p = { .runs = cr->runs };
-
-	if (far_aware_open(t, cr->ofd, &q, &p))
-		return;
-	cr->opened = true;
-	cr->attr = p.attr;
-	cr->runs.len = p.runs.len;
-}
-
 void dir_set_parent(struct task *t, u64 ino, u64 dir, u32 dir_dflags, const char *name)
 {
 	struct req_SET_PARENT q = { .ino = ino,
@@ -229,16 +226,26 @@ static long look_before(struct task *t, const struct place *pl, struct creation 
 	return r == -ENOENT ? dir_perm_get(t, pl->dir, parent) : r;
 }
 
+/* Takes back an inode that got no name, and its open. That first: CLOSE is one way, and the call behind it
+ * makes sure that the inode is gone. */
+static void unmake(struct task *t, struct creation *cr)
+{
+	if (cr->opened) {
+		ofd_put(t, cr->ofd);
+		cr->ofd = NULL;
+	}
+	inode_destroy(t, cr->ino, cr->dflags);
+	cr->created = cr->opened = false;
+}
+
 /* From the inode to its name; undone when that fails. */
 static long make_and_name(struct task *t, const struct place *pl, u32 entry_srv, u32 srv,
 			  const struct perm *parent, struct creation *cr,
 			  struct rep_ADD_MAP *taken)
 {
 	u64 mark = cache_mark(t);
-	bool open = cr->open;
 	long r;
 
-	cr->open = false;
 	r = create_unnamed(t, pl, parent, srv, cr);
 	if (r)
 		return r;
@@ -250,13 +257,10 @@ static long make_and_name(struct task *t, const struct place *pl, u32 entry_srv,
 	if (!r)
 		r = add_map(t, pl, entry_srv, cr, taken);
 	if (r) {
-		inode_destroy(t, cr->ino, cr->dflags);
-		cr->created = false;
+		unmake(t, cr);
 		return r;
 	}
 	cache_learn(t, mark, pl, cr->ino, cr->type, cr->dflags);
-	if (open)
-		open_made(t, cr);
 	return 0;
 }
 
@@ -364,13 +368,11 @@ static void note_step(struct client_root *r, u32 servers, u32 step, u32 first)
 		struct client_root *root_ = client_root((t)->ctx.ck);                    \
 		u32 n_ = (t)->ctx.isl->super->servers, first_ = first_step(root_, n_);   \
 		u32 step_ = first_, mode_ = (cr)->mode, home;                            \
-		bool open_ = (cr)->open;                                                 \
 		long r_;                                                                 \
 		do {                                                                     \
 			home = home_nth(root_, own, n_, step_ % n_);                     \
 			(cr)->spread = step_ < n_;                                       \
 			(cr)->inode_full = false;                                        \
-			(cr)->open = open_;                                              \
 			(cr)->mode = mode_;                                              \
 			r_ = (ask);                                                      \
 		} while (unlikely(r_ == -ENOSPC && (cr)->inode_full) &&                  \

@@ -374,6 +374,7 @@ static long creat_at(struct task *t, struct opening *op)
 		return r;
 	want_file(t, op, O_CREAT | O_EXCL, &cr);
 	r = create(t, &op->pl, &cr);
+	op->ofd = cr.ofd;
 	if (r)
 		return r;
 	op->pl.ino = cr.ino;
@@ -384,8 +385,6 @@ static long creat_at(struct task *t, struct opening *op)
 		op->runs = cr.runs;
 		return install(t, op, &cr.attr);
 	}
-	if (cr.created)
-		return -EAGAIN; /* and gone again before it could be opened */
 	if (cr.type == HS_IFLNK && !(op->flags & O_NOFOLLOW)) {
 		op->walk |= WALK_FOLLOW;
 		return -EAGAIN;

@@ -158,7 +158,7 @@ static long create_nameless(struct rpc_env *e, const struct req_CREATE *q,
 		return r;
 	i->flags |= FS_I_NAMELESS;
 	if ((q->flags & CREATE_OPEN) && fs_is_reg(i)) {
-		r = fs_open_inode(e, i, q->open_flags, NULL, &p->attr, &p->runs);
+		r = fs_open_inode(e, i, q->open_flags & ~(u32)O_TRUNC, NULL, NULL, NULL);
 		p->opened = !r;
 	}
 	created(p, i);

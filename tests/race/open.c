@@ -116,6 +116,45 @@ static void created_after_all(void)
 	clear();
 }
 
+/* --- a file that is made on another server than its name -------------------------------------------- */
+
+/* Named by a, and gone again before a returns; others may have made another one meanwhile. */
+static void made_and_gone(rival_fn fn, bool again)
+{
+	ok(rival_run(g_a, fn, g_f, "", RACE_ANSWERED, "ADD_MAP"), "it is made and named");
+	is(do_unlink(g_p[2], g_f, NULL), 0, "unlink");
+	if (again)
+		is(file_put(g_p[2], g_f, "two"), 3, "another one gets its name");
+	is(rival_end(g_a), 0, "who made it has it");
+	is(there(g_p[0], g_f), again, "and makes no other");
+	clear();
+}
+
+/* Others are first to name theirs so. */
+static void made_in_vain(rival_fn fn, const char *text, long want)
+{
+	ok(rival_run(g_a, fn, g_f, text, RACE_ASK, "ADD_MAP"), "it is made, and has no name yet");
+	is(file_put(g_p[2], g_f, "two"), 3, "another one gets the name");
+	is(rival_end(g_a), want, "that one is there");
+	is(inodes(), 1, "and no other");
+	clear();
+}
+
+static void made_and_killed(u32 when, const char *at, bool made)
+{
+	struct rival *a = rival_new(&g, 1);
+
+	ok(rival_run(a, do_create, g_f, NULL, when, at), "it is being made");
+	rival_kill(a);
+	rival_bury(a, g_p[1]);
+	is(there(g_p[2], g_f), made, "it is there, or not");
+	is(inodes(), made, "without a leak");
+	if (made)
+		is(do_unlink(g_p[2], g_f, NULL), 0, "unlink");
+	is(inodes(), 0, "nobody has it open");
+	clear();
+}
+
 /* --- link ------------------------------------------------------------------------------------------------ */
 
 static void linked_late(void)
@@ -175,6 +214,15 @@ static void run(const char *what, const struct world_cfg *wc)
 	unlinked_and_made();
 	renamed_over();
 	created_after_all();
+	made_and_gone(do_create, false);
+	made_and_gone(do_create, true);
+	made_and_gone(do_read_or_make, false);
+	made_and_gone(do_read_or_make, true);
+	made_in_vain(do_create, "", -EEXIST);
+	made_in_vain(do_read_or_make, "two", 0);
+	made_and_killed(RACE_ANSWERED, "CREATE", false);
+	made_and_killed(RACE_ASK, "ADD_MAP", false);
+	made_and_killed(RACE_ANSWERED, "ADD_MAP", true);
 	linked_late();
 	linked_first();
 	linked_over();

@@ -34,6 +34,17 @@ static long r_create_own(struct person *p)
 {
 	return finish(p, CALL(p, open, "/hare/d/new", O_CREAT | O_RDWR, 0644));
 }
+/* Names that are taken: what was made, and open, is taken back. */
+static long r_create_there(struct person *p)
+{
+	return finish(p, CALL(p, open, "/hare/e/f", O_CREAT | O_RDWR, 0644));
+}
+static long r_create_excl(struct person *p)
+{
+	long r = CALL(p, open, "/hare/e/f", O_CREAT | O_EXCL | O_RDWR, 0644);
+
+	return r == -EEXIST ? 0 : finish(p, r);
+}
 static long r_open(struct person *p)
 {
 	return finish(p, CALL(p, open, "/hare/e/f", O_RDWR | O_TRUNC, 0));
@@ -127,6 +138,8 @@ static long r_rename_beside(struct person *p)
 static const struct act g_acts[] = {
 	{ "create", r_create, "!e/new", "e/new", NULL, "e/new" },
 	{ "create near its own", r_create_own, "!d/new", "d/new", NULL, "d/new" },
+	{ "create what is there", r_create_there, "e/f", "e/f", "e/f", NULL },
+	{ "create with O_EXCL", r_create_excl, "e/f", "e/f", NULL, NULL },
 	{ "open", r_open, "e/f", "e/f", "e/f", NULL },
 	{ "O_TMPFILE", r_tmpfile, "", "", NULL, NULL },
 	{ "mkdir", r_mkdir, "!e/new", "e/new", NULL, "e/new" },
@@ -301,11 +314,14 @@ static void run(const char *what, const struct kind *kind, u64 stride)
 
 int main(void)
 {
-	struct world_cfg near = { .cores = 2, .islands = 1 }, far = { .cores = 2 };
+	struct world_cfg near = { .cores = 2, .islands = 1 }, far = { .cores = 2 }, there = far;
 
+	/* CREATE of an inode without a name, and its open, at a far server */
+	there.without = WITHOUT_CREATION_AFFINITY | WITHOUT_COALESCING;
 	run("one island", &(struct kind){ .wc = near }, 1);
 	run("two islands", &(struct kind){ .wc = far }, 1);
 	run("one island, traced", &(struct kind){ .wc = near, .traced = true }, 3);
+	run("two islands, far inodes", &(struct kind){ .wc = there }, 3);
 	run("two islands, old name moved", &(struct kind){ far, MOVES_FROM, false }, 1);
 	run("two islands, new name moved", &(struct kind){ far, MOVES_TO, false }, 1);
 	return done_testing();
