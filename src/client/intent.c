@@ -118,7 +118,7 @@ static bool link_drop_post(struct task *t, struct intent_node *n,
 
 void link_drop_end(struct task *t, struct intent_node *n, u64 ino)
 {
-	struct req_LINK q = { .ino = ino, .delta = -1 };
+	struct req_LINK q = { .ino = ino, .delta = -1, .undo = n->it.op == INTENT_LINK };
 	struct req_FSTAT fq = { .ino = ino };
 	struct rep_LINK p;
 	struct rep_FSTAT fp;

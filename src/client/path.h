@@ -194,6 +194,7 @@ struct creation {
 	u32 target_len;
 	bool excl; /* -EEXIST when the name is there */
 	bool open; /* open it in the same operation */
+	bool tmpfile; /* with `open`, not named: it has no link; LINK may give it one, but with excl */
 	bool distribute; /* a directory whose entries are spread */
 	bool spread; /* set by create: as CREATE_SPREAD */
 	bool inode_full; /* a result: -ENOSPC was for the inode, at the server asked for it */

@@ -75,6 +75,7 @@ static long call_create(struct task *t, u32 srv, struct req_CREATE *q,
 	q->target.cap = cr->target_len;
 	q->open_flags = cr->open_flags;
 	q->flags = (cr->excl ? CREATE_EXCL : 0) | (cr->open ? CREATE_OPEN : 0) |
+		   (cr->tmpfile ? CREATE_TMPFILE : 0) |
 		   (cr->distribute ? CREATE_DISTRIBUTED : 0) |
 		   (cr->spread ? CREATE_SPREAD : 0);
 	q->wait_seq = 0;
@@ -460,6 +461,7 @@ static long do_mkdir(struct task *t, long *dirfd, long *upath, u32 mode, bool di
 	cr.target = NULL;
 	cr.target_len = 0;
 	cr.open = false;
+	cr.tmpfile = false;
 	cr.ofd = NULL;
 	cr.distribute = distribute;
 	cr.runs = (struct rpc_bytes){ 0 };
@@ -533,6 +535,7 @@ static long do_mknod(struct task *t, long *dirfd, long *upath, u32 mode, u64 dev
 	cr.target_len = 0;
 	cr.excl = true;
 	cr.open = false;
+	cr.tmpfile = false;
 	cr.ofd = NULL;
 	cr.distribute = false;
 	cr.runs = (struct rpc_bytes){ 0 };
@@ -564,6 +567,7 @@ static long do_symlink(struct task *t, long utarget, long *dirfd, long *upath)
 	cr.target = t->path2;
 	cr.target_len = (u32)len;
 	cr.open = false;
+	cr.tmpfile = false;
 	cr.ofd = NULL;
 	cr.distribute = false;
 	cr.runs = (struct rpc_bytes){ 0 };

@@ -339,6 +339,8 @@ static void want_file(struct task *t, struct opening *op, u32 not_passed,
 	cr->target_len = 0;
 	cr->excl = op->flags & O_CREAT && op->flags & O_EXCL;
 	cr->open = true;
+	cr->tmpfile = false;
+	cr->node = NULL;
 	cr->ofd = op->ofd;
 	cr->distribute = false;
 	cr->runs.p = op->runs_buf;
@@ -442,7 +444,6 @@ static long open_creat(struct task *t, struct opening *op)
 /* An unnamed file in the file system of a directory. */
 static long open_tmpfile(struct task *t, struct opening *op)
 {
-	struct intent it = { .op = INTENT_CREATE };
 	struct creation cr;
 	struct perm parent;
 	u32 follow = op->flags & O_NOFOLLOW ? 0 : WALK_FOLLOW, tries = 0;
@@ -464,18 +465,14 @@ static long open_tmpfile(struct task *t, struct opening *op)
 	if (r)
 		return r;
 	want_file(t, op, O_TMPFILE | O_EXCL, &cr);
+	cr.tmpfile = true;
+	cr.excl = (op->flags & O_EXCL) != 0;
 	op->pl.dir = op->pl.ino;
 	op->pl.dir_dflags = op->pl.dflags;
 	op->pl.name_len = 0;
-	cr.node = intent_begin(t, &it);
-	if (!cr.node)
-		return -ENOSPC;
 	r = create_unnamed_any(t, &op->pl, &parent, &cr);
-	if (r) {
-		intent_end(t, cr.node);
+	if (r)
 		return r;
-	}
-	link_drop_end(t, cr.node, cr.ino);
 	op->runs = cr.runs;
 	return install(t, op, &cr.attr);
 }

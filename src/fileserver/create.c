@@ -150,13 +150,21 @@ static long create_nameless(struct rpc_env *e, const struct req_CREATE *q,
 	struct fs_inode *i;
 	struct fs_dir d;
 	bool here = q->parent && fs_dir_find(fs_of(e->ck), q->parent, &d) == 0;
+	bool tmp = (q->flags & CREATE_TMPFILE) != 0;
 	long r = create_check(q);
 
-	if (!r)
-		r = create_inode(e, q, here ? &d : NULL, q->parent, &i);
+	/* It is counted by its open alone. */
+	if (tmp && (!(q->flags & CREATE_OPEN) || (q->mode & HS_IFMT) != HS_IFREG))
+		return -EINVAL;
+	if (r)
+		return r;
+	r = create_inode(e, q, here ? &d : NULL, q->parent, &i);
 	if (r < 0)
 		return r;
-	i->flags |= FS_I_NAMELESS;
+	if (tmp) {
+		i->nlink = 0;
+		i->flags = q->flags & CREATE_EXCL ? 0 : FS_I_LINKABLE;
+	}
 	if ((q->flags & CREATE_OPEN) && fs_is_reg(i)) {
 		r = fs_open_inode(e, i, q->open_flags & ~(u32)O_TRUNC, NULL, NULL, NULL);
 		p->opened = !r;

@@ -128,7 +128,7 @@ struct fs_part {
 
 /* Flags of an inode. */
 #define FS_I_TRIM     1u /* blocks beyond the end are garbage, to be freed before it grows */
-#define FS_I_NAMELESS 2u /* made without a name: LINK may revive it */
+#define FS_I_LINKABLE 2u /* by O_TMPFILE, and had no name yet: LINK may give it one */
 #define FS_I_ANON     4u /* a pipe of PIPE: no links, shown as one */
 #define FS_I_DIRTY                                                                       \
 	8u /* map has FS_BLK_DIRTY values between more->dirty_lo and dirty_hi */

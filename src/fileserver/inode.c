@@ -118,7 +118,7 @@ void fs_inode_release(struct rpc_env *e, struct fs_inode *i)
 	ck_free(ck, i);
 }
 
-void fs_inode_unlink(struct rpc_env *e, struct fs_inode *i, u64 now)
+static void link_drop(struct rpc_env *e, struct fs_inode *i, u64 now)
 {
 	TX_SET(e->ck, i->nlink, i->nlink - 1);
 	fs_notify_self(e, i->node.key, IN_ATTRIB);
@@ -128,6 +128,13 @@ void fs_inode_unlink(struct rpc_env *e, struct fs_inode *i, u64 now)
 		return;
 	}
 	fs_inode_release(e, i);
+}
+
+void fs_inode_unlink(struct rpc_env *e, struct fs_inode *i, u64 now)
+{
+	if (unlikely(i->flags & FS_I_LINKABLE)) /* it has had a name */
+		TX_SET(e->ck, i->flags, (u16)(i->flags & ~FS_I_LINKABLE));
+	link_drop(e, i, now);
 }
 
 void fs_inode_attr(const struct fs_inode *i, struct attr *a)
@@ -197,7 +204,7 @@ long fs_link(struct rpc_env *e, const struct req_LINK *q, struct rep_LINK *p)
 		return -EPERM;
 	if (q->delta != 1 && q->delta != -1)
 		return -EINVAL;
-	if (!i->nlink && (q->delta < 0 || !(i->flags & FS_I_NAMELESS)))
+	if (!i->nlink && (q->delta < 0 || !(i->flags & FS_I_LINKABLE)))
 		return -ENOENT;
 	if (q->delta > 0 && i->nlink >= LINKS_MAX)
 		return -EMLINK;
@@ -211,7 +218,10 @@ long fs_link(struct rpc_env *e, const struct req_LINK *q, struct rep_LINK *p)
 	}
 	fs_inode_attr(i, &p->attr);
 	p->attr.nlink--;
-	fs_inode_unlink(e, i, now);
+	if (q->undo)
+		link_drop(e, i, now);
+	else
+		fs_inode_unlink(e, i, now);
 	return 0;
 }
 

@@ -89,6 +89,8 @@ struct piece_head {
 #define CREATE_DISTRIBUTED 4u /* a directory whose entries are spread */
 #define CREATE_SPREAD                                                                    \
 	8u /* -ENOSPC when not much memory is left for inodes: another server may have more */
+#define CREATE_TMPFILE                                                                   \
+	16u /* with CREATE_OPEN, dir = 0, of a file: no link, but LINK may give it a name unless CREATE_EXCL */
 /* ADD_MAP flags */
 #define MAP_REPLACE                                                                      \
 	1u /* rename: replaces an entry that is there (checks types, see rpc.def) */

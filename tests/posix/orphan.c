@@ -161,6 +161,14 @@ static void t_tmpfile(void)
 		"linkat");
 	is_str(t_get("named"), "text", "gives it one");
 	is_long(t_nlink("named"), 1, "one link");
+	is_long(unlink("named"), 0, "unlink");
+	is_errno(linkat(AT_FDCWD, path, AT_FDCWD, "named", AT_SYMLINK_FOLLOW), ENOENT,
+		 "it gets no other");
+	fd = is_ok(open("made", O_CREAT | O_EXCL | O_RDWR, 0600), "a file that is made");
+	is_long(unlink("made"), 0, "unlink");
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	is_errno(linkat(AT_FDCWD, path, AT_FDCWD, "named", AT_SYMLINK_FOLLOW), ENOENT,
+		 "does not get its name back");
 	fd = is_ok(open(".", O_TMPFILE | O_RDWR | O_EXCL, 0600), "O_TMPFILE with O_EXCL");
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	is_errno(linkat(AT_FDCWD, path, AT_FDCWD, "named2", AT_SYMLINK_FOLLOW), ENOENT,

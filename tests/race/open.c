@@ -116,6 +116,51 @@ static void created_after_all(void)
 	clear();
 }
 
+/* --- a name for what is open --------------------------------------------------------------------------- */
+
+/* A file that x makes, removed again, or without x never named; linked as y. */
+static long do_link_open(struct person *p, const char *x, const char *y)
+{
+	long fd = *x ? CALL(p, open, x, O_CREAT | O_EXCL | O_RDWR, 0644)
+		     : CALL(p, open, "/hare", O_TMPFILE | O_RDWR, 0644);
+	long r = fd < 0 ? fd : *x ? do_unlink(p, x, NULL) : 0;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%ld", fd);
+	if (!r)
+		r = CALL(p, linkat, AT_FDCWD, path, AT_FDCWD, y, AT_SYMLINK_FOLLOW);
+	if (r == -EEXIST) /* another name, then */
+		r = CALL(p, linkat, AT_FDCWD, path, AT_FDCWD, "/hare/h", AT_SYMLINK_FOLLOW);
+	if (!r && !*x) {
+		do_unlink(p, y, NULL);
+		do_unlink(p, "/hare/h", NULL);
+		r = CALL(p, linkat, AT_FDCWD, path, AT_FDCWD, y, AT_SYMLINK_FOLLOW);
+	}
+	CALL(p, close, fd);
+	return r;
+}
+
+static void linked_open(void)
+{
+	for (u32 i = 0; i < 2; i++) {
+		is(do_link_open(g_p[i], g_f, g_g), -ENOENT, "what had a name gets none again");
+		is(do_link_open(g_p[i], "", g_g), -ENOENT, "O_TMPFILE: one, once");
+	}
+	clear();
+}
+
+/* A name that was taken while the link was counted does not count as one. */
+static void linked_open_over(void)
+{
+	ok(rival_run(g_a, do_link_open, "", g_g, RACE_ASK, "ADD_MAP"), "the link is counted");
+	is(file_put(g_p[2], g_g, "two"), 3, "its name is taken");
+	ok(rival_on(g_a, RACE_ANSWERED, "ADD_MAP"), "and not given");
+	ok(rival_on(g_a, RACE_ANSWERED, "ADD_MAP"), "another one is");
+	is(ino_of(g_p[2], "/hare/h") != 0, 1, "by which it is there");
+	is(rival_end(g_a), -ENOENT, "that was its last one");
+	clear();
+}
+
 /* --- a file that is made on another server than its name -------------------------------------------- */
 
 /* Named by a, and gone again before a returns; others may have made another one meanwhile. */
@@ -223,6 +268,8 @@ static void run(const char *what, const struct world_cfg *wc)
 	made_and_killed(RACE_ANSWERED, "CREATE", false);
 	made_and_killed(RACE_ASK, "ADD_MAP", false);
 	made_and_killed(RACE_ANSWERED, "ADD_MAP", true);
+	linked_open();
+	linked_open_over();
 	linked_late();
 	linked_first();
 	linked_over();

@@ -280,6 +280,12 @@ static void t_permissions(void)
 	is(fsw_check_all(&f), 0, "consistent");
 }
 
+static long tmpfile_of(struct fsw *w, u32 flags, u32 mode, struct rep_CREATE *c)
+{
+	return FS(w, create, CREATE, c, .cred = &w->cred, .mode = mode, .parent = ROOT,
+		  .flags = flags, .open_flags = O_RDWR);
+}
+
 static void t_maps(void)
 {
 	u64 a = (u64)mk(&f, ROOT, "a", FILE_MODE), d = (u64)mk(&f, ROOT, "d", DIR_MODE), n, dd;
@@ -314,6 +320,30 @@ static void t_maps(void)
 	is(FS(&f, destroy, DESTROY, NULL, .ino = n), 0, "destroy: no link");
 	is(stat_of(&f, n).nlink, 0, "but it is open");
 	is(FS(&f, destroy, DESTROY, NULL, .ino = n), -ENOENT, "destroy: ENOENT");
+	is(FS(&f, link, LINK, NULL, .ino = n, .delta = 1), -ENOENT, "it can have no other");
+	is(cl(&f, n, O_RDWR), 0, "close");
+	is(stat_of(&f, n).ino, 0, "is its end");
+	is(tmpfile_of(&f, CREATE_TMPFILE, FILE_MODE, &c), -EINVAL, "O_TMPFILE, not opened");
+	is(tmpfile_of(&f, CREATE_TMPFILE | CREATE_OPEN, S_IFIFO | 0600, &c), -EINVAL,
+	   "O_TMPFILE, not a file");
+	is(tmpfile_of(&f, CREATE_TMPFILE | CREATE_OPEN | CREATE_EXCL, FILE_MODE, &c), 0,
+	   "O_TMPFILE with O_EXCL");
+	is(FS(&f, link, LINK, NULL, .ino = c.ino, .delta = 1), -ENOENT, "link: ENOENT");
+	is(cl(&f, c.ino, O_RDWR), 0, "close");
+	is(stat_of(&f, c.ino).ino, 0, "is its end");
+	is(tmpfile_of(&f, CREATE_TMPFILE | CREATE_OPEN, FILE_MODE, &c), 0, "O_TMPFILE");
+	n = c.ino;
+	ok(c.opened && c.attr.nlink == 0, "open, no link");
+	is(FS(&f, destroy, DESTROY, NULL, .ino = n), -ENOENT, "destroy: ENOENT");
+	is(FS(&f, link, LINK, NULL, .ino = n, .delta = 1), 0, "a link");
+	is(FS(&f, link, LINK, NULL, .ino = n, .delta = -1, .undo = 1), 0, "taken back");
+	is(FS(&f, link, LINK, NULL, .ino = n, .delta = 1), 0, "linking it");
+	is(ADD("t", n, HS_IFREG), 0, "gives it a name");
+	is(rm(&f, ROOT, "t"), 0, "which goes");
+	is(FS(&f, link, LINK, NULL, .ino = n, .delta = 1), -ENOENT, "link: ENOENT, it had one");
+	is(cl(&f, n, O_RDWR), 0, "close");
+	is(tmpfile_of(&f, CREATE_TMPFILE | CREATE_OPEN, FILE_MODE, &c), 0, "another");
+	n = c.ino;
 	is(FS(&f, link, LINK, NULL, .ino = n, .delta = 1), 0, "linking it");
 	is(ADD("t", n, HS_IFREG), 0, "gives it a name");
 	is(cl(&f, n, O_RDWR), 0, "close");
