@@ -233,6 +233,9 @@ struct exec_plan {
 /* For the loader: opens a program of Hare for which the caller has execute permission, also when it
  * has none to read. The descriptor's number (close-on-exec); -EACCES, or as execve. One OPEN. */
 long client_open_program(struct task *t, const char *path);
+/* The same of the program of Hare that the process's exec found and checked, whatever its path leads to by
+ * now. -ENOENT: it is one of the host's, or the first program of all. */
+long client_open_running(struct task *t);
 
 /* execve and execveat: resolves `#!` (4 levels), checks everything that can fail (ENOENT, EACCES,
  * ENOEXEC, ETXTBSY, ELOOP, E2BIG, ...), picks the core. For a local start nothing has changed yet and the

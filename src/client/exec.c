@@ -17,6 +17,9 @@
  *     elsewhere: EXEC sent                      this thread, until EXEC has arrived (exec_far.c)
  *                its entry made there           proc.exe_ofd there; the OPEN still counts for this core
  *   3 the next exec's 2; exit; reaped           nobody
+ *
+ * It is also what the loader maps (client_open_running): whoever waits for the exec, by vfork or a
+ * pipe that the exec closes, may take the name away before the loader comes to it.
  */
 #include <asm/errno.h>
 #include <linux/elf.h>
@@ -363,6 +366,14 @@ long client_open_program(struct task *t, const char *path)
 	return fd_install(t, o, true, 0);
 }
 
+long client_open_running(struct task *t)
+{
+	struct ofd *o;
+	long r = path_open_running(t, &o);
+
+	return r ? r : fd_install(t, o, true, 0);
+}
+
 /* --- `#!` ------------------------------------------------------------------------------------------- */
 
 static bool is_blank(char c)
@@ -415,7 +426,8 @@ static long check_elf(const char *head, long len)
 }
 
 /* The ELF interpreter, if it is in Hare, has to be there and not open for writing, too; later it may
- * be. Of one of the host's the loader will tell. */
+ * be. Of one of the host's the loader will tell. Unlike Linux, which opens it here, the loader opens it
+ * by its name: one that is taken away in between ends the program (127). */
 static long check_interp(struct task *t, const struct target *g, long len)
 {
 	const Elf64_Ehdr *eh = (const Elf64_Ehdr *)g->head;

@@ -119,6 +119,8 @@ static long exe_from(struct task *t, const struct exec_image *im, struct proc *p
 		return -ENOSPC;
 	o->relay_core = im->exe_core;
 	o->mode = HS_IFREG;
+	o->parent = im->exe_parent;
+	o->parent_dflags = im->exe_parent_dflags;
 	p->exe_ofd = o;
 	return 0;
 }

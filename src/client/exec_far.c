@@ -713,6 +713,8 @@ static long far(struct task *t, struct exec_plan *plan, char *room, size_t size)
 	if (plan->exe) {
 		im->exe = plan->exe->ino;
 		im->exe_core = t->ctx.core;
+		im->exe_parent = plan->exe->parent;
+		im->exe_parent_dflags = plan->exe->parent_dflags;
 		pass_exe(t, plan->exe);
 	}
 	w = (struct writer){ (char *)(fds + n), room + size };

@@ -95,7 +95,9 @@ void notify_opened_slow(struct task *t, struct ofd *o, const struct place *pl,
 
 void notify_closed_slow(struct task *t, struct ofd *o)
 {
-	if (!ofd_id(o)) /* else its server says so, when the last of the sharers closes it */
+	/* One that cores share: its server says so, when the last of them closes it. OFD_EXE: was said as it
+	 * left. */
+	if (!ofd_id(o) && o->kind != OFD_EXE)
 		notify_ofd_slow(t, o,
 				ofd_can_write(o) ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);
 }

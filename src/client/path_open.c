@@ -712,22 +712,21 @@ long handle_open(struct task *t, int mount_fd, const void *user_handle, u32 flag
 
 /* --- execve ------------------------------------------------------------------------------------------------ */
 
-static long open_exec_place(struct task *t, const struct place *out, struct ofd **o)
+/* The file that was found, without a number; how: what OPEN alone is told. */
+static long open_found_file(struct task *t, const struct place *pl, u32 flags, u32 how,
+			    struct ofd **o)
 {
-	struct req_OPEN q = { .flags = O_RDONLY | OPEN_EXEC, .cred = &t->proc->cred };
+	struct req_OPEN q = { .ino = pl->ino,
+			      .flags = flags | how,
+			      .cred = &t->proc->cred };
 	struct rep_OPEN p;
 	u8 runs[RUNS_BYTES];
 	long r;
 
-	if (out->type == HS_IFLNK)
-		return -ELOOP;
-	if (out->type != HS_IFREG || out->must_dir)
-		return -EACCES;
-	q.ino = out->ino;
 	p.runs.p = runs;
 	p.runs.len = 0;
 	p.runs.cap = sizeof(runs);
-	*o = ofd_new(t, OFD_FILE, 0, O_RDONLY | O_LARGEFILE | OPEN_EXEC);
+	*o = ofd_new(t, OFD_FILE, 0, flags | O_LARGEFILE);
 	if (!*o)
 		return -ENFILE;
 	r = far_aware_open(t, *o, &q, &p);
@@ -738,10 +737,10 @@ static long open_exec_place(struct task *t, const struct place *out, struct ofd 
 	}
 	(*o)->far = !rpc_is_near(&t->ctx, ino_server(q.ino));
 	(*o)->mode = p.attr.mode;
-	(*o)->parent = out->dir;
-	(*o)->parent_dflags = out->dir_dflags;
+	(*o)->parent = pl->dir;
+	(*o)->parent_dflags = pl->dir_dflags;
 	file_opened(t, *o, &p.attr, &p.runs);
-	notify_opened(t, *o, out, false);
+	notify_opened(t, *o, pl, false);
 	return 0;
 }
 
@@ -757,8 +756,26 @@ long path_open_exec(struct task *t, int dirfd, const char *path, int at_flags,
 	do {
 		r = walk(t, dirfd, path, wf, out, host_buf, rewritten);
 		if (r || out->host)
-			break;
-		r = open_exec_place(t, out, o);
+			return r;
+		if (out->type == HS_IFLNK)
+			return -ELOOP;
+		if (out->type != HS_IFREG || out->must_dir)
+			return -EACCES;
+		r = open_found_file(t, out, O_RDONLY | OPEN_EXEC, 0, o);
 	} while (place_gone(t, r, out, &tries));
 	return r;
+}
+
+long path_open_running(struct task *t, struct ofd **o)
+{
+	const struct ofd *exe = t->proc->exe_ofd;
+	struct place pl = { .type = HS_IFREG };
+
+	*o = NULL;
+	if (!exe)
+		return -ENOENT;
+	pl.ino = exe->ino;
+	pl.dir = exe->parent;
+	pl.dir_dflags = exe->parent_dflags;
+	return open_found_file(t, &pl, O_RDONLY, OPEN_NOCHECK, o);
 }

@@ -378,6 +378,9 @@ static inline bool fs_is_shared(const struct proc *p)
  * out->host is set (host_path as walk's) and *o is NULL. */
 long path_open_exec(struct task *t, int dirfd, const char *path, int at_flags,
 		    struct place *out, char *host_buf, bool *rewritten, struct ofd **o);
+/* What this process runs by its last exec, which keeps it alive, to be read and mapped: by whatever name it
+ * was found then. As path_open_exec; -ENOENT: that is the host's, or nobody counted it. One OPEN. */
+long path_open_running(struct task *t, struct ofd **o);
 /* open_by_handle_at in Hare, which mount_fd (or the working directory) is of. The handle, in the
  * program's memory, is one of name_to_handle_at's. */
 struct hare_handle {

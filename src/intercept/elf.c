@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Maps the program and its ELF interpreter as the kernel's binfmt_elf does. The file may
- * lie in Hare: it is opened, read and mapped by the program's own system calls
- * (program_call).
+ * lie in Hare: it is read and mapped by the program's own system calls (program_call).
  */
 #include <linux/elf.h>
 #include <linux/errno.h>
@@ -36,11 +35,14 @@ static void fail(const struct file *f, const char *why, long err)
 	load_fail(err == -ENOENT ? EXIT_MISSING : EXIT_CANNOT, f->path, why, err);
 }
 
-static void file_open(struct file *f)
+/* The program is what exec found, be it by another name now, or by none. */
+static void file_open(struct file *f, bool interp)
 {
-	long fd = program_call(f->t, __NR_openat, AT_FDCWD, (long)f->path,
-			       O_RDONLY | O_CLOEXEC, 0, 0, 0);
+	long fd = interp ? -ENOENT : client_open_running(&f->t->task);
 
+	if (fd == -ENOENT)
+		fd = program_call(f->t, __NR_openat, AT_FDCWD, (long)f->path,
+				  O_RDONLY | O_CLOEXEC, 0, 0, 0);
 	if (fd == -EACCES) /* one that may be run, and not be read */
 		fd = client_open_program(&f->t->task, f->path);
 	if (sys_failed(fd))
@@ -250,7 +252,7 @@ void elf_load(struct thread *t, const char *path, struct image *img, bool interp
 	img->interp[0] = 0;
 	img->phdr = 0;
 	img->exec_stack = false;
-	file_open(&f);
+	file_open(&f, interp);
 	read_headers(&f);
 	find_extent(&f, img, interp);
 	if (!interp) {

@@ -338,6 +338,12 @@ long client_open_program(struct task *t, const char *path)
 	return -EACCES;
 }
 
+long client_open_running(struct task *t)
+{
+	(void)t;
+	return -ENOENT;
+}
+
 long client_exec_prepare(struct task *t, int dirfd, const char *user_path,
 			 char **user_argv, char **user_envp, int flags,
 			 struct exec_plan *plan)

@@ -179,6 +179,8 @@ struct exec_image {
 	u32 hop; /* see proc.hop */
 	u32 exe_core; /* the core that the OPEN_EXEC of the program counts for */
 	u64 exe; /* the program's inode, if it is in Hare: its OPEN_EXEC goes along */
+	u64 exe_parent; /* the directory that it was found in; 0: unknown */
+	u32 exe_parent_dflags, pad;
 	u64 user_us, system_us,
 		maxrss; /* used on cores that it has left, but the proxy's */
 	u64 itimer_us, itimer_interval_us; /* ITIMER_REAL */

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# An exec on another core whose agent, or whose own process, is killed while EXEC is under way; and a
-# program whose agent or proxy stops or dies. Nothing is left to chance: who is to die is stopped first,
+# An exec on another core whose agent, or whose own process, is killed while EXEC is under way; a program
+# whose agent or proxy stops or dies; and one whose name goes between exec and loader. Nothing is left to chance: who is to die is stopped first,
 # and dies when the others are seen waiting for it.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/../lib/processes.sh"
@@ -14,6 +14,11 @@ agent_of() # CORE
 	for pid in $(below $run | sort -n); do
 		[ "$(cat "/proc/$pid/comm" 2>/dev/null)" = hared ] && echo "$pid"
 	done | sed -n "$(($1 + 1))p"
+}
+
+has_agent() # CORE
+{
+	[ -n "$(agent_of "$1")" ]
 }
 
 # An instance of two cores that runs a script: its commands read `go` and write to the test's folder.
@@ -126,7 +131,7 @@ ends "0 5 $clean" "proxy stopped: it goes on, and its program's status comes thr
 settle "agent killed under a program"
 kill -KILL "$agent"
 until_ok gone "$agent"
-until_ok test -n "$(agent_of 1)"
+until_ok has_agent 1
 echo 6 >"$T/in"
 ends "0 6 $clean" "agent killed under a program: status and input come through the next one"
 
@@ -158,4 +163,53 @@ END
 }
 busy "busy"
 busy "busy, one island" --islands 1
+
+# What was found, checked and counted is what runs, whatever its name leads to when the loader comes.
+found() # NAME OPTIONS...
+{
+	inside "$@" <<'END'
+. "$POINTS"
+cp "$(command -v env)" env # whose name tells its exec from those of this script
+cp "$(command -v taskset)" ts
+cp "$(type -P false)" other
+printf '#!%s/own /proc/self/exe\n' "$PWD" >script
+chmod +x script
+
+# Its exec is at the point; meanwhile `how` is done to the program. It says by what name it is; the
+# script is no link, which its interpreter finds wrong.
+takes() # POINT COMM HOW WANT WHAT COMMAND...
+{
+	local point=$1 how=$3 want=$4 what=$5 p
+
+	cp "$(command -v readlink)" own
+	arm "$point" "$2"
+	shift 5
+	"$@" >out 2>err & p=$!
+	at "$point" || say 1 "$what: it is at $point"
+	$how
+	on "$point"
+	wait $p
+	same "$? $(sed 's/#[0-9]*/#/' out)" "$want" "$what, $how"
+	rm -f own moved out err
+}
+unlinked() { rm own; }
+renamed() { mv own moved; }
+replaced() { mv own moved && cp other own; }
+for how in unlinked renamed replaced; do
+	case $how in
+	unlinked) want="$PWD/# (deleted)" ;;
+	*) want=$PWD/moved ;;
+	esac
+	takes committed env $how "0 $want" "here" ./env ./own /proc/self/exe
+	takes committed env $how "1 $want" "a script's interpreter" ./env ./script
+	takes ask-EXEC ts $how "0 $want" "elsewhere" ./ts -c 1 ./own /proc/self/exe
+	takes ask-EXEC ts $how "0 $want" "back home" taskset -c 1 ./ts -c 0 ./own /proc/self/exe
+done
+rm env ts other script
+no_leak
+END
+}
+found "found"
+found "found, one island" --islands 1
+found "found, separate kernels" --kernels separate
 done_testing
