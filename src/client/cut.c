@@ -16,7 +16,9 @@
  *   CUT_ASK -------------------------------> 0
  *
  * CUT_MARK is part of the transaction that makes the file shorter, so it comes whoever is killed,
- * and in order: whoever learns of the new size from the server finds it delivered.
+ * and in order: whoever learns of the new size from the server finds it delivered. While a ring is full that
+ * it has to go by, nothing is done, and TRUNC, or OPEN with O_TRUNC, is asked again: CUT_ASK goes by another
+ * ring, and would come first.
  *
  * The agent looks at a thread after it was marked. One that sleeps in the host's kernel runs nothing
  * of the program before it comes by icpt_enter, and so does a new one, and a child of fork. Signals
@@ -208,6 +210,15 @@ static void wait_until_cut(struct task *t, u32 core, u64 ino, u64 end)
 			SYS(nanosleep, &nap,
 			    0); /* a signal is no reason to leave early */
 	} while (host_monotonic_ns() < end);
+}
+
+long truncate_call(struct task *t, const struct req_TRUNC *q, struct rep_TRUNC *p)
+{
+	long r;
+
+	while ((r = rpc_trunc(&t->ctx, ino_server(q->ino), q, p)) == -EAGAIN)
+		pending_wait();
+	return r;
 }
 
 void maps_shrunk(struct task *t, u64 ino, u64 mapped)

@@ -434,6 +434,8 @@ void maps_refresh(struct task *t, u64 ino, u64 from, u64 to);
 /* A file may be longer now: pages of this process's mappings that lay behind its end are
  * there. */
 void maps_grown(struct task *t, u64 ino);
+/* TRUNC, which is asked again while it answers -EAGAIN. */
+long truncate_call(struct task *t, const struct req_TRUNC *q, struct rep_TRUNC *p);
 /* A file has become shorter; attr.mapped says who may have it mapped. When this returns they show
  * no more of it. */
 void maps_shrunk(struct task *t, u64 ino, u64 mapped);

@@ -602,7 +602,7 @@ static long truncate_ofd(struct task *t, struct ofd *o, s64 size)
 		return r;
 	if (o->vnode)
 		vnode_sync(t, o->vnode);
-	r = rpc_trunc(&t->ctx, ofd_server(o), &q, &p);
+	r = truncate_call(t, &q, &p);
 	if (!r && o->vnode)
 		file_truncated(t, o->ino, &p.attr);
 	if (!r)

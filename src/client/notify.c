@@ -250,6 +250,17 @@ static void everybody_knows(struct task *t)
 		(void)rpc_ping(&t->ctx, core, &q, &p);
 }
 
+/* Again while there is a core that cannot hear of it yet: its ring is full. */
+static long watch_at(struct task *t, u32 srv, const struct req_WATCH *q)
+{
+	struct rep_WATCH p;
+	long r;
+
+	while ((r = rpc_watch(&t->ctx, srv, q, &p)) == -EAGAIN)
+		pending_wait();
+	return r;
+}
+
 static long watch(struct task *t, const struct ofd *o, const struct place *pl,
 		  const struct rep_WD *wd)
 {
@@ -259,13 +270,12 @@ static long watch(struct task *t, const struct ofd *o, const struct place *pl,
 			       .mask = wd->mask,
 			       .cred = &t->proc->cred };
 	u32 home = ino_server(pl->ino), srv;
-	struct rep_WATCH p;
-	long r = rpc_watch(&t->ctx, home, &q, &p);
+	long r = watch_at(t, home, &q);
 
 	if (pl->type == HS_IFDIR && pl->dflags & DIR_DISTRIBUTED)
 		for (srv = 0; !r && srv < t->ctx.isl->super->servers; srv++)
 			if (srv != home)
-				r = rpc_watch(&t->ctx, srv, &q, &p);
+				r = watch_at(t, srv, &q);
 	return r;
 }
 

@@ -344,7 +344,7 @@ static long truncate_place(struct task *t, const struct place *pl, u64 size)
 	r = file_limit(t, pl->ino, size);
 	if (r)
 		return r;
-	r = rpc_trunc(&t->ctx, ino_server(pl->ino), &q, &p);
+	r = truncate_call(t, &q, &p);
 	if (r)
 		return r;
 	if (!rpc_is_near(&t->ctx, ino_server(pl->ino)))

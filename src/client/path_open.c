@@ -235,7 +235,7 @@ static long open_device(struct task *t, const struct opening *op)
 	return r < 0 ? r : fd_adopt(t, r, (flags & O_CLOEXEC) != 0, 0);
 }
 
-static long open_there(struct task *t, struct opening *op)
+static long open_now(struct task *t, struct opening *op)
 {
 	const struct place *pl = &op->pl;
 	struct req_OPEN q = { .ino = pl->ino,
@@ -277,6 +277,17 @@ static long open_there(struct task *t, struct opening *op)
 	if (r == -ENXIO && pl->type == HS_IFCHR)
 		return open_device(t, op);
 	return r ? r : install(t, op, &p.attr);
+}
+
+/* O_TRUNC waits while those who have the file mapped cannot be told, see cut.c. */
+static long open_there(struct task *t, struct opening *op)
+{
+	long r;
+
+	while (unlikely((r = open_now(t, op)) == -EAGAIN) && op->flags & O_TRUNC &&
+	       op->pl.ino && op->pl.type == HS_IFREG)
+		pending_wait();
+	return r;
 }
 
 static long open_host(struct task *t, const struct opening *op)

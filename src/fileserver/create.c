@@ -138,6 +138,11 @@ static long create_found(struct rpc_env *e, const struct req_CREATE *q,
 	if (!i)
 		return 0;
 	r = fs_open_inode(e, i, q->open_flags, q->cred, &p->attr, &p->runs);
+	if (unlikely(r == -EAGAIN)) { /* O_TRUNC has to wait, which OPEN can */
+		ck_abort(e->ck);
+		fs_entry_cached(e, n);
+		return 0;
+	}
 	if (!r)
 		p->opened = 1;
 	return r;

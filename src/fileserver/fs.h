@@ -591,7 +591,8 @@ static inline bool fs_has_direct(const struct fs_inode *i)
 /* Cores whose processes may have the file mapped, a bit each. */
 u64 fs_mapped_by(const struct fs *f, const struct fs_inode *i);
 /* The file ends at `size` from now on: whoever has mapped it is told, when this is committed. tail:
- * its last block, if that was changed behind the end, or 0. -ENOSPC. */
+ * its last block, if that was changed behind the end, or 0. -ENOSPC; -EAGAIN (tail 0): some core's ring
+ * is full, and it would hear of it too late; what was sent to others has to be taken back. */
 long fs_cut(struct rpc_env *e, struct fs_inode *i, u64 size, blk_t tail);
 /* Before the bytes of any block change under the lock, and when a block is freed: who copies from
  * blocks without the lock (fs_span) then copies again. One word for all files of the server, since

@@ -436,7 +436,19 @@ long fs_filter(struct rpc_env *e, const struct req_FILTER *q, struct rep_FILTER 
 	return 0;
 }
 
-/* One inode more or less that is watched: all cores hear when that changes what they look at. */
+/* What was posted last to some core waits for room there. */
+static bool any_is_behind(struct rpc_env *e)
+{
+	struct fs *f = fs_of(e->ck);
+
+	for (u32 core = 0; core < f->cores; core++)
+		if (core != f->srv && msg_is_behind(e->ck, core))
+			return true;
+	return false;
+}
+
+/* One inode more or less that is watched: all cores hear when that changes what they look at. One more:
+ * not while somebody would hear of it later than of what the watcher asks next. -ENOSPC, -EAGAIN. */
 static long filter_count(struct rpc_env *e, u64 ino, s32 delta)
 {
 	struct fs *f = fs_of(e->ck);
@@ -455,6 +467,8 @@ static long filter_count(struct rpc_env *e, u64 ino, s32 delta)
 	TX_SET(e->ck, f->watch_bits, q.bits);
 	for (u32 core = 0; r >= 0 && core < f->cores; core++)
 		r = core == f->srv ? fs_filter(e, &q, &p) : rpc_post_filter(e, core, &q);
+	if (r >= 0 && delta > 0 && any_is_behind(e))
+		r = -EAGAIN;
 	return r;
 }
 

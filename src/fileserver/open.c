@@ -161,23 +161,37 @@ u64 fs_mapped_by(const struct fs *f, const struct fs_inode *i)
 	return near_pins(m) ? cores | f->near_cores : cores;
 }
 
+/* CUT_MARK to another core. -ENOSPC; -EAGAIN: it would wait for room there, while CUT_ASK of who makes the
+ * file shorter comes by another ring. A second one may follow in this transaction (show_tail): that there
+ * is room for it is seen by sending it, and taking it back. */
+static long post_cut(struct rpc_env *e, u32 core, const struct req_CUT *q)
+{
+	long r = rpc_post_cut(e, core, q);
+	u32 mark = ck_mark(e->ck);
+
+	if (q->tail)
+		return r;
+	if (r >= 0 && q->size % PAGE_SIZE && !fs_of(e->ck)->coherent)
+		r = rpc_post_cut(e, core, q);
+	if (r >= 0 && msg_is_behind(e->ck, core))
+		return -EAGAIN;
+	ck_abort_to(e->ck, mark);
+	return r;
+}
+
 long fs_cut(struct rpc_env *e, struct fs_inode *i, u64 size, blk_t tail)
 {
-	u64 cores = fs_mapped_by(fs_of(e->ck), i);
+	u64 cores = fs_mapped_by(fs_of(e->ck), i), left;
 	struct req_CUT q = {
 		.ino = i->node.key, .size = size, .op = CUT_MARK, .tail = tail
 	};
 	struct rep_CUT p;
 	long r = 0;
 
-	for (; unlikely(cores) && r >= 0; cores &= cores - 1) {
-		u32 core = (u32)__builtin_ctzll(cores);
-
-		if (core == e->srv)
-			(void)client_cut(e, &q, &p);
-		else
-			r = rpc_post_cut(e, core, &q);
-	}
+	for (left = cores & ~(1ULL << e->srv); unlikely(left) && r >= 0; left &= left - 1)
+		r = post_cut(e, (u32)__builtin_ctzll(left), &q);
+	if (r >= 0 && cores & 1ULL << e->srv) /* last: it may commit half-way */
+		(void)client_cut(e, &q, &p);
 	return r;
 }
 

@@ -17,19 +17,42 @@ static struct {
 	char name[256];
 } told[MAX_CORES];
 
+/* The CUTs among it. */
+static struct {
+	u32 count;
+	u64 size;
+} cut[MAX_CORES];
+
 static void receiver(struct ctx *c, struct ck *ck, const struct msg_hdr *h, const void *data)
 {
 	struct rpc_env e = { .c = c, .ck = ck, .srv = c->core, .core = h->src, .far = true };
-	struct req_SET_PARENT home;
-	struct rep_SET_PARENT none;
+	union {
+		struct req_SET_PARENT home;
+		struct req_FILTER filter;
+		struct req_CUT cut;
+	} o;
+	union {
+		struct rep_SET_PARENT home;
+		struct rep_FILTER filter;
+	} none;
 	struct req_INVALIDATE q;
 	struct cred cred;
 
 	if (h->type == RPC_CONFIRM)
 		return; /* of names that are not there: they fill a ring */
+	if (h->type != RPC_INVALIDATE)
+		need(rpc_decode_req(h->type, &o, data, h->len, &cred) == 0, "decode");
 	if (h->type == RPC_SET_PARENT) {
-		need(rpc_decode_req(h->type, &home, data, h->len, &cred) == 0, "decode");
-		fs_set_parent(&e, &home, &none);
+		fs_set_parent(&e, &o.home, &none.home);
+		return;
+	}
+	if (h->type == RPC_FILTER) {
+		fs_filter(&e, &o.filter, &none.filter);
+		return;
+	}
+	if (h->type == RPC_CUT) {
+		cut[c->core].count++;
+		cut[c->core].size = o.cut.size;
 		return;
 	}
 	need(h->type == RPC_INVALIDATE, "only these are sent");
@@ -240,6 +263,26 @@ static bool hangs(u32 home, u64 ino, u64 dir, const char *name)
 	       !memcmp(p.name.p, name, p.name.len);
 }
 
+/* The ring to core 3 has no room for n records more; 0: what is posted now waits. */
+static void fill(u32 n)
+{
+	struct rpc_env e = fsw_env(&f);
+	struct req_CONFIRM q = { .dir = ROOT, .name = NAME("none"), .ino = 99 };
+	u32 count = 0;
+
+	ck_lock(e.c, e.ck);
+	do {
+		need(rpc_post_confirm(&e, 3, &q) == 0, "post");
+		count++;
+	} while (!msg_is_behind(e.ck, 3));
+	if (n) {
+		ck_abort(e.ck);
+		for (count -= 1 + n; count; count--)
+			need(rpc_post_confirm(&e, 3, &q) == 0, "post");
+	}
+	msg_unlock(e.c, e.ck);
+}
+
 /* A directory of another server is renamed while what tells that server would have to wait. */
 static void t_full_ring(void)
 {
@@ -247,7 +290,6 @@ static void t_full_ring(void)
 	struct rep_RENAME p = { 0 };
 	struct rep_RM_MAP rm = { 0 };
 	u64 to, ino;
-	u32 n = 0;
 
 	as(0);
 	f.srv = 0;
@@ -262,16 +304,7 @@ static void t_full_ring(void)
 		.ino = ino, .type = HS_IFDIR) == 0,
 	     "add_map");
 	drain();
-	for (bool full = false; !full; n++) {
-		struct rpc_env e = fsw_env(&f);
-		struct req_CONFIRM q = { .dir = ROOT, .name = NAME("none"), .ino = 99 };
-
-		ck_lock(e.c, e.ck);
-		need(rpc_post_confirm(&e, 3, &q) == 0, "post");
-		full = msg_is_behind(e.ck, 3);
-		msg_unlock(e.c, e.ck);
-	}
-	ok(n > 10, "a ring is full after %u records", n);
+	fill(0);
 #define MOVE()                                                                         \
 	FS(&f, rename, RENAME, &p, .dir = ROOT, .name = NAME("far"), .new_dir = to,    \
 	   .new_name = NAME("here"), .cred = &f.cred, .expect = ino)
@@ -290,6 +323,107 @@ static void t_full_ring(void)
 #undef MOVE
 	drain();
 	ok(hangs(3, ino, to, "here"), "and told");
+	is(fsw_check_all(&f), 0, "consistent");
+}
+
+#define INST ((3ULL << INO_SERVER_SHIFT) | 77) /* an inotify instance of core 3 */
+#define WATCH(ino_, wd_, mask_)                                                        \
+	FS(&f, watch, WATCH, NULL, .ino = ino_, .inst = INST, .wd = wd_, .mask = mask_,  \
+	   .cred = &f.cred)
+#define KNOWS(core, ino) (f.w.ck[core]->watched && rpc_is_watched(f.w.ck[core], ino))
+
+/* A watch is made while a core could not hear of it before it is asked something. */
+static void t_full_watch(void)
+{
+	u64 ino;
+
+	as(0);
+	f.srv = 0;
+	ino = (u64)mk(&f, ROOT, "seen", HS_IFREG | 0644);
+	drain();
+	as(1);
+	fill(0);
+	is(WATCH(ino, 1, 2), -EAGAIN, "a watch has to wait for it");
+	ok(!KNOWS(0, ino), "nothing was done");
+	drain();
+	drain();
+	is(WATCH(ino, 1, 2), 0, "with room in the ring it is made");
+	drain();
+	ok(KNOWS(3, ino), "and told");
+	fill(0);
+	is(WATCH(ino, 1, 0), 0, "it can be taken back at any time");
+	ok(!KNOWS(0, ino) && KNOWS(3, ino), "who does not hear of that is only too careful");
+	is(WATCH(ino, 2, 2), -EAGAIN, "but it is not made again before");
+	drain();
+	drain();
+	ok(!KNOWS(3, ino), "it hears");
+	is(WATCH(ino, 2, 2), 0, "made again");
+	is(WATCH(ino, 2, 0), 0, "and taken back");
+	drain();
+	ok(!KNOWS(0, ino) && !KNOWS(3, ino), "watched no more");
+	as(0);
+	is(rm(&f, ROOT, "seen"), 0, "unlink");
+	drain();
+	is(fsw_check_all(&f), 0, "consistent");
+}
+
+static u64 size_of(u64 ino)
+{
+	struct rep_FSTAT p;
+
+	return FS(&f, fstat, FSTAT, &p, .ino = ino) ? ~0ULL : p.attr.size;
+}
+
+#define TRUNC(size_)                                                                   \
+	FS(&f, trunc, TRUNC, NULL, .ino = ino, .size = (size_), .cred = &f.cred)
+
+/* A file is cut while a core that has it mapped could not hear of it before it is asked. */
+static void t_full_cut(void)
+{
+	struct rep_CREATE p = { 0 };
+	u64 ino;
+
+	as(0);
+	f.srv = 0;
+	memset(cut, 0, sizeof(cut));
+	ino = (u64)mk(&f, ROOT, "mapped", HS_IFREG | 0644);
+	is(TRUNC(9000), 0, "a file");
+	as(3);
+	is(op(&f, ino, O_RDONLY | OPEN_PIN), 0, "that core 3 has mapped");
+	as(1);
+	drain();
+	fill(0);
+	is(TRUNC(8192), -EAGAIN, "to cut it has to wait for core 3");
+	is(op(&f, ino, O_RDWR | O_TRUNC), -EAGAIN, "by O_TRUNC too");
+	is(FS(&f, create, CREATE, &p, .dir = ROOT, .name = NAME("mapped"), .cred = &f.cred,
+	      .mode = HS_IFREG | 0644, .flags = CREATE_OPEN, .open_flags = O_RDWR | O_TRUNC),
+	   0, "O_CREAT finds it");
+	ok(p.ino == ino && !p.opened && !p.created, "and does not open it");
+	is(size_of(ino), 9000, "nothing was done");
+	is(TRUNC(9001), 0, "to make it longer it has not");
+	drain();
+	drain();
+	is(cut[3].count, 0, "nor told");
+	fill(1);
+	is(TRUNC(100), f.w.isl[0].model == MEM_COHERENT ? 0 : -EAGAIN,
+	   "where a cut ends within a block two records have to fit");
+	drain();
+	drain();
+	is(TRUNC(50), 0, "with room in the ring it is done");
+	is(size_of(ino), 50, "it is shorter");
+	drain();
+	ok(cut[3].count && cut[3].size == 50, "and told");
+	is(op(&f, ino, O_RDWR | O_TRUNC), 0, "O_TRUNC");
+	is(size_of(ino), 0, "it is empty");
+	drain();
+	ok(cut[3].size == 0, "and told");
+	as(3);
+	is(cl(&f, ino, O_RDONLY | OPEN_PIN), 0, "unmapped");
+	as(1);
+	is(cl(&f, ino, O_RDWR), 0, "closed");
+	as(0);
+	is(rm(&f, ROOT, "mapped"), 0, "unlink");
+	drain();
 	is(fsw_check_all(&f), 0, "consistent");
 }
 
@@ -336,6 +470,8 @@ int main(void)
 	t_callbacks();
 	t_distributed();
 	t_full_ring();
+	t_full_watch();
+	t_full_cut();
 	t_finds();
 	fsw_end(&f);
 	fsw_new(&f, &(struct world_cfg){ .cores = CORES, .islands = CORES, .size = 256 << 20 },
@@ -347,6 +483,10 @@ int main(void)
 	look_as(1, ROOT, "none");
 	mk(&f, ROOT, "none", HS_IFREG | 0644);
 	is(drain(), 0, "without caches nobody is told");
+	fsw_end(&f);
+	fsw_new(&f, &(struct world_cfg){ .cores = CORES, .islands = CORES, .size = 256 << 20,
+					 .model = MEM_FLUSH }, 0);
+	t_full_cut();
 	fsw_end(&f);
 	return done_testing();
 }
