@@ -235,7 +235,8 @@ static void watch_set(struct rpc_env *e, struct fs_watched *x, struct fs_watch *
 		      u32 mask);
 static struct fs_watched *watched_find(struct fs *f, u64 ino);
 
-static void watch_remove(struct rpc_env *e, u64 ino, u64 inst)
+/* Of that wd alone: one that the instance has made since for the same inode stays, should this come late. */
+static void watch_remove(struct rpc_env *e, u64 ino, u64 inst, u32 wd)
 {
 	struct fs_watched *x = watched_find(fs_of(e->ck), ino);
 
@@ -243,7 +244,7 @@ static void watch_remove(struct rpc_env *e, u64 ino, u64 inst)
 	     l = l->next) {
 		struct fs_watch *w = LIST_ENTRY(l, struct fs_watch, link);
 
-		if (w->inst == inst) {
+		if (w->inst == inst && w->wd == wd) {
 			watch_set(e, x, w, 0);
 			return;
 		}
@@ -267,7 +268,7 @@ static long take_back(struct rpc_env *e, u64 inst, const struct fs_wd *w)
 		if (srv != home && !all)
 			continue;
 		if (srv == e->srv)
-			watch_remove(e, w->ino, inst);
+			watch_remove(e, w->ino, inst, w->wd);
 		else
 			r = rpc_post_watch(e, srv, &q);
 	}
@@ -548,7 +549,7 @@ long fs_watch(struct rpc_env *e, const struct req_WATCH *q, struct rep_WATCH *p)
 
 	(void)p;
 	if (!q->mask) {
-		watch_remove(e, q->ino, q->inst);
+		watch_remove(e, q->ino, q->inst, q->wd);
 		return 0;
 	}
 	if (ino_server(q->inst) >= fs_of(e->ck)->servers)

@@ -367,6 +367,32 @@ static void t_full_watch(void)
 	is(fsw_check_all(&f), 0, "consistent");
 }
 
+/* Taking a watch back waited in the outbox of the instance's core, while its program, on another one,
+ * made the next. */
+static void t_late_watch(void)
+{
+	u64 ino;
+
+	as(0);
+	f.srv = 0;
+	ino = (u64)mk(&f, ROOT, "seen", HS_IFREG | 0644);
+	drain();
+	as(1);
+	is(WATCH(ino, 1, 2), 0, "a watch");
+	is(WATCH(ino, 2, 2), 0, "the next one of the same instance");
+	as(3);
+	is(WATCH(ino, 1, 0), 0, "the first is taken back, late");
+	drain();
+	ok(KNOWS(0, ino) && KNOWS(1, ino), "which leaves the other alone");
+	is(WATCH(ino, 2, 0), 0, "the other is taken back");
+	drain();
+	ok(!KNOWS(0, ino) && !KNOWS(1, ino), "watched no more");
+	as(0);
+	is(rm(&f, ROOT, "seen"), 0, "unlink");
+	drain();
+	is(fsw_check_all(&f), 0, "consistent");
+}
+
 static u64 size_of(u64 ino)
 {
 	struct rep_FSTAT p;
@@ -471,6 +497,7 @@ int main(void)
 	t_distributed();
 	t_full_ring();
 	t_full_watch();
+	t_late_watch();
 	t_full_cut();
 	t_finds();
 	fsw_end(&f);
