@@ -13,9 +13,12 @@
  *   1     last reference goes: link to client_root.closing      goes on with 2
  *   2     leave epoll sets, write back, locks, inotify          does it again, harmless
  *   3     own server: CLOSE and free, one transaction           nothing left to do
- *         far server: CLOSE into the outbox and free, one       nothing left to do
+ *         far server: CLOSE into its ring and free, one         nothing left to do
  *         server on another core of the island: CLOSE and       frees it when close_sent says that
  *         close_sent, one transaction of that core; free        it ran, else goes on with 2
+ *
+ * Who is told of a close may at once try what the open forbade, by another core's ring: so a CLOSE does not
+ * stand in the outbox, but step 3 waits until there is room for it.
  *
  * Where nothing is to be done in step 2, which is the rule, 1 and 3 are one critical
  * section; of a description that no cores share they are one transaction, without the list.
@@ -187,8 +190,8 @@ static void ofd_free(struct ck *ck, struct ofd *o)
 	ck_free(ck, o);
 }
 
-/* Step 3 for own and far servers; lock held, released. False: another way is needed; the
- * lock is still held and the transaction has to be aborted. */
+/* Step 3 for own and far servers; lock held, released. False: another way is needed, or (close_waits) there
+ * is no room yet; the lock is still held and the transaction has to be aborted. */
 static bool close_in_tx(struct task *t, struct ofd *o)
 {
 	struct ck *ck = t->ctx.ck;
@@ -209,6 +212,8 @@ static bool close_in_tx(struct task *t, struct ofd *o)
 			ck->counter[COUNT_LOCAL(RPC_CLOSE)]++;
 		} else if (o->far) {
 			r = rpc_post_close(&e, srv, &q);
+			if (unlikely(r < 0 || msg_is_behind(ck, srv)))
+				return false;
 			ck->counter[COUNT_SENT(RPC_CLOSE)]++;
 		} else {
 			return false;
@@ -219,6 +224,12 @@ static bool close_in_tx(struct task *t, struct ofd *o)
 	ofd_free(ck, o);
 	own_end(&e);
 	return true;
+}
+
+/* It can be closed by close_in_tx, and by nothing else. */
+static bool close_waits(const struct ofd *o)
+{
+	return o->far && o->kind != OFD_RELAY;
 }
 
 /* The locks of a description that is closed. */
@@ -282,12 +293,20 @@ static void close_by_call(struct task *t, struct ofd *o)
 /* Steps 2 and 3 of a description on the closing list. */
 static void close_finish(struct task *t, struct ofd *o)
 {
+	struct ck *ck = t->ctx.ck;
+
 	close_prepare(t, o);
-	ck_lock(&t->ctx, t->ctx.ck);
-	if (close_in_tx(t, o))
-		return;
-	ck_abort(t->ctx.ck);
-	ck_unlock(t->ctx.ck);
+	for (;;) {
+		ck_lock(&t->ctx, ck);
+		if (close_in_tx(t, o))
+			return;
+		ck_abort(ck);
+		msg_unlock(&t->ctx, ck); /* wakes who can make room */
+		if (!close_waits(o))
+			break;
+		if (!msg_drain(&t->ctx)) /* as others may wait for us */
+			pending_wait();
+	}
 	close_by_call(t, o);
 }
 

@@ -16,7 +16,7 @@
  * too) and the programs that run it, OPEN_EXEC: each forbids the other (ETXTBSY). Both are part of
  * an OPEN and end with its CLOSE, so they are as exact as opens are. CLOSE is one way, but no exec
  * can overtake it: what was sent to a server first is handled first (ring.c), and who was told
- * of the close comes after it. Of a directory it counts those that may list it (not a working
+ * of the close comes after it, since a close waits for room in a full ring (client/ofd.c). Of a directory it counts those that may list it (not a working
  * directory): without any, cookies may be used again (entry.c).
  *
  * Of a description with one reference OFD_LOCAL tells the holder the offset, which is the holder's

@@ -137,6 +137,126 @@ static void cut(rival_fn fn, const char *what, long size)
 	rival_free(a);
 }
 
+static long do_write_close(struct person *p, const char *x, const char *y)
+{
+	long fd = CALL(p, open, x, O_WRONLY, 0), r;
+
+	(void)y;
+	rival_here("opened");
+	r = CALL(p, close, fd);
+	rival_here("closed");
+	return r;
+}
+
+static long do_run(struct person *p, const char *x, const char *y)
+{
+	char host[4096];
+	struct place pl;
+	struct ofd *o;
+	bool rewritten;
+	long r = path_open_exec(&p->t, AT_FDCWD, x, 0, &pl, host, &rewritten, &o);
+
+	(void)y;
+	if (!r && o)
+		ofd_put(&p->t, o);
+	return r;
+}
+
+static void program(void)
+{
+	is(file_put(g_p[0], g_f, "x"), 1, "a program");
+	is(CALL(g_p[0], chmod, g_f, 0755), 0, "to be executed");
+	is(do_run(g_p[2], g_f, NULL), 0, "by core 2");
+}
+
+/* A close is over when nobody who is told of that can come before it. */
+static void closed(void)
+{
+	struct rival *a = rival_new(&g, 1), *b = rival_new(&g, 2);
+
+	program();
+	ok(rival_run(a, do_write_close, g_f, NULL, RACE_AT, "opened"), "core 1 writes it");
+	is(do_run(g_p[2], g_f, NULL), -ETXTBSY, "so long nobody runs it");
+	town_pause(&g, 0);
+	fill(1, 0);
+	ok(rival_on(a, RACE_AT, "wait|closed") && rival_is_at(a, "wait"),
+	   "its close waits for the server");
+	town_resume(&g, 0);
+	ok(rival_on(a, RACE_AT, "closed"), "which makes room: closed");
+	is(rival_do(b, do_run, g_f, NULL), 0, "core 2 executes it");
+	is(rival_end(a), 0, "close");
+	clear();
+	rival_free(a);
+	rival_free(b);
+}
+
+/* All memory of a core kernel, in pieces that are linked. */
+static void *take_memory(u32 core)
+{
+	struct ctx *c = &g.w.ctx[core];
+	void **taken = NULL, **p;
+
+	for (size_t size = 1 << 20; size; size = size > 1024 ? size / 2 : size - 16) {
+		do {
+			ck_lock(c, c->ck);
+			p = ck_alloc(c->ck, size);
+			ck_unlock(c->ck);
+			if (p) {
+				*p = taken;
+				taken = p;
+			}
+		} while (p);
+	}
+	return taken;
+}
+
+static void give_memory(u32 core, void **taken)
+{
+	struct ctx *c = &g.w.ctx[core];
+
+	while (taken) {
+		void **next = *taken;
+
+		ck_lock(c, c->ck);
+		ck_free(c->ck, taken);
+		ck_unlock(c->ck);
+		taken = next;
+	}
+}
+
+/* Killed as its close waits, or as the close has just been sent, without memory for the outbox: it is one
+ * close, and another process of the core, which has the file open too, goes on having it. */
+static void killed_closing(const char *at)
+{
+	struct rival *a = rival_new(&g, 1);
+	void *taken;
+	long fd;
+
+	program();
+	fd = CALL(g_p[1], open, g_f, O_WRONLY, 0);
+	ok(fd >= 0 && rival_run(a, do_write_close, g_f, NULL, RACE_AT, "opened"),
+	   "two processes of core 1 write it");
+	town_pause(&g, 0);
+	fill(1, 0);
+	taken = take_memory(1);
+	ok(rival_on(a, RACE_EVER, "wait|CLOSE") && rival_is_at(a, "wait"),
+	   "the close of one waits for the server");
+	town_resume(&g, 0);
+	if (strcmp(at, "wait"))
+		ok(rival_on(a, RACE_EVER, "CLOSE|closed") && rival_is_at(a, at), "%s", at);
+	if (a->pid)
+		rival_kill(a);
+	give_memory(1, taken);
+	quiet(&g, g_p);
+	rival_bury(a, g_p[1]);
+	quiet(&g, g_p);
+	is(do_run(g_p[2], g_f, NULL), -ETXTBSY, "killed at \"%s\": the other has it open", at);
+	is(CALL(g_p[1], close, fd), 0, "which closes it");
+	quiet(&g, g_p);
+	is(do_run(g_p[2], g_f, NULL), 0, "nobody has");
+	clear();
+}
+
 static void run(const char *what, const struct world_cfg *wc)
 {
 	town_open(&g, g_p, what, wc);
@@ -145,6 +265,9 @@ static void run(const char *what, const struct world_cfg *wc)
 	cut(do_ftruncate, "ftruncate", 100);
 	cut(do_open_cut, "O_TRUNC", 0);
 	cut(do_creat_cut, "O_CREAT with O_TRUNC", 0);
+	closed();
+	killed_closing("wait");
+	killed_closing("closed");
 	town_end(&g);
 }
 
