@@ -344,6 +344,8 @@ static long truncate_place(struct task *t, const struct place *pl, u64 size)
 	r = file_limit(t, pl->ino, size);
 	if (r)
 		return r;
+	/* The server keeps what is before the new end: all of it has to be there. */
+	vnode_sync_ino(t, pl->ino);
 	r = truncate_call(t, &q, &p);
 	if (r)
 		return r;

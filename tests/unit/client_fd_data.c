@@ -14,6 +14,7 @@
 #define SIZE_MAX_ (300 << 10)
 
 static struct town g;
+static const char *g_path; /* of the file that they work with */
 static struct person *who[4]; /* 0 and 1 on core 0, 2 and 3 on the last one */
 static u8 model[SIZE_MAX_ + 65536], buf[SIZE_MAX_ + 65536];
 static u64 size;
@@ -114,8 +115,8 @@ static void act(struct person *p, long fd)
 	case 4:
 		cut = rnd(9000);
 		off = rnd(2) ? off : (u32)(size - MIN(size, (u64)cut));
-		r = CALL(p, ftruncate, fd, off);
-		expect(r == 0, "ftruncate", r, 0);
+		r = rnd(2) ? CALL(p, ftruncate, fd, off) : CALL(p, truncate, g_path, off);
+		expect(r == 0, "truncate", r, 0);
 		if (off > size)
 			memset(model + size, 0, off - size);
 		size = off;
@@ -143,7 +144,7 @@ static void act(struct person *p, long fd)
 /* One process after the other has the file open. */
 static void turns(u32 rounds)
 {
-	const char *path = rnd(2) ? "/hare/near" : "/hare/e/far";
+	const char *path = g_path = rnd(2) ? "/hare/near" : "/hare/e/far";
 
 	size = 0;
 	for (u32 i = 0; i < rounds; i++) {
@@ -169,7 +170,7 @@ static void turns(u32 rounds)
 /* Two processes of one core have it open at once; each sees what the other did. */
 static void together(u32 rounds)
 {
-	const char *path = rnd(2) ? "/hare/near2" : "/hare/e/far2";
+	const char *path = g_path = rnd(2) ? "/hare/near2" : "/hare/e/far2";
 	long fd[2];
 
 	size = 0;
@@ -194,6 +195,7 @@ static void shared(void)
 	bool host;
 	struct ofd *o = fd_get(&who[0]->t, (int)fd, &host);
 
+	g_path = "/hare/e/s";
 	size = 0;
 	fill(buf, 50000);
 	expect(CALL(who[0], write, fd, buf, 50000) == 50000, "write", 0, 0);
@@ -216,6 +218,31 @@ static void shared(void)
 	expect(CALL(who[0], lseek, fd, 100, SEEK_SET) == 100, "lseek", 0, 0);
 	expect(CALL(who[0], close, fd) == 0, "close", 0, 0);
 	CALL(who[0], unlink, "/hare/e/s");
+}
+
+/* What was written and not told yet is what a truncation keeps. */
+static void cut_by_name(const char *what)
+{
+	static const char path[] = "/hare/e/cut";
+	long fd;
+
+	CALL(who[2], close, CALL(who[2], open, path, O_WRONLY | O_CREAT, 0644));
+	fd = CALL(who[0], open, path, O_RDWR, 0);
+	fill(model, 8192);
+	expect(CALL(who[0], write, fd, model, 8192) == 8192, "write", 0, 0);
+	CALL(who[0], fsync, fd);
+	fill(model, 8192);
+	expect(CALL(who[0], pwrite64, fd, model, 8192, 0) == 8192, "pwrite", 0, 0);
+	is(CALL(who[0], truncate, path, 100), 0, "%s: truncate by name", what);
+	is(CALL(who[0], truncate, path, 8192), 0, "%s: and back", what);
+	memset(model + 100, 0, 8192 - 100);
+	size = 8192;
+	check_read(who[0], fd, 0, 8192);
+	CALL(who[0], close, fd);
+	fd = CALL(who[2], open, path, O_RDONLY, 0);
+	check_read(who[2], fd, 0, 8192);
+	CALL(who[2], close, fd);
+	CALL(who[0], unlink, path);
 }
 
 /* Coarse clocks tick. */
@@ -340,6 +367,7 @@ static void run(const char *what, struct world_cfg wc, u32 rounds)
 		together(60);
 		shared();
 	}
+	cut_by_name(what);
 	times(what);
 	is(bad, 0, "%s: data is as it was written", what);
 	for (u32 i = 0; i < 4; i++)
