@@ -75,7 +75,7 @@ void own_begin(struct task *t, struct rpc_env *e)
 	e->ck = t->ctx.ck;
 	e->srv = e->core = t->ctx.core;
 	e->slot = t->ctx.slot;
-	e->far = false;
+	e->far = e->replies = false;
 	e->unlocked = true;
 }
 

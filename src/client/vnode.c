@@ -336,21 +336,29 @@ static long fetch(struct task *t, struct vnode *v, u64 first, u32 count, u32 fla
 
 /* --- telling the server ----------------------------------------------------------- */
 
-static void flush(struct task *t, struct vnode *v, u32 flags, u64 off, u64 end, u64 now,
-		  u64 atime)
+static struct req_FLUSH flush_of(const struct task *t, const struct vnode *v)
 {
-	struct req_FLUSH q = {
-		.ino = v->ino,
-		.flags = flags,
-		.off = off,
-		.end = end,
-		.time = now,
-		.atime = atime,
-		.uid = t->proc ? t->proc->cred.uid : 0,
-	};
+	return (struct req_FLUSH){ .ino = v->ino,
+				   .uid = t->proc ? t->proc->cred.uid : 0 };
+}
+
+/* In the transaction that is open. False: there is no room for it, or others' records could come
+ * before it; the transaction has to be aborted. */
+static bool flush_post(struct rpc_env *e, const struct req_FLUSH *q)
+{
+	u32 srv = ino_server(q->ino);
+
+	if (rpc_post_flush(e, srv, q) < 0 || msg_is_behind(e->ck, srv))
+		return false;
+	e->ck->counter[COUNT_SENT(RPC_FLUSH)]++;
+	return true;
+}
+
+static void flush_send(struct task *t, const struct req_FLUSH *q)
+{
 	struct rep_FLUSH p;
 
-	rpc_flush(&t->ctx, ino_server(v->ino), &q, &p);
+	rpc_flush(&t->ctx, ino_server(q->ino), q, &p);
 }
 
 /* Values of up to BATCH map entries from index on; the epoch that they are from. */
@@ -394,35 +402,63 @@ static void writeback(struct task *t, struct vnode *v, u64 from, u64 to)
 	}
 }
 
-void vnode_sync(struct task *t, struct vnode *v)
-{
-	struct ck *ck = t->ctx.ck;
-	u64 from, to, time, atime;
-	u32 writes, flags;
+/* What vnode_sync found, and what it is to tell. */
+struct sync {
+	u64 from, to; /* bytes that were written; to 0: none */
+	u64 time;
+	u32 writes;
+};
 
-	if (!v->dirty_to && !(v->flags & VNODE_READ))
-		return;
-	ck_lock(&t->ctx, ck);
-	writes = v->writes;
-	from = v->dirty_from;
-	to = v->dirty_to;
-	time = v->mtime;
-	atime = v->flags & VNODE_READ ? v->atime : 0;
-	ck_unlock(ck);
-	/* Written back before it leaves the books: who is killed in between does it
-	 * twice. */
-	writeback(t, v, from, to);
-	ck_lock(&t->ctx, ck);
-	if (v->writes == writes) {
+/* Takes out of the books what was written back since they were looked at, unless it was written to
+ * again; *q: what is to be told of it. Lock held. */
+static void sync_done(struct ck *ck, struct vnode *v, const struct sync *s,
+		      struct req_FLUSH *q)
+{
+	/* Who is just making the file longer tells that itself. */
+	q->flags = s->to ? FLUSH_WROTE | FLUSH_INSIDE : 0;
+	q->end = MIN(s->to, v->size);
+	q->off = MIN(s->from, q->end);
+	q->time = s->time;
+	q->atime = v->flags & VNODE_READ ? v->atime : 0;
+	if (v->writes == s->writes) {
 		TX_SET(ck, v->dirty_from, 0);
 		TX_SET(ck, v->dirty_to, 0);
 	}
 	TX_SET(ck, v->flags, v->flags & ~VNODE_READ);
+}
+
+/* What is out of the books is told in the same transaction: who is killed leaves both or none, and
+ * who finds nothing dirty here, and tells another core of the file, knows that the server is told. */
+void vnode_sync(struct task *t, struct vnode *v)
+{
+	struct ck *ck = t->ctx.ck;
+	struct req_FLUSH q = flush_of(t, v);
+	struct sync s;
+	struct rpc_env e;
+
+	if (!v->dirty_to && !(v->flags & VNODE_READ))
+		return;
+	ck_lock(&t->ctx, ck);
+	s.writes = v->writes;
+	s.from = v->dirty_from;
+	s.to = v->dirty_to;
+	s.time = v->mtime;
 	ck_unlock(ck);
-	/* Who is just making the file longer tells that itself. */
-	flags = to ? FLUSH_WROTE | FLUSH_INSIDE : 0;
-	to = MIN(to, v->size);
-	flush(t, v, flags, MIN(from, to), to, time, atime);
+	/* Written back before it leaves the books: who is killed in between does it
+	 * twice. */
+	writeback(t, v, s.from, s.to);
+	ck_lock(&t->ctx, ck);
+	own_begin(t, &e);
+	sync_done(ck, v, &s, &q);
+	if (unlikely(!flush_post(&e, &q))) {
+		ck_abort(ck);
+		own_end(&e);
+		flush_send(t, &q);
+		ck_lock(&t->ctx, ck);
+		sync_done(ck, v, &s, &q);
+	}
+	own_end(&e);
+	race_point("synced", RACE_AT);
 }
 
 void vnode_sync_ino(struct task *t, u64 ino)
@@ -672,6 +708,7 @@ static void note_after(struct task *t, struct vnode *v, u64 off, u64 end,
 	struct ck *ck = t->ctx.ck;
 	u64 index = off / PAGE_SIZE, now = host_realtime_ns();
 	u32 count = (u32)((end - 1) / PAGE_SIZE - index + 1);
+	struct req_FLUSH q = flush_of(t, v);
 	bool longer, same;
 
 	ck_lock(&t->ctx, ck);
@@ -694,7 +731,11 @@ static void note_after(struct task *t, struct vnode *v, u64 off, u64 end,
 			TX_SET(ck, v->size, end);
 		ck_unlock(ck);
 	}
-	flush(t, v, FLUSH_WROTE | (longer ? 0 : FLUSH_INSIDE), off, end, now, 0);
+	q.flags = FLUSH_WROTE | (longer ? 0 : FLUSH_INSIDE);
+	q.off = off;
+	q.end = end;
+	q.time = now;
+	flush_send(t, &q);
 }
 
 /* A fault after byte `at`: what was copied behind it, in its block, is not counted, and may

@@ -315,6 +315,49 @@ static void closed_then_opened(void)
 	clear();
 }
 
+static long do_open_close(struct person *p, const char *x, const char *y)
+{
+	long fd = CALL(p, open, x, O_RDONLY, 0);
+
+	(void)y;
+	rival_here("opened");
+	return CALL(p, close, fd);
+}
+
+/* Killed in a close, when what was written is in the books no more. */
+static void killed_in_sync(void)
+{
+	struct rival *r = rival_new(&g, 1);
+
+	is(file_put(g_p[0], g_f, "abcabc"), 6, "a file");
+	ok(file_is(g_p[2], g_f, "abcabc"), "core 2 has read it");
+	ok(rival_run(r, do_write_inside, g_f, "def", RACE_AT, "synced"),
+	   "core 1 has written, and is in its close");
+	rival_kill(r);
+	rival_bury(r, g_p[1]);
+	ok(file_is(g_p[2], g_f, "abcdef"), "core 2 sees what was written");
+	ok(file_is(g_p[0], g_f, "abcdef"), "so does core 0");
+	clear();
+}
+
+/* Another process of the core is in its close, and has taken what was written here out of the books. */
+static void closed_by_two(void)
+{
+	long fd;
+
+	is(file_put(g_p[0], g_f, "abcabc"), 6, "a file");
+	ok(file_is(g_p[2], g_f, "abcabc"), "core 2 has read it");
+	ok(rival_run(g_far, do_open_close, g_f, NULL, RACE_AT, "opened"),
+	   "core 1 has it open");
+	fd = CALL(g_p[1], open, g_f, O_RDWR, 0);
+	is(CALL(g_p[1], pwrite64, fd, "def", 3, 3), 3, "twice, and writes");
+	ok(rival_on(g_far, RACE_AT, "synced"), "the one closes it");
+	is(CALL(g_p[1], close, fd), 0, "the other, that wrote, does so, too");
+	ok(file_is(g_p[2], g_f, "abcdef"), "core 2, told of that, sees what was written");
+	is(rival_end(g_far), 0, "the one goes on");
+	clear();
+}
+
 static void run(const char *what, const struct world_cfg *wc)
 {
 	bool far = wc->islands != 1;
@@ -340,6 +383,8 @@ static void run(const char *what, const struct world_cfg *wc)
 		forgotten_under_writer("written");
 		relearned_over_dirty();
 		closed_then_opened();
+		killed_in_sync();
+		closed_by_two();
 	}
 	two_append(RACE_ASK);
 	two_append(RACE_ANSWERED);
