@@ -6,7 +6,9 @@
  *           between program and block (read_direct, write_direct); vectors, and what goes wrong
  *           there, go through t->bounce by READ and WRITE
  *   far     directly in the blocks (vnode.c); by message what only the server can do: writes at
- *           the end (O_APPEND), writes behind it, descriptions whose offset is shared by cores
+ *           the end (O_APPEND), writes behind it, descriptions whose offset is shared by cores. This
+ *           core may know of the file by other descriptions, and their writes may be in its cache
+ *           alone: those are told before, and what it knows is forgotten after a WRITE
  *   far, without direct access (--without, or no memory for a vnode): messages of 16 KiB; what
  *           this island has mapped of it is in copy.c
  *
@@ -27,6 +29,27 @@ static u32 piece_max(const struct ofd *o)
 	return o->far ? MSG_IO_MAX : CLIENT_BOUNCE_SIZE;
 }
 
+/* What this core has written of a far file is for the server to find. */
+static void tell_written(struct task *t, struct ofd *o)
+{
+	struct vnode *v = o->vnode;
+
+	if (t->ctx.isl->super->without & WITHOUT_DIRECT_ACCESS)
+		return;
+	if (v) {
+		if (v->dirty_to)
+			vnode_sync(t, v);
+		return;
+	}
+	/* A description that came by exec; others of this core may be another one's. */
+	v = vnode_find(t, o->ino);
+	if (!v)
+		return;
+	if (v->dirty_to)
+		vnode_sync(t, v);
+	vnode_put(t, v);
+}
+
 /* One READ into t->bounce; bytes or -errno. */
 static long read_piece(struct task *t, struct ofd *o, u64 off, u32 len, u32 flags)
 {
@@ -38,9 +61,11 @@ static long read_piece(struct task *t, struct ofd *o, u64 off, u32 len, u32 flag
 
 	if (unlikely(o->flags & O_NOATIME))
 		q.flags |= IO_NOATIME;
-	if (unlikely(o->far) && len)
+	if (unlikely(o->far) && len) {
+		tell_written(t, o);
 		(void)copy_flush(t, o->ino, flags & IO_SHARED ? 0 : off,
 				 flags & IO_SHARED ? FILE_OFF_MAX : off + len);
+	}
 	r = rpc_read(&t->ctx, ofd_server(o), &q, &p);
 	if (r < 0)
 		return r;
@@ -278,8 +303,11 @@ static long write_piece(struct task *t, struct ofd *o, u64 off, void *data, u32 
 		.uid = t->proc->cred.uid,
 		.data = { .p = data, .len = len },
 	};
-	long r = write_once(t, o, &q, p);
+	long r;
 
+	if (unlikely(o->far))
+		tell_written(t, o);
+	r = write_once(t, o, &q, p);
 	if (unlikely(r == -EAGAIN))
 		r = write_in_turn(t, o, &q, p);
 	if (r >= 0 && unlikely(o->vnode != NULL))
@@ -369,6 +397,24 @@ static long write_by_call(struct task *t, struct ofd *o, struct uio *u, u64 *off
 	return done ? (long)done : r;
 }
 
+/* A far file: other processes of this core may know of it by descriptions of their own, and see what is
+ * written when this returns. */
+static long write_there(struct task *t, struct ofd *o, struct uio *u, u64 *off, u32 flags)
+{
+	struct vnode *v;
+	long r;
+
+	if (likely(!o->far) || t->ctx.isl->super->without & WITHOUT_DIRECT_ACCESS)
+		return write_by_call(t, o, u, off, flags);
+	v = vnode_join(t, o);
+	if (!v)
+		return write_by_call(t, o, u, off, flags);
+	busy_lock(t, &v->busy);
+	r = write_by_call(t, o, u, off, flags);
+	busy_unlock(&v->busy);
+	return r;
+}
+
 /* --- files ------------------------------------------------------------------------ */
 
 long file_readv(struct task *t, struct ofd *o, struct uio *u, u64 *off)
@@ -394,18 +440,10 @@ static long write_far(struct task *t, struct ofd *o, struct uio *u, u64 *off, u3
 		size_t before = u->total;
 		bool there = flags & IO_APPEND || *off > v->size;
 
-		if (there) {
-			vnode_sync(
-				t,
-				v); /* what was written before is to be found before it */
-			busy_lock(t, &v->busy);
-			r = write_by_call(t, o, u, off, flags);
-			busy_unlock(&v->busy);
-		} else {
-			r = vnode_write(t, v, u, off);
-			there = r == -ENOMEM;
-			if (there)
-				r = write_by_call(t, o, u, off, flags);
+		r = there ? -ENOMEM : vnode_write(t, v, u, off);
+		if (r == -ENOMEM) {
+			there = true;
+			r = write_there(t, o, u, off, flags);
 		}
 		/* Here nothing is written for one reason: another makes the file shorter. */
 		if (flags & IO_APPEND || (there && u->total == before))
@@ -463,7 +501,7 @@ long file_writev(struct task *t, struct ofd *o, struct uio *u, u64 *off, u32 fla
 		u->total = room;
 	}
 	if (likely(!o->vnode) || o->shared) {
-		r = write_by_call(t, o, u, off, flags);
+		r = write_there(t, o, u, off, flags);
 	} else {
 		r = write_far(t, o, u, off, flags);
 		/* It became SHARED meanwhile: its other holders read at the server. */
@@ -533,7 +571,7 @@ long file_write_here(struct task *t, struct ofd *o, struct uio *u, u32 flags)
 	long r;
 
 	if (unlikely(!pos_lock_local(t, o, &locked))) {
-		r = write_by_call(t, o, u, &off, IO_SHARED | flags);
+		r = write_there(t, o, u, &off, IO_SHARED | flags);
 		pos_unlock(o, locked);
 		return r;
 	}
@@ -551,27 +589,21 @@ long file_write_here(struct task *t, struct ofd *o, struct uio *u, u32 flags)
 void file_opened(struct task *t, struct ofd *o, const struct attr *a,
 		 const struct rpc_bytes *runs)
 {
-	struct ck *ck = t->ctx.ck;
 	struct vnode *v;
 
 	if (likely(!o->far) || t->ctx.isl->super->without & WITHOUT_DIRECT_ACCESS)
 		return;
 	if ((a->mode & HS_IFMT) != HS_IFREG || o->flags & O_PATH)
 		return;
-	v = vnode_get(t, o->ino);
-	if (!v)
-		return;
-	ck_lock(&t->ctx, ck);
-	TX_SET(ck, o->vnode, v);
-	ck_unlock(ck);
-	vnode_refresh(t, v, a, runs);
+	v = vnode_join(t, o);
+	if (v)
+		vnode_refresh(t, v, a, runs);
 }
 
 long file_sync(struct task *t, struct ofd *o)
 {
 	maps_sync(t, o->ino);
-	if (o->vnode)
-		vnode_sync(t, o->vnode);
+	vnode_sync_ino(t, o->ino);
 	return 0;
 }
 
@@ -608,20 +640,33 @@ void file_attr(struct task *t, struct attr *a)
 	vnode_put(t, v);
 }
 
-void file_truncated(struct task *t, u64 ino, const struct attr *a)
+struct vnode *there_begin(struct task *t, u64 ino)
 {
-	struct ck *ck = t->ctx.ck;
 	struct vnode *v;
 
-	if (rpc_is_near(&t->ctx, ino_server(ino)))
-		return;
-	v = vnode_find(t, ino);
+	if (rpc_is_near(&t->ctx, ino_server(ino)) ||
+	    t->ctx.isl->super->without & WITHOUT_DIRECT_ACCESS)
+		return NULL;
+	/* Made if need be: who has been told of the file before, and enters that after it was
+	 * changed, finds here that it was. */
+	v = vnode_get(t, ino);
+	if (v)
+		vnode_sync(t, v);
+	return v;
+}
+
+void there_done(struct task *t, struct vnode *v, const struct attr *a)
+{
+	struct ck *ck = t->ctx.ck;
+
 	if (!v)
 		return;
-	vnode_forget(t, v, 0, ~0ULL);
-	ck_lock(&t->ctx, ck);
-	TX_SET(ck, v->size, a->size);
-	TX_SET(ck, v->version, a->version);
-	ck_unlock(ck);
+	if (a) {
+		vnode_forget(t, v, 0, ~0ULL);
+		ck_lock(&t->ctx, ck);
+		TX_SET(ck, v->size, a->size);
+		TX_SET(ck, v->version, a->version);
+		ck_unlock(ck);
+	}
 	vnode_put(t, v);
 }

@@ -273,6 +273,11 @@ long user_zero(char *user, size_t n); /* zeros to the program's memory: 0, -EFAU
 
 /* --- file.c, vnode.c -------------------------------------------------------------- */
 
+/* Around a change of a far file that its server makes, other than by WRITE: what this core has written
+ * is told before; what it knows is forgotten afterwards, unless a is NULL: nothing was changed. NULL:
+ * the file is near, or not accessed directly. */
+struct vnode *there_begin(struct task *t, u64 ino);
+void there_done(struct task *t, struct vnode *v, const struct attr *a);
 long file_readv(struct task *t, struct ofd *o, struct uio *u, u64 *off);
 long file_writev(struct task *t, struct ofd *o, struct uio *u, u64 *off, u32 flags);
 /* A mapping of it counts as reading it, for its time; of far files only what costs no message. */
@@ -290,6 +295,8 @@ long file_write_here(struct task *t, struct ofd *o, struct uio *u, u32 flags);
 #define VBLK(v)	    ((blk_t)(v))
 
 struct vnode *vnode_get(struct task *t, u64 ino); /* a reference; NULL: full */
+/* The description's own, o->vnode, from now on if not before; NULL: full. */
+struct vnode *vnode_join(struct task *t, struct ofd *o);
 struct vnode *vnode_find(struct task *t, u64 ino); /* a reference; NULL: none */
 void vnode_put(struct task *t, struct vnode *v);
 void vnode_accessed(struct task *t, struct vnode *v); /* as if it were read */

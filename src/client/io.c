@@ -286,8 +286,7 @@ static long seek_there(struct task *t, struct ofd *o, s64 off, u32 whence)
 	struct rep_LSEEK p;
 	long r;
 
-	if (o->vnode)
-		vnode_sync(t, o->vnode);
+	vnode_sync_ino(t, o->ino);
 	r = rpc_lseek(&t->ctx, ofd_server(o), &q, &p);
 	if (r >= 0)
 		ofd_told(o, p.last);
@@ -577,20 +576,11 @@ long client_sync_file_range(struct task *t, long a[6])
 
 /* --- size ------------------------------------------------------------------------- */
 
-/* A change of the file's blocks that only its server can make: what this core knew is
- * learned anew. */
-static void changed_there(struct task *t, struct ofd *o)
-{
-	struct attr a;
-
-	if (o->vnode && !attr_get(t, o->ino, &a))
-		file_truncated(t, o->ino, &a);
-}
-
 static long truncate_ofd(struct task *t, struct ofd *o, s64 size)
 {
 	struct req_TRUNC q = { .ino = o->ino, .size = (u64)size, .cred = &t->proc->cred };
 	struct rep_TRUNC p;
+	struct vnode *v;
 	long r;
 
 	if (o->flags & O_PATH)
@@ -600,11 +590,9 @@ static long truncate_ofd(struct task *t, struct ofd *o, s64 size)
 	r = file_limit(t, o->ino, (u64)size);
 	if (r)
 		return r;
-	if (o->vnode)
-		vnode_sync(t, o->vnode);
+	v = there_begin(t, o->ino);
 	r = truncate_call(t, &q, &p);
-	if (!r && o->vnode)
-		file_truncated(t, o->ino, &p.attr);
+	there_done(t, v, r ? NULL : &p.attr);
 	if (!r)
 		maps_shrunk(t, o->ino, p.attr.mapped);
 	if (maps_any(t))
@@ -638,10 +626,10 @@ static long fallocate_ofd(struct task *t, struct ofd *o, u32 mode, u64 off, u64 
 				   .len = len,
 				   .uid = t->proc->cred.uid };
 	struct rep_FALLOCATE p;
+	struct vnode *v = there_begin(t, o->ino);
+	struct attr a;
 	long r = 0;
 
-	if (o->vnode)
-		vnode_sync(t, o->vnode);
 	/* The server writes zeroes into blocks: what was stored before goes first, and mappings here
 	 * show nothing older. */
 	if (mode & ~(u32)FALLOC_FL_KEEP_SIZE) {
@@ -660,7 +648,7 @@ static long fallocate_ofd(struct task *t, struct ofd *o, u32 mode, u64 off, u64 
 			break;
 		}
 	}
-	changed_there(t, o);
+	there_done(t, v, v && !attr_get(t, o->ino, &a) ? &a : NULL);
 	if (mode & ~(u32)FALLOC_FL_KEEP_SIZE) {
 		maps_refresh(t, o->ino, off, q.off);
 		copy_changed(t, o->ino, off, q.off);

@@ -63,8 +63,7 @@ static long map_hare(struct task *t, struct ofd *o, const long a[6])
 	};
 	long r = 0, at;
 
-	if (o->vnode)
-		vnode_sync(t, o->vnode);
+	vnode_sync_ino(t, o->ino);
 	m.stored = m.shared && m.prot & PROT_WRITE;
 	m.pin = mapping_pin(t, o, !m.readonly, &r);
 	if (!m.pin)

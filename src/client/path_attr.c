@@ -337,6 +337,7 @@ static long truncate_place(struct task *t, const struct place *pl, u64 size)
 		.ino = pl->ino, .size = size, .check = 1, .cred = &t->proc->cred
 	};
 	struct rep_TRUNC p;
+	struct vnode *v;
 	long r;
 
 	if (pl->type != HS_IFREG)
@@ -345,12 +346,11 @@ static long truncate_place(struct task *t, const struct place *pl, u64 size)
 	if (r)
 		return r;
 	/* The server keeps what is before the new end: all of it has to be there. */
-	vnode_sync_ino(t, pl->ino);
+	v = there_begin(t, pl->ino);
 	r = truncate_call(t, &q, &p);
+	there_done(t, v, r ? NULL : &p.attr);
 	if (r)
 		return r;
-	if (!rpc_is_near(&t->ctx, ino_server(pl->ino)))
-		file_truncated(t, pl->ino, &p.attr);
 	maps_shrunk(t, pl->ino, p.attr.mapped);
 	maps_grown(t, pl->ino);
 	notify_ino(t, pl->ino, IN_MODIFY);

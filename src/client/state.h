@@ -398,8 +398,6 @@ long ofd_path(struct task *t, struct ofd *o, char *buf, size_t size);
 /* From file.c, for these: what this core knows of a far file that is open here. */
 void file_attr(struct task *t,
 	       struct attr *a); /* size (and blocks, times) brought up to date */
-void file_truncated(struct task *t, u64 ino,
-		    const struct attr *a); /* after TRUNC by path */
 
 /* --- host descriptors of another core: relay.c -------------------------------------------------- */
 

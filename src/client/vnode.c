@@ -84,6 +84,20 @@ struct vnode *vnode_find(struct task *t, u64 ino)
 	return v;
 }
 
+static struct vnode *make(struct ck *ck, struct client_root *r, u64 ino)
+{
+	struct vnode *v = ck_alloc_for(ck, CK_HELD, sizeof(*v));
+
+	if (!v)
+		return NULL;
+	v->ino = ino;
+	v->refs = 1;
+	list_init_fresh(&v->hash);
+	list_init_fresh(&v->lru);
+	tx_list_add_tail(ck, vnode_head(r, ino), &v->hash);
+	return v;
+}
+
 struct vnode *vnode_get(struct task *t, u64 ino)
 {
 	struct ck *ck = t->ctx.ck;
@@ -92,17 +106,33 @@ struct vnode *vnode_get(struct task *t, u64 ino)
 
 	ck_lock(&t->ctx, ck);
 	v = find(r, ino);
-	if (v) {
+	if (v)
 		take(ck, r, v);
-	} else {
-		v = ck_alloc_for(ck, CK_HELD, sizeof(*v));
-		if (v) {
-			v->ino = ino;
-			v->refs = 1;
-			list_init_fresh(&v->hash);
-			list_init_fresh(&v->lru);
-			tx_list_add_tail(ck, vnode_head(r, ino), &v->hash);
-		}
+	else
+		v = make(ck, r, ino);
+	ck_unlock(ck);
+	return v;
+}
+
+struct vnode *vnode_join(struct task *t, struct ofd *o)
+{
+	struct ck *ck = t->ctx.ck;
+	struct client_root *r = client_root(ck);
+	struct vnode *v;
+
+	if (o->vnode)
+		return o->vnode;
+	/* Reference and description in one transaction, as in vnode_leave. */
+	ck_lock(&t->ctx, ck);
+	v = o->vnode;
+	if (!v) {
+		v = find(r, o->ino);
+		if (v)
+			take(ck, r, v);
+		else
+			v = make(ck, r, o->ino);
+		if (v)
+			TX_SET(ck, o->vnode, v);
 	}
 	ck_unlock(ck);
 	return v;

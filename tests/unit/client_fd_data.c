@@ -220,6 +220,51 @@ static void shared(void)
 	CALL(who[0], unlink, "/hare/e/s");
 }
 
+/* A description as an exec from another core brings it, of one that is shared then. */
+static long arrive(struct person *p, struct ofd *o)
+{
+	struct image_fd d = { 0 };
+	struct ofd *n;
+
+	need(!ofd_share(&p->t, o, 1, NULL), "ofd_share");
+	ofd_image(o, &d);
+	n = ofd_of_image(&p->t, &d, o->ino);
+	need(n, "ofd_of_image");
+	return fd_install(&p->t, n, false, 0);
+}
+
+/* On one core a description that was inherited, and local ones of the same file. */
+static void shared_and_local(void)
+{
+	static const char path[] = "/hare/e/both";
+	long fd[3];
+	bool host;
+	struct ofd *o;
+
+	g_path = path;
+	size = 0;
+	CALL(who[2], close, CALL(who[2], open, path, O_WRONLY | O_CREAT, 0644));
+	for (int i = 0; i < 2; i++)
+		fd[i] = CALL(who[i], open, path, O_RDWR, 0);
+	o = fd_get(&who[0]->t, (int)fd[0], &host);
+	fd[2] = arrive(who[0], o);
+	expect(fd[2] >= 0, "fd_install", fd[2], 0);
+	ofd_put(&who[0]->t, o);
+	for (int i = 0; i < 80; i++) {
+		u32 k = rnd(3);
+
+		act(who[k & 1], fd[k]);
+	}
+	for (int i = 0; i < 3; i++) {
+		check_read(who[i & 1], fd[i], 0, SIZE_MAX_);
+		expect(CALL(who[i & 1], close, fd[i]) == 0, "close", 0, 0);
+	}
+	fd[0] = CALL(who[2], open, path, O_RDONLY, 0);
+	check_read(who[2], fd[0], 0, SIZE_MAX_);
+	CALL(who[2], close, fd[0]);
+	CALL(who[0], unlink, path);
+}
+
 /* What was written and not told yet is what a truncation keeps. */
 static void cut_by_name(const char *what)
 {
@@ -366,6 +411,7 @@ static void run(const char *what, struct world_cfg wc, u32 rounds)
 		turns(30);
 		together(60);
 		shared();
+		shared_and_local();
 	}
 	cut_by_name(what);
 	times(what);
