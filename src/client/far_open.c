@@ -27,7 +27,10 @@ struct intent_node *far_open_begin_far(struct task *t, u32 srv, u32 id, u64 ino,
 		.op = INTENT_FAR_OPEN, .step = id, .ino = ino, .ino_dflags = flags
 	};
 
-	return likely(rpc_is_near(&t->ctx, srv)) ? NULL : intent_begin(t, &it);
+	if (likely(rpc_is_near(&t->ctx, srv)))
+		return NULL;
+	vnode_asked(t);
+	return intent_begin(t, &it);
 }
 
 struct intent_node *far_dup_begin(struct task *t, u64 ino, u64 shared, u32 refs,

@@ -188,22 +188,6 @@ static long read_by_call(struct task *t, struct ofd *o, struct uio *u, u64 *off,
 	return want != u->total ? (long)(want - u->total) : MIN(r, 0L);
 }
 
-/* What a vnode knew of blocks that the server wrote for us. */
-static void written_there(struct task *t, struct ofd *o, const struct rep_WRITE *p)
-{
-	struct vnode *v = o->vnode;
-	struct ck *ck = t->ctx.ck;
-
-	if (!v)
-		return;
-	/* Beyond what was the end nothing that is known holds any more. */
-	vnode_forget(t, v, MIN(p->off, v->size) / PAGE_SIZE, ~0ULL);
-	ck_lock(&t->ctx, ck);
-	TX_SET(ck, v->size, p->size);
-	TX_SET(ck, v->flags, v->flags | VNODE_WROTE | VNODE_ATIME);
-	ck_unlock(ck);
-}
-
 /* --- longer than one WRITE, and nothing may come between -------------------------- */
 
 #define APPEND_SLICE 50000000LL
@@ -311,7 +295,7 @@ static long write_piece(struct task *t, struct ofd *o, u64 off, void *data, u32 
 	if (unlikely(r == -EAGAIN))
 		r = write_in_turn(t, o, &q, p);
 	if (r >= 0 && unlikely(o->vnode != NULL))
-		written_there(t, o, p);
+		vnode_written(t, o->vnode, p->off, p->size);
 	if (r >= 0)
 		ofd_told(o, p->last);
 	return r < 0 ? r : (long)p->count;
@@ -657,16 +641,9 @@ struct vnode *there_begin(struct task *t, u64 ino)
 
 void there_done(struct task *t, struct vnode *v, const struct attr *a)
 {
-	struct ck *ck = t->ctx.ck;
-
 	if (!v)
 		return;
-	if (a) {
-		vnode_forget(t, v, 0, ~0ULL);
-		ck_lock(&t->ctx, ck);
-		TX_SET(ck, v->size, a->size);
-		TX_SET(ck, v->version, a->version);
-		ck_unlock(ck);
-	}
+	if (a)
+		vnode_changed(t, v, a);
 	vnode_put(t, v);
 }

@@ -301,11 +301,16 @@ struct vnode *vnode_find(struct task *t, u64 ino); /* a reference; NULL: none */
 void vnode_put(struct task *t, struct vnode *v);
 void vnode_accessed(struct task *t, struct vnode *v); /* as if it were read */
 void vnode_leave(struct task *t, struct ofd *o);
+/* What a server told of it is entered: attributes and, when they came with an OPEN or OFD_LOCAL, runs
+ * (else NULL); before asking for these, vnode_asked. */
 void vnode_refresh(struct task *t, struct vnode *v, const struct attr *a,
 		   const struct rpc_bytes *runs);
+void vnode_asked(struct task *t);
+/* The server has written from off on, and the file is so long; or it has changed more of it. Held: v->busy. */
+void vnode_written(struct task *t, struct vnode *v, u64 off, u64 size);
+void vnode_changed(struct task *t, struct vnode *v, const struct attr *a);
 void vnode_sync(struct task *t, struct vnode *v); /* writes back and tells */
 void vnode_sync_ino(struct task *t, u64 ino); /* the same, where the file is known */
-void vnode_forget(struct task *t, struct vnode *v, u64 from, u64 to);
 /* Holes of a far file that may have been filled: what this core knows of them is
  * forgotten. */
 void vnode_filled(struct task *t, u64 ino, u64 from, u64 to);

@@ -551,6 +551,7 @@ bool ofd_back(struct task *t, struct ofd *o)
 	if (!__atomic_load_n(&o->last, __ATOMIC_RELAXED) || o->flights)
 		return false;
 	__atomic_store_n(&o->last, 0, __ATOMIC_RELAXED);
+	vnode_asked(t);
 	if (rpc_ofd_local(&t->ctx, ofd_server(o), &q, &p))
 		return false;
 	if (o->kind == OFD_FILE && o->vnode)

@@ -116,6 +116,7 @@ struct vnode {
 	u32 busy; /* futex: tid of the thread that makes the file longer */
 	u32 epoch; /* grows when entries of the map are forgotten */
 	u32 pad;
+	u64 forgot; /* client_root.forgets, when that was last */
 };
 
 /* Descriptions that a thread uses in its running call, by its reply slot: if it is killed there,
@@ -177,6 +178,7 @@ struct client_root {
 	struct list closing; /* descriptions without references: ofd.link */
 	struct list vnode_lru; /* closed vnodes, oldest first */
 	u64 vnodes_closed;
+	u64 forgets; /* grows when entries of any vnode's map are forgotten */
 	u64 lock_owners; /* lock owners given out, see ofd.lock_owner */
 	u64 cookies; /* of renames that inotify is told of by this core */
 	struct list flights; /* descriptions on their way through sockets: pass.c */

@@ -34,12 +34,13 @@
 #include "base/hash.h"
 #include "client/file.h"
 
-#define VNODES_KEPT  512 /* closed files whose blocks and version are remembered */
-#define TX_STEP	     256 /* map entries changed in one transaction */
-#define BATCH	     64 /* blocks dealt with in one step of a read or write */
-#define FETCH_BLOCKS 256 /* asked for at a time */
-#define AHEAD_MAX    64 /* blocks allocated ahead of a growing file */
-#define INFO_SIZE    (RUNS_MAX * sizeof(struct run))
+#define VNODES_KEPT   512 /* closed files whose blocks and version are remembered */
+#define TX_STEP	      256 /* map entries changed in one transaction */
+#define BATCH	      64 /* blocks dealt with in one step of a read or write */
+#define FETCH_BLOCKS  256 /* asked for at a time */
+#define AHEAD_MAX     64 /* blocks allocated ahead of a growing file */
+#define REFRESH_TRIES 4
+#define INFO_SIZE     (RUNS_MAX * sizeof(struct run))
 
 /* --- the table of vnodes ---------------------------------------------------------- */
 
@@ -138,13 +139,23 @@ struct vnode *vnode_join(struct task *t, struct ofd *o)
 	return v;
 }
 
+/* Entries of the map are forgotten: what was asked for before is not to be entered. Lock held. */
+static void forgot(struct ck *ck, struct vnode *v)
+{
+	struct client_root *r = client_root(ck);
+
+	TX_ADD(ck, v->epoch, 1);
+	TX_ADD(ck, r->forgets, 1);
+	TX_SET(ck, v->forgot, r->forgets);
+}
+
 /* Takes map entries [from, to) out, a step; true when nothing is left of them. Lock
  * held. */
 static bool forget_step(struct ck *ck, struct vnode *v, u64 from, u64 to)
 {
 	u64 index, value;
 
-	TX_ADD(ck, v->epoch, 1);
+	forgot(ck, v);
 	for (u32 i = 0; i < TX_STEP; i++) {
 		if (!radix_next(&v->map, from, &index, &value) || index >= to)
 			return true;
@@ -154,18 +165,44 @@ static bool forget_step(struct ck *ck, struct vnode *v, u64 from, u64 to)
 	return false;
 }
 
-/* The map leads to what is to be written back: that first. */
-void vnode_forget(struct task *t, struct vnode *v, u64 from, u64 to)
+/* The map leads to what is to be written back: that first. Returns with the lock held, in the
+ * transaction of the last of so many steps: nothing is dirty, nothing of them is known. */
+static u32 forget_lock(struct task *t, struct vnode *v, u64 from, u64 to)
 {
 	struct ck *ck = t->ctx.ck;
-	bool done;
+	u32 steps = 0;
 
-	do {
+	for (;;) {
 		vnode_sync(t, v);
 		ck_lock(&t->ctx, ck);
-		done = !v->dirty_to && forget_step(ck, v, from, to);
+		if (!v->dirty_to) {
+			steps++;
+			if (forget_step(ck, v, from, to))
+				return steps;
+		}
 		ck_unlock(ck);
-	} while (!done);
+	}
+}
+
+void vnode_written(struct task *t, struct vnode *v, u64 off, u64 size)
+{
+	struct ck *ck = t->ctx.ck;
+
+	/* Beyond what was the end nothing that is known holds any more. */
+	forget_lock(t, v, MIN(off, v->size) / PAGE_SIZE, ~0ULL);
+	TX_SET(ck, v->size, size);
+	TX_SET(ck, v->flags, v->flags | VNODE_WROTE | VNODE_ATIME);
+	ck_unlock(ck);
+}
+
+void vnode_changed(struct task *t, struct vnode *v, const struct attr *a)
+{
+	struct ck *ck = t->ctx.ck;
+
+	forget_lock(t, v, 0, ~0ULL);
+	TX_SET(ck, v->size, a->size);
+	TX_SET(ck, v->version, a->version);
+	ck_unlock(ck);
 }
 
 void vnode_filled(struct task *t, u64 ino, u64 from, u64 to)
@@ -177,7 +214,7 @@ void vnode_filled(struct task *t, u64 ino, u64 from, u64 to)
 	if (!v)
 		return;
 	ck_lock(&t->ctx, ck);
-	TX_ADD(ck, v->epoch, 1);
+	forgot(ck, v);
 	for (u32 n = 1; radix_next(&v->map, from, &index, &value) && index < to;
 	     from = index + 1) {
 		if (!(value & VBLK_HOLE))
@@ -289,11 +326,6 @@ static bool learn(struct task *t, struct vnode *v, const struct run *run, u32 ru
 	return ok;
 }
 
-static bool is_current(const struct vnode *v, const struct attr *a)
-{
-	return v->version == a->version && !(v->flags & VNODE_WROTE);
-}
-
 /* As relatime has it: a read is noted when something was changed since the last one, or when that was
  * a day ago. */
 static bool wants_atime(const struct task *t, const struct attr *a)
@@ -311,34 +343,105 @@ static void flags_add(struct task *t, struct vnode *v, u32 flags)
 	ck_unlock(t->ctx.ck);
 }
 
+/* Of a vnode, what others change. */
+struct seen {
+	u64 version, size;
+	u32 epoch, flags;
+};
+
+/* Without the lock: what is changed meanwhile is found to be so later. */
+static struct seen seen_of(const struct vnode *v)
+{
+	struct seen s = {
+		.version = __atomic_load_n(&v->version, __ATOMIC_ACQUIRE),
+		.size = __atomic_load_n(&v->size, __ATOMIC_ACQUIRE),
+		.epoch = __atomic_load_n(&v->epoch, __ATOMIC_ACQUIRE),
+		.flags = __atomic_load_n(&v->flags, __ATOMIC_ACQUIRE),
+	};
+
+	return s;
+}
+
+static bool is_current(const struct seen *s, const struct attr *a)
+{
+	return s->version == a->version && !(s->flags & VNODE_WROTE);
+}
+
+/* As it was, but for `steps` in which who asks has forgotten entries. */
+static bool is_seen(const struct vnode *v, const struct seen *s, u32 steps)
+{
+	return v->version == s->version && v->size == s->size &&
+	       v->epoch == s->epoch + steps && !((v->flags ^ s->flags) & VNODE_WROTE);
+}
+
+void vnode_asked(struct task *t)
+{
+	t->asked = __atomic_load_n(&client_root(t->ctx.ck)->forgets, __ATOMIC_ACQUIRE);
+}
+
+static bool ask_again(struct task *t, const struct vnode *v, struct attr *a)
+{
+	struct req_FSTAT q = { .ino = v->ino };
+	struct rep_FSTAT p;
+
+	if (rpc_fstat(&t->ctx, ino_server(v->ino), &q, &p))
+		return false;
+	*a = p.attr;
+	return true;
+}
+
+/* What the server says of a file may be older than what this core knows by the time that it is
+ * entered:
+ *
+ *   step  P1: open             P2, same core: ftruncate(100)     server           vnode
+ *   1     OPEN: 6, block 7                                       6, block 7       5
+ *   2     forgets the map                                                         5
+ *   3                          TRUNC; 7, 100 bytes               7, 7 in limbo    7
+ *   4     it is not as it was at 1: FSTAT: 7; nothing to enter                    7
+ *
+ * Without step 4: 6, and the map leads to block 7, which is nobody's. */
 void vnode_refresh(struct task *t, struct vnode *v, const struct attr *a,
 		   const struct rpc_bytes *runs)
 {
+	bool knows = runs && runs->p;
 	struct ck *ck = t->ctx.ck;
-	struct attr again = *a;
-	u32 epoch;
+	struct attr now = *a;
+	u32 epoch, tries = 0;
 
-	if (is_current(v, a) || a->version < v->version) {
-		if (wants_atime(t, a) && !(v->flags & (VNODE_ATIME | VNODE_READ)))
-			flags_add(t, v, VNODE_ATIME);
-		return;
-	}
-	/* This core may have made it longer after the server answered. */
-	if (v->flags & VNODE_WROTE && a->size < v->size) {
-		struct req_FSTAT q = { .ino = v->ino };
-		struct rep_FSTAT p;
+	for (;;) {
+		struct seen s = seen_of(v);
+		bool again;
 
-		if (!rpc_fstat(&t->ctx, ino_server(v->ino), &q, &p))
-			again = p.attr;
+		/* Who asked for runs has called vnode_asked before. */
+		knows = knows && v->forgot <= t->asked;
+		if (is_current(&s, &now) || now.version < s.version) {
+			if (wants_atime(t, &now) &&
+			    !(s.flags & (VNODE_ATIME | VNODE_READ)))
+				flags_add(t, v, VNODE_ATIME);
+			return;
+		}
+		/* This core may have made it longer after the server answered. */
+		again = !tries && s.flags & VNODE_WROTE && now.size < s.size;
+		if (!again) {
+			race_point("forgets", RACE_AT);
+			if (is_seen(v, &s, forget_lock(t, v, 0, ~0ULL)))
+				break;
+			ck_unlock(ck);
+		}
+		knows = false;
+		if (tries++ > REFRESH_TRIES || !ask_again(t, v, &now)) {
+			/* What the others of this core know is newer; whoever opens the file
+			 * next asks again. */
+			flags_add(t, v, VNODE_WROTE);
+			return;
+		}
 	}
-	vnode_forget(t, v, 0, ~0ULL);
-	ck_lock(&t->ctx, ck);
-	TX_SET(ck, v->version, again.version);
-	TX_SET(ck, v->size, again.size);
-	TX_SET(ck, v->flags, wants_atime(t, &again) ? VNODE_ATIME : 0);
+	TX_SET(ck, v->version, now.version);
+	TX_SET(ck, v->size, now.size);
+	TX_SET(ck, v->flags, wants_atime(t, &now) ? VNODE_ATIME : 0);
 	epoch = v->epoch;
 	ck_unlock(ck);
-	if (runs && runs->p && again.version == a->version)
+	if (knows)
 		(void)learn(t, v, runs->p, runs->len / (u32)sizeof(struct run),
 			    FETCH_BLOCKS, epoch);
 }

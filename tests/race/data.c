@@ -285,6 +285,43 @@ static void relearned_over_dirty(void)
 	clear();
 }
 
+static long do_write_second(struct person *p, const char *x, const char *y)
+{
+	long fd = CALL(p, open, x, O_RDWR, 0), n;
+	static char buf[PAGE];
+
+	memset(buf, *y, sizeof(buf));
+	n = CALL(p, pwrite64, fd, buf, PAGE, PAGE);
+	CALL(p, close, fd);
+	return n;
+}
+
+/* The first 100 bytes are c, the second page d, and what is between them zero. */
+static bool is_cut(struct person *p, char c, char d)
+{
+	static char buf[3 * PAGE];
+	long fd = CALL(p, open, g_f, O_RDONLY, 0), n = CALL(p, read, fd, buf, 3 * PAGE);
+	bool good = n == 2 * PAGE;
+
+	CALL(p, close, fd);
+	for (long i = 0; i < n && good; i++)
+		good = buf[i] == (i < 100 ? c : i < PAGE ? 0 : d);
+	return good;
+}
+
+/* What an open was told is entered when another process of the core has cut the file. */
+static void opened_then_cut(void)
+{
+	is(put(g_p[0], g_f, 'o', 2 * PAGE), 2 * PAGE, "a file");
+	ok(rival_run(g_far, do_write_second, g_f, "w", RACE_AT, "forgets"),
+	   "core 1 has opened it, and is about to enter what it was told");
+	is(CALL(g_p[1], truncate, g_f, 100), 0, "another process of core 1 cuts it");
+	is(rival_end(g_far), PAGE, "the first writes");
+	ok(is_cut(g_p[2], 'o', 'w'), "core 2 sees that");
+	ok(is_cut(g_p[1], 'o', 'w'), "so does core 1");
+	clear();
+}
+
 /* --- a close, and an open that comes after it ---------------------------------------------------------------- */
 
 static long do_write_inside(struct person *p, const char *x, const char *y)
@@ -382,6 +419,7 @@ static void run(const char *what, const struct world_cfg *wc)
 		forgotten_under_writer("copied in");
 		forgotten_under_writer("written");
 		relearned_over_dirty();
+		opened_then_cut();
 		closed_then_opened();
 		killed_in_sync();
 		closed_by_two();
