@@ -61,12 +61,18 @@ long far_aware_open(struct task *t, struct ofd *o, const struct req_OPEN *q,
 		    struct rep_OPEN *p)
 {
 	u32 srv = ino_server(q->ino);
-	struct intent_node *n = far_open_begin(t, srv, RPC_OPEN, q->ino, q->flags);
-	long r = STEP_CALL(t, srv, OPEN, open, q, p, TX_SET(ck_, o->ino, q->ino);
-			   far_noted(ck_, n));
+	struct intent_node *n;
+	struct vnode *v = NULL;
+	long r;
 
+	if (q->flags & O_TRUNC && !(q->flags & O_PATH))
+		v = there_begin(t, q->ino);
+	n = far_open_begin(t, srv, RPC_OPEN, q->ino, q->flags);
+	r = STEP_CALL(t, srv, OPEN, open, q, p, TX_SET(ck_, o->ino, q->ino);
+		      far_noted(ck_, n));
 	if (r)
 		far_failed(t, n);
+	there_done(t, v, r ? NULL : &p->attr);
 	return r;
 }
 

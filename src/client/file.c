@@ -634,8 +634,11 @@ struct vnode *there_begin(struct task *t, u64 ino)
 	/* Made if need be: who has been told of the file before, and enters that after it was
 	 * changed, finds here that it was. */
 	v = vnode_get(t, ino);
-	if (v)
-		vnode_sync(t, v);
+	if (!v)
+		return NULL;
+	busy_lock(t, &v->busy);
+	vnode_sync(t, v);
+	vnode_put(t, v);
 	return v;
 }
 
@@ -645,5 +648,5 @@ void there_done(struct task *t, struct vnode *v, const struct attr *a)
 		return;
 	if (a)
 		vnode_changed(t, v, a);
-	vnode_put(t, v);
+	busy_unlock(&v->busy);
 }

@@ -147,6 +147,7 @@ void closing_finish(struct task *t);
 void busy_lock(struct task *t, u32 *word);
 void busy_unlock(u32 *word);
 bool busy_is_mine(const struct task *t, const u32 *word);
+bool busy_is_held(const u32 *word); /* by one that lives */
 /* Offset and status flags of a description that others may change too: locked against
  * them. True when it has to be unlocked. */
 bool pos_lock(struct task *t, struct ofd *o);
@@ -269,13 +270,31 @@ long uio_get(struct uio *u, void *dst, size_t n);
 long uio_zero(struct uio *u, size_t n);
 /* Back to `done` bytes from the begin, of `total`. */
 void uio_back(struct uio *u, size_t total, size_t done);
+/* Where it stands, and back to there. */
+struct uio_pos {
+	char *at;
+	size_t left, total;
+	u32 next;
+};
+static inline struct uio_pos uio_pos(const struct uio *u)
+{
+	return (struct uio_pos){ u->at, u->left, u->total, u->next };
+}
+static inline void uio_back_to(struct uio *u, const struct uio_pos *p)
+{
+	u->at = p->at;
+	u->left = p->left;
+	u->total = p->total;
+	u->next = p->next;
+}
 long user_zero(char *user, size_t n); /* zeros to the program's memory: 0, -EFAULT */
 
 /* --- file.c, vnode.c -------------------------------------------------------------- */
 
 /* Around a change of a far file that its server makes, other than by WRITE: what this core has written
- * is told before; what it knows is forgotten afterwards, unless a is NULL: nothing was changed. NULL:
- * the file is near, or not accessed directly. */
+ * is told before, and nobody here makes it longer; what it knows is forgotten afterwards, unless a is NULL: nothing was changed. NULL:
+ * the file is near, or not accessed directly. v->busy is held in between, and no reference: who is killed
+ * there leaves nothing. */
 struct vnode *there_begin(struct task *t, u64 ino);
 void there_done(struct task *t, struct vnode *v, const struct attr *a);
 long file_readv(struct task *t, struct ofd *o, struct uio *u, u64 *off);

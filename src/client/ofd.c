@@ -466,6 +466,13 @@ bool busy_is_mine(const struct task *t, const u32 *word)
 	return (__atomic_load_n(word, __ATOMIC_RELAXED) & ~BUSY_WAITERS) == t->ctx.tid;
 }
 
+bool busy_is_held(const u32 *word)
+{
+	u32 tid = __atomic_load_n(word, __ATOMIC_RELAXED) & ~BUSY_WAITERS;
+
+	return tid && !ck_thread_dead(tid);
+}
+
 bool pos_lock(struct task *t, struct ofd *o)
 {
 	if (likely(ofd_is_alone(t, o)))

@@ -27,7 +27,8 @@
  * meanwhile takes the range out of the books before all of the data is there.
  *
  * The map is what leads to dirty blocks, so it is forgotten only while nothing is dirty;
- * a writer that finds its blocks forgotten when it has copied writes them back at once.
+ * a writer that finds its blocks forgotten when it has copied writes them back at once, and writes
+ * again if the file has others by then (write_step).
  *
  * Taking a lock of a file is like opening it, giving it back like closing it (lock.c).
  */
@@ -238,8 +239,8 @@ static void trim(struct task *t)
 		struct vnode *v;
 
 		ck_lock(&t->ctx, ck);
-		more = r->vnodes_closed > VNODES_KEPT;
 		v = LIST_ENTRY(r->vnode_lru.next, struct vnode, lru);
+		more = r->vnodes_closed > VNODES_KEPT && !busy_is_held(&v->busy);
 		if (more && forget_step(ck, v, 0, ~0ULL)) {
 			tx_list_del(ck, &v->lru);
 			tx_list_del(ck, &v->hash);
@@ -833,42 +834,82 @@ static void note_before(struct task *t, struct vnode *v, u64 off, u64 end)
 	ck_unlock(ck);
 }
 
-/* They were. Inside the file they are written back and told at close; when it is longer
- * now, or when its map leads elsewhere, at once. */
-static void note_after(struct task *t, struct vnode *v, u64 off, u64 end,
+/* Bytes [off, end), which are in DRAM, are beyond the end as this core knows it: told with the
+ * file's new size. Lock held, released; all that is changed is what this transaction has. */
+static void grow_unlock(struct task *t, struct vnode *v, u64 off, u64 end, u64 now)
+{
+	struct ck *ck = t->ctx.ck;
+	struct req_FLUSH q = flush_of(t, v);
+	struct rpc_env e;
+	bool told;
+
+	q.flags = FLUSH_WROTE;
+	q.off = off;
+	q.end = end;
+	q.time = now;
+	own_begin(t, &e);
+	told = flush_post(&e, &q);
+	if (unlikely(!told)) {
+		ck_abort(ck);
+		own_end(&e);
+		flush_send(t, &q);
+		ck_lock(&t->ctx, ck);
+	}
+	if (end > v->size)
+		TX_SET(ck, v->size, end);
+	TX_SET(ck, v->flags, v->flags | VNODE_WROTE | VNODE_ATIME);
+	/* What is dirty beside it is told again at close. */
+	TX_SET(ck, v->mtime, now);
+	own_end(&e);
+}
+
+/* They were. Inside the file they are written back and told at close; when it is longer now, at once.
+ * False, and nothing is noted: the map leads elsewhere, or the file was cut and so would be made longer
+ * without the lock for that. */
+static bool note_after(struct task *t, struct vnode *v, u64 off, u64 end, bool locked,
 		       const u64 *value, u32 epoch)
 {
 	struct ck *ck = t->ctx.ck;
 	u64 index = off / PAGE_SIZE, now = host_realtime_ns();
 	u32 count = (u32)((end - 1) / PAGE_SIZE - index + 1);
-	struct req_FLUSH q = flush_of(t, v);
-	bool longer, same;
+	bool longer = end > v->size;
 
+	if (unlikely(longer && !locked))
+		return false;
+	if (longer) /* before anybody can see it */
+		writeback_blocks(t, off, end, value);
 	ck_lock(&t->ctx, ck);
-	longer = end > v->size;
-	same = settle(ck, v, index, count, value, epoch);
-	if (!longer && same) {
-		dirty_range(ck, v, off, end);
-		TX_ADD(ck, v->writes, 1);
+	if (unlikely(!settle(ck, v, index, count, value, epoch) ||
+		     (!longer && end > v->size))) {
+		ck_unlock(ck);
+		return false;
 	}
-	/* Also when it is told at once: what note_before left dirty is told again at close. */
+	if (longer) {
+		grow_unlock(t, v, off, end, now);
+		return true;
+	}
+	dirty_range(ck, v, off, end);
+	TX_ADD(ck, v->writes, 1);
 	TX_SET(ck, v->mtime, now);
 	TX_SET(ck, v->flags, v->flags | VNODE_WROTE | VNODE_ATIME);
 	ck_unlock(ck);
-	if (!longer && same)
-		return;
-	writeback_blocks(t, off, end, value);
-	if (longer) {
-		ck_lock(&t->ctx, ck);
-		if (end > v->size)
-			TX_SET(ck, v->size, end);
-		ck_unlock(ck);
-	}
-	q.flags = FLUSH_WROTE | (longer ? 0 : FLUSH_INSIDE);
-	q.off = off;
-	q.end = end;
-	q.time = now;
-	flush_send(t, &q);
+	return true;
+}
+
+/* The map was forgotten under a writer's hands. Whether the file has the same blocks all the same, as
+ * the map, learned anew, says. */
+static bool same_blocks(struct task *t, struct vnode *v, u64 off, u64 end,
+			const u64 *value)
+{
+	u64 index = off / PAGE_SIZE, now[BATCH];
+	u32 count = (u32)((end - 1) / PAGE_SIZE - index + 1), same = 0;
+
+	if (fetch(t, v, index, count, 0) < 0)
+		return false;
+	look(t, v, index, count, now);
+	while (same < count && VBLK(now[same]) == VBLK(value[same]))
+		same++;
+	return same == count;
 }
 
 /* A fault after byte `at`: what was copied behind it, in its block, is not counted, and may
@@ -883,12 +924,23 @@ static void fault_beyond(struct task *t, const struct vnode *v, u64 start, u64 a
 	       PAGE_SIZE - in - keep);
 }
 
-/* One step: at most BATCH blocks, *off <= size. */
-static long write_step(struct task *t, struct vnode *v, struct uio *u, u64 *off)
+/* One step: at most BATCH blocks, *off <= size. It can be for nothing (0, *off stays):
+ *
+ *   step  P1: write(4096, 1904 bytes)      P2, same core: ftruncate(100)   map, size
+ *   1     the map leads to block 7; copies                                 7, 8192
+ *   2                                      block 7 is nobody's             forgotten, 100
+ *   3     note_after: the map led to 7
+ *   4     bytes taken back; again, as a                                    100
+ *         write behind the end
+ *
+ * Told nevertheless, the file would be 6000 bytes long, and all of them zero from 100 on. A writer
+ * that makes the file longer has v->busy, which who cuts it wants. */
+static long write_step(struct task *t, struct vnode *v, struct uio *u, u64 *off,
+		       bool locked)
 {
 	u64 start = *off, in = start % PAGE_SIZE, value[BATCH];
 	u64 len = MIN((u64)u->total, BATCH * PAGE_SIZE - in);
-	size_t before = u->total;
+	struct uio_pos back = uio_pos(u);
 	u32 epoch;
 	long r = blocks_for_write(t, v, start, len, value, &epoch);
 
@@ -900,28 +952,41 @@ static long write_step(struct task *t, struct vnode *v, struct uio *u, u64 *off)
 	r = copy_in(t, u, start, len, value);
 	race_point("copied in", RACE_AT);
 	if (r) {
-		len = before - u->total;
+		len = back.total - u->total;
 		fault_beyond(t, v, start, start + len, value);
 	}
 	if (!len)
 		return r;
+	if (unlikely(!note_after(t, v, start, start + len, locked, value, epoch))) {
+		/* Of blocks that the file has no more, too, nothing may stay in the cache: they will be
+		 * another's, once this one is closed. */
+		writeback_blocks(t, start, start + len, value);
+		if (!same_blocks(t, v, start, start + len, value) ||
+		    !note_after(t, v, start, start + len, locked, value, epoch)) {
+			uio_back_to(u, &back);
+			return 0;
+		}
+	}
 	*off = start + len;
-	note_after(t, v, start, start + len, value, epoch);
 	return r;
 }
 
 /* Writes that make the file longer are one at a time on this core. */
 long vnode_write(struct task *t, struct vnode *v, struct uio *u, u64 *off)
 {
-	bool locked = *off + u->total > v->size;
 	u64 start = *off;
 	long r = 0;
 
-	if (locked)
-		busy_lock(t, &v->busy);
-	while (u->total && !r && *off <= v->size)
-		r = write_step(t, v, u, off);
-	if (locked)
-		busy_unlock(&v->busy);
+	while (u->total && !r && *off <= v->size) {
+		bool locked = *off + u->total > v->size;
+
+		if (locked)
+			busy_lock(t, &v->busy);
+		while (u->total && !r && *off <= v->size &&
+		       (locked || *off + u->total <= v->size))
+			r = write_step(t, v, u, off, locked);
+		if (locked)
+			busy_unlock(&v->busy);
+	}
 	return *off != start ? (long)(*off - start) : r;
 }

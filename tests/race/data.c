@@ -3,6 +3,8 @@
  * Readers and writers of blocks against what takes the blocks away, makes the file longer or tells
  * that it has changed: truncate, unlink, append, another core's close.
  */
+#include <sys/uio.h>
+
 #include "race/race.h"
 
 #define PAGE 4096
@@ -322,6 +324,62 @@ static void opened_then_cut(void)
 	clear();
 }
 
+/* --- writers, and another process of their core that cuts the file ------------------------------- */
+
+static long do_truncate_100(struct person *p, const char *x, const char *y)
+{
+	(void)y;
+	return CALL(p, truncate, x, 100);
+}
+
+static long do_open_trunc(struct person *p, const char *x, const char *y)
+{
+	(void)y;
+	return do_close(p, CALL(p, open, x, O_WRONLY | O_TRUNC, 0));
+}
+
+/* As do_write_second, from several buffers. */
+static long do_writev_second(struct person *p, const char *x, const char *y)
+{
+	struct iovec v[3];
+	static char buf[PAGE];
+	long fd = CALL(p, open, x, O_RDWR, 0), n;
+
+	memset(buf, *y, sizeof(buf));
+	for (int i = 0; i < 3; i++)
+		v[i] = (struct iovec){ buf + i, i < 2 ? 1000 : PAGE - 2000 };
+	n = CALL(p, pwritev, fd, v, 3, PAGE);
+	CALL(p, close, fd);
+	return n;
+}
+
+/* What is written inside the file is beyond its end when it has been copied: the write comes after the cut. */
+static void cut_under_writer(const char *at, rival_fn writer)
+{
+	is(put(g_p[0], g_f, 'o', 2 * PAGE), 2 * PAGE, "a file");
+	ok(rival_run(g_far, writer, g_f, "w", RACE_AT, at), "core 1 writes: %s", at);
+	is(do_truncate_100(g_p[1], g_f, NULL), 0, "another process of core 1 cuts the file");
+	is(rival_end(g_far), PAGE, "the writer ends");
+	ok(is_cut(g_p[2], 'o', 'w'), "core 2 sees what it wrote");
+	ok(is_cut(g_p[1], 'o', 'w'), "so does core 1");
+	clear();
+}
+
+/* What makes it longer comes before the cut, which waits for it. */
+static void cut_under_append(const char *at, rival_fn cut, s64 size)
+{
+	struct stat st = { 0 };
+
+	is(put(g_p[0], g_f, 'o', PAGE), PAGE, "a file");
+	ok(rival_run(g_far, do_write_second, g_f, "w", RACE_AT, at), "core 1 writes at its end: %s", at);
+	ok(rival_run(g_far_b, cut, g_f, NULL, RACE_AT, "busy"), "who cuts it waits for that");
+	is(rival_end(g_far), PAGE, "the writer ends");
+	is(rival_end(g_far_b), 0, "it is cut");
+	is(CALL(g_p[2], stat, g_f, &st), 0, "stat");
+	is(st.st_size, size, "it is as long as that");
+	clear();
+}
+
 /* --- a close, and an open that comes after it ---------------------------------------------------------------- */
 
 static long do_write_inside(struct person *p, const char *x, const char *y)
@@ -420,6 +478,11 @@ static void run(const char *what, const struct world_cfg *wc)
 		forgotten_under_writer("written");
 		relearned_over_dirty();
 		opened_then_cut();
+		cut_under_writer("copy in", do_write_second);
+		cut_under_writer("copied in", do_write_second);
+		cut_under_writer("copied in", do_writev_second);
+		cut_under_append("copied in", do_truncate_100, 100);
+		cut_under_append("copied in", do_open_trunc, 0);
 		closed_then_opened();
 		killed_in_sync();
 		closed_by_two();
