@@ -333,6 +333,9 @@ void vnode_sync_ino(struct task *t, u64 ino); /* the same, where the file is kno
 /* Holes of a far file that may have been filled: what this core knows of them is
  * forgotten. */
 void vnode_filled(struct task *t, u64 ino, u64 from, u64 to);
+/* Threads were killed: what they were copying to blocks of far files is written back. Before their
+ * descriptions are closed: until then nobody else has the blocks. */
+void vnode_recover(struct task *t);
 long vnode_read(struct task *t, struct vnode *v, struct uio *u, u64 *off);
 long vnode_write(struct task *t, struct vnode *v, struct uio *u, u64 *off);
 

@@ -475,8 +475,10 @@ void proc_release(struct task *t, struct proc *p)
 	struct proc *self = act_for(t, p);
 
 	/* What a dead process never committed must be rolled back before its marks are read. */
-	if (p != self)
+	if (p != self) {
 		client_settle(&t->ctx);
+		vnode_recover(t);
+	}
 	intents_recover(t, p);
 	if (p->pass)
 		exec_pass_undo(t, p);

@@ -119,12 +119,24 @@ struct vnode {
 	u64 forgot; /* client_root.forgets, when that was last */
 };
 
-/* Descriptions that a thread uses in its running call, by its reply slot: if it is killed there,
- * the agent gives them back. */
+/* Blocks of a far file that a thread is copying to, outside the log: what it leaves in this island's
+ * cache when it is killed there is in no book. */
+#define WRITE_BLOCKS 64
+struct writing {
+	u32 tid; /* 0: nothing is under way */
+	u32 count; /* of blocks */
+	struct vnode *v;
+	u64 off, end; /* bytes of the file */
+	u32 blk[WRITE_BLOCKS];
+};
+
+/* What a thread uses in its running call, by its reply slot: if it is killed there, the agent gives
+ * the descriptions back, and writes back what was being written. */
 #define HOLDS TASK_HOLDS
 struct hold {
 	struct fdtable *ft;
 	struct ofd *ofd[HOLDS];
+	struct writing *writing; /* NULL: not needed yet */
 };
 
 /* The lookup cache of one core (thesis 3.7.1). Entries of far servers only. An entry counts only
@@ -182,7 +194,8 @@ struct client_root {
 	u64 lock_owners; /* lock owners given out, see ofd.lock_owner */
 	u64 cookies; /* of renames that inotify is told of by this core */
 	struct list flights; /* descriptions on their way through sockets: pass.c */
-	u32 flight_last, pad; /* the last number given */
+	u32 flight_last; /* the last number given */
+	u32 writers; /* the first so many of `holds` may have `writing` */
 	struct site *sites; /* sites.c */
 	u64 sites_news; /* grows when there are more sites to patch */
 	/* files that became shorter while they were mapped: cut.c */

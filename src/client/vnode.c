@@ -22,9 +22,9 @@
  * server's business: such writes go there by message.
  *
  * Kill safety: data is copied outside transactions; what a killed writer copied is as if
- * the write had been partial. Dirty ranges are entered before the copy, for the case that
- * the writer is killed in it, and after it, since a close in another process that runs
- * meanwhile takes the range out of the books before all of the data is there.
+ * the write had been partial. The blocks stand in a record of the thread (struct writing)
+ * meanwhile, by which they are written back if it is killed; the range is entered as dirty
+ * after the copy.
  *
  * The map is what leads to dirty blocks, so it is forgotten only while nothing is dirty;
  * a writer that finds its blocks forgotten when it has copied writes them back at once, and writes
@@ -817,21 +817,101 @@ static void dirty_range(struct ck *ck, struct vnode *v, u64 off, u64 end)
 		TX_SET(ck, v->dirty_to, end);
 }
 
-/* Bytes [off, end) will be written, so the file's time is now, also when that fails. Whoever is killed
- * in the middle leaves dirty lines, which would go to DRAM when the cache likes, perhaps over what
- * another file has there by then. */
-static void note_before(struct task *t, struct vnode *v, u64 off, u64 end)
+/* Bytes that are written, or may be, at `now`. Lock held. */
+static void note_dirty(struct ck *ck, struct vnode *v, u64 off, u64 end, u64 now)
 {
-	u64 now = host_realtime_ns();
-	struct ck *ck = t->ctx.ck;
-
-	if (t->ctx.isl->model == MEM_COHERENT ||
-	    (v->dirty_to >= end && v->dirty_from <= off))
-		return;
-	ck_lock(&t->ctx, ck);
 	dirty_range(ck, v, off, end);
+	TX_ADD(ck, v->writes, 1);
 	TX_SET(ck, v->mtime, now);
+	TX_SET(ck, v->flags, v->flags | VNODE_WROTE | VNODE_ATIME);
+}
+
+/* What a killed thread left: it is to be told of as if it had been written, whatever came of it. */
+static void writing_recover(struct task *t, struct writing *w)
+{
+	struct ck *ck = t->ctx.ck;
+	struct writing was;
+
+	ck_lock(&t->ctx, ck);
+	was = *w;
 	ck_unlock(ck);
+	if (!was.tid || !ck_thread_dead(was.tid))
+		return;
+	/* By the blocks: the map may lead elsewhere. */
+	for (u32 i = 0; i < was.count; i++)
+		mem_writeback(t->ctx.isl, mem_block(t->ctx.isl, was.blk[i]), PAGE_SIZE);
+	ck_lock(&t->ctx, ck);
+	if (w->tid == was.tid) {
+		note_dirty(ck, was.v, was.off, was.end, host_realtime_ns());
+		TX_SET(ck, w->tid, 0);
+	}
+	ck_unlock(ck);
+}
+
+void vnode_recover(struct task *t)
+{
+	struct client_root *r = client_root(t->ctx.ck);
+
+	for (u32 i = 0; i < __atomic_load_n(&r->writers, __ATOMIC_ACQUIRE); i++) {
+		struct writing *w = r->holds[i].writing;
+
+		if (w && __atomic_load_n(&w->tid, __ATOMIC_ACQUIRE))
+			writing_recover(t, w);
+	}
+}
+
+static struct writing *writing_new(struct task *t)
+{
+	struct ck *ck = t->ctx.ck;
+	struct client_root *r = client_root(ck);
+	struct writing *w;
+
+	ck_lock(&t->ctx, ck);
+	w = ck_alloc_for(ck, CK_HELD, sizeof(*w));
+	if (w)
+		TX_SET(ck, r->holds[t->ctx.slot].writing, w);
+	if (w && t->ctx.slot >= r->writers)
+		TX_SET(ck, r->writers, t->ctx.slot + 1);
+	ck_unlock(ck);
+	return w;
+}
+
+/* Before bytes [off, end) are copied: whoever is killed in the middle leaves dirty lines, which would go
+ * to DRAM when the cache likes, perhaps over what another file has there by then. They are not entered as
+ * written yet: whoever wrote that back meanwhile would take it out again. -ENOMEM. */
+static long write_begin(struct task *t, struct vnode *v, u64 off, u64 end,
+			const u64 *value, struct writing **writing)
+{
+	u32 count = (u32)((end - 1) / PAGE_SIZE - off / PAGE_SIZE + 1);
+	struct writing *w;
+
+	*writing = NULL;
+	if (t->ctx.isl->model == MEM_COHERENT)
+		return 0;
+	w = client_root(t->ctx.ck)->holds[t->ctx.slot].writing;
+	if (unlikely(!w))
+		w = writing_new(t);
+	if (unlikely(!w))
+		return -ENOMEM;
+	if (unlikely(w->tid)) /* the slot was a killed thread's, that is not reaped yet */
+		writing_recover(t, w);
+	w->v = v;
+	w->off = off;
+	w->end = end;
+	w->count = count;
+	for (u32 i = 0; i < count; i++)
+		w->blk[i] = VBLK(value[i]);
+	__atomic_store_n(&w->tid, t->ctx.tid, __ATOMIC_RELEASE);
+	compiler_barrier();
+	*writing = w;
+	return 0;
+}
+
+/* Everything is in the books, or in DRAM. */
+static void write_end(struct writing *w)
+{
+	if (w)
+		__atomic_store_n(&w->tid, 0, __ATOMIC_RELEASE);
 }
 
 /* Bytes [off, end), which are in DRAM, are beyond the end as this core knows it: told with the
@@ -888,10 +968,7 @@ static bool note_after(struct task *t, struct vnode *v, u64 off, u64 end, bool l
 		grow_unlock(t, v, off, end, now);
 		return true;
 	}
-	dirty_range(ck, v, off, end);
-	TX_ADD(ck, v->writes, 1);
-	TX_SET(ck, v->mtime, now);
-	TX_SET(ck, v->flags, v->flags | VNODE_WROTE | VNODE_ATIME);
+	note_dirty(ck, v, off, end, now);
 	ck_unlock(ck);
 	return true;
 }
@@ -912,16 +989,30 @@ static bool same_blocks(struct task *t, struct vnode *v, u64 off, u64 end,
 	return same == count;
 }
 
+/* They were copied. False: to be done again. */
+static bool written(struct task *t, struct vnode *v, u64 off, u64 end, bool locked,
+		    const u64 *value, u32 epoch)
+{
+	if (likely(note_after(t, v, off, end, locked, value, epoch)))
+		return true;
+	/* Of blocks that the file has no more, too, nothing may stay in the cache: they will be
+	 * another's, once this one is closed. */
+	writeback_blocks(t, off, end, value);
+	return same_blocks(t, v, off, end, value) &&
+	       note_after(t, v, off, end, locked, value, epoch);
+}
+
 /* A fault after byte `at`: what was copied behind it, in its block, is not counted, and may
- * not stay when it lies behind the end. */
+ * not stay when it lies behind the end. Nor may it stay in the cache, where nobody would look for it. */
 static void fault_beyond(struct task *t, const struct vnode *v, u64 start, u64 at,
 			 const u64 *value)
 {
 	u64 in = at % PAGE_SIZE, size = v->size;
 	u64 keep = size > at ? MIN(size - at, PAGE_SIZE - in) : 0;
+	char *p = block_of(t, value[at / PAGE_SIZE - start / PAGE_SIZE]);
 
-	memset(block_of(t, value[at / PAGE_SIZE - start / PAGE_SIZE]) + in + keep, 0,
-	       PAGE_SIZE - in - keep);
+	memset(p + in + keep, 0, PAGE_SIZE - in - keep);
+	mem_writeback(t->ctx.isl, p, PAGE_SIZE);
 }
 
 /* One step: at most BATCH blocks, *off <= size. It can be for nothing (0, *off stays):
@@ -941,13 +1032,16 @@ static long write_step(struct task *t, struct vnode *v, struct uio *u, u64 *off,
 	u64 start = *off, in = start % PAGE_SIZE, value[BATCH];
 	u64 len = MIN((u64)u->total, BATCH * PAGE_SIZE - in);
 	struct uio_pos back = uio_pos(u);
+	struct writing *w;
 	u32 epoch;
 	long r = blocks_for_write(t, v, start, len, value, &epoch);
 
 	if (r <= 0)
 		return r;
 	len = MIN(len, (u64)r * PAGE_SIZE - in);
-	note_before(t, v, start, start + len);
+	r = write_begin(t, v, start, start + len, value, &w);
+	if (unlikely(r))
+		return r;
 	race_point("copy in", RACE_AT);
 	r = copy_in(t, u, start, len, value);
 	race_point("copied in", RACE_AT);
@@ -955,19 +1049,13 @@ static long write_step(struct task *t, struct vnode *v, struct uio *u, u64 *off,
 		len = back.total - u->total;
 		fault_beyond(t, v, start, start + len, value);
 	}
-	if (!len)
-		return r;
-	if (unlikely(!note_after(t, v, start, start + len, locked, value, epoch))) {
-		/* Of blocks that the file has no more, too, nothing may stay in the cache: they will be
-		 * another's, once this one is closed. */
-		writeback_blocks(t, start, start + len, value);
-		if (!same_blocks(t, v, start, start + len, value) ||
-		    !note_after(t, v, start, start + len, locked, value, epoch)) {
-			uio_back_to(u, &back);
-			return 0;
-		}
+	if (len && likely(written(t, v, start, start + len, locked, value, epoch))) {
+		*off = start + len;
+	} else if (len) {
+		uio_back_to(u, &back);
+		r = 0;
 	}
-	*off = start + len;
+	write_end(w);
 	return r;
 }
 

@@ -142,10 +142,38 @@ static void read_of_reused(const char *what, struct rival *r, rival_fn take_away
 	clear();
 }
 
+/* All that is dirty in a core's cache goes to DRAM, as it may at any time. */
+static void evict(u32 core)
+{
+	const struct island *isl = &g.w.isl[core];
+
+	for (blk_t b = 1; mem_has_block(isl, b); b++)
+		mem_writeback(isl, mem_block(isl, b), PAGE);
+}
+
+static long do_write_byte(struct person *p, const char *x, const char *y)
+{
+	long fd = CALL(p, open, x, O_RDWR, 0), n = CALL(p, pwrite64, fd, y, 1, 0);
+
+	CALL(p, close, fd);
+	return n;
+}
+
+/* Another file that has all blocks is as it was written when it is in DRAM and core 1's cache goes there, too. */
+static void nothing_left(void)
+{
+	u64 len = fill(g_p[0], g_g);
+
+	ok(all_is(g_p[2], g_g, 'g', len), "another file has its blocks");
+	evict(1);
+	is(do_write_byte(g_p[0], g_g, "g"), 1, "so that core 2 reads it anew");
+	ok(all_is(g_p[2], g_g, 'g', len), "what it left in its cache never gets there");
+	clear();
+}
+
 static void killed_writer(void)
 {
 	struct rival *r = rival_new(&g, 1);
-	u64 len;
 
 	is(put(g_p[0], g_f, 'f', 2 * PAGE), 2 * PAGE, "a file");
 	ok(rival_run(r, do_write_first, g_f, "w", RACE_AT, "copied in"),
@@ -154,11 +182,34 @@ static void killed_writer(void)
 	rival_kill(r);
 	rival_bury(r, g_p[1]);
 	quiet(&g, g_p);
-	len = fill(g_p[0], g_g);
-	is(len / PAGE, g_free - 8 > len / PAGE ? len / PAGE : g_free, "its blocks come back");
-	mem_chaos(&g.w.isl[1]);
-	ok(all_is(g_p[2], g_g, 'g', len), "what it left in its cache never gets there");
-	clear();
+	nothing_left();
+}
+
+static long do_sync(struct person *p, const char *x, const char *y)
+{
+	long fd = CALL(p, open, x, O_RDONLY, 0), r = CALL(p, fsync, fd);
+
+	(void)y;
+	CALL(p, close, fd);
+	return r;
+}
+
+/* Another process of the core writes back what the core has written, or has the blocks forgotten, and then the
+ * writer copies. */
+static void killed_writer_alone(const char *what, rival_fn meanwhile)
+{
+	struct rival *r = rival_new(&g, 1);
+
+	is(put(g_p[0], g_f, 'f', 2 * PAGE), 2 * PAGE, "a file");
+	ok(rival_run(r, do_write_first, g_f, "w", RACE_AT, "copy in"),
+	   "a far core is about to write to a block");
+	is(meanwhile(g_p[1], g_f, NULL), 0, "%s, by another process", what);
+	is(do_unlink(g_p[0], g_f, NULL), 0, "unlink");
+	ok(rival_on(r, RACE_AT, "copied in"), "it has written");
+	rival_kill(r);
+	rival_bury(r, g_p[1]);
+	quiet(&g, g_p);
+	nothing_left();
 }
 
 /* --- append --------------------------------------------------------------------------------------------- */
@@ -471,6 +522,8 @@ static void run(const char *what, const struct world_cfg *wc)
 		write_to_reused("truncate under a writer", do_truncate);
 		write_to_reused("unlink under a writer", do_unlink);
 		killed_writer();
+		killed_writer_alone("fsync", do_sync);
+		killed_writer_alone("truncate", do_truncate);
 		learned_before_truncate();
 		learned_before_filled();
 		forgotten_under_writer("copy in");

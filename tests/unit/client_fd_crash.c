@@ -661,6 +661,7 @@ int main(int argc, char **argv)
 	u64 stride = argc > 1 ? strtoul(argv[1], NULL, 10) : 3;
 
 	run("two islands", &(struct world_cfg){ .cores = 2, .islands = 2 }, stride);
+	run("flushed", &(struct world_cfg){ .cores = 2, .islands = 2, .model = MEM_FLUSH }, 2 * stride);
 	run("partitioned",
 	    &(struct world_cfg){ .cores = 2, .islands = 2, .without = WITHOUT_DIRECT_ACCESS },
 	    stride);
