@@ -422,11 +422,14 @@ void fs_inode_release(struct rpc_env *e, struct fs_inode *i);
 /* One link less. */
 void fs_inode_unlink(struct rpc_env *e, struct fs_inode *i, u64 now);
 void fs_inode_attr(const struct fs_inode *i, struct attr *a);
-/* Sets mtime and ctime, when they differ. */
+/* Sets mtime and ctime, when they differ. One that utimens had set is gone then. */
 static inline void fs_inode_touch(struct ck *ck, struct fs_inode *i, u64 now)
 {
-	if (i->mtime != now)
+	if (i->mtime != now) {
 		TX_SET(ck, i->mtime, now);
+		if (unlikely(i->flags & FS_I_TIMED))
+			TX_SET(ck, i->flags, (u16)(i->flags & ~FS_I_TIMED));
+	}
 	if (i->ctime != now)
 		TX_SET(ck, i->ctime, now);
 }

@@ -327,6 +327,8 @@ long fs_utimens(struct rpc_env *e, const struct req_UTIMENS *q, struct rep_UTIME
 		TX_SET(e->ck, i->mtime, q->flags & UTIMENS_MTIME_NOW ? now : q->mtime);
 	if (q->flags & UTIMENS_MTIME)
 		TX_SET(e->ck, i->flags, (u16)(i->flags | FS_I_TIMED));
+	else if (q->flags & UTIMENS_MTIME_NOW)
+		TX_SET(e->ck, i->flags, (u16)(i->flags & ~FS_I_TIMED));
 	TX_SET(e->ck, i->ctime, now);
 	return 0;
 }

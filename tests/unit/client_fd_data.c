@@ -325,6 +325,30 @@ static long write_inside(struct person *p, const char *path)
 	return fd;
 }
 
+/* A time that was set counts no more once a write, or touch(1), has come after it: what is told later of a
+ * write after that has its time, also when the mode was changed in between. */
+static void set_before(const char *what, const char *path, bool touch)
+{
+	struct person *near = who[0], *far = who[2];
+	u64 t;
+	long fd;
+
+	set_mtime(near, path, 1000000000);
+	if (touch) {
+		expect(!CALL(near, utimensat, AT_FDCWD, path, NULL, 0), "utimensat", 0, 0);
+	} else {
+		fd = CALL(near, open, path, O_RDWR, 0);
+		expect(CALL(near, pwrite64, fd, "later", 5, 100) == 5, "pwrite", 0, 0);
+		CALL(near, close, fd);
+	}
+	t = later();
+	fd = write_inside(far, path);
+	later();
+	expect(!CALL(near, chmod, path, 0640), "chmod", 0, 0);
+	CALL(far, close, fd);
+	ok(mtime(far, path) >= t, "%s: a time set before %s is gone", what, touch ? "now" : "a write");
+}
+
 static void times(const char *what)
 {
 	static const char path[] = "/hare/times";
@@ -358,6 +382,9 @@ static void times(const char *what)
 	CALL(far, close, fd2);
 	ok(mtime(far, path) >= t && mtime(far, path) <= t2,
 	   "%s: a time in the future goes with a later write", what);
+
+	set_before(what, path, false);
+	set_before(what, path, true);
 
 	fd2 = write_inside(far, path);
 	CALL(far, fsync, fd2);
