@@ -241,7 +241,8 @@ static long statx_link(struct task *t, const struct place *pl, const char *like,
 }
 
 /* Walks to what is there, and gets its attributes into pl->res.attr. As path_walk. */
-static long walk_attr(struct task *t, long *dirfd, long *upath, u32 wf, struct place *pl)
+static inline long walk_attr(struct task *t, long *dirfd, long *upath, u32 wf,
+			     struct place *pl)
 {
 	u32 tries = 0;
 	long r;

@@ -40,15 +40,14 @@ struct cursor {
 	u64 dir;
 	u32 dflags;
 	u32 links; /* symlinks followed so far */
-	u32 tries; /* how often a name was looked up again, as walk_again has it */
 	u32 text; /* which buffer the next expansion goes to */
+	u32 tries; /* how often a name was looked up again, as walk_again has it */
 	char *big; /* the two large buffers, or NULL */
 	u32 flags; /* WALK_* */
-	u64 floor; /* where it starts; WALK_BENEATH, WALK_IN_ROOT: what it may not leave */
 	u32 floor_dflags;
+	u64 floor; /* where it starts; WALK_BENEATH, WALK_IN_ROOT: what it may not leave */
 	u32 depth,
 		lost; /* the same two: directories below it, and how many are forgotten */
-	const char *start; /* what is walked from the floor on, where any walk begins */
 	const char *rest; /* what is still to be walked */
 };
 
@@ -615,7 +614,7 @@ static long dots(struct task *t, struct cursor *c, const char *p, size_t len, bo
 
 /* "." and ".." of a directory that went after its name had led to it: all from the start, since the name
  * may lead to another one by now. Linux holds the directory meanwhile, and knows where it hung. */
-static bool dots_again(struct task *t, struct cursor *c)
+static bool dots_again(struct task *t, struct cursor *c, const char *start)
 {
 	const struct place dots = { .last_dotdot = true };
 
@@ -623,7 +622,7 @@ static bool dots_again(struct task *t, struct cursor *c)
 		return false;
 	c->dir = c->floor;
 	c->dflags = c->floor_dflags;
-	c->rest = c->start;
+	c->rest = start;
 	c->links = c->text = c->depth = c->lost = 0;
 	return true;
 }
@@ -694,6 +693,8 @@ static bool goes_near(const struct task *t, const struct cursor *c)
 static long walk_inside(struct task *t, struct cursor *c, struct place *out,
 			char *host_buf, bool *rewritten)
 {
+	const char *start = c->rest; /* of c->floor */
+
 	if (likely(goes_near(t, c))) {
 		long r = walk_near(t, c, out);
 
@@ -719,7 +720,7 @@ static long walk_inside(struct task *t, struct cursor *c, struct place *out,
 			;
 		if (p[0] == '.' && (len == 1 || (len == 2 && p[1] == '.'))) {
 			r = dots(t, c, p, len, !*after, out, host_buf, rewritten);
-			if (unlikely(r == -ENOENT) && dots_again(t, c))
+			if (unlikely(r == -ENOENT) && dots_again(t, c, start))
 				continue;
 		} else if (*after) {
 			r = middle_name(t, c, p, len, out, host_buf, rewritten);
@@ -750,7 +751,6 @@ static void start_at(struct cursor *c, u64 dir, u32 dflags, const char *rest)
 	c->dflags = dflags;
 	c->floor = dir;
 	c->floor_dflags = dflags;
-	c->start = rest;
 	c->rest = rest;
 }
 
