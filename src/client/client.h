@@ -60,7 +60,6 @@ struct task {
 	bool ids_known; /* uid, gid: the real ones of this thread, asked for once */
 	u32 uid, gid;
 	struct notify_seen seen;
-	u64 asked; /* client_root.forgets before it asked for a far file's blocks */
 	void *exec_mem; /* what exec prepares lies here; kept for the next one. NULL: not mapped yet */
 	u64 fault_addr; /* of the last fault in a lazy mapping, and how often it came again */
 	u32 fault_again;
@@ -73,6 +72,7 @@ struct task {
 	u8 copying[16384]; /* between a file and its copy: copy.c, in faults too */
 	u8 bounce
 		[CLIENT_BOUNCE_SIZE]; /* data on its way between user memory and a core kernel */
+	u64 asked; /* client_root.forgets before it asked for a far file's blocks */
 };
 
 /* --- boot and recovery -------------------------------------------------------------------- */

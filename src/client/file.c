@@ -30,7 +30,7 @@ static u32 piece_max(const struct ofd *o)
 }
 
 /* What this core has written of a far file is for the server to find. */
-static void tell_written(struct task *t, struct ofd *o)
+static __attribute__((noinline)) void tell_written(struct task *t, struct ofd *o)
 {
 	struct vnode *v = o->vnode;
 
@@ -383,19 +383,19 @@ static long write_by_call(struct task *t, struct ofd *o, struct uio *u, u64 *off
 
 /* A far file: other processes of this core may know of it by descriptions of their own, and see what is
  * written when this returns. */
-static long write_there(struct task *t, struct ofd *o, struct uio *u, u64 *off, u32 flags)
+static __attribute__((noinline)) long write_there(struct task *t, struct ofd *o,
+						  struct uio *u, u64 *off, u32 flags)
 {
-	struct vnode *v;
+	struct vnode *v = NULL;
 	long r;
 
-	if (likely(!o->far) || t->ctx.isl->super->without & WITHOUT_DIRECT_ACCESS)
-		return write_by_call(t, o, u, off, flags);
-	v = vnode_join(t, o);
-	if (!v)
-		return write_by_call(t, o, u, off, flags);
-	busy_lock(t, &v->busy);
+	if (!(t->ctx.isl->super->without & WITHOUT_DIRECT_ACCESS))
+		v = vnode_join(t, o);
+	if (v)
+		busy_lock(t, &v->busy);
 	r = write_by_call(t, o, u, off, flags);
-	busy_unlock(&v->busy);
+	if (v)
+		busy_unlock(&v->busy);
 	return r;
 }
 
@@ -485,7 +485,8 @@ long file_writev(struct task *t, struct ofd *o, struct uio *u, u64 *off, u32 fla
 		u->total = room;
 	}
 	if (likely(!o->vnode) || o->shared) {
-		r = write_there(t, o, u, off, flags);
+		r = likely(!o->far) ? write_by_call(t, o, u, off, flags)
+				    : write_there(t, o, u, off, flags);
 	} else {
 		r = write_far(t, o, u, off, flags);
 		/* It became SHARED meanwhile: its other holders read at the server. */
@@ -555,7 +556,9 @@ long file_write_here(struct task *t, struct ofd *o, struct uio *u, u32 flags)
 	long r;
 
 	if (unlikely(!pos_lock_local(t, o, &locked))) {
-		r = write_there(t, o, u, &off, IO_SHARED | flags);
+		flags |= IO_SHARED;
+		r = o->far ? write_there(t, o, u, &off, flags)
+			   : write_by_call(t, o, u, &off, flags);
 		pos_unlock(o, locked);
 		return r;
 	}

@@ -75,8 +75,9 @@ void own_begin(struct task *t, struct rpc_env *e)
 	e->ck = t->ctx.ck;
 	e->srv = e->core = t->ctx.core;
 	e->slot = t->ctx.slot;
-	e->far = e->replies = false;
-	e->unlocked = true;
+	e->far = false;
+	e->unlocked =
+		true; /* `replies` is for who posts: a local close is spared the store */
 }
 
 void own_end(struct rpc_env *e)
@@ -211,6 +212,7 @@ static bool close_in_tx(struct task *t, struct ofd *o)
 			r = fs_close(&e, &q, &p);
 			ck->counter[COUNT_LOCAL(RPC_CLOSE)]++;
 		} else if (o->far) {
+			e.replies = false;
 			r = rpc_post_close(&e, srv, &q);
 			if (unlikely(r < 0 || msg_is_behind(ck, srv)))
 				return false;

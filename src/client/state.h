@@ -130,13 +130,12 @@ struct writing {
 	u32 blk[WRITE_BLOCKS];
 };
 
-/* What a thread uses in its running call, by its reply slot: if it is killed there, the agent gives
- * the descriptions back, and writes back what was being written. */
+/* Descriptions that a thread uses in its running call, by its reply slot: if it is killed there,
+ * the agent gives them back. */
 #define HOLDS TASK_HOLDS
 struct hold {
 	struct fdtable *ft;
 	struct ofd *ofd[HOLDS];
-	struct writing *writing; /* NULL: not needed yet */
 };
 
 /* The lookup cache of one core (thesis 3.7.1). Entries of far servers only. An entry counts only
@@ -190,12 +189,10 @@ struct client_root {
 	struct list closing; /* descriptions without references: ofd.link */
 	struct list vnode_lru; /* closed vnodes, oldest first */
 	u64 vnodes_closed;
-	u64 forgets; /* grows when entries of any vnode's map are forgotten */
 	u64 lock_owners; /* lock owners given out, see ofd.lock_owner */
 	u64 cookies; /* of renames that inotify is told of by this core */
 	struct list flights; /* descriptions on their way through sockets: pass.c */
-	u32 flight_last; /* the last number given */
-	u32 writers; /* the first so many of `holds` may have `writing` */
+	u32 flight_last, pad; /* the last number given */
 	struct site *sites; /* sites.c */
 	u64 sites_news; /* grows when there are more sites to patch */
 	/* files that became shorter while they were mapped: cut.c */
@@ -207,6 +204,10 @@ struct client_root {
 		u32 core, slot, seq, pad;
 	} cut_wait[CUT_WAITERS]; /* who waits until they are cut; seq 0: nobody */
 	u32 copy_busy[16]; /* futex: who writes in a copied file: copy.c */
+	/* far files that are written */
+	u64 forgets; /* grows when entries of any vnode's map are forgotten */
+	struct writing **writing; /* MSG_SLOTS, or NULL; each is made when it is needed */
+	u32 writers, pad2; /* the first so many may be there */
 };
 long sites_init(struct ck *ck, struct client_root *r); /* -ENOSPC */
 static inline struct client_root *client_root(struct ck *ck)

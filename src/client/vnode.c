@@ -482,6 +482,7 @@ static bool flush_post(struct rpc_env *e, const struct req_FLUSH *q)
 {
 	u32 srv = ino_server(q->ino);
 
+	e->replies = false;
 	if (rpc_post_flush(e, srv, q) < 0 || msg_is_behind(e->ck, srv))
 		return false;
 	e->ck->counter[COUNT_SENT(RPC_FLUSH)]++;
@@ -853,25 +854,35 @@ void vnode_recover(struct task *t)
 	struct client_root *r = client_root(t->ctx.ck);
 
 	for (u32 i = 0; i < __atomic_load_n(&r->writers, __ATOMIC_ACQUIRE); i++) {
-		struct writing *w = r->holds[i].writing;
+		struct writing *w = r->writing[i];
 
 		if (w && __atomic_load_n(&w->tid, __ATOMIC_ACQUIRE))
 			writing_recover(t, w);
 	}
 }
 
-static struct writing *writing_new(struct task *t)
+/* The calling thread's record; NULL: full. */
+static struct writing *writing_mine(struct task *t)
 {
 	struct ck *ck = t->ctx.ck;
 	struct client_root *r = client_root(ck);
-	struct writing *w;
+	struct writing **all = __atomic_load_n(&r->writing, __ATOMIC_ACQUIRE), *w = NULL;
+	u32 slot = t->ctx.slot;
 
+	if (likely(all && all[slot]))
+		return all[slot];
 	ck_lock(&t->ctx, ck);
-	w = ck_alloc_for(ck, CK_HELD, sizeof(*w));
-	if (w)
-		TX_SET(ck, r->holds[t->ctx.slot].writing, w);
-	if (w && t->ctx.slot >= r->writers)
-		TX_SET(ck, r->writers, t->ctx.slot + 1);
+	if (!r->writing) {
+		all = ck_alloc_for(ck, CK_HELD, MSG_SLOTS * sizeof(*all));
+		if (all)
+			TX_SET(ck, r->writing, all);
+	}
+	if (r->writing)
+		w = ck_alloc_for(ck, CK_HELD, sizeof(*w));
+	if (w) {
+		TX_SET(ck, r->writing[slot], w);
+		TX_SET(ck, r->writers, MAX(r->writers, slot + 1));
+	}
 	ck_unlock(ck);
 	return w;
 }
@@ -888,9 +899,7 @@ static long write_begin(struct task *t, struct vnode *v, u64 off, u64 end,
 	*writing = NULL;
 	if (t->ctx.isl->model == MEM_COHERENT)
 		return 0;
-	w = client_root(t->ctx.ck)->holds[t->ctx.slot].writing;
-	if (unlikely(!w))
-		w = writing_new(t);
+	w = writing_mine(t);
 	if (unlikely(!w))
 		return -ENOMEM;
 	if (unlikely(w->tid)) /* the slot was a killed thread's, that is not reaped yet */
