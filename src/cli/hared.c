@@ -158,20 +158,19 @@ static void epoll_watch(int fd, u64 key)
 }
 
 /* A dead process's marks, locks and so on at all servers, after its intents were dealt with. */
-static void owner_gone(u32 host_pid)
+static void owner_gone(struct ctx *c, u32 core, u32 host_pid)
 {
-	struct req_OWNER_GONE q = { .owner = (u64)g_agent.core << 32 | host_pid };
+	struct req_OWNER_GONE q = { .owner = (u64)core << 32 | host_pid };
 	struct rep_OWNER_GONE p;
-	u32 core;
 
-	for (core = 0; core < g_agent.task.ctx.isl->super->servers; core++)
-		(void)rpc_owner_gone(&g_agent.task.ctx, core, &q, &p);
+	for (core = 0; core < c->isl->super->servers; core++)
+		(void)rpc_owner_gone(c, core, &q, &p);
 }
 
 static void process_gone(u32 host_pid)
 {
 	client_reap(&g_agent.task, host_pid);
-	owner_gone(host_pid);
+	owner_gone(&g_agent.task.ctx, g_agent.core, host_pid);
 	/* Killed as it forked it has told nobody of its child, which may be dead too. */
 	if (!g_agent.watch_at)
 		g_agent.watch_at = now_ms() + WATCH_DELAY_MS;
@@ -260,6 +259,7 @@ struct started {
 	u32 core, pid; /* of its proxy */
 	bool found;
 	bool leaving; /* it was going on to another core */
+	bool locks; /* it may have POSIX locks, or wait for some */
 	u64 user_us, system_us, maxrss; /* of it and its children on other cores */
 };
 
@@ -278,6 +278,7 @@ static struct started find_started(u32 host_pid, bool drop)
 			.pid = p->proxy_pid,
 			.found = true,
 			.leaving = p->state == PROC_PROXY,
+			.locks = client_has_locks(p),
 			/* its own only if it was a proxy too */
 			.user_us = p->user_us + p->child_user_us,
 			.system_us = p->system_us + p->child_system_us,
@@ -314,6 +315,9 @@ static void child_changed(pid_t pid, int status, const struct rusage *ru)
 		report(&s, status, ru);
 	if (ended)
 		process_gone((u32)pid);
+	/* Those are its proxy's. One that goes on has them until it ends there. */
+	if (ended && s.locks && !s.leaving)
+		owner_gone(&g_agent.task.ctx, s.core, s.pid);
 	s = find_started((u32)pid, ended);
 	if (s.found)
 		report(&s, status, ru);
@@ -394,6 +398,8 @@ static void start_program(struct task *t, const struct sched_job *job, char *dat
 		r = -errno;
 	if (r || !st.entered) {
 		client_exec_give_up(t, &st);
+		if (st.image && st.image->locks)
+			owner_gone(&t->ctx, job->core, job->proxy_pid);
 		start_failed(t, job, st.proc, EXIT_CANNOT);
 	}
 }

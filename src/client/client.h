@@ -168,6 +168,8 @@ void client_exit(struct task *t, int status);
 /* For agents and for parents: a process of this core is dead; closes what it left, and frees
  * its entry unless a proxy waits for it. Nothing to do when it left in order. */
 void client_reap(struct task *t, u32 host_pid);
+/* May p have POSIX locks, or wait for some? The core lock is held. */
+bool client_has_locks(const struct proc *p);
 /* For agents: an entry whose process never ran. */
 void client_reap_new(struct task *t, struct proc *p);
 /* Drops the entries of this core whose maker died before the child was there. True when there may be

@@ -794,7 +794,7 @@ void client_exec_commit(struct task *t, struct exec_plan *plan)
 		if (plan->exe) /* that the program runs is counted there */
 			ofd_put(t, plan->exe);
 		if (t->proc->fds)
-			fdtable_pass_locks(t, t->proc->fds, false);
+			fdtable_pass_locks(t, t->proc->fds, 0);
 		fdtable_put(t, &t->proc->fds);
 		if (exec_has_proxy(t->proc))
 			exec_moved(t, plan->target);

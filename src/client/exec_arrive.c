@@ -152,7 +152,6 @@ static struct proc *entry_from(struct task *t, const struct exec_start *st)
 		p->placement = im->placement;
 		p->next_core = im->next_core;
 		p->affinity = im->affinity;
-		p->lock_owner = im->lock_owner;
 		p->distribute = im->distribute;
 		p->cred = im->cred;
 		p->maker = proc_root(ck)->agent_pid;
@@ -200,6 +199,8 @@ static void forget(struct task *t, struct proc *p)
 
 	ck_lock(&t->ctx, ck);
 	ft = p->fds;
+	if (ft)
+		TX_SET(ck, ft->posix_locks, 0);
 	for (u32 i = 0; ft && i < ft->cap; i++)
 		if (ft->ent[i].kind == FD_HARE && ft->ent[i].ofd->kind != OFD_PATH)
 			TX_SET(ck, ft->ent[i].ofd->untold, 1);
@@ -306,7 +307,7 @@ long exec_receive(struct task *t, struct exec_start *st)
 	t->proc = st->proc = p;
 	r = fdtable_new(t, &p->fds, false);
 	if (!r)
-		fdtable_pass_locks(t, p->fds, st->image->lock_owner != 0);
+		fdtable_pass_locks(t, p->fds, st->image->locks);
 	for (; r >= 0 && st->entered_fds < st->image->fds; st->entered_fds++) {
 		r = enter_fd(t, st, &st->fds[st->entered_fds]);
 		if (r < 0)

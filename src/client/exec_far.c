@@ -511,7 +511,7 @@ static void fill_image(struct task *t, const struct exec_plan *plan,
 	im->cwd_dflags = p->cwd_dflags;
 	im->root = p->root;
 	im->root_dflags = p->root_dflags;
-	im->lock_owner = p->fds && p->fds->posix_locks ? posix_owner(t) : 0;
+	im->locks = p->fds->posix_locks;
 	im->affinity = p->affinity;
 	im->cred = p->cred;
 	memcpy(im->comm, p->comm, sizeof(im->comm));

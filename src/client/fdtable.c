@@ -540,12 +540,12 @@ static void enter_listed(struct task *t, struct fdtable *ft, long dir)
 	}
 }
 
-void fdtable_pass_locks(struct task *t, struct fdtable *ft, bool own)
+void fdtable_pass_locks(struct task *t, struct fdtable *ft, u64 servers)
 {
 	struct ck *ck = t->ctx.ck;
 
 	ck_lock(&t->ctx, ck);
-	TX_SET(ck, ft->posix_locks, own ? ~0ULL : 0); /* which servers is not known */
+	TX_SET(ck, ft->posix_locks, servers);
 	ck_unlock(ck);
 }
 

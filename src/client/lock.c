@@ -228,6 +228,11 @@ static void note_posix(struct task *t, u32 srv)
 	ck_unlock(ck);
 }
 
+bool client_has_locks(const struct proc *p)
+{
+	return p->fds && p->fds->posix_locks;
+}
+
 /* F_GETLK, F_SETLK, F_SETLKW and their F_OFD_ variants. */
 long lock_fcntl(struct task *t, struct ofd *o, int cmd, void *user)
 {

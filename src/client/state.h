@@ -300,8 +300,8 @@ void fdtable_put(struct task *t, struct fdtable **ft);
  * (FD_HIDDEN); with `host` those of the running process that are open on the host and not
  * close-on-exec are entered as FD_HOST. */
 long fdtable_new(struct task *t, struct fdtable **to, bool host);
-/* The POSIX locks of the table's process: others', from now on, or its own (exec elsewhere). */
-void fdtable_pass_locks(struct task *t, struct fdtable *ft, bool own);
+/* Exec elsewhere: where the table's process has set POSIX locks; 0: they are another one's from now on. */
+void fdtable_pass_locks(struct task *t, struct fdtable *ft, u64 servers);
 /* Makes a description SHARED (idempotent), for passing it to another core, with add_refs references
  * for there; -errno. `noted` (may be NULL) runs in the transaction that counts them, to note them
  * for the case that the process is killed. */
@@ -533,9 +533,14 @@ static inline u64 thread_owner(const struct task *t)
 {
 	return OWNER_OF(task_owner(t), t->ctx.slot);
 }
+/* Of POSIX locks: the process by its number at home. That of the host process that it is elsewhere would
+ * be another one after each exec, and end with it. */
 static inline u64 posix_owner(const struct task *t)
 {
-	return t->proc->lock_owner ? t->proc->lock_owner : task_owner(t);
+	const struct proc *p = t->proc;
+
+	return p->proxy_core == MAX_CORES ? task_owner(t)
+					  : (u64)p->proxy_core << 32 | p->proxy_pid;
 }
 
 #endif

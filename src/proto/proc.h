@@ -105,7 +105,6 @@ struct proc {
 	u32 host_ppid; /* host pid of the parent at birth */
 	u32 host_pgid; /* the host's number of group pgid: another one after a remote start */
 	struct exec_pass *pass; /* client: an exec on another core is being prepared */
-	u64 lock_owner; /* of its POSIX locks, when it took them on another core; else 0 */
 	/* mappings of files that became shorter, see client/cut.c: times that some were marked; of
 	 * these, how many it has cut, will have cut before it runs on, was sent a signal for */
 	u32 cut, cut_done, cut_safe, cut_sent;
@@ -170,7 +169,7 @@ struct exec_image {
 	u64 affinity;
 	u64 cwd; /* inode of Hare; 0: the host's */
 	u64 root; /* the same; root_dflags below */
-	u64 lock_owner; /* of its POSIX locks; 0: it has none */
+	u64 locks; /* servers where it has set POSIX locks, a bit each */
 	u64 ignored, mask; /* signals: a bit each */
 	struct cred cred;
 	u32 ruid, euid, suid, rgid, egid, sgid;

@@ -3,6 +3,7 @@
 #include "t.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <sys/file.h>
 
 static int setlk(int fd, int cmd, int type, off_t start, off_t len)
@@ -221,6 +222,141 @@ static void t_exec(void)
 	is_long(refused("p", "f", 0, 0), 0, "and is free at the end");
 	is_long(lockf(fd, F_TLOCK, 0), 0, "lockf");
 	is_long(refused("p", "f", 0, 0), 1, "locks");
+}
+
+/* sub "move PATH STEP MODE TELL GO FD FD2": a program of which each exec goes to the next of the cores in
+ * PATH, where there are that many. On the first one it locks FD, on the last one it tells, and goes on when it is
+ * told. MODE: h, to its end; w, to wait for FD2's lock. */
+static void move(int argc, char **argv)
+{
+	char *args[T_MAX_ARGS] = { t_self, (char *)"--sub", (char *)"move" };
+	int step = atoi(argv[1]);
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(argv[0][step] - '0', &set);
+	(void)sched_setaffinity(0, sizeof(set), &set);
+	for (int i = 0; i < argc; i++)
+		args[3 + i] = argv[i];
+	args[4] = t_num(step + 1);
+	execv(t_self, args);
+	_exit(95);
+}
+
+static int s_move(int argc, char **argv)
+{
+	int step = atoi(argv[1]), tell = atoi(argv[3]), go = atoi(argv[4]);
+	int fd = atoi(argv[5]);
+	char c;
+
+	if (step == 1 && setlk(fd, F_SETLK, F_WRLCK, 0, 0))
+		return 2;
+	if (argv[0][step])
+		move(argc, argv);
+	if (write(tell, "x", 1) != 1 || read(go, &c, 1) != 1)
+		return 3;
+	if (argv[2][0] != 'w')
+		return 0;
+	return setlk(atoi(argv[6]), F_SETLKW, F_WRLCK, 0, 0) ? errno : 0;
+}
+
+struct moved {
+	pid_t pid;
+	int told, go;
+};
+
+/* Started, and where it goes. The intermediate host processes have time to end. */
+static struct moved start_moved(const char *path, const char *mode, const char *file,
+				const char *other)
+{
+	int p[2], q[2], fd, fd2;
+	struct moved m;
+	char c;
+
+	must(pipe(p));
+	must(pipe(q));
+	m = (struct moved){ .pid = must(fork()), .told = p[0], .go = q[1] };
+	if (m.pid == 0) {
+		char *argv[] = { (char *)path, (char *)"0", (char *)mode, t_num(p[1]),
+				 t_num(q[0]),  NULL,	    NULL };
+
+		must(close(p[0]));
+		must(close(q[1]));
+		argv[5] = t_num(fd = must(open(file, O_RDWR)));
+		argv[6] = t_num(fd2 = must(open(other, O_RDWR)));
+		move(7, argv);
+	}
+	must(close(p[1]));
+	must(close(q[0]));
+	if (read(p[0], &c, 1) != 1)
+		t_diag("it never came to the end of '%s'", path);
+	t_sleep_ms(200);
+	return m;
+}
+
+static int end_moved(struct moved *m, const char *how)
+{
+	if (*how == 'k')
+		must(kill(m->pid, SIGKILL));
+	else
+		must(write(m->go, "x", 1));
+	must(close(m->go));
+	must(close(m->told));
+	return t_end(m->pid);
+}
+
+static void t_moved(void)
+{
+	static const char *const paths[] = { "01",  "11",  "10",  "012",
+					     "120", "102", "121", "0120" };
+	struct flock fl;
+	int fd;
+
+	must(t_put("f", "x"));
+	must(t_put("g", "x"));
+	fd = must(open("f", O_RDWR));
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		const char *how = i % 2 ? "killed" : "ended";
+		struct moved m = start_moved(paths[i], "h", "f", "g");
+
+		is_long(getlk(fd, F_WRLCK, 0, 0, &fl), F_WRLCK, "%s: it has its lock",
+			paths[i]);
+		is_long(fl.l_pid, m.pid, "%s: by its number", paths[i]);
+		is_long(end_moved(&m, how), *how == 'k' ? 1000 + SIGKILL : 0, "%s: %s",
+			paths[i], how);
+		for (int n = 0; n < 2000 && getlk(fd, F_WRLCK, 0, 0, &fl) != F_UNLCK; n++)
+			t_sleep_ms(10);
+		is_long(getlk(fd, F_WRLCK, 0, 0, &fl), F_UNLCK,
+			"%s: %s: the lock is free", paths[i], how);
+	}
+	must(close(fd));
+}
+
+/* What it waits for elsewhere closes a cycle with what it locked before. */
+static void t_moved_cycle(void)
+{
+	static const char *const paths[] = { "10", "12", "121", "102" };
+	int f, g, first, second;
+
+	must(t_put("f", "x"));
+	must(t_put("g", "x"));
+	f = must(open("f", O_RDWR));
+	g = must(open("g", O_RDWR));
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		struct moved m = start_moved(paths[i], "w", "f", "g");
+
+		must(setlk(g, F_SETLK, F_WRLCK, 0, 0));
+		must(write(m.go, "x", 1));
+		first = setlk(f, F_SETLKW, F_WRLCK, 0, 0) ? errno : 0;
+		must(setlk(g, F_SETLK, F_UNLCK, 0, 0));
+		must(setlk(f, F_SETLK, F_UNLCK, 0, 0));
+		second = t_end(m.pid);
+		ok((first == EDEADLK && second == 0) ||
+			   (first == 0 && second == EDEADLK),
+		   "%s: one of the two is told of the deadlock", paths[i]);
+		must(close(m.go));
+		must(close(m.told));
+	}
 }
 
 /* Two processes count in a file under a lock: no count is lost. */
@@ -511,7 +647,7 @@ static void t_queue(void)
 }
 
 T_SUBS = { { "try", s_try },   { "flock", s_flock }, { "hold", s_hold },
-	   { "exec", s_exec }, { "count", s_count },
+	   { "exec", s_exec }, { "move", s_move }, { "count", s_count },
 	   { "log", s_log },       { "mapped", s_mapped },
 	   { "touch", s_touch },   { "cycle", s_cycle }, { "queue", s_queue }, T_END };
 
@@ -521,6 +657,8 @@ T_SECTIONS = {
 	{ "killed", t_killed },
 	{ "ofd", t_ofd },
 	{ "exec", t_exec },
+	{ "moved", t_moved },
+	{ "moved_cycle", t_moved_cycle },
 	{ "count", t_count },
 	{ "log", t_log },
 	{ "mapped", t_mapped },
