@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "base/sys.h"
 #include "client/file.h"
+#include "client/process.h"
 
 #define NEVER		      false
 #define MFD_CLOEXEC_	      1
@@ -209,7 +210,11 @@ long client_landlock_add_rule(struct task *t, long a[6])
 
 long client_landlock_restrict_self(struct task *t, long a[6])
 {
-	return landlock(t, __NR_landlock_restrict_self, a);
+	long r = landlock(t, __NR_landlock_restrict_self, a);
+
+	if (r == CLIENT_HOST) /* no other core's kernel knows of the rules */
+		stay_here(t);
+	return r;
 }
 
 /* Commands of bpf(2) that return a descriptor. */

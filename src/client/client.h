@@ -211,6 +211,9 @@ void client_siginfo(struct task *t, void *siginfo);
 #define EXEC_WORDS 4
 
 struct exec_plan {
+	/* before prepare, by a program: the mask that it has (the host may have another one for the time of a
+	 * call), and signals that it ignores and the host does not */
+	u64 mask, ignored;
 	bool remote; /* started on another core: become its proxy */
 	u32 argc; /* of the final argv, `#!` resolved */
 	u32 envc;

@@ -3,7 +3,14 @@
 #ifndef HARE_CLIENT_EXEC_H
 #define HARE_CLIENT_EXEC_H
 
+#include <linux/time_types.h>
+
 #include "client/process.h"
+
+static inline u64 timeval_us(const struct __kernel_old_timeval *tv)
+{
+	return (u64)tv->tv_sec * 1000000 + (u64)tv->tv_usec;
+}
 
 /* Starts the planned program on core plan->target. False: it stays here, nothing has changed. */
 bool exec_far(struct task *t, struct exec_plan *plan);
@@ -40,6 +47,13 @@ void exec_raise_limit(void);
 long exec_open_devices(const struct exec_start *st);
 long exec_enter_state(const struct exec_start *st);
 void exec_run_loader(struct task *t, const struct exec_start *st);
+
+/* What exec keeps, exec_keep.c. read: of this process; false: it has something that cannot go along. agent: as
+ * client_exec_agent, which calls it. enter: as exec_enter_state, which calls it, and with the rights of before its
+ * ids; what this process may not have is left out. */
+bool exec_keep_read(struct exec_keep *k);
+void exec_keep_agent(void);
+void exec_keep_enter(const struct exec_keep *k);
 
 /* The thread ends: its exec_mem goes. */
 void exec_forget(struct task *t);

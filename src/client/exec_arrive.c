@@ -344,6 +344,7 @@ void client_exec_agent(void)
 
 	for (i = 0; i < EXEC_RLIMITS; i++)
 		SYS(prlimit64, 0, i, 0, g_limits[i]);
+	exec_keep_agent();
 	for (i = 1; i <= 64; i++)
 		SYS(rt_sigaction, i, &act, 0, 8);
 }
@@ -410,24 +411,10 @@ static void enter_signals(const struct exec_image *im)
 
 static void enter_limits(const struct exec_image *im)
 {
-	struct __kernel_old_itimerval it = {
-		.it_value = { (long)(im->itimer_us / 1000000),
-			      (long)(im->itimer_us % 1000000) },
-		.it_interval = { (long)(im->itimer_interval_us / 1000000),
-				 (long)(im->itimer_interval_us % 1000000) },
-	};
-	u32 i;
-
-	for (i = 0; i < EXEC_RLIMITS; i++)
+	for (u32 i = 0; i < EXEC_RLIMITS; i++)
 		if (i == RLIMIT_NOFILE ||
 		    memcmp(g_limits[i], im->rlimit[i], sizeof(im->rlimit[i])))
 			SYS(prlimit64, 0, i, im->rlimit[i], 0);
-	if (im->itimer_us)
-		SYS(setitimer, ITIMER_REAL, &it, 0);
-	if (im->nice != 20 - (s32)SYS(getpriority, PRIO_PROCESS, 0))
-		SYS(setpriority, PRIO_PROCESS, 0, im->nice);
-	if (im->persona != (u32)SYS(personality, 0xffffffff))
-		SYS(personality, im->persona);
 }
 
 static long enter_ids(const struct exec_image *im)
@@ -476,6 +463,7 @@ long exec_enter_state(const struct exec_start *st)
 {
 	enter_signals(st->image);
 	enter_limits(st->image);
+	exec_keep_enter(&st->image->keep);
 	SYS(umask, st->image->umask);
 	if (sys_failed(SYS(chdir, st->cwd)))
 		SYS(chdir, "/");
@@ -486,13 +474,19 @@ void exec_run_loader(struct task *t, const struct exec_start *st)
 {
 	const struct super *s = t->ctx.isl->super;
 	const struct mem_fds *fds = &t->ctx.isl->fds;
+	long thp = SYS(prctl, PR_GET_THP_DISABLE, 0, 0, 0, 0);
 	char args[256];
+	int n = str_format(args, sizeof(args),
+			   "core=%u,dram=%d,copy=%d,loader=%d,mask=%lx,ignore=%lx",
+			   t->ctx.core, fds->dram, fds->copy, s->fd_base + FD_LOADER,
+			   (unsigned long)st->image->mask,
+			   (unsigned long)st->image->ignored);
 
-	str_format(args, sizeof(args),
-		   "core=%u,dram=%d,copy=%d,loader=%d,mask=%lx,ignore=%lx,name=%.15s",
-		   t->ctx.core, fds->dram, fds->copy, s->fd_base + FD_LOADER,
-		   (unsigned long)st->image->mask, (unsigned long)st->image->ignored,
-		   st->name);
+	/* It is the memory's, which is still the agent's. */
+	if (st->image->keep.thp >= 0 && thp != st->image->keep.thp)
+		n += str_format(args + n, sizeof(args) - (size_t)n, ",thp=%u",
+				(u32)st->image->keep.thp);
+	str_format(args + n, sizeof(args) - (size_t)n, ",name=%.15s", st->name);
 	/* hare-ld run ARGS ARGV0 PATH ARG..., see intercept/loader.c */
 	st->argv[0] = st->path;
 	st->argv[-1] = st->argv0;

@@ -108,7 +108,7 @@ static u64 hex(const char *s)
 	}
 }
 
-/* Signals, and what binds the process to its core: a tracer, a filter, a pending signal. */
+/* Ignored signals, and what binds the process to its core: a tracer, a filter, a pending signal. */
 static bool read_status(struct exec_image *im)
 {
 	char text[4096];
@@ -124,8 +124,7 @@ static bool read_status(struct exec_image *im)
 	if (hex(status_field(text, "TracerPid")) || hex(status_field(text, "Seccomp")) ||
 	    hex(status_field(text, "SigPnd")) || hex(status_field(text, "ShdPnd")))
 		return false;
-	im->mask = hex(status_field(text, "SigBlk"));
-	im->ignored = hex(status_field(text, "SigIgn"));
+	im->ignored |= hex(status_field(text, "SigIgn"));
 	return true;
 }
 
@@ -152,23 +151,10 @@ static bool has_children(void)
 	return SYS(waitid, 0, 0, info, WNOHANG_EXITED_NOWAIT, 0) != -ECHILD;
 }
 
-static u64 timeval_us(const struct __kernel_old_timeval *tv)
-{
-	return (u64)tv->tv_sec * 1000000 + (u64)tv->tv_usec;
-}
-
 static void read_limits(struct exec_image *im)
 {
-	struct __kernel_old_itimerval it = { 0 };
-	u32 i;
-
-	for (i = 0; i < EXEC_RLIMITS; i++)
+	for (u32 i = 0; i < EXEC_RLIMITS; i++)
 		SYS(prlimit64, 0, i, 0, im->rlimit[i]);
-	SYS(getitimer, ITIMER_REAL, &it);
-	im->itimer_us = timeval_us(&it.it_value);
-	im->itimer_interval_us = timeval_us(&it.it_interval);
-	im->nice = 20 - (s32)SYS(getpriority, PRIO_PROCESS, 0);
-	im->persona = (u32)SYS(personality, 0xffffffff);
 }
 
 static bool may_leave(struct task *t, struct exec_image *im)
@@ -176,7 +162,7 @@ static bool may_leave(struct task *t, struct exec_image *im)
 	struct proc *p = t->proc;
 
 	return p->threads == 1 && p->fds && p->fds->refs == 1 && !has_children() &&
-	       read_status(im) && read_ids(t, im);
+	       read_status(im) && read_ids(t, im) && exec_keep_read(&im->keep);
 }
 
 /* --- descriptors -------------------------------------------------------------------------------------- */
@@ -702,6 +688,8 @@ static long far(struct task *t, struct exec_plan *plan, char *room, size_t size)
 	long r;
 	s32 n;
 
+	im->mask = plan->mask;
+	im->ignored = plan->ignored;
 	if (!may_leave(t, im) || !pass_new(t, MIN(t->proc->fds->cap, EXEC_FDS_MAX)))
 		return -EPERM;
 	fill_image(t, plan, im);

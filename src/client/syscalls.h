@@ -111,7 +111,8 @@ CLIENT_CALL(mount_setattr)
 CLIENT_CALL(file_getattr)
 CLIENT_CALL(file_setattr)
 
-/* --- processes: process.c, pid.c --- */
+/* --- processes: process.c, pid.c, exec_keep.c --- */
+CLIENT_CALL(prctl)
 CLIENT_CALL(wait4)
 CLIENT_CALL(waitid)
 CLIENT_CALL(getrusage)

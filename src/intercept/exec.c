@@ -95,6 +95,22 @@ static long exec_planned(struct task *task, struct exec *x)
 	return ret;
 }
 
+/* What the host does not know of signals: own ones that are blocked or ignored in name, and what is blocked
+ * when one that was caught in this call has all blocked to its end. */
+static void own_signals(struct thread *t, struct exec_plan *plan)
+{
+	u64 mask;
+
+	SYS(rt_sigprocmask, SIG_BLOCK, NULL, &mask, 8);
+	compiler_barrier(); /* one that is caught from here on has not changed it */
+	plan->mask = (t->work ? t->saved_mask : mask) | t->vmask;
+	plan->ignored = 0;
+	for (int sig = 1; sig <= SIG_MAX; sig++)
+		if (OWN_SIGNALS & SIG_BIT(sig) &&
+		    t->sighand->act[sig].handler == (u64)SIG_IGN)
+			plan->ignored |= SIG_BIT(sig);
+}
+
 static long do_exec(struct task *task, int dirfd, const char *path, char **argv,
 		    char **envp, int flags)
 {
@@ -103,6 +119,7 @@ static long do_exec(struct task *task, int dirfd, const char *path, char **argv,
 
 	if (proc_is_exe(task, path))
 		path = program_exe();
+	own_signals(thread_of(task), &x.plan);
 	ret = client_exec_prepare(task, dirfd, path, argv, envp, flags, &x.plan);
 	if (ret)
 		return ret;

@@ -317,6 +317,7 @@ void host_init(u64 vdso);
 /* also reached from ICPT rows */
 long client_mmap(struct task *t, long a[6]);
 long client_readlink(struct task *t, long a[6]);
+long client_prctl(struct task *t, long a[6]);
 long client_readlinkat(struct task *t, long a[6]);
 long client_pselect6(struct task *t, long a[6]);
 long client_rt_sigtimedwait(struct task *t, long a[6]);

@@ -51,6 +51,7 @@ struct options {
 	u32 core;
 	u64 mask, ignored;
 	bool has_mask, has_ignored;
+	s32 thp; /* -1: as it is */
 	s32 close_fd; /* -1: none */
 	const char *name; /* comm; NULL: of the path */
 };
@@ -158,7 +159,7 @@ static const char *option(const char *s, const char *key)
  * ARGS is KEY=VALUE,... From src/client: core=N, dram=FD, copy=FD, loader=FD (this file),
  * close=FD (to be closed when the program is mapped). From exec.c: mask=HEX (the signal mask to start with;
  * absent: the one that we have), ignore=HEX (ignored signals; absent: the host is
- * asked), trace=FD, patch=N (traps
+ * asked), thp=N (PR_SET_THP_DISABLE, what PR_GET_THP_DISABLE said; absent: as it is), trace=FD, patch=N (traps
  * before a site is patched, 0: never), name=COMM, which takes the rest. Keys that are not
  * known are other layers'.
  */
@@ -181,6 +182,8 @@ static void parse_options(const char *args, struct options *o)
 			o->mask = parse_number(v, 16), o->has_mask = true;
 		else if ((v = option(s, "ignore=")))
 			o->ignored = parse_number(v, 16), o->has_ignored = true;
+		else if ((v = option(s, "thp=")))
+			o->thp = (s32)parse_number(v, 10);
 		else if ((v = option(s, "trace=")))
 			g_program.trace_fd = (s32)parse_number(v, 10);
 		else if ((v = option(s, "patch=")))
@@ -338,6 +341,8 @@ static void run(const struct start *s, struct options *o, u64 out[2])
 	signal_init(t, o->has_ignored, o->ignored);
 	t->vmask = mask & OWN_SIGNALS; /* one may be pending */
 	signal_set_mask(~OWN_SIGNALS);
+	if (o->thp >= 0)
+		SYS(prctl, PR_SET_THP_DISABLE, o->thp & 1, o->thp & ~1, 0, 0);
 	attach(t, o, s->argv[4]);
 	swap_strings(s->argv);
 	path = s->argv[4];
@@ -358,7 +363,9 @@ static void run(const struct start *s, struct options *o, u64 out[2])
  * program. */
 u64 loader_main(u64 *sp, u64 out[2])
 {
-	struct options o = { .fds = { .dram = -1, .copy = -1 }, .close_fd = -1 };
+	struct options o = { .fds = { .dram = -1, .copy = -1 },
+			     .thp = -1,
+			     .close_fd = -1 };
 	struct start s;
 
 	relocate();

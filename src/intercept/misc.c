@@ -47,10 +47,12 @@ long icpt_mmap(struct task *task, long a[6])
 
 long icpt_prctl(struct task *task, long a[6])
 {
-	(void)task;
+	long ret;
+
 	if (a[0] == PR_SET_SYSCALL_USER_DISPATCH)
 		return -EINVAL;
-	return icpt_host_call(__NR_prctl, a);
+	ret = client_prctl(task, a);
+	return ret == CLIENT_HOST ? icpt_host_call(__NR_prctl, a) : ret;
 }
 
 /* A traced thread stops at each SIGSYS until its tracer lets it go on; the parent of a

@@ -158,13 +158,30 @@ static inline bool proc_is_at_home(const struct proc *p)
 #define EXEC_IMAGE_MAX	 (16u << 20)
 #define EXEC_RLIMITS	 16
 #define EXEC_FDS_MAX	 2000u
+#define EXEC_TIMERS	 3 /* ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF */
+
+/* What exec keeps, as the host's kernel has it: client/exec_keep.c. */
+struct exec_keep {
+	u32 policy, priority; /* SCHED_* */
+	u64 sched_flags; /* SCHED_FLAG_RESET_ON_FORK */
+	s32 nice, ioprio; /* ioprio < 0: unknown */
+	s32 oom; /* oom_score_adj */
+	u32 persona; /* personality(2) */
+	u32 no_new_privs;
+	s32 thp; /* as PR_GET_THP_DISABLE says */
+	s64 timer_slack; /* ns */
+	struct {
+		u64 value_us, interval_us;
+	} timer[EXEC_TIMERS];
+};
+
 struct exec_image {
 	u32 magic, size; /* of all, bytes */
 	u32 argc, envc, fds, flags;
 	u32 pid, ppid, pgid, sid;
 	u32 proxy_core, proxy_pid; /* pid: the host's number there */
 	u32 tty_core, tty_pid;
-	u32 umask, persona; /* personality(2) */
+	u32 umask, pad0;
 	u32 placement, next_core, distribute, cwd_dflags;
 	u64 affinity;
 	u64 cwd; /* inode of Hare; 0: the host's */
@@ -173,7 +190,6 @@ struct exec_image {
 	u64 ignored, mask; /* signals: a bit each */
 	struct cred cred;
 	u32 ruid, euid, suid, rgid, egid, sgid;
-	s32 nice;
 	u32 root_dflags;
 	u32 hop; /* see proc.hop */
 	u32 exe_core; /* the core that the OPEN_EXEC of the program counts for */
@@ -182,7 +198,7 @@ struct exec_image {
 	u32 exe_parent_dflags, pad;
 	u64 user_us, system_us,
 		maxrss; /* used on cores that it has left, but the proxy's */
-	u64 itimer_us, itimer_interval_us; /* ITIMER_REAL */
+	struct exec_keep keep;
 	u64 birth; /* see proc.birth */
 	u64 rlimit[EXEC_RLIMITS][2];
 	char comm[PROC_COMM];

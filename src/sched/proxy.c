@@ -1083,7 +1083,8 @@ _Noreturn void sched_proxy_main(const char *args, sched_home *home, struct task 
 	} no_timer = { 0 };
 
 	set_mask(~0ULL);
-	SYS(setitimer, 0, &no_timer, 0); /* the program took it along */
+	for (u32 i = 0; i < EXEC_TIMERS; i++)
+		SYS(setitimer, i, &no_timer, 0); /* the program took it along */
 	if (attach(args))
 		SYS(exit_group, EXIT_LOST);
 	SYS(prctl, PR_SET_NAME, g.proc->comm);

@@ -2,8 +2,15 @@
 /* exec: what passes through and what does not, mistakes, scripts, programs stored here. */
 #include "t.h"
 
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 extern char **environ;
 
@@ -163,6 +170,305 @@ static void t_state(void)
 		is_long(t_end(pid), 0,
 			"umask, mask, dispositions, pending, alarm pass: run %d", how);
 	}
+}
+
+/* What exec keeps beside that: what /proc and the kernel say of it, a number each. */
+enum { KEPT = 22 };
+static const char *const kept_name[KEPT] = {
+	"nice",	       "policy",	"priority",	 "ioprio",
+	"oom score",   "personality",	"no new privs",	 "huge pages",
+	"timer slack", "ITIMER_REAL",	"ITIMER_VIRTUAL", "ITIMER_PROF",
+	"blocked",     "ignored",	"subreaper",	 "bounding set",
+	"securebits",  "inheritable",	"ambient",	 "seccomp",
+	"death's",     "pending",
+};
+
+static long from_status(const char *key)
+{
+	const char *s = strstr(t_get("/proc/self/status"), key);
+
+	return s ? strtol(s + strlen(key), NULL, 16) : -1;
+}
+
+static long blocked_now(void)
+{
+	sigset_t set;
+	long bits = 0;
+
+	sigprocmask(SIG_SETMASK, NULL, &set);
+	for (int sig = 1; sig < 32; sig++)
+		bits |= (long)(sigismember(&set, sig) == 1) << sig;
+	return bits;
+}
+
+static long ignored_now(void)
+{
+	struct sigaction sa;
+	long bits = 0;
+
+	for (int sig = 1; sig < 32; sig++)
+		if (sigaction(sig, NULL, &sa) == 0 && sa.sa_handler == SIG_IGN)
+			bits |= 1L << sig;
+	return bits;
+}
+
+static long pending_now(void)
+{
+	sigset_t set;
+	long bits = 0;
+
+	sigpending(&set);
+	for (int sig = 1; sig < 32; sig++)
+		bits |= (long)(sigismember(&set, sig) == 1) << sig;
+	return bits;
+}
+
+static void kept_now(long v[KEPT])
+{
+	struct sched_param sp = { 0 };
+	struct itimerval it;
+	int n = 0;
+
+	sched_getparam(0, &sp);
+	v[0] = getpriority(PRIO_PROCESS, 0);
+	v[1] = sched_getscheduler(0);
+	v[2] = sp.sched_priority;
+	v[3] = syscall(SYS_ioprio_get, 1, 0);
+	v[4] = strtol(t_get("/proc/self/oom_score_adj"), NULL, 10);
+	v[5] = personality(0xffffffff);
+	v[6] = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
+	v[7] = prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0);
+	v[8] = prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0);
+	for (int i = 0; i < 3; i++) {
+		getitimer(i, &it);
+		v[9 + i] = (it.it_value.tv_sec > 0) + 10 * it.it_interval.tv_sec;
+	}
+	v[12] = blocked_now();
+	v[13] = ignored_now();
+	prctl(PR_GET_CHILD_SUBREAPER, &n, 0, 0, 0);
+	v[14] = n;
+	v[15] = prctl(PR_CAPBSET_READ, CAP_SYS_BOOT, 0, 0, 0);
+	v[16] = prctl(PR_GET_SECUREBITS, 0, 0, 0, 0);
+	v[17] = from_status("CapInh:");
+	v[18] = from_status("CapAmb:");
+	v[19] = from_status("Seccomp:");
+	n = 0;
+	prctl(PR_GET_PDEATHSIG, &n, 0, 0, 0);
+	v[20] = n;
+	v[21] = pending_now();
+}
+
+/* sub "kept PATH STEP REPORT WHAT...": what is not as WHAT says is written to REPORT; then on to the next of the
+ * cores in PATH. */
+static int s_kept(int argc, char **argv)
+{
+	char *args[3 + 3 + KEPT + 1] = { t_self, (char *)"--sub", (char *)"kept" };
+	int step = atoi(argv[1]);
+	char line[64];
+	cpu_set_t set;
+	long v[KEPT];
+
+	kept_now(v);
+	for (int i = 0; i < KEPT && argc == 3 + KEPT; i++) {
+		long was = atol(argv[3 + i]);
+
+		snprintf(line, sizeof(line), "%.*s: %s is %ld, was %ld ", step, argv[0],
+			 kept_name[i], v[i], was);
+		if (v[i] != was &&
+		    write(atoi(argv[2]), line, strlen(line)) != (ssize_t)strlen(line))
+			return 2;
+	}
+	if (!argv[0][step])
+		return 0;
+	CPU_ZERO(&set);
+	CPU_SET(argv[0][step] - '0', &set);
+	(void)sched_setaffinity(0, sizeof(set), &set);
+	args[3] = argv[0];
+	snprintf(line, sizeof(line), "%d", step + 1);
+	args[4] = line;
+	args[5] = argv[2];
+	for (int i = 0; i < KEPT; i++)
+		args[6 + i] = step ? argv[3 + i] : NULL;
+	for (int i = 0; i < KEPT && !step; i++) {
+		static char first[KEPT][24];
+
+		snprintf(first[i], sizeof(first[i]), "%ld", v[i]);
+		args[6 + i] = first[i];
+	}
+	execv(t_self, args);
+	return 95;
+}
+
+/* sub "masked": is nothing blocked? Without arguments: before. */
+static int s_masked(int argc, char **argv)
+{
+	cpu_set_t set;
+
+	if (argc)
+		return blocked_now() != 0;
+	CPU_ZERO(&set);
+	CPU_SET(argv[0][0] - '0', &set);
+	(void)sched_setaffinity(0, sizeof(set), &set);
+	execl(t_self, t_self, "--sub", "masked", "x", NULL);
+	return 95;
+}
+
+static void block(int sig)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, sig);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+/* As far as this user may. What goes along, some at a time. */
+static void keep_sched(void)
+{
+	struct sched_param sp = { 0 };
+
+	(void)!nice(3);
+	(void)sched_setscheduler(0, SCHED_BATCH | 0x40000000 /* RESET_ON_FORK */, &sp);
+	(void)syscall(SYS_ioprio_set, 1, 0, 2 << 13 | 6);
+}
+
+static void keep_idle(void)
+{
+	struct sched_param sp = { 0 };
+
+	(void)sched_setscheduler(0, SCHED_IDLE, &sp);
+	(void)syscall(SYS_ioprio_set, 1, 0, 3 << 13);
+	must(t_put("/proc/self/oom_score_adj", "321"));
+	(void)personality(0x0040000 /* ADDR_NO_RANDOMIZE */);
+}
+
+static void keep_prctl(void)
+{
+	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	(void)prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+	(void)prctl(PR_SET_TIMERSLACK, 77777, 0, 0, 0);
+}
+
+static void keep_timers(void)
+{
+	struct itimerval it = { { 200, 0 }, { 100, 0 } };
+
+	for (int i = 0; i < 3; i++)
+		must(setitimer(i, &it, NULL));
+}
+
+static void keep_signals(void)
+{
+	block(SIGUSR1);
+	block(SIGSEGV);
+	block(SIGBUS);
+	block(SIGSYS);
+	signal(SIGBUS, SIG_IGN);
+	signal(SIGSEGV, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+/* What stays, and keeps the program where it is. */
+static void keep_subreaper(void)
+{
+	must(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0));
+}
+
+static void keep_bounds(void)
+{
+	(void)prctl(PR_CAPBSET_DROP, CAP_SYS_BOOT, 0, 0, 0);
+}
+
+static void keep_securebits(void)
+{
+	(void)prctl(PR_SET_SECUREBITS, 1 << 2 /* NO_SETUID_FIXUP */, 0, 0, 0);
+}
+
+static void keep_ambient(void)
+{
+	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct cap[2];
+
+	must(syscall(SYS_capget, &head, cap));
+	cap[0].inheritable = cap[0].permitted & 1u << CAP_KILL;
+	must(syscall(SYS_capset, &head, cap));
+	(void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_KILL, 0, 0);
+}
+
+static void keep_filter(void)
+{
+	struct sock_filter all = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	struct sock_fprog prog = { 1, &all };
+
+	must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+	(void)prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog, 0, 0);
+}
+
+static void t_kept(void)
+{
+	static const struct {
+		const char *what;
+		void (*set)(void);
+	} keep[] = {
+		{ "nothing", NULL },
+		{ "class of batch jobs", keep_sched },
+		{ "class of idle time, oom score, personality", keep_idle },
+		{ "of prctl", keep_prctl },
+		{ "timers", keep_timers },
+		{ "blocked and ignored signals", keep_signals },
+		{ "subreaper", keep_subreaper },
+		{ "bounding set", keep_bounds },
+		{ "securebits", keep_securebits },
+		{ "inheritable and ambient capabilities", keep_ambient },
+		{ "filter of calls", keep_filter },
+	};
+	static const char *const paths[] = { "1", "10", "120", "0213" };
+
+	for (size_t i = 0; i < sizeof(keep) / sizeof(keep[0]); i++) {
+		for (size_t k = 0; k < sizeof(paths) / sizeof(paths[0]); k++) {
+			char got[2048] = "", *path = (char *)paths[k];
+			int p[2];
+			pid_t pid;
+
+			must(pipe2(p, O_NONBLOCK));
+			pid = must(fork());
+			if (pid == 0) {
+				char *argv[] = { path, (char *)"0", t_num(p[1]), NULL };
+
+				if (keep[i].set)
+					keep[i].set();
+				_exit(s_kept(3, argv));
+			}
+			is_long(t_end(pid), 0, "%s: by %s", keep[i].what, path);
+			(void)!read(p[0], got, sizeof(got) - 1);
+			is_str(got, "", "%s: by %s: is kept", keep[i].what, path);
+			must(close(p[0]));
+			must(close(p[1]));
+		}
+	}
+}
+
+/* Signals that are caught in exec leave the mask alone, which is blocked meanwhile. They are of a kind that the
+ * next program ignores. */
+static void t_mask(void)
+{
+	int bad = 0, status;
+
+	for (int i = 0; i < 100; i++) {
+		char *argv[] = { (char *)(i % 2 ? "2" : "1"), NULL };
+		pid_t pid = must(fork());
+
+		if (pid == 0) {
+			signal(SIGURG, on_term);
+			_exit(s_masked(0, argv));
+		}
+		while (waitpid(pid, &status, WNOHANG) == 0) {
+			kill(pid, SIGURG);
+			usleep(50 + 5 * (useconds_t)i);
+		}
+		bad += status != 0;
+	}
+	is_long(bad, 0, "signals that come in exec change no mask");
 }
 
 static int s_fds(int argc, char **argv)
@@ -487,11 +793,13 @@ static void t_by_fd(void)
 }
 
 T_SUBS = { { "show", s_show }, { "comm", s_comm }, { "state", s_state }, { "fds", s_fds },
+	   { "kept", s_kept },   { "masked", s_masked },
 	   { "exe", s_exe },   { "again", s_again }, { "space", s_space }, T_END };
 
 T_SECTIONS = {
 	{ "args", t_args },	{ "errors", t_errors },
 	{ "state", t_state },	{ "fds", t_fds },
+	{ "kept", t_kept },	{ "mask", t_mask },
 	{ "failed", t_failed }, { "scripts", t_scripts },
 	{ "stored", t_stored }, { "proc", t_proc },
 	{ "again", t_again },	{ "space", t_space },
