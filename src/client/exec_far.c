@@ -571,8 +571,9 @@ static long send_as_file(struct task *t, u32 core, const char *data, u32 len, u6
 }
 
 /* What is counted for this program alone goes before the one there can look: it may want to write
- * this program's file, or run what this one has written, as after an exec here. Nothing is lost if
- * the exec stays here after all: it cannot fail any more, and there is no other thread. */
+ * this program's file, or run what this one has written, as after an exec here. So does any file that it has
+ * locked and exec closes, for that frees the lock: once EXEC is sent its locks are the program's there. Nothing
+ * is lost if the exec stays here after all: it cannot fail any more, and there is no other thread. */
 static void let_go(struct task *t)
 {
 	struct fdtable *ft = t->proc->fds;
@@ -582,7 +583,7 @@ static void let_go(struct task *t)
 		const struct fdent *e = &ft->ent[i];
 
 		if (e->kind == FD_HARE && e->cloexec && e->ofd->kind == OFD_FILE &&
-		    ofd_can_write(e->ofd))
+		    (ft->posix_locks || ofd_can_write(e->ofd)))
 			fd_close_entry(t, ft, i);
 	}
 }

@@ -359,6 +359,51 @@ static void t_moved_cycle(void)
 	}
 }
 
+/* Exec closes a descriptor, and with it goes what the process has locked in that file. */
+static void t_cloexec(void)
+{
+	static const int flags[] = { O_RDONLY, O_RDWR };
+	struct flock fl;
+	int fd;
+
+	must(t_put("f", "x"));
+	must(t_put("g", "x"));
+	fd = must(open("f", O_RDWR));
+	for (int i = 0; i < 8; i++) {
+		int p[2], q[2];
+		char c;
+		pid_t pid;
+
+		must(pipe(p));
+		must(pipe(q));
+		pid = must(fork());
+		if (pid == 0) {
+			int own = must(open("f", flags[i % 2] | O_CLOEXEC));
+			int other = must(open("g", O_RDWR));
+			char *argv[] = { (char *)(i < 4 ? "12" : "01"),
+					 (char *)"0",
+					 (char *)"h",
+					 t_num(p[1]),
+					 t_num(q[0]),
+					 t_num(other),
+					 NULL };
+
+			must(setlk(own, F_SETLK, i % 2 ? F_WRLCK : F_RDLCK, 0, 0));
+			must(close(q[1]));
+			move(6, argv);
+		}
+		must(close(p[1]));
+		must(close(q[0]));
+		is_long(read(p[0], &c, 1), 1, "%d: the program runs", i);
+		is_long(getlk(fd, F_WRLCK, 0, 0, &fl), F_UNLCK, "%d: the lock is free",
+			i);
+		must(write(q[1], "x", 1));
+		is_long(t_end(pid), 0, "%d: the program's end", i);
+		must(close(p[0]));
+		must(close(q[1]));
+	}
+}
+
 /* Two processes count in a file under a lock: no count is lost. */
 static int s_count(int argc, char **argv)
 {
@@ -659,6 +704,7 @@ T_SECTIONS = {
 	{ "exec", t_exec },
 	{ "moved", t_moved },
 	{ "moved_cycle", t_moved_cycle },
+	{ "cloexec", t_cloexec },
 	{ "count", t_count },
 	{ "log", t_log },
 	{ "mapped", t_mapped },
