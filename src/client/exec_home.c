@@ -30,6 +30,7 @@
 #include <asm/errno.h>
 #include <linux/fcntl.h>
 #include <linux/mman.h>
+#include <linux/prctl.h>
 
 #include "base/race.h"
 #include "base/str.h"
@@ -228,6 +229,20 @@ static void come_home(struct ck *ck, struct proc *p, const struct proc *proxy)
 	TX_SET(ck, p->state, PROC_RUNNING);
 }
 
+/* The program's state, but the signal at its parent's death, which this process has had for it all the time:
+ * the host forgets that when ids change, and here they only become what they are. */
+static long enter_state(const struct exec_start *st)
+{
+	s32 sig = 0;
+	long r;
+
+	SYS(prctl, PR_GET_PDEATHSIG, &sig, 0, 0, 0);
+	r = exec_enter_state(st);
+	if (sig)
+		SYS(prctl, PR_SET_PDEATHSIG, sig, 0, 0, 0);
+	return r;
+}
+
 /* Step 6. The file of the image is the program's to drop from here on. False: no memory for that. */
 static bool swap(struct task *t, struct home *h)
 {
@@ -264,7 +279,7 @@ static _Noreturn void become(struct task *t, struct home *h)
 	race_point("home received", RACE_AT);
 	exec_raise_limit();
 	place_fds(t, h);
-	if (exec_open_devices(&h->st) || exec_enter_state(&h->st))
+	if (exec_open_devices(&h->st) || enter_state(&h->st))
 		fail(t, h);
 	client_exec_entered(t, h->from_core, h->from_pid);
 	proc_release(t, proxy);

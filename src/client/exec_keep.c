@@ -19,6 +19,7 @@
 #include "base/str.h"
 #include "base/sys.h"
 #include "client/exec.h"
+#include "proto/hio.h"
 
 #define IOPRIO_WHO_PROCESS_  1
 #define PR_SET_MDWE_	     65
@@ -189,10 +190,30 @@ static bool stays(const long a[6])
 	}
 }
 
+/* The parent's death, which the proxy alone sees: here the parent is the agent. The signal comes as any other
+ * does, or ends the proxy and so the program. */
+static long parent_death(struct task *t, const long a[6])
+{
+	bool ask = a[0] == PR_GET_PDEATHSIG;
+	s32 sig;
+	long r;
+
+	if (!ask && (u64)a[1] > SIGNAL_MAX)
+		return -EINVAL;
+	r = relay_own(t, HIO_PDEATHSIG, ask ? PDEATHSIG_ASK : (u64)a[1], 0);
+	sig = (s32)r;
+	if (!ask || r < 0)
+		return r;
+	return user_write((void *)a[1], &sig, sizeof(sig)) ? -EFAULT : 0;
+}
+
 long client_prctl(struct task *t, long a[6])
 {
 	long r;
 
+	if ((a[0] == PR_SET_PDEATHSIG || a[0] == PR_GET_PDEATHSIG) &&
+	    exec_has_proxy(t->proc))
+		return parent_death(t, a);
 	if (!stays(a))
 		return CLIENT_HOST;
 	r = sys_call6(__NR_prctl, a[0], a[1], a[2], a[3], a[4], a[5]);

@@ -75,8 +75,11 @@ enum hio_op {
 	HIO_FUTIMENS, /* data: two timespecs, or none: now */
 	HIO_PATH, /* data: what /proc/self/fd/N says */
 	HIO_CRED, /* a: the program's uid from now on, b: its gid */
+	HIO_PDEATHSIG, /* a: signal at its parent's death; PDEATHSIG_ASK: result is the one that is set */
 	HIO_ENTERED, /* the program that left has begun elsewhere: nobody waits for it */
 };
+
+#define PDEATHSIG_ASK (~0ULL)
 
 enum hio_state { HIO_QUEUED, HIO_WAITING, HIO_BUSY, HIO_DONE };
 

@@ -525,6 +525,24 @@ static void note_cred(u32 uid, u32 gid)
 	ck_unlock(ck);
 }
 
+/* Another user's signals: as the host forgets it for a process that changes them itself. */
+static void new_user(u32 uid, u32 gid)
+{
+	if (uid != g.proc->cred.uid || gid != g.proc->cred.gid)
+		SYS(prctl, PR_SET_PDEATHSIG, 0, 0, 0, 0);
+}
+
+/* This process is the one that has the program's parent. */
+static long do_pdeathsig(u64 sig)
+{
+	s32 now = 0;
+
+	if (sig != PDEATHSIG_ASK)
+		return SYS(prctl, PR_SET_PDEATHSIG, sig, 0, 0, 0);
+	SYS(prctl, PR_GET_PDEATHSIG, &now, 0, 0, 0);
+	return now;
+}
+
 static long do_setpgid(u32 pgid)
 {
 	u32 host = pgid ? host_group(pgid) : g.proc->host_pid;
@@ -716,7 +734,10 @@ static long perform(void)
 		return SYS(utimensat, fd, 0, h->len == 32 ? g.data : NULL, 0);
 	case HIO_PATH:
 		return do_path(fd);
+	case HIO_PDEATHSIG:
+		return do_pdeathsig(h->a);
 	case HIO_CRED:
+		new_user((u32)h->a, (u32)h->b);
 		note_cred((u32)h->a, (u32)h->b);
 		return 0;
 	case HIO_ENTERED:

@@ -258,6 +258,15 @@ static void kept_now(long v[KEPT])
 	v[21] = pending_now();
 }
 
+static void pin(char core)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(core - '0', &set);
+	(void)sched_setaffinity(0, sizeof(set), &set);
+}
+
 /* sub "kept PATH STEP REPORT WHAT...": what is not as WHAT says is written to REPORT; then on to the next of the
  * cores in PATH. */
 static int s_kept(int argc, char **argv)
@@ -265,7 +274,6 @@ static int s_kept(int argc, char **argv)
 	char *args[3 + 3 + KEPT + 1] = { t_self, (char *)"--sub", (char *)"kept" };
 	int step = atoi(argv[1]);
 	char line[64];
-	cpu_set_t set;
 	long v[KEPT];
 
 	kept_now(v);
@@ -280,9 +288,7 @@ static int s_kept(int argc, char **argv)
 	}
 	if (!argv[0][step])
 		return 0;
-	CPU_ZERO(&set);
-	CPU_SET(argv[0][step] - '0', &set);
-	(void)sched_setaffinity(0, sizeof(set), &set);
+	pin(argv[0][step]);
 	args[3] = argv[0];
 	snprintf(line, sizeof(line), "%d", step + 1);
 	args[4] = line;
@@ -299,16 +305,112 @@ static int s_kept(int argc, char **argv)
 	return 95;
 }
 
+static int g_death_fd;
+
+static void on_death(int sig)
+{
+	_exit(write(g_death_fd, sig == SIGTERM ? "t" : "?", 1) != 1);
+}
+
+static int death_is(int sig)
+{
+	int now = -1;
+
+	return prctl(PR_GET_PDEATHSIG, &now, 0, 0, 0) == 0 && now == sig;
+}
+
+/* sub "death PATH STEP SIG SET FD": goes to each core of PATH by an exec, sets the signal of its parent's death
+ * in the SETth program, with another group, and waits for it. */
+static int s_death(int argc, char **argv)
+{
+	int step = atoi(argv[1]), sig = atoi(argv[2]), set = atoi(argv[3]);
+	int good = 1;
+
+	g_death_fd = atoi(argv[4]);
+	if (step == set) {
+		must(prctl(PR_SET_PDEATHSIG, SIGUSR2, 0, 0, 0));
+		good = death_is(SIGUSR2);
+		if (geteuid() == 0) {
+			must(setresgid(T_NOBODY, T_NOBODY, T_NOBODY));
+			good &= death_is(0);
+		}
+		good &= prctl(PR_SET_PDEATHSIG, 65, 0, 0, 0) == -1 && errno == EINVAL;
+		good &= prctl(PR_SET_PDEATHSIG, -1L, 0, 0, 0) == -1 && errno == EINVAL;
+		must(prctl(PR_SET_PDEATHSIG, sig, 0, 0, 0));
+	}
+	good &= step < set || death_is(sig);
+	if (good && argv[0][step]) {
+		pin(argv[0][step]);
+		execl(t_self, t_self, "--sub", "death", argv[0], t_num(step + 1), argv[2],
+		      argv[3], argv[4], NULL);
+	}
+	signal(SIGTERM, on_death);
+	if (argc != 5 || write(g_death_fd, good ? "g" : "b", 1) != 1)
+		return 2;
+	for (;;)
+		pause();
+}
+
+/* One byte; 0: the other end is closed; '!': neither, for long. */
+static int byte_of(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	char c = 0;
+
+	if (poll(&p, 1, 20000) != 1)
+		return '!';
+	return read(fd, &c, 1) == 1 ? c : 0;
+}
+
+static void one_death(const char *path, int sig, int set)
+{
+	int go[2], told[2];
+	pid_t parent;
+	char c;
+
+	must(pipe(go));
+	must(pipe(told));
+	parent = must(fork());
+	if (parent == 0) {
+		char *argv[] = { (char *)path, (char *)"0",    t_num(sig),
+				 t_num(set),   t_num(told[1]), NULL };
+
+		must(close(go[1]));
+		if (must(fork()) == 0)
+			_exit(s_death(5, argv));
+		must(close(told[1]));
+		_exit(read(go[0], &c, 1) != 0);
+	}
+	must(close(go[0]));
+	must(close(told[1]));
+	is_long(byte_of(told[0]), 'g', "by %s: signal %d, set in program %d", path, sig,
+		set);
+	must(close(go[1]));
+	is_long(t_end(parent), 0, "the parent's end");
+	if (sig == SIGTERM)
+		is_long(byte_of(told[0]), 't', "its signal");
+	is_long(byte_of(told[0]), 0, "its end");
+	must(close(told[0]));
+}
+
+static void t_death(void)
+{
+	static const char *const paths[] = { "1", "10", "12", "121", "0" };
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		for (int set = 0; set <= (int)strlen(paths[i]); set++) {
+			one_death(paths[i], SIGTERM, set);
+			one_death(paths[i], SIGKILL, set);
+		}
+	}
+}
+
 /* sub "masked": is nothing blocked? Without arguments: before. */
 static int s_masked(int argc, char **argv)
 {
-	cpu_set_t set;
-
 	if (argc)
 		return blocked_now() != 0;
-	CPU_ZERO(&set);
-	CPU_SET(argv[0][0] - '0', &set);
-	(void)sched_setaffinity(0, sizeof(set), &set);
+	pin(argv[0][0]);
 	execl(t_self, t_self, "--sub", "masked", "x", NULL);
 	return 95;
 }
@@ -368,6 +470,11 @@ static void keep_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
+static void keep_death(void)
+{
+	must(prctl(PR_SET_PDEATHSIG, SIGUSR1, 0, 0, 0));
+}
+
 /* What stays, and keeps the program where it is. */
 static void keep_subreaper(void)
 {
@@ -416,6 +523,7 @@ static void t_kept(void)
 		{ "of prctl", keep_prctl },
 		{ "timers", keep_timers },
 		{ "blocked and ignored signals", keep_signals },
+		{ "signal of the parent's death", keep_death },
 		{ "subreaper", keep_subreaper },
 		{ "bounding set", keep_bounds },
 		{ "securebits", keep_securebits },
@@ -794,12 +902,14 @@ static void t_by_fd(void)
 
 T_SUBS = { { "show", s_show }, { "comm", s_comm }, { "state", s_state }, { "fds", s_fds },
 	   { "kept", s_kept },   { "masked", s_masked },
+	   { "death", s_death },
 	   { "exe", s_exe },   { "again", s_again }, { "space", s_space }, T_END };
 
 T_SECTIONS = {
 	{ "args", t_args },	{ "errors", t_errors },
 	{ "state", t_state },	{ "fds", t_fds },
 	{ "kept", t_kept },	{ "mask", t_mask },
+	{ "death", t_death },
 	{ "failed", t_failed }, { "scripts", t_scripts },
 	{ "stored", t_stored }, { "proc", t_proc },
 	{ "again", t_again },	{ "space", t_space },
