@@ -17,6 +17,7 @@
 #include <linux/poll.h>
 #include <linux/time_types.h>
 
+#include "base/race.h"
 #include "client/file.h"
 
 #define NS_PER_S      1000000000LL
@@ -194,10 +195,15 @@ static bool see(struct task *t, struct ofd *shadow, u32 n, struct seen *s)
 
 static u32 poll_seen(struct task *t, struct seen *s, u32 seq, u32 *bytes)
 {
+	struct told told = { s->events & EPOLLET ? s->told : 0, s->bytes };
+	u32 ready;
+
 	*bytes = 0;
 	if (s->o.kind == OFD_RELAY)
 		return (u32)relay_poll(t, &s->o, s->events & 0xffff);
-	return ofd_poll(t, &s->o, s->events & 0xffff, seq, bytes);
+	ready = ofd_poll(t, &s->o, s->events & 0xffff, seq, &told);
+	*bytes = told.bytes;
+	return ready;
 }
 
 /* Is it to be reported, given what was reported before? */
@@ -208,25 +214,86 @@ static u32 is_news(const struct seen *s, u32 ready, u32 bytes)
 	return ready & ~s->told;
 }
 
-static void note_told(struct task *t, struct ofd *shadow, const struct seen *s, u32 told,
-		      u32 bytes, bool reported)
+/* The member, if it is one still, and as it was seen. Lock held. */
+static struct epoll_item *item_as_seen(struct ofd *shadow, const struct seen *s)
 {
-	struct ck *ck = t->ctx.ck;
 	struct list *l;
 
-	if (!(s->events & (EPOLLET | EPOLLONESHOT)))
-		return;
-	ck_lock(&t->ctx, ck);
 	for (l = shadow->watch.next; l != &shadow->watch; l = l->next) {
 		struct epoll_item *i = LIST_ENTRY(l, struct epoll_item, in_set);
 
 		if (i != s->item)
 			continue;
-		i->told = told;
+		if (i->events != s->events || i->data != s->data)
+			return NULL;
+		return s->events & EPOLLET && (i->told != s->told || i->bytes != s->bytes)
+			       ? NULL
+			       : i;
+	}
+	return NULL;
+}
+
+/* What was told is over, and an edge when it comes again. */
+static void note_over(struct task *t, struct ofd *shadow, const struct seen *s, u32 now,
+		      u32 bytes)
+{
+	struct ck *ck = t->ctx.ck;
+	struct epoll_item *i;
+
+	if (!(s->events & EPOLLET))
+		return;
+	ck_lock(&t->ctx, ck);
+	i = item_as_seen(shadow, s);
+	if (i) {
+		i->told = s->told & now;
 		i->bytes = bytes;
-		if (reported && i->events & EPOLLONESHOT)
-			TX_SET(ck, i->events, i->events & KEPT_BITS);
-		break;
+	}
+	ck_unlock(ck);
+}
+
+/* Of a shot, or an edge, one thread tells: the first that is here. False: another one was, or
+ * the member was changed meanwhile. */
+static bool claim(struct task *t, struct ofd *shadow, const struct seen *s, u32 now,
+		  u32 bytes)
+{
+	struct ck *ck = t->ctx.ck;
+	struct epoll_item *i;
+
+	if (!(s->events & (EPOLLET | EPOLLONESHOT)))
+		return true;
+	race_point("epoll claim", RACE_AT);
+	ck_lock(&t->ctx, ck);
+	i = item_as_seen(shadow, s);
+	if (i) {
+		i->told = now;
+		i->bytes = bytes;
+		if (s->events & EPOLLONESHOT)
+			TX_SET(ck, i->events, s->events & KEPT_BITS);
+	}
+	ck_unlock(ck);
+	return i != NULL;
+}
+
+/* It could not be told. */
+static void give_back(struct task *t, struct ofd *shadow, const struct seen *s, u32 now,
+		      u32 bytes)
+{
+	struct seen claimed = *s;
+	struct ck *ck = t->ctx.ck;
+	struct epoll_item *i;
+
+	if (!(s->events & (EPOLLET | EPOLLONESHOT)))
+		return;
+	if (s->events & EPOLLONESHOT)
+		claimed.events &= KEPT_BITS;
+	claimed.told = now;
+	claimed.bytes = bytes;
+	ck_lock(&t->ctx, ck);
+	i = item_as_seen(shadow, &claimed);
+	if (i) {
+		i->told = s->told;
+		i->bytes = s->bytes;
+		TX_SET(ck, i->events, s->events);
 	}
 	ck_unlock(ck);
 }
@@ -241,15 +308,16 @@ static bool ready_within(struct task *t, struct ofd *shadow, u32 seq, u32 depth)
 	struct seen s;
 
 	for (u32 n = 0; see(t, shadow, n, &s); n++) {
-		u32 bytes;
+		u32 bytes, now;
 
 		if (s.o.kind == OFD_RELAY)
 			continue; /* only looked at in the instance itself */
-		if (s.nested)
+		if (s.nested) {
 			ready |= depth && nested_ready(t, shadow, s.item, seq, depth - 1);
-		else if (s.events & ~KEPT_BITS &&
-			 is_news(&s, poll_seen(t, &s, seq, &bytes), bytes))
-			ready = true;
+		} else if (s.events & ~KEPT_BITS) {
+			now = poll_seen(t, &s, seq, &bytes);
+			ready |= is_news(&s, now, bytes) != 0;
+		}
 		if (ready)
 			seq = 0;
 	}
@@ -323,41 +391,57 @@ static bool see_next(struct task *t, struct ofd *shadow, u32 from, u32 *n, bool 
 	return *n < from && see(t, shadow, *n, s);
 }
 
+/* One member's event, if there is one, to the program: 1, 0, -EFAULT; -EAGAIN: it is to be seen
+ * again. */
+static long tell(struct task *t, struct ofd *shadow, struct seen *s,
+		 struct epoll_event *user, u32 seq)
+{
+	struct epoll_event ev = { .data = s->data };
+	u32 bytes = 0, now;
+
+	if (s->nested)
+		now = nested_ready(t, shadow, s->item, seq, NESTING_MAX)
+			      ? s->events & EPOLLIN
+			      : 0;
+	else
+		now = poll_seen(t, s, seq, &bytes);
+	ev.events = is_news(s, now, bytes);
+	if (!ev.events) {
+		if (s->told & ~now)
+			note_over(t, shadow, s, now, bytes);
+		return 0;
+	}
+	if (!claim(t, shadow, s, now, bytes))
+		return -EAGAIN;
+	if (!user_write(user, &ev, sizeof(ev)))
+		return 1;
+	give_back(t, shadow, s, now, bytes);
+	return -EFAULT;
+}
+
 /* Events of Hare's members, behind `got` others and at most max in all, to the program:
  * how many there are then, or -EFAULT. */
 static long collect(struct task *t, struct ofd *shadow, enum which which,
 		    struct epoll_event *user, long got, long max, u32 seq)
 {
-	u32 from = turn(shadow), n;
+	u32 from = turn(shadow), n = from;
 	bool over = false;
 	struct seen s;
 
-	for (n = from; got < max && see_next(t, shadow, from, &n, &over, &s); n++) {
-		struct epoll_event ev;
-		u32 bytes = 0, now, ready;
+	while (got < max && see_next(t, shadow, from, &n, &over, &s)) {
+		bool shot = !(s.events & ~KEPT_BITS); /* one-shot, and shot */
+		long r = 0;
 
-		if (!(s.events & ~KEPT_BITS) ||
-		    (s.o.kind == OFD_RELAY) != (which == RELAYED))
-			continue; /* one-shot, and shot */
-		if (s.nested)
-			now = nested_ready(t, shadow, s.item, got ? 0 : seq, NESTING_MAX)
-				      ? s.events & EPOLLIN
-				      : 0;
-		else
-			now = poll_seen(t, &s, got ? 0 : seq, &bytes);
-		ready = is_news(&s, now, bytes);
-		if (s.told & ~now)
-			note_told(t, shadow, &s, s.told & now, bytes, false);
-		if (!ready)
+		if (!shot && (s.o.kind == OFD_RELAY) == (which == RELAYED))
+			r = tell(t, shadow, &s, &user[got], got ? 0 : seq);
+		if (r == -EAGAIN)
 			continue;
-		ev.events = ready;
-		ev.data = s.data;
-		if (user_write(&user[got], &ev, sizeof(ev)))
-			return got ? got : -EFAULT;
-		got++;
-		note_told(t, shadow, &s, now, bytes, true);
+		if (r < 0)
+			return got ? got : r;
+		n++;
+		got += r;
 		if (got == max)
-			set_turn(shadow, n + 1);
+			set_turn(shadow, n);
 	}
 	return got;
 }

@@ -411,10 +411,14 @@ long wait_event(struct task *t, u32 seq, const struct until *u);
 
 /* --- poll.c, epoll.c -------------------------------------------------------------- */
 
+/* What an edge-triggered member was told, and how much the pipe held then. */
+struct told {
+	u32 events, bytes;
+};
 /* What is ready of `events` (poll(2)'s bits); with seq != 0 registers for an EVENT when
- * nothing is. Relayed ones are left out: they are asked by relay_poll. *bytes (may be
- * NULL): how much a pipe holds. */
-u32 ofd_poll(struct task *t, struct ofd *o, u32 events, u32 seq, u32 *bytes);
+ * nothing is, or nothing that is not in *told (may be NULL), whose bytes become what the
+ * pipe holds. Relayed ones are left out: they are asked by relay_poll. */
+u32 ofd_poll(struct task *t, struct ofd *o, u32 events, u32 seq, struct told *told);
 /* Hare's members of an epoll instance; NULL: fd is none, or has none. A counted
  * reference. */
 struct ofd *epoll_shadow_of(struct task *t, int fd);

@@ -50,7 +50,7 @@ static void room_give(struct room *m)
 
 /* --- one descriptor --------------------------------------------------------------- */
 
-u32 ofd_poll(struct task *t, struct ofd *o, u32 events, u32 seq, u32 *bytes)
+u32 ofd_poll(struct task *t, struct ofd *o, u32 events, u32 seq, struct told *told)
 {
 	struct req_POLL q = { .ino = o->ino,
 			      .access = o->flags & O_ACCMODE,
@@ -58,8 +58,11 @@ u32 ofd_poll(struct task *t, struct ofd *o, u32 events, u32 seq, u32 *bytes)
 	struct rep_POLL p = { 0 };
 	long r;
 
-	if (bytes)
-		*bytes = 0;
+	if (told) {
+		q.told = told->events;
+		q.told_bytes = told->bytes;
+		told->bytes = 0;
+	}
 	if (o->flags & O_PATH)
 		return POLLNVAL;
 	if (!ofd_is_pipe(o))
@@ -69,8 +72,8 @@ u32 ofd_poll(struct task *t, struct ofd *o, u32 events, u32 seq, u32 *bytes)
 	r = rpc_poll(&t->ctx, ofd_server(o), &q, &p);
 	if (r)
 		return POLLERR;
-	if (bytes)
-		*bytes = p.bytes;
+	if (told)
+		told->bytes = p.bytes;
 	return p.revents & (events | POLLERR | POLLHUP | POLLNVAL);
 }
 

@@ -382,6 +382,20 @@ static u32 poll_pipe(const struct fs_pipe *pipe, const struct req_POLL *q)
 	return ready & (q->events | HP_HUP | HP_ERR);
 }
 
+/* Edge-triggered, and no edge came since what was told. */
+static bool is_old(const struct req_POLL *q, const struct rep_POLL *p)
+{
+	return q->told && p->bytes == q->told_bytes && !(p->revents & ~q->told);
+}
+
+/* What it waits for. That there is room is told again when there was none, but more bytes are an edge. */
+static u32 awaited(const struct req_POLL *q, const struct rep_POLL *p)
+{
+	if (q->fifo_peer)
+		return FS_WAIT_ANY;
+	return (q->events & ~(p->revents & POLL_OUT)) | HP_HUP | HP_ERR;
+}
+
 long fs_poll(struct rpc_env *e, const struct req_POLL *q, struct rep_POLL *p)
 {
 	struct fs_inode *i = fs_inode_find(fs_of(e->ck), q->ino);
@@ -403,10 +417,9 @@ long fs_poll(struct rpc_env *e, const struct req_POLL *q, struct rep_POLL *p)
 					      : fs_pipe_used(pipe);
 	p->capacity = pipe->pages * PAGE_SIZE;
 	p->revents = q->fifo_peer ? poll_peer(pipe, q) : poll_pipe(pipe, q);
-	if (p->revents || !q->wait_seq)
+	if (!q->wait_seq || (p->revents && !is_old(q, p)))
 		return 0;
-	r = fs_wait(e, &pipe->waiters, q->wait_seq,
-		    q->fifo_peer ? FS_WAIT_ANY : q->events | HP_HUP | HP_ERR);
+	r = fs_wait(e, &pipe->waiters, q->wait_seq, awaited(q, p));
 	return r == -EAGAIN ? 0 : r;
 }
 
