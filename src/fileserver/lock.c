@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * LOCK: flock, POSIX and open-file-description locks. flock locks are about the whole file and
- * see only each other; the other two kinds see each other.
+ * see only each other; the other two kinds see each other. A flock lock that is converted, and
+ * cannot be at once, is gone; the others stay.
  *
  * Who must wait is registered with what it wants, and woken when nothing is in its way any more;
  * it asks again then. From these registrations deadlocks of POSIX locks are found, as deep as Linux
@@ -248,12 +249,30 @@ static long block(struct rpc_env *e, struct fs_more *m, const struct fs_lock *wa
 	return -EAGAIN;
 }
 
+/* A flock that is converted is given up first, as on Linux: whoever waits for that goes on, and a
+ * conversion that fails, or that a signal ends, leaves none. */
+static void give_up(struct rpc_env *e, struct fs_more *m, const struct fs_lock *want)
+{
+	for (struct list *l = m->locks.next; l != &m->locks; l = l->next) {
+		struct fs_lock *own = LIST_ENTRY(l, struct fs_lock, link);
+
+		if (!is_own(own, want))
+			continue;
+		lock_free(e->ck, own);
+		wake(e, m, false);
+		ck_commit(e->ck);
+		return;
+	}
+}
+
 static long set(struct rpc_env *e, struct fs_more *m, struct fs_lock *want,
 		const struct req_LOCK *q, struct rep_LOCK *p)
 {
 	struct fs_lock *other = want->type == UN ? NULL : first_conflict(m, want);
 	long r;
 
+	if (other && want->kind == LOCK_FLOCK)
+		give_up(e, m, want);
 	if (other)
 		return block(e, m, want, other, q, p);
 	r = carve(e->ck, m, want);

@@ -86,6 +86,80 @@ static void t_flock(void)
 	is_errno(flock(99, LOCK_EX), EBADF, "no descriptor");
 }
 
+/* convert FD OUT: a description of another's to exclusive, and then given back; tells that it begins. */
+static int s_convert(int argc, char **argv)
+{
+	int fd = atoi(argv[0]);
+
+	if (write(atoi(argv[1]), "x", 1) != 1 || flock(fd, LOCK_EX))
+		return 1;
+	t_sleep_ms(5);
+	return flock(fd, LOCK_UN) ? 2 : argc - 2;
+}
+
+/* A conversion that has to wait, or fails, has given up what it had. */
+static void t_convert(void)
+{
+	int a, b, p[2];
+	pid_t pid[2];
+	char c;
+
+	must(t_put("f", "x"));
+	a = must(open("f", O_RDWR));
+	b = must(open("f", O_RDWR));
+	must(pipe(p));
+	must(flock(a, LOCK_SH));
+	must(flock(b, LOCK_SH));
+	is_errno(flock(a, LOCK_EX | LOCK_NB), EWOULDBLOCK, "another one shares it");
+	is_long(flock(b, LOCK_EX | LOCK_NB), 0, "which becomes exclusive: the first one is gone");
+	is_errno(flock(a, LOCK_SH | LOCK_NB), EWOULDBLOCK, "and cannot be had");
+	is_long(flock(b, LOCK_SH), 0, "shared again");
+	is_long(flock(a, LOCK_SH), 0, "by both");
+	is_long(flock(a, LOCK_SH | LOCK_NB), 0, "the same again");
+	is_long(refused("f", "f", 0, 0), 1, "is kept");
+	for (int how = T_FORK; how <= T_EXEC; how++) {
+		must(flock(a, LOCK_SH));
+		must(flock(b, LOCK_SH));
+		for (int i = 0; i < 2; i++) {
+			pid[i] = must(t_start(how, "convert", t_num(i ? b : a),
+					      t_num(p[1]), NULL));
+			must(read(p[0], &c, 1));
+		}
+		for (int i = 0; i < 2; i++)
+			is_long(t_end(pid[i]), 0, "both are converted, one after the other: %d, how %d",
+				i, how);
+	}
+	/* whoever waits for what is given up goes on */
+	must(flock(a, LOCK_SH));
+	must(flock(b, LOCK_SH));
+	pid[0] = must(t_start(T_EXEC, "convert", t_num(b), t_num(p[1]), NULL));
+	must(read(p[0], &c, 1));
+	t_sleep_ms(30);
+	is_long(flock(a, LOCK_EX), 0, "the other one waits without a lock: this one is converted");
+	must(flock(a, LOCK_UN));
+	is_long(t_end(pid[0]), 0, "then that one");
+	pid[0] = must(fork());
+	if (!pid[0]) {
+		must(flock(must(open("f", O_RDWR)), LOCK_SH));
+		must(write(p[1], "x", 1));
+		pause();
+	}
+	must(read(p[0], &c, 1));
+	must(flock(a, LOCK_SH));
+	must(flock(b, LOCK_SH));
+	pid[1] = must(t_start(T_EXEC, "convert", t_num(b), t_num(p[1]), NULL));
+	must(read(p[0], &c, 1));
+	t_sleep_ms(30);
+	is_errno(flock(a, LOCK_EX | LOCK_NB), EWOULDBLOCK, "a third one shares it");
+	must(kill(pid[0], SIGKILL));
+	is_long(t_end(pid[0]), 1000 + SIGKILL, "that one is killed");
+	is_long(t_end(pid[1]), 0, "who waited has it");
+	is_long(setlk(a, F_OFD_SETLK, F_RDLCK, 0, 0), 0, "a description's lock");
+	is_long(setlk(b, F_OFD_SETLK, F_RDLCK, 0, 0), 0, "shared");
+	is_errno(setlk(a, F_OFD_SETLK, F_WRLCK, 0, 0), EAGAIN, "cannot be made exclusive");
+	is_errno(setlk(b, F_OFD_SETLK, F_WRLCK, 0, 0), EAGAIN, "and is kept");
+}
+
 static void t_posix(void)
 {
 	struct flock fl;
@@ -692,12 +766,14 @@ static void t_queue(void)
 }
 
 T_SUBS = { { "try", s_try },   { "flock", s_flock }, { "hold", s_hold },
-	   { "exec", s_exec }, { "move", s_move }, { "count", s_count },
+	   { "convert", s_convert }, { "exec", s_exec }, { "move", s_move },
+	   { "count", s_count },
 	   { "log", s_log },       { "mapped", s_mapped },
 	   { "touch", s_touch },   { "cycle", s_cycle }, { "queue", s_queue }, T_END };
 
 T_SECTIONS = {
 	{ "flock", t_flock },
+	{ "convert", t_convert },
 	{ "posix", t_posix },
 	{ "killed", t_killed },
 	{ "ofd", t_ofd },
