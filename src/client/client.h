@@ -137,6 +137,9 @@ bool client_fault(struct task *t, u64 addr);
  * now shown, so that the call is to be made again. */
 bool client_unshown(struct task *t, const long a[6]);
 
+/* The value of a SIGCONT that is for proxies alone. */
+#define CLIENT_WAKE 0x4841524557414b45ULL
+
 /* A file that is mapped has become shorter. A thread that goes from our code to the program's asks
  * whether something is to be cut, and then cuts, in no other call of this library. One that runs
  * gets a SIGBUS with this value (SI_QUEUE) for it, from the core's agent, which calls

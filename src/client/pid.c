@@ -23,8 +23,11 @@
 #define SIG_MAX	       64
 #define SIG_CONT       18
 #define SIG_STOP       19
+#define WAIT_CONTINUED 0xffff /* a wait status */
 #define NS_GET_NSTYPE_ 0xb703
 #define SENT_WITHIN_NS 1000000000LL /* a signal to another core, unless its agent dies */
+
+_Static_assert(CLIENT_WAKE == PROC_WAKE_SIGNAL, "a proxy knows it too");
 
 static bool is_remote(const struct proc *p)
 {
@@ -288,6 +291,7 @@ static long send_anywhere(struct task *t, u32 pid, const struct sending *s)
  * host_pid the proxy's. Unknown: host_pid 0. */
 struct location {
 	u32 host_pid, core;
+	u32 changes; /* proc.changes then */
 	bool ended; /* a proxy whose program is no more */
 };
 
@@ -301,12 +305,36 @@ static struct location locate(struct task *t, u32 pid)
 	p = proc_by_pid(ck, pid);
 	if (p) {
 		at.host_pid = p->host_pid;
+		at.changes = p->changes;
 		at.ended = p->flags & PROC_REPORTED;
 		if (p->state == PROC_PROXY)
 			at.core = p->target_core;
 	}
 	ck_unlock(ck);
 	return at;
+}
+
+/* The program of a proxy was continued: so is that, before kill returns, and without hearing of the
+ * signal, which would be a second one. Unless the program has been stopped since: then nothing that
+ * continued it before may undo this. */
+static void continue_proxy(struct task *t, const struct location *at)
+{
+	struct ck *ck = t->ctx.ck;
+	bool wake = false;
+	struct proc *p;
+
+	ck_lock(&t->ctx, ck);
+	p = proc_by_host_pid(ck, at->host_pid);
+	if (p && p->state == PROC_PROXY) {
+		if (proc_is_stopped(p) && p->changes == at->changes) {
+			TX_SET(ck, p->exit_status, WAIT_CONTINUED);
+			TX_ADD(ck, p->changes, 1);
+		}
+		wake = !proc_is_stopped(p);
+	}
+	ck_unlock(ck);
+	if (wake)
+		(void)proc_wake(at->host_pid);
 }
 
 /* To the program of a proxy of this core. What stops and continues it does so to the proxy too;
@@ -321,11 +349,10 @@ static long send_by_proxy(struct task *t, u32 pid, const struct location *at,
 		r = send_anywhere(t, pid, s);
 		r = r == -ESRCH ? 0 : r;
 	}
-	if (s->sig == SIG_CONT || (r == -ESRCH && !at->ended)) {
-		long host = SYS(kill, at->host_pid, s->sig);
-
-		r = r == -ESRCH ? host : r;
-	}
+	if (r == -ESRCH && !at->ended)
+		r = SYS(kill, at->host_pid, s->sig);
+	else if (s->sig == SIG_CONT && r != -EPERM)
+		continue_proxy(t, at);
 	/* Its parent has not waited for it yet: signals for a zombie are not errors. */
 	return at->ended ? 0 : r;
 }
@@ -340,7 +367,7 @@ static long send_stop(struct task *t, u32 pid, u32 host_pid, const struct sendin
 		return r;
 	r = send_far(t, now.core, pid, false, s);
 	if (r != -ESRCH)
-		SYS(kill, host_pid, SIG_CONT);
+		(void)proc_wake(host_pid);
 	return r == -ESRCH ? 0 : r;
 }
 

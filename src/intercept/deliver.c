@@ -25,6 +25,9 @@
  * a SIGSYS: while one is pending, that of a system call's dispatch is lost, and with it the call;
  * a fault that is lost happens again.
  *
+ * CLIENT_WAKE, a SIGCONT that meant the proxy that this process was or is about to be, has done all it
+ * is for when it has come.
+ *
  * The race that this must win: a signal after the test of thread.work and before the
  * host's call that waits. Test and call lie in one window, and the wrapper looks at rip,
  * so either the call is not made or the kernel's own wait sees the signal.
@@ -394,6 +397,15 @@ static bool grown_mapping(struct thread *t, const siginfo_t *info,
 	return client_fault(&t->task, (u64)info->si_addr);
 }
 
+/* A signal that is none of the program's ended a wait that has no restart of the kernel's: it begins anew. */
+static void wait_anew(struct thread *t, struct sigcontext *r)
+{
+	if (r->rip == (u64)icpt_host_end && (long)r->rax == -EINTR) {
+		r->rip = (u64)icpt_host_syscall;
+		r->rax = thread_frame(t)->nr;
+	}
+}
+
 void signal_cut(struct thread *t, struct ucontext *uc)
 {
 	struct sigcontext *r = &uc->uc_mcontext;
@@ -406,12 +418,7 @@ void signal_cut(struct thread *t, struct ucontext *uc)
 		return;
 	}
 	t->cut = 1;
-	/* A wait that has no restart of the kernel's begins anew: the thread was still running
-	 * when the signal was sent. */
-	if (rip == (u64)icpt_host_end && (long)r->rax == -EINTR) {
-		r->rip = (u64)icpt_host_syscall;
-		r->rax = thread_frame(t)->nr;
-	}
+	wait_anew(t, r); /* it was still running when the signal was sent */
 }
 
 /* The end of a call with work: the thread stands at icpt_exit_deliver, everything is blocked. What came
@@ -455,6 +462,11 @@ void signal_wrapper(int sig, siginfo_t *info, struct ucontext *uc)
 	if (sig == SIGBUS && info->si_code == SI_QUEUE &&
 	    (u64)info->si_value.sival_ptr == CLIENT_CUT) {
 		signal_cut(t, uc);
+		return;
+	}
+	if (sig == SIGCONT && info->si_code == SI_QUEUE &&
+	    (u64)info->si_value.sival_ptr == CLIENT_WAKE) {
+		wait_anew(t, &uc->uc_mcontext);
 		return;
 	}
 	if (sig == SIGBUS && is_fault(info) && grown_mapping(t, info, &uc->uc_mcontext))

@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "base/str.h"
+#include "base/sys.h"
 #include "proto/proc.h"
 #include "proto/rpc.h"
 
@@ -166,6 +167,22 @@ u32 proc_members(struct ck *ck, u32 pgid, u32 except, u32 after, u32 *pids, u32 
 		pids[i] = p->pid;
 	}
 	return n;
+}
+
+#define SIG_CONT 18
+
+/* To the one thread, not to the process: of a kind the kernel keeps one signal alone in each of the two
+ * queues, and a SIGCONT of the program's own is not to be lost over this one. */
+long proc_wake(u32 host_pid)
+{
+	union {
+		struct signal_info i;
+		u8 room[SIGNAL_INFO_SIZE];
+	} info = { .i = { .signo = SIG_CONT,
+			  .code = SIGNAL_CODE_QUEUE,
+			  .value = PROC_WAKE_SIGNAL } };
+
+	return SYS(rt_tgsigqueueinfo, host_pid, host_pid, SIG_CONT, &info);
 }
 
 void proc_offer_back(struct rpc_env *e, struct proc *proxy)

@@ -111,6 +111,8 @@ struct proc {
 	/* a proxy: written by src/sched's handlers */
 	u32 proxy_slot, proxy_seq; /* the event that wakes it */
 	u32 changes; /* grows with every EXITED: exit_status is new */
+	u32 stops; /* it is about to stop as its program has, or has: only a SIGCONT lets it go on */
+	u32 pad2;
 	u32 hio_next; /* tag of the next HOST_IO */
 	struct list hio; /* HOST_IO requests: struct hio */
 	/* of the program that ended; of a program: what it used on cores that it has left */
@@ -147,6 +149,8 @@ static inline bool proc_is_at_home(const struct proc *p)
 
 /* The value of a SIGBUS by which an agent has a process look at its mappings (client/cut.c). */
 #define PROC_CUT_SIGNAL 0x4841524543555421ULL
+/* The value of a SIGCONT that is to let a proxy go on, and does not mean its program (proc_wake). */
+#define PROC_WAKE_SIGNAL 0x4841524557414b45ULL
 
 /* --- what EXEC carries --------------------------------------------------------------------- */
 /*
@@ -294,7 +298,8 @@ struct sched_job {
 	u32 taken; /* EXEC: its proxy becomes the program, see client/exec_home.c */
 	u8 data[];
 };
-#define JOB_HOST 3u /* group: pid is the host's number of one process */
+#define JOB_HOST                                                                         \
+	3u /* group: pid is the host's number of a proxy, which is to follow its program */
 
 /* A HOST_WATCH that was asked for: until its result is fetched, on proc_root.watches; and what
  * its job carries. */
@@ -336,6 +341,7 @@ struct proc_numbers {
 struct signal_info {
 	s32 signo, error, code, pad;
 	u32 pid, uid;
+	u64 value;
 };
 #define SIGNAL_INFO_SIZE 128 /* of a whole siginfo_t */
 #define SIGNAL_INFO_MARK 0x45524148 /* in error, code being SI_QUEUE */
@@ -367,6 +373,13 @@ long proc_set_exe(struct ck *ck, struct proc *p, const char *exe); /* -ENOSPC */
 /* Members of a group (0: all processes) that are at home on this core, but `except`: at most max whose pid
  * is over `after`, in ascending order. How many. */
 u32 proc_members(struct ck *ck, u32 pgid, u32 except, u32 after, u32 *pids, u32 max);
+/* The program of a proxy is stopped, as far as is known here. */
+static inline bool proc_is_stopped(const struct proc *proxy)
+{
+	return proxy->changes && (proxy->exit_status & 0xff) == 0x7f;
+}
+/* No lock: a stopped proxy goes on, and its program is not told. -errno as the host says. */
+long proc_wake(u32 host_pid);
 /* What a proxy was offered, if anything, is its agent's job after all; wakes that. */
 struct rpc_env;
 void proc_offer_back(struct rpc_env *e, struct proc *proxy);

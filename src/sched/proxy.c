@@ -53,14 +53,15 @@
 #include "proto/rpc.h"
 #include "sched/sched.h"
 
-#define RETRY_NS  20000000
-#define SIGNALS	  64
-#define QUEUE	  256 /* signals that came and are not relayed yet */
-#define ALIASES	  64
-#define O_ASYNC_  020000
-#define F_SETOWN_ 8
-#define EXIT_LOST 127
-#define BIT(sig)  (1ULL << ((sig)-1))
+#define RETRY_NS       20000000
+#define SIGNALS	       64
+#define QUEUE	       256 /* signals that came and are not relayed yet */
+#define ALIASES	       64
+#define O_ASYNC_       020000
+#define F_SETOWN_      8
+#define EXIT_LOST      127
+#define WAIT_CONTINUED 0xffff
+#define BIT(sig)       (1ULL << ((sig)-1))
 
 struct kaction {
 	u64 handler, flags, restorer, mask;
@@ -86,6 +87,7 @@ static struct proxy {
 	bool moved; /* it was a program from elsewhere, which went on */
 	bool pinned; /* moved: the program has not begun where it went */
 	bool waiting; /* operations wait for a descriptor without O_ASYNC */
+	bool woken; /* a SIGCONT of any kind has come */
 	u32 head, tail; /* of queue */
 	struct arrived queue[QUEUE];
 	struct alias {
@@ -140,6 +142,10 @@ static void on_signal(int sig, siginfo_t *info, void *uc)
 	if (sig == SIGBUS && info->si_code == SI_QUEUE &&
 	    (u64)info->si_value.sival_ptr == PROC_CUT_SIGNAL)
 		return; /* meant what ran here before */
+	g.woken |= sig == SIGCONT;
+	if (sig == SIGCONT && info->si_code == SI_QUEUE &&
+	    (u64)info->si_value.sival_ptr == PROC_WAKE_SIGNAL)
+		return; /* meant us, to follow the program */
 	if (sig != SIGIO || info->si_code <= 0) {
 		u32 next = (g.tail + 1) % QUEUE;
 
@@ -991,19 +997,79 @@ static void leave(u32 status)
 		end_as(status);
 }
 
+static bool is_stopped(u32 status)
+{
+	return (status & 0xff) == 0x7f;
+}
+
+/* What the program does now. If it is stopped, so are we about to be: who hears that it goes on sends
+ * SIGCONT until that is over (sched.c). */
+static u32 look_at_program(void)
+{
+	struct ck *ck = g.ctx.ck;
+	u32 status;
+
+	ck_lock(&g.ctx, ck);
+	g.changes = g.proc->changes;
+	status = g.proc->exit_status;
+	TX_SET(ck, g.proc->stops, proc_is_stopped(g.proc));
+	ck_unlock(ck);
+	return status;
+}
+
+static bool has_queued(u32 sig)
+{
+	for (u32 i = g.head; i != g.tail; i = (i + 1) % QUEUE)
+		if (g.queue[i].sig == sig)
+			return true;
+	return false;
+}
+
+/* Not if the program is to be continued already: a stop would take that away. */
+static void stop_as(int sig)
+{
+	u64 pending = 0;
+
+	race_point("stopping", RACE_AT);
+	g.woken = false;
+	set_mask(~0ULL);
+	SYS(rt_sigpending, &pending, 8);
+	if (!has_queued(SIGCONT) && !(pending & BIT(SIGCONT)))
+		raise_default(sig);
+	set_mask(0);
+}
+
+static void stop_no_more(void)
+{
+	ck_lock(&g.ctx, g.ctx.ck);
+	TX_SET(g.ctx.ck, g.proc->stops, 0);
+	ck_unlock(g.ctx.ck);
+}
+
+/* Stops as often as the program has; what wakes us while that is stopped came late. A SIGCONT of the
+ * program's own is relayed next. What the program does then. */
+static u32 stop_with_program(u32 status)
+{
+	do {
+		stop_as((int)(status >> 8 & 0xff));
+		if (has_queued(SIGCONT)) {
+			stop_no_more();
+			return WAIT_CONTINUED;
+		}
+		status = look_at_program();
+	} while (is_stopped(status));
+	return status;
+}
 static void follow_program(void)
 {
-	u32 changes = __atomic_load_n(&g.proc->changes, __ATOMIC_ACQUIRE);
-	u32 status = __atomic_load_n(&g.proc->exit_status, __ATOMIC_ACQUIRE);
+	u32 status;
 
-	if (changes == g.changes)
+	if (__atomic_load_n(&g.proc->changes, __ATOMIC_ACQUIRE) == g.changes)
 		return;
-	g.changes = changes;
-	if (status == 0xffff)
-		return; /* continued, and so are we */
-	if ((status & 0xff) == 0x7f)
-		raise_default((int)(status >> 8 & 0xff));
-	else
+	status = look_at_program();
+	if (is_stopped(status))
+		status = stop_with_program(status);
+	if (status != WAIT_CONTINUED) /* as we are */
 		leave(status);
 }
 

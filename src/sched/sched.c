@@ -9,6 +9,7 @@
 #include <asm/errno.h>
 #include <asm/unistd.h>
 #include <linux/fcntl.h>
+#include <linux/time_types.h>
 
 #include "base/str.h"
 #include "base/sys.h"
@@ -425,21 +426,20 @@ static enum whereabouts whereabouts_of(struct ck *ck, const struct proc *p)
 static enum whereabouts find_receiver(struct ctx *c, const struct sched_job *job,
 				      struct receiver *to)
 {
-	bool host = job->group == JOB_HOST;
 	enum whereabouts at = HERE;
 	struct ck *ck = c->ck;
 	struct proc *p;
 
 	*to = (struct receiver){ 0 };
 	ck_lock(c, ck);
-	p = host ? proc_by_host_pid(ck, job->pid) : offered(ck, job->pid);
-	if (!p && !host)
+	p = offered(ck, job->pid);
+	if (!p)
 		p = proc_by_pid(ck, job->pid);
 	if (p && job->birth && p->birth != job->birth)
 		p = NULL; /* another one has its number: it is nowhere */
-	else if (!host)
+	else
 		at = p ? whereabouts_of(ck, p) : GONE;
-	if (p && (at == HERE || at == LEAVING) && (host || p->state != PROC_EXITING)) {
+	if (p && (at == HERE || at == LEAVING) && p->state != PROC_EXITING) {
 		to->host_pid = p->host_pid;
 		to->own_group = p->proxy_core != MAX_CORES;
 	}
@@ -472,7 +472,7 @@ static bool signal_single(struct ctx *c, const struct sched_job *job)
 	else if (at == STARTING)
 		(void)signal_core(c, c->core, job);
 	if ((at == GONE || at == STARTING) && job->sig == SIG_STOP)
-		SYS(kill, to.host_pid, SIG_CONT);
+		(void)proc_wake(to.host_pid);
 	return true;
 }
 
@@ -513,9 +513,37 @@ static void signal_group(struct ctx *c, const struct sched_job *job)
 	} while (n == ARRAY_SIZE(pids));
 }
 
+#define WAKE_NAP_NS 200000
+#define WAKE_TRIES  50000u
+
+static bool is_to_wake(struct ctx *c, u32 host_pid)
+{
+	struct proc *p;
+	bool yes;
+
+	ck_lock(c, c->ck);
+	p = proc_by_host_pid(c->ck, host_pid);
+	yes = p && p->state == PROC_PROXY && p->stops && !proc_is_stopped(p);
+	ck_unlock(c->ck);
+	return yes;
+}
+
+/* What comes before it has stopped its own stop takes away: it is woken until it has gone on. */
+static void wake_stopped(struct ctx *c, u32 host_pid)
+{
+	struct __kernel_timespec nap = { .tv_nsec = WAKE_NAP_NS };
+
+	for (u32 i = 0; i < WAKE_TRIES && is_to_wake(c, host_pid); i++) {
+		(void)proc_wake(host_pid);
+		SYS(nanosleep, &nap, 0);
+	}
+}
+
 void sched_job_signal(struct ctx *c, const struct sched_job *job)
 {
-	if (job->group == 1)
+	if (job->group == JOB_HOST)
+		wake_stopped(c, job->pid);
+	else if (job->group == 1)
 		signal_group(c, job);
 	else
 		(void)signal_single(c, job);
@@ -551,7 +579,6 @@ long sched_affinity(struct rpc_env *e, const struct req_AFFINITY *q,
 long sched_exited(struct rpc_env *e, const struct req_EXITED *q, struct rep_EXITED *rep)
 {
 	struct proc *p = proc_by_host_pid(e->ck, q->pid);
-	bool was_stopped;
 
 	(void)rep;
 	if (!p || p->state != PROC_PROXY || p->flags & PROC_REPORTED)
@@ -562,7 +589,6 @@ long sched_exited(struct rpc_env *e, const struct req_EXITED *q, struct rep_EXIT
 			return 0;
 		proc_offer_back(e, p);
 	}
-	was_stopped = p->changes && stopped(p->exit_status);
 	TX_SET(e->ck, p->exit_status, q->status);
 	TX_ADD(e->ck, p->changes, 1);
 	TX_SET(e->ck, p->user_us, q->user_us);
@@ -570,8 +596,8 @@ long sched_exited(struct rpc_env *e, const struct req_EXITED *q, struct rep_EXIT
 	TX_SET(e->ck, p->maxrss, q->maxrss);
 	if (ended(q->status))
 		TX_SET(e->ck, p->flags, p->flags | PROC_REPORTED);
-	/* A proxy that stopped with its program must run to follow it. */
-	if (was_stopped && !stopped(q->status))
+	/* A proxy that stops with its program must run to follow it. */
+	if (p->stops && !stopped(q->status))
 		(void)signal_job(e, p->host_pid, SIG_CONT, JOB_HOST, NULL, 0);
 	wake_proxy(e, p);
 	return 0;

@@ -337,7 +337,151 @@ static void t_orphan(void)
 	}
 }
 
-T_SUBS = { { "ids", s_ids },	   { "pid", s_pid },
+/* --- stopped and continued --- */
+
+static volatile sig_atomic_t conts;
+
+static void on_cont(int sig)
+{
+	(void)sig;
+	conts++;
+}
+
+/* Answers each byte that it reads with how many SIGCONT have come. */
+static int s_counter(int argc, char **argv)
+{
+	struct sigaction sa = { .sa_handler = on_cont, .sa_flags = SA_RESTART };
+	char c;
+
+	if (argc != 2 || sigaction(SIGCONT, &sa, NULL))
+		return 1;
+	do {
+		c = (char)conts;
+		if (write(atoi(argv[1]), &c, 1) != 1)
+			return 2;
+	} while (read(atoi(argv[0]), &c, 1) == 1);
+	return 0;
+}
+
+struct counter {
+	pid_t pid;
+	int to, from;
+};
+
+/* What it answers; -1: nothing within that time. */
+static int answer(const struct counter *k, int ms)
+{
+	struct pollfd p = { .fd = k->from, .events = POLLIN };
+	char c;
+
+	return must(poll(&p, 1, ms)) == 1 && read(k->from, &c, 1) == 1 ? c : -1;
+}
+
+static int counted(const struct counter *k)
+{
+	must(write(k->to, "?", 1));
+	return answer(k, 20000);
+}
+
+/* In a group of its own, which is not orphaned, or a session of its own, whose group is. */
+static struct counter counter_start(int how, int session)
+{
+	int go[2], back[2];
+	struct counter k;
+
+	must(pipe(go));
+	must(pipe(back));
+	k.pid = must(fork());
+	if (!k.pid) {
+		char *argv[] = { t_self,       (char *)"--sub", (char *)"counter",
+				 t_num(go[0]), t_num(back[1]),	NULL };
+
+		must(session ? setsid() : setpgid(0, 0));
+		if (how == T_EXEC)
+			execv(t_self, argv);
+		_exit(s_counter(2, argv + 3));
+	}
+	must(close(go[0]));
+	must(close(back[1]));
+	k.to = go[1];
+	k.from = back[0];
+	is_long(answer(&k, 20000), 0, "it runs, how %d", how);
+	return k;
+}
+
+static void counter_end(const struct counter *k)
+{
+	must(kill(k->pid, SIGKILL));
+	is_long(t_end(k->pid), 1000 + SIGKILL, "and it ends");
+	must(close(k->to));
+	must(close(k->from));
+}
+
+static void stops(const struct counter *k, int sig, const char *what)
+{
+	int status = 0;
+
+	is_long(waitpid(k->pid, &status, WUNTRACED), k->pid, "%s: its parent is told", what);
+	ok(WIFSTOPPED(status) && WSTOPSIG(status) == sig, "%s: that it has stopped", what);
+}
+
+static void goes_on(const struct counter *k, const char *what)
+{
+	int status = 0;
+
+	is_long(waitpid(k->pid, &status, WCONTINUED), k->pid, "%s: its parent is told", what);
+	ok(WIFCONTINUED(status), "%s: that it goes on", what);
+}
+
+/* by: -1, this process sends the signal; else a child that has or has not executed something. */
+static void sent_by(int by, const struct counter *k, int sig)
+{
+	if (by < 0)
+		must(kill(k->pid, sig));
+	else
+		must(t_end(t_start(by, "signal", t_num(k->pid), t_num(sig), NULL)) ? -1 : 0);
+}
+
+/* One SIGCONT is one, whoever sends it; and what was sent before does not undo what is sent then. */
+static void t_cont(void)
+{
+	static const int stop[] = { SIGSTOP, SIGTSTP };
+
+	for (int i = 0; i < 6; i++) {
+		struct counter k = counter_start(i ? T_EXEC : T_FORK, 0);
+		int by = i % 3 - 1, n = 0;
+
+		for (int s = 0; s < 2; s++) {
+			sent_by(by, &k, stop[s]);
+			stops(&k, stop[s], "stopped");
+			sent_by(by, &k, SIGCONT);
+			goes_on(&k, "continued");
+			is_long(counted(&k), ++n, "one SIGCONT");
+			t_sleep_ms(50);
+			is_long(counted(&k), n, "is one later, too");
+		}
+		sent_by(by, &k, SIGSTOP);
+		stops(&k, SIGSTOP, "stopped again");
+		for (int s = 0; s < 2; s++) {
+			sent_by(by, &k, SIGCONT);
+			sent_by(by, &k, stop[s]);
+			stops(&k, stop[s], "stopped as it goes on");
+			must(write(k.to, "?", 1));
+			is_long(answer(&k, 200), -1, "it has stopped");
+			if (s)
+				break;
+			must(kill(k.pid, SIGCONT));
+			ok(answer(&k, 20000) > 0, "it goes on");
+			must(kill(k.pid, SIGSTOP));
+			stops(&k, SIGSTOP, "and stops");
+		}
+		must(kill(k.pid, SIGCONT));
+		ok(answer(&k, 20000) > 0, "it goes on at last");
+		counter_end(&k);
+	}
+}
+
+T_SUBS = { { "ids", s_ids },	   { "pid", s_pid },	   { "counter", s_counter },
 	   { "wait", s_wait },	   { "signal", s_signal },
 	   { "group", s_group },   { "parent", s_parent },
 	   { "orphan", s_orphan }, { "member", s_member }, T_END };
@@ -399,6 +543,7 @@ T_SECTIONS = {
 	{ "perm", t_perm },
 	{ "mixed", t_mixed },
 	{ "orphan", t_orphan },
+	{ "cont", t_cont },
 	{ "traced", t_traced },
 	T_END,
 };

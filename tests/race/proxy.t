@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Proxies (src/sched/proxy.c). A program ends while its children use its proxy's descriptors; and a
 # program that goes on to a third core, or back to its proxy (src/client/exec_home.c), gets a signal, or
-# loses its proxy, at each step of that.
+# loses its proxy, at each step of that; and one that goes on before its proxy has stopped with it.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/points.sh"
 need_all taskset util-linux
@@ -229,4 +229,51 @@ export SAME=''
 moving "moving"
 SAME=1
 moving "moving, one island" --islands 1
+
+# --- a program that stops and goes on ---
+
+stopping() # NAME OPTIONS...
+{
+	inside "$@" <<'END'
+. "$POINTS"
+begin()
+{
+	taskset -c 1 sh -c 'echo up >up; exec sleep 600' & p=$!
+	until_ok test -s up
+	rm up
+	arm stopping
+	kill -STOP $p
+	at stopping
+}
+ends() # WHAT: a program that goes on, and its proxy with it, end by a signal
+{
+	kill -USR1 $p
+	until_ok gone $p
+	wait $p
+	same $? 138 "$1"
+}
+
+begin
+kill -CONT $p
+on stopping
+ends "continued before its proxy has stopped"
+
+begin
+kill_outside_by CONT $p
+on stopping
+ends "the same, by a process outside"
+
+begin
+kill -CONT $p
+kill -STOP $p
+on stopping
+until_ok state_is $p T
+say $? "continued, and stopped again, before its proxy has stopped: that has"
+kill -CONT $p
+ends "and goes on"
+no_leak
+END
+}
+stopping "stopping"
+stopping "stopping, one island" --islands 1
 done_testing
