@@ -1039,6 +1039,28 @@ static void stop_as(int sig)
 	set_mask(0);
 }
 
+/* What stopped it there does not stop us: our group is orphaned, so nobody would ever continue it, and the
+ * signal should have been ignored. Marked as what wakes a proxy: no handler runs. */
+static void continue_program(void)
+{
+	struct cred root = { 0 };
+	union {
+		struct signal_info i;
+		u8 room[SIGNAL_INFO_SIZE];
+	} info = {
+		.i = { .signo = SIGCONT, .code = SI_QUEUE, .value = PROC_WAKE_SIGNAL }
+	};
+	struct req_SIGNAL q = {
+		.pid = g.proc->pid,
+		.tid = g.proc->pid,
+		.sig = SIGCONT,
+		.info = { &info, SIGNAL_INFO_SIZE, 0 },
+		.cred = &root,
+	};
+
+	send_to_program(&q);
+}
+
 static void stop_no_more(void)
 {
 	ck_lock(&g.ctx, g.ctx.ck);
@@ -1051,12 +1073,20 @@ static void stop_no_more(void)
 static u32 stop_with_program(u32 status)
 {
 	do {
-		stop_as((int)(status >> 8 & 0xff));
+		u32 changes = g.changes, sig = status >> 8 & 0xff;
+
+		stop_as((int)sig);
 		if (has_queued(SIGCONT)) {
 			stop_no_more();
 			return WAIT_CONTINUED;
 		}
 		status = look_at_program();
+		if (is_stopped(status) && !g.woken && sig != SIGSTOP &&
+		    changes == g.changes) {
+			stop_no_more();
+			continue_program();
+			return WAIT_CONTINUED;
+		}
 	} while (is_stopped(status));
 	return status;
 }

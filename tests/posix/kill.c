@@ -481,6 +481,30 @@ static void t_cont(void)
 	}
 }
 
+/* Of a group that nobody could continue what a terminal sends stops nobody. */
+static void t_orphaned(void)
+{
+	static const int sigs[] = { SIGTSTP, SIGTTIN, SIGTTOU };
+	int status;
+
+	for (int how = T_FORK; how <= T_EXEC; how++) {
+		struct counter k = counter_start(how, 1);
+
+		for (int i = 0; i < 6; i++) {
+			must(kill(k.pid, sigs[i % 3]));
+			is_long(counted(&k), 0, "it runs on, without SIGCONT");
+			is_long(waitpid(k.pid, &status, WUNTRACED | WNOHANG), 0,
+				"its parent is told nothing");
+		}
+		must(kill(k.pid, SIGSTOP));
+		stops(&k, SIGSTOP, "SIGSTOP");
+		must(kill(k.pid, SIGCONT));
+		goes_on(&k, "SIGCONT");
+		is_long(counted(&k), 1, "and SIGCONT are as ever");
+		counter_end(&k);
+	}
+}
+
 T_SUBS = { { "ids", s_ids },	   { "pid", s_pid },	   { "counter", s_counter },
 	   { "wait", s_wait },	   { "signal", s_signal },
 	   { "group", s_group },   { "parent", s_parent },
@@ -544,6 +568,7 @@ T_SECTIONS = {
 	{ "mixed", t_mixed },
 	{ "orphan", t_orphan },
 	{ "cont", t_cont },
+	{ "orphaned", t_orphaned },
 	{ "traced", t_traced },
 	T_END,
 };
