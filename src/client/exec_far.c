@@ -29,6 +29,9 @@
  *     the program has some; keeps the cwd
  *     until the program has begun; ends      -                    target C       RUNNING
  *
+ * What the host sends to the process that leaves is blocked from 3 on, when the program may have begun with
+ * handlers of its own, and waits for the proxy, which passes it on.
+ *
  * Signals that come to B by the old way are sent on to C while b's entry has the pid; afterwards
  * B does not know it, and who asks goes by A (pid.c), or B's agent asks around (sched.c). Until
  * EXEC is answered b keeps them for the program. b killed before it is HEIR: the process is, so
@@ -44,6 +47,7 @@
  * it stays on its core, which is always right.
  */
 #include <asm/errno.h>
+#include <asm/signal.h>
 #include <asm/stat.h>
 #include <linux/fcntl.h>
 #include <linux/mman.h>
@@ -633,6 +637,18 @@ static long call_exec(struct task *t, u32 core, const struct req_EXEC *q)
 	return r;
 }
 
+#define BIT(sig) (1ULL << ((sig)-1))
+
+/* From here on the program may run there, and have handlers: what comes is for it, and waits for the proxy.
+ * Those that are the layer's own are never blocked. The mask before. */
+static u64 keep_signals(void)
+{
+	u64 all = ~(BIT(SIGSYS) | BIT(SIGSEGV) | BIT(SIGBUS)), mask = 0;
+
+	SYS(rt_sigprocmask, SIG_SETMASK, &all, &mask, 8);
+	return mask;
+}
+
 static long send_image(struct task *t, u32 core, const struct exec_image *im)
 {
 	char *data = (char *)im;
@@ -642,6 +658,7 @@ static long send_image(struct task *t, u32 core, const struct exec_image *im)
 			      .proxy_pid = im->proxy_pid,
 			      .hop = im->hop,
 			      .len = len };
+	u64 mask;
 	long r;
 
 	if (len <= INLINE_MAX) {
@@ -655,10 +672,13 @@ static long send_image(struct task *t, u32 core, const struct exec_image *im)
 		q.from_core = t->ctx.core;
 		q.from_pid = t->proc->host_pid;
 	}
+	mask = keep_signals();
 	set_proxy(t, PROC_PROXY, core, im->hop);
 	r = call_exec(t, core, &q);
-	if (r)
+	if (r) {
 		set_proxy(t, PROC_RUNNING, MAX_CORES, im->hop - 1);
+		SYS(rt_sigprocmask, SIG_SETMASK, &mask, 0, 8);
+	}
 	return r;
 }
 

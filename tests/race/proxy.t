@@ -6,6 +6,8 @@
 . "$(dirname "$0")/points.sh"
 need_all taskset util-linux
 
+${CC:-cc} -O1 -std=gnu17 -o "$TAP_TMP/handler" "$TAP_TOP/tests/race/inside/handler.c" || exit 1
+
 # --- heirs ---
 
 heirs() # NAME OPTIONS...
@@ -156,6 +158,16 @@ each_point() # WHAT POINT...
 	ends "$what, $point: the process that leaves killed" 137
 	done
 }
+# The program runs there already, and has a handler, when the process that leaves gets a signal from the host.
+arm answered-EXEC taskset
+taskset -c 1 "$T/handler" & p=$!
+at answered-EXEC && until_ok test -e up
+say $? "the program runs, the process that left is not its proxy yet"
+rm up
+kill_outside_by TERM $p
+on answered-EXEC
+ends "the signal is the program's" 9
+
 leaving="ask-EXEC sent-EXEC answered-EXEC ask-MOVED sent-MOVED answered-MOVED"
 each_point "on" $leaving "moved on" "moved last"
 to=0
