@@ -28,6 +28,8 @@ long user_read_str(char *dst, const char *user_src, size_t size);
  * the program has a handler ends it with -EINTR, also when the signal arrived just before the
  * call: after a -EINTR, host_signal_pending() is true until the program's call returns. */
 long host_block(long nr, long a, long b, long c, long d, long e, long f);
+/* Behind a host_block that a poke may end (client_poked): one that came is forgotten. */
+void host_poke_over(void);
 /* True when a signal with a handler waits for the current program call to return. */
 bool host_signal_pending(void);
 

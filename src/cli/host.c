@@ -37,6 +37,10 @@ long host_block(long nr, long a, long b, long c, long d, long e, long f)
 	return sys_call6(nr, a, b, c, d, e, f);
 }
 
+void host_poke_over(void)
+{
+}
+
 bool host_signal_pending(void)
 {
 	return false;

@@ -63,7 +63,8 @@ struct task {
 	void *exec_mem; /* what exec prepares lies here; kept for the next one. NULL: not mapped yet */
 	u64 fault_addr; /* of the last fault in a lazy mapping, and how often it came again */
 	u32 fault_again;
-	s64 *poll_time; /* timespec of the host call that a poke has to end, see client_poked */
+	s64 *poll_time; /* timespec of the host call that a poke has to end, and that is made
+			 * again then: see client_poked */
 	/* scratch of the running call */
 	char path[PATH_LEN_MAX]; /* a path copied in */
 	char path2[PATH_LEN_MAX]; /* the second one of rename, link, symlink */

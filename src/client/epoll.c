@@ -12,6 +12,19 @@
  * the pipe holds has changed since, or when somebody of this core has read or written
  * meanwhile (epoll_used). That may be once more often than on Linux, never less often,
  * for who reads until EAGAIN as edge-triggered programs must.
+ *
+ * Who waits for a set hears of its changes by a topic (msg.h), the shadow. Sets of which no
+ * member is Hare's are the host's to wait for, but as soon as another thread, or a process
+ * that shares the set, adds one, that wait has to end:
+ *
+ *   waiter                                   who adds
+ *   1  topic                                 a  the member, core lock held
+ *   2  no member yet? else looks again       b  sees the topic: pokes
+ *   3  the host's epoll_wait                 c  commits, unlocks
+ *
+ * Either 2 sees a, or b sees 1. A poke before 3 keeps host_block from beginning, a later one
+ * ends it (wait.c). The waiter then wants the lock, and so comes behind c; who is killed
+ * between b and c has added nothing. Nobody else can add: then it is just the host's call.
  */
 #include <linux/eventpoll.h>
 #include <linux/poll.h>
@@ -27,6 +40,7 @@
 	(EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET |              \
 	 EPOLLEXCLUSIVE)
 #define NESTING_MAX 4
+#define LOOK_AGAIN  (-EAGAIN) /* which no epoll_wait gives */
 #define FREE_STEP   256u /* members freed in one transaction */
 
 /* A member of Hare's. All fields under the core lock; told and bytes are hints, not
@@ -156,6 +170,17 @@ struct ofd *epoll_shadow_of(struct task *t, int fd)
 	}
 	ck_unlock(ck);
 	return s;
+}
+
+/* Who waits for a set that was changed, or for one that it is a member of, looks again. Lock held;
+ * before msg_unlock. */
+static void wake_waiters(struct task *t, const struct ofd *set, u32 depth)
+{
+	const struct list *l;
+
+	msg_topic_post(&t->ctx, (u64)set);
+	for (l = set->link.next; depth && l != &set->link; l = l->next)
+		wake_waiters(t, LIST_ENTRY(l, struct epoll_item, in_ofd)->set, depth - 1);
 }
 
 /* --- looking ---------------------------------------------------------------------- */
@@ -294,8 +319,9 @@ static void give_back(struct task *t, struct ofd *shadow, const struct seen *s, 
 		i->told = s->told;
 		i->bytes = s->bytes;
 		TX_SET(ck, i->events, s->events);
+		wake_waiters(t, shadow, NESTING_MAX);
 	}
-	ck_unlock(ck);
+	msg_unlock(&t->ctx, ck);
 }
 
 /* Is there something in an instance that is a member of another? */
@@ -546,7 +572,9 @@ static long item_change(struct task *t, struct ofd *shadow, struct ofd *o, int o
 	}
 	if (r)
 		ck_abort(ck);
-	ck_unlock(ck);
+	else if (op != EPOLL_CTL_DEL)
+		wake_waiters(t, shadow, NESTING_MAX);
+	msg_unlock(&t->ctx, ck);
 	return r;
 }
 
@@ -660,11 +688,19 @@ static void watch_relayed(struct task *t, struct ofd *shadow, u32 seq)
 			relay_watch(t, &s.o, s.events & 0xffff, seq);
 }
 
-static long wait_members(struct task *t, struct ofd *shadow, long a[6], s64 ns,
-			 const void *mask, size_t mask_size)
+/* A call of epoll_wait, epoll_pwait or epoll_pwait2. */
+struct wait {
+	long nr;
+	long *a;
+	const void *mask;
+	size_t mask_size;
+	struct until until;
+};
+
+static long wait_members(struct task *t, struct ofd *shadow, const struct wait *w)
 {
+	const long *a = w->a;
 	struct epoll_event *user = (struct epoll_event *)a[1];
-	struct until u = until_in(ns);
 	long max = (s32)a[2];
 
 	for (;;) {
@@ -673,6 +709,7 @@ static long wait_members(struct task *t, struct ofd *shadow, long a[6], s64 ns,
 		bool first = hosts_first(shadow);
 		u32 seq = msg_event_prepare(&t->ctx);
 
+		msg_topic_set(&t->ctx, (u64)shadow);
 		if (!got)
 			watch_relayed(t, shadow, seq);
 		/* When Hare's had left no room for the host's these come first. */
@@ -685,50 +722,121 @@ static long wait_members(struct task *t, struct ofd *shadow, long a[6], s64 ns,
 		set_hosts_first(shadow, !first && got == max);
 		if (!first)
 			got = host_events((int)a[0], user, got, max);
-		if (got || until_left(&u) == 0)
+		if (got || until_left(&w->until) == 0)
 			return got;
-		r = wait_mixed(t, seq, &p, 1, &u, mask, mask_size);
+		r = wait_mixed(t, seq, &p, 1, &w->until, w->mask, w->mask_size);
 		if (r < 0)
 			return r == -HARE_ERESTARTNOHAND ? -EINTR : r;
 	}
 }
 
-static long do_epoll_wait(struct task *t, long a[6], s64 ns, const void *mask,
-			  size_t mask_size)
+/* The shadow of an instance that has no member of Hare's, but may get one; or NULL. */
+static struct ofd *may_grow(struct task *t, int epfd)
 {
-	struct ofd *shadow = epoll_shadow_of(t, (int)a[0]);
+	struct fdtable *ft = t->proc->fds;
+	struct fdent *e = ft ? fd_entry(ft, epfd) : NULL;
+	struct ofd *set = e && e->kind == FD_HOST ? e->ofd : NULL;
+
+	if (likely(set))
+		return epoll_may_grow(t, set) ? set : NULL;
+	/* One that came by another way. */
+	if (e && e->kind == FD_HOST && !fd_is_alone(t, ft) && is_epoll(epfd))
+		return shadow_attach(t, epfd);
+	return NULL;
+}
+
+/* The host's wait: the program's own call or, when that was begun in vain, one for the time that
+ * is left. LOOK_AGAIN: a member of Hare's has come, or a poke for nothing. */
+static long wait_host(struct task *t, struct ofd *set, const struct wait *w, bool again)
+{
+	s64 left = again ? until_left(&w->until) : -1, poked[2] = { 1, 1 };
+	struct __kernel_timespec ts = { .tv_sec = left / NS_PER_S,
+					.tv_nsec = left % NS_PER_S };
+	const long *a = w->a;
+	long r = 0;
+
+	t->poll_time = poked;
+	compiler_barrier();
+	(void)msg_event_prepare(&t->ctx);
+	msg_poke_begin(&t->ctx, t->proc->host_pid);
+	msg_topic_set(&t->ctx, (u64)set);
+	t->ctx.ck->counter[COUNT_HOST_CALLS]++;
+	if (!list_empty(&set->watch))
+		poked[0] = 0;
+	else if (!again)
+		r = host_block(w->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+	else
+		r = host_block(__NR_epoll_pwait2, a[0], a[1], a[2],
+			       left < 0 ? 0 : (long)&ts, (long)w->mask,
+			       (long)w->mask_size);
+	compiler_barrier();
+	t->poll_time = NULL;
+	host_poke_over();
+	msg_topic_set(&t->ctx, 0);
+	msg_poke_end(&t->ctx);
+	if (r == -EINTR && host_signal_pending())
+		return -HARE_ERESTARTNOHAND;
+	if (r == -EFAULT && client_unshown(t, w->a))
+		return LOOK_AGAIN;
+	return (r == 0 || r == -EINTR) && !poked[0] ? LOOK_AGAIN : r;
+}
+
+static long do_epoll_wait(struct task *t, struct wait *w, s64 ns)
+{
+	int epfd = (int)w->a[0];
+	struct ofd *shadow = epoll_shadow_of(t, epfd), *set = NULL;
+	bool again = false;
 	long r;
 
 	if (likely(!shadow)) {
-		if (!fd_is_host(t, (int)a[0]))
-			return fd_is_hidden(t, (int)a[0]) ? -EBADF : -EINVAL;
-		return CLIENT_HOST;
+		if (!fd_is_host(t, epfd))
+			return fd_is_hidden(t, epfd) ? -EBADF : -EINVAL;
+		set = ns ? may_grow(t, epfd) : NULL;
+		if (!set)
+			return CLIENT_HOST;
 	}
-	if ((s32)a[2] <= 0 || (s32)a[2] > MAXEVENTS_MAX || (mask && mask_size != 8))
+	w->until = until_in(ns);
+	for (; !shadow; again = true) {
+		r = wait_host(t, set, w, again);
+		if (r != LOOK_AGAIN)
+			return r;
+		shadow = epoll_shadow_of(t, epfd);
+	}
+	if ((s32)w->a[2] <= 0 || (s32)w->a[2] > MAXEVENTS_MAX ||
+	    (w->mask && w->mask_size != 8))
 		r = -EINVAL;
 	else
-		r = wait_members(t, shadow, a, ns, mask, mask_size);
+		r = wait_members(t, shadow, w);
+	msg_topic_set(&t->ctx, 0);
 	ofd_put(t, shadow);
 	return r;
 }
 
 long client_epoll_wait(struct task *t, long a[6])
 {
+	struct wait w = { .nr = __NR_epoll_wait, .a = a };
 	s64 ms = (s32)a[3];
 
-	return do_epoll_wait(t, a, ms < 0 ? -1 : ms * 1000000, NULL, 0);
+	return do_epoll_wait(t, &w, ms < 0 ? -1 : ms * 1000000);
 }
 
 long client_epoll_pwait(struct task *t, long a[6])
 {
+	struct wait w = { .nr = __NR_epoll_pwait,
+			  .a = a,
+			  .mask = (const void *)a[4],
+			  .mask_size = (size_t)a[5] };
 	s64 ms = (s32)a[3];
 
-	return do_epoll_wait(t, a, ms < 0 ? -1 : ms * 1000000, (const void *)a[4],
-			     (size_t)a[5]);
+	return do_epoll_wait(t, &w, ms < 0 ? -1 : ms * 1000000);
 }
 
 long client_epoll_pwait2(struct task *t, long a[6])
 {
+	struct wait w = { .nr = __NR_epoll_pwait2,
+			  .a = a,
+			  .mask = (const void *)a[4],
+			  .mask_size = (size_t)a[5] };
 	struct __kernel_timespec ts;
 	s64 ns = -1;
 
@@ -740,5 +848,5 @@ long client_epoll_pwait2(struct task *t, long a[6])
 		if (ts.tv_sec < (s64)(FILE_OFF_MAX / NS_PER_S - 1))
 			ns = ts.tv_sec * NS_PER_S + ts.tv_nsec;
 	}
-	return do_epoll_wait(t, a, ns, (const void *)a[4], (size_t)a[5]);
+	return do_epoll_wait(t, &w, ns);
 }

@@ -422,6 +422,12 @@ u32 ofd_poll(struct task *t, struct ofd *o, u32 events, u32 seq, struct told *to
 /* Hare's members of an epoll instance; NULL: fd is none, or has none. A counted
  * reference. */
 struct ofd *epoll_shadow_of(struct task *t, int fd);
+/* Others may add members to an instance while this thread waits. Whoever does says so by a topic
+ * (msg.h), its shadow. */
+static inline bool epoll_may_grow(const struct task *t, const struct ofd *shadow)
+{
+	return shadow->refs > 1 || !fd_is_alone(t, t->proc->fds);
+}
 /* Is one of its members ready? */
 bool epoll_shadow_ready(struct task *t, struct ofd *shadow, u32 seq);
 /* A description is closed: it leaves all epoll sets. Lock held. */

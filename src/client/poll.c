@@ -86,17 +86,18 @@ struct set {
 	u32 hosts, hares, relays, epolls;
 };
 
-static bool has_members(struct task *t, int fd)
+/* An epoll instance with members of Hare's, or that may get some while it is waited for. */
+static bool has_members(struct task *t, int fd, bool waits)
 {
 	struct fdtable *ft = t->proc->fds;
 	struct fdent *e = ft ? fd_entry(ft, fd) : NULL;
 	struct ofd *s = e && e->kind == FD_HOST ? e->ofd : NULL;
 
-	return s && !list_empty(&s->watch);
+	return s && (!list_empty(&s->watch) || (waits && epoll_may_grow(t, s)));
 }
 
 /* Tells Hare's entries from the host's. */
-static void sort_out(struct task *t, struct set *s)
+static void sort_out(struct task *t, struct set *s, bool waits)
 {
 	for (u32 i = 0; i < s->n; i++) {
 		struct pollfd *p = &s->p[i];
@@ -111,7 +112,7 @@ static void sort_out(struct task *t, struct set *s)
 		o = fd_get(t, p->fd, &host);
 		if (!o) {
 			s->hosts++;
-			s->epolls += has_members(t, p->fd);
+			s->epolls += has_members(t, p->fd, waits);
 			if (!host)
 				p->fd = HIDDEN_NUMBER;
 			continue;
@@ -211,9 +212,9 @@ static u32 count_ready(const struct set *s)
 	return n;
 }
 
-/* A set that is not the host's alone. Entries that are ready; -HARE_ERESTARTNOHAND. */
-static long poll_set(struct task *t, struct set *s, const struct until *u,
-		     const void *mask, size_t mask_size)
+/* Entries that are ready; -HARE_ERESTARTNOHAND. */
+static long look_until(struct task *t, struct set *s, const struct until *u,
+		       const void *mask, size_t mask_size)
 {
 	const struct until now = { 0 };
 	bool mixed = s->hosts || mask;
@@ -223,6 +224,8 @@ static long poll_set(struct task *t, struct set *s, const struct until *u,
 		u32 ready = look_relays(t, s), seq = msg_event_prepare(&t->ctx);
 		bool end;
 
+		if (unlikely(s->epolls))
+			msg_topic_set(&t->ctx, MSG_TOPIC_ANY);
 		if (!ready)
 			watch_relays(t, s, seq);
 		ready = look_hares(t, s, ready, seq);
@@ -249,6 +252,17 @@ static long poll_set(struct task *t, struct set *s, const struct until *u,
 	}
 }
 
+/* A set that is not the host's alone; what it gives is look_until's. */
+static long poll_set(struct task *t, struct set *s, const struct until *u,
+		     const void *mask, size_t mask_size)
+{
+	long r = look_until(t, s, u, mask, mask_size);
+
+	if (unlikely(s->epolls))
+		msg_topic_set(&t->ctx, 0);
+	return r;
+}
+
 /* --- poll, ppoll ------------------------------------------------------------------ */
 
 static long do_poll(struct task *t, void *user, u32 n, s64 ns, struct until *u,
@@ -269,7 +283,7 @@ static long do_poll(struct task *t, void *user, u32 n, s64 ns, struct until *u,
 		r = -EFAULT;
 		goto out;
 	}
-	sort_out(t, &s);
+	sort_out(t, &s, ns);
 	if (!s.hares && !s.epolls) {
 		r = CLIENT_HOST;
 		goto out;
@@ -389,13 +403,13 @@ static long sel_read(struct task *t, struct selection *s, long a[6])
 }
 
 /* Any descriptor of Hare's in it? A look before any copying into an array. */
-static bool sel_concerns(struct task *t, const struct selection *s)
+static bool sel_concerns(struct task *t, const struct selection *s, bool waits)
 {
 	for (u32 w = 0; w < s->words; w++)
 		for (u64 m = sel_any(s, w); m; m &= m - 1) {
 			int fd = (int)(w * 64) + __builtin_ctzll(m);
 
-			if (!fd_is_host(t, fd) || has_members(t, fd))
+			if (!fd_is_host(t, fd) || has_members(t, fd, waits))
 				return true;
 		}
 	return false;
@@ -476,12 +490,12 @@ static long do_select(struct task *t, long a[6], s64 ns, struct until *u,
 	r = sel_read(t, &s, a);
 	if (r)
 		goto out;
-	if (!sel_concerns(t, &s)) {
+	if (!sel_concerns(t, &s, ns)) {
 		r = CLIENT_HOST;
 		goto out;
 	}
 	sel_to_poll(&s);
-	sort_out(t, &s.set);
+	sort_out(t, &s.set, ns);
 	*u = until_in(ns);
 	r = poll_set(t, &s.set, u, mask, mask_size);
 	if (r >= 0)

@@ -17,8 +17,8 @@
  *   5  msg_poll_end, from 1 again
  *
  * A mark before 3 is seen in 3. A poke between 3 and the kernel's wait interrupts
- * nothing, but its handler (client_poked) zeroes the time that ppoll is about to read; a
- * poke later ends ppoll with EINTR. So no order loses it. No descriptor, thread or helper
+ * nothing, but its handler (client_poked) zeroes the time that ppoll is about to read, and
+ * host_block does not begin (signal_poked); a poke later ends ppoll with EINTR. So no order loses it. No descriptor, thread or helper
  * process is needed, and a set of Hare's descriptors alone sleeps on the futex. The wait
  * ends twice a second to look again, for the one case that a poke cannot cover: the waker
  * is another user's, or was killed.
@@ -72,6 +72,7 @@ long wait_mixed(struct task *t, u32 seq, struct pollfd *host, u32 n,
 		       0);
 	compiler_barrier();
 	t->poll_time = NULL;
+	host_poke_over();
 	msg_poll_end(&t->ctx);
 	if (r != -EINTR)
 		return r;

@@ -418,6 +418,8 @@ void signal_cut(struct thread *t, struct ucontext *uc)
 		return;
 	}
 	t->cut = 1;
+	if (rip == (u64)icpt_block_end && (long)r->rax == -EINTR && t->task.poll_time)
+		t->task.poll_time[0] = t->task.poll_time[1] = 0;
 	wait_anew(t, r); /* it was still running when the signal was sent */
 }
 
@@ -497,6 +499,23 @@ void signal_wrapper(int sig, siginfo_t *info, struct ucontext *uc)
 	enter_handler(t, sig, &act, info, uc, host_mask, waited);
 	if (waited)
 		own_resend(t, t->vmask);
+}
+
+/* --- a wait in the host ends ---------------------------------------------------------- */
+
+/* Also when it has no time that could be zeroed, and is about to begin. */
+void signal_poked(struct thread *t, struct sigcontext *r)
+{
+	if (!t->task.poll_time)
+		return;
+	t->poked = 1;
+	if (in(r->rip, icpt_block_begin, icpt_block_syscall + 1))
+		r->rip = (u64)icpt_block_intr;
+}
+
+void host_poke_over(void)
+{
+	thread_self()->poked = 0;
 }
 
 /* --- stopped for an exec of another thread ------------------------------------------ */

@@ -141,6 +141,8 @@ FUNC(host_block)
 LABEL(icpt_block_begin)
 	cmpl	$0, %gs:T_WORK
 	jne	icpt_block_intr
+	cmpl	$0, %gs:T_POKED
+	jne	icpt_block_intr
 LABEL(icpt_block_syscall)
 	syscall
 LABEL(icpt_block_end)

@@ -88,6 +88,8 @@ struct thread {
 	u32 work; /* a signal waits for the end of the running call */
 	u32 cut; /* at the end of the running call: client_cut_now */
 	u64 entry; /* icpt_entry, where stubs jump to */
+	u32 poked; /* the wait that is about to begin is over: host_poke_over */
+	u32 pad;
 
 	struct process *process;
 	struct sighand *sighand;
@@ -119,6 +121,7 @@ struct thread {
 _Static_assert(offsetof(struct thread, self) == T_SELF, "entry.S");
 _Static_assert(offsetof(struct thread, stack_top) == T_STACK, "entry.S");
 _Static_assert(offsetof(struct thread, work) == T_WORK, "entry.S");
+_Static_assert(offsetof(struct thread, poked) == T_POKED, "entry.S");
 _Static_assert(offsetof(struct thread, cut) == T_WORK + 4, "entry.S tests both");
 _Static_assert(offsetof(struct thread, entry) == T_ENTRY, "patch.c");
 _Static_assert(sizeof(struct frame) == F_SIZE, "entry.S");
@@ -209,6 +212,8 @@ u64 patch_stub_return(u64 rip, u64 rcx);
  * ignored: `known`, all of them, else of OWN_SIGNALS only. */
 void signal_init(struct thread *t, bool known, u64 ignored);
 void signal_wrapper(int sig, siginfo_t *info, struct ucontext *uc);
+/* One by which a wait in the host is ended has come (client_poked). */
+void signal_poked(struct thread *t, struct sigcontext *r);
 /* A SIGSYS by which thread_freeze stops a thread. */
 bool signal_is_freeze(const siginfo_t *info);
 void signal_freeze(struct thread *t, siginfo_t *info, struct ucontext *uc);

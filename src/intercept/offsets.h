@@ -8,6 +8,7 @@
 #define T_STACK 8
 #define T_WORK	16
 #define T_ENTRY 24
+#define T_POKED 32
 
 /* struct frame */
 #define F_SIZE 128

@@ -341,6 +341,7 @@ static long wait_for_own(struct thread *t, u64 set, long a[6], u64 end)
 					 a[3], 0, 0);
 		compiler_barrier();
 		t->task.poll_time = NULL;
+		host_poke_over();
 	} while ((ret == -EAGAIN && left) || (ret == -EINTR && !host_signal_pending()));
 	if (taken && a[1] && user_write((void *)a[1], &info, sizeof(info)))
 		return -EFAULT;

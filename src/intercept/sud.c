@@ -54,8 +54,10 @@ void sud_signal(int sig, siginfo_t *info, struct ucontext *uc)
 			return;
 		}
 		if (info->si_code == SI_QUEUE &&
-		    client_poked(&t->task, (u64)info->si_value.sival_ptr))
+		    client_poked(&t->task, (u64)info->si_value.sival_ptr)) {
+			signal_poked(t, r);
 			return;
+		}
 		signal_wrapper(sig, info, uc);
 		return;
 	}

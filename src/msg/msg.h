@@ -165,6 +165,17 @@ void msg_event_post(struct ctx *c, struct ck *ck, u32 core, u32 slot, u32 seq);
 #define MSG_POKE 0x48415245504f4b45ULL
 bool msg_poll_begin(struct ctx *c, u32 seq);
 void msg_poll_end(struct ctx *c);
+/* The same when only threads of the own core set the event, so that nothing has to be drained; pid: of
+ * the own process, as the host has it. After begin a topic is set, and looked whether the event came. */
+void msg_poke_begin(struct ctx *c, u32 pid);
+void msg_poke_end(struct ctx *c);
+
+/* What a thread waits for that others of its core may change: any number but 0, which ends it.
+ * Set after msg_event_prepare and before looking. Outside the log. */
+#define MSG_TOPIC_ANY (~0ULL)
+void msg_topic_set(struct ctx *c, u64 topic);
+/* Wakes all who wait for it. In a transaction of c's own core kernel, behind the change. */
+void msg_topic_post(struct ctx *c, u64 topic);
 
 /* Wakes who sleeps on a vector of a core; 0 is the agent. An agent that does not sleep just now
  * finds its next msg_agent_sleep over at once. */

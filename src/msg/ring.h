@@ -59,6 +59,7 @@ struct msg_slot {
 	u32 room; /* bytes of data: MSG_DATA_MAX, or 0 where there are no far cores */
 	u32 many; /* calls made at once, ending with call_seq; 0: just one */
 	u32 pad;
+	u64 topic; /* what its thread waits for that others of the core change; 0: nothing */
 	u64 want,
 		done; /* many: a bit per call that is waited for, and that is answered */
 	u8 data[]; /* of the request while it is made, then of the reply */

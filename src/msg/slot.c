@@ -54,7 +54,9 @@ static bool slot_claim(struct ctx *c, u32 i, bool reclaim)
 			TX_SET(c->ck, m->slot[i], s);
 	}
 	if (s && slot_is_free(s, reclaim)) {
-		s->poll_pid = s->poke_lock = 0; /* of a thread that was killed */
+		/* of a thread that was killed */
+		s->poll_pid = s->poke_lock = 0;
+		s->topic = 0;
 		TX_SET(c->ck, s->tid, c->tid);
 		won = true;
 	}
@@ -68,11 +70,15 @@ long msg_slot_take(struct ctx *c)
 {
 	struct msg_root *m = msg_root(c->ck);
 
+	/* None is made behind one that is missing: those that are there stand together. */
 	for (int reclaim = 0; reclaim < 2; reclaim++)
-		for (u32 i = 1; i < MSG_SLOTS; i++)
+		for (u32 i = 1; i < MSG_SLOTS; i++) {
 			if (slot_is_free(m->slot[i], reclaim) &&
 			    slot_claim(c, i, reclaim))
 				return 0;
+			if (!m->slot[i])
+				break;
+		}
 	return -EAGAIN;
 }
 
@@ -349,25 +355,39 @@ static void poke(struct ctx *c, struct msg_slot *s)
 	__atomic_store_n(&s->poke_lock, 0, __ATOMIC_SEQ_CST);
 }
 
-bool msg_poll_begin(struct ctx *c, u32 seq)
+void msg_poke_begin(struct ctx *c, u32 pid)
+{
+	__atomic_store_n(&slot_of_ctx(c)->poll_pid, pid, __ATOMIC_RELEASE);
+}
+
+void msg_poke_end(struct ctx *c)
 {
 	struct msg_slot *s = slot_of_ctx(c);
+
+	__atomic_store_n(&s->poll_pid, 0, __ATOMIC_SEQ_CST);
+	/* Who pokes took the lock before he looked at poll_pid. */
+	if (likely(!__atomic_load_n(&s->poke_lock, __ATOMIC_SEQ_CST)))
+		return;
+	poke_lock(c, s);
+	__atomic_store_n(&s->poke_lock, 0, __ATOMIC_RELEASE);
+}
+
+bool msg_poll_begin(struct ctx *c, u32 seq)
+{
 	struct doorbell *d = doorbell(c->isl, c->core);
 
 	__atomic_fetch_add(&d->pollers[slot_vector(c->slot)], 1, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&s->poll_pid, (u32)SYS(getpid), __ATOMIC_SEQ_CST);
+	msg_poke_begin(c, (u32)SYS(getpid));
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	msg_drain(c);
-	return __atomic_load_n(&s->event_set, __ATOMIC_SEQ_CST) == seq;
+	return msg_event_came(c, seq);
 }
 
 void msg_poll_end(struct ctx *c)
 {
-	struct msg_slot *s = slot_of_ctx(c);
 	struct doorbell *d = doorbell(c->isl, c->core);
 
-	poke_lock(c, s);
-	__atomic_store_n(&s->poll_pid, 0, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&s->poke_lock, 0, __ATOMIC_SEQ_CST);
+	msg_poke_end(c);
 	__atomic_fetch_sub(&d->pollers[slot_vector(c->slot)], 1, __ATOMIC_SEQ_CST);
 }
 
@@ -411,6 +431,37 @@ void msg_event_post(struct ctx *c, struct ck *ck, u32 core, u32 slot, u32 seq)
 static bool event_came(const struct msg_slot *s, u32 seq)
 {
 	return __atomic_load_n(&s->event_set, __ATOMIC_SEQ_CST) == seq;
+}
+
+void msg_topic_set(struct ctx *c, u64 topic)
+{
+	struct msg_slot *s = slot_of_ctx(c);
+
+	if (topic)
+		__atomic_store_n(&s->topic, topic, __ATOMIC_SEQ_CST);
+	else
+		__atomic_store_n(&s->topic, 0, __ATOMIC_RELEASE);
+}
+
+/* Who has not set it yet will see the change. Who waits for something else by now is woken for
+ * nothing. */
+void msg_topic_post(struct ctx *c, u64 topic)
+{
+	struct msg_root *m = msg_root(c->ck);
+
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	for (u32 i = 1; i < MSG_SLOTS && m->slot[i]; i++) {
+		struct msg_slot *s = m->slot[i];
+		u64 what = __atomic_load_n(&s->topic, __ATOMIC_ACQUIRE);
+		u32 seq = __atomic_load_n(&s->event_seq, __ATOMIC_RELAXED);
+
+		if (what != topic && what != MSG_TOPIC_ANY)
+			continue;
+		/* Whoever marked it may have been killed before he poked. */
+		if (event_came(s, seq) && s->poll_pid)
+			poke(c, s);
+		msg_event_post(c, c->ck, c->core, i, seq);
+	}
 }
 
 bool msg_event_came(struct ctx *c, u32 seq)
