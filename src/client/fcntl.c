@@ -201,12 +201,9 @@ static long place_hare(struct task *t, struct ofd *o, u32 to, bool cloexec)
 
 static long dup_over_hare(struct task *t, struct ofd *o, u32 to, bool cloexec)
 {
-	struct fdent *e = fd_entry(table(t), (int)to);
 	long r;
 
-	if (unlikely(table(t)->posix_locks) && e && e->kind == FD_HARE)
-		fd_close_entry(t, table(t),
-			       to); /* closes as close does: gives locks back */
+	fd_before_replace(t, to);
 	r = place_hare(t, o, to, cloexec);
 	if (r > 0)
 		SYS(close, to);
@@ -222,6 +219,7 @@ static long dup_over_host(struct task *t, int from, u32 to, bool cloexec)
 
 	if (sys_failed(r))
 		return r;
+	fd_before_replace(t, to);
 	ck_lock(&t->ctx, ck);
 	if (!fd_grow(ck, ft, to)) {
 		old = fd_clear(ck, ft, to);

@@ -359,6 +359,33 @@ static bool close_syncs(const struct task *t, const struct fdtable *ft)
 	       ft == t->proc->fds;
 }
 
+/* The locks go while the descriptor still keeps the inode open. */
+static void before_close(struct task *t, struct fdtable *ft, u64 ino)
+{
+	if (close_syncs(t, ft))
+		maps_sync(t, ino);
+	if (ft->posix_locks) {
+		vnode_sync_ino(t, ino);
+		posix_locks_release(t, ino);
+	}
+}
+
+void fd_before_replace(struct task *t, u32 fd)
+{
+	struct fdtable *ft = t->proc->fds;
+	struct ofd *o;
+	bool host;
+
+	if (likely(!ft->posix_locks && !close_syncs(t, ft)))
+		return;
+	o = fd_get(t, (int)fd, &host);
+	if (!o)
+		return;
+	if (o->kind == OFD_FILE)
+		before_close(t, ft, o->ino);
+	ofd_put(t, o);
+}
+
 void fd_close_entry(struct task *t, struct fdtable *ft, u32 fd)
 {
 	struct ck *ck = t->ctx.ck;
@@ -371,17 +398,11 @@ void fd_close_entry(struct task *t, struct fdtable *ft, u32 fd)
 		return;
 	}
 	if (unlikely(ft->posix_locks || close_syncs(t, ft)) && o->kind == OFD_FILE) {
-		/* the locks go while the descriptor still keeps the inode open */
 		u64 ino = o->ino;
 
 		ck_abort(ck);
 		ck_unlock(ck);
-		if (close_syncs(t, ft))
-			maps_sync(t, ino);
-		if (ft->posix_locks) {
-			vnode_sync_ino(t, ino);
-			posix_locks_release(t, ino);
-		}
+		before_close(t, ft, ino);
 		ck_lock(&t->ctx, ck);
 		o = fd_clear(ck, ft, fd);
 	}

@@ -77,6 +77,9 @@ long fd_dup(struct task *t, int fd, bool cloexec, u32 min);
 long fd_room(struct task *t, u32 min);
 /* Closes a number of Hare's, or only forgets one of the host's. */
 void fd_close_entry(struct task *t, struct fdtable *ft, u32 fd);
+/* Another descriptor is about to take a number: what a close does for the file that it means now, which
+ * stays there until then. */
+void fd_before_replace(struct task *t, u32 fd);
 /* A table of its own for a process that shares one. -ENOMEM. */
 long fdtable_unshare(struct task *t, struct proc *p);
 /* fd_get for calls that can only be about Hare's: *ret is CLIENT_HOST or -EBADF on

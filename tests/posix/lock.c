@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <sys/eventfd.h>
 #include <sys/file.h>
 
 static int setlk(int fd, int cmd, int type, off_t start, off_t len)
@@ -271,6 +272,25 @@ static void t_ofd(void)
 		 "another close frees nothing");
 	must(close(fd));
 	is_long(setlk(fd2, F_OFD_SETLK, F_WRLCK, 0, 0), 0, "its own close does");
+}
+
+/* Another descriptor, of Hare's or the host's kind, takes the place of one of the file. */
+static void t_dup_over(void)
+{
+	for (int i = 0; i < 4; i++) {
+		int fd, by = i < 2 ? must(eventfd(0, 0)) : must(open("g", O_RDWR | O_CREAT, 0644));
+
+		must(t_put("f", "x"));
+		fd = must(open("f", O_RDWR));
+		must(setlk(fd, F_SETLK, F_WRLCK, 0, 0));
+		is_long(refused("p", "f", 0, 0), 1, "locked, %d", i);
+		is_errno(dup3(999, fd, 0), EBADF, "nothing over it, %d", i);
+		is_long(refused("p", "f", 0, 0), 1, "it keeps its locks, %d", i);
+		is_long(i % 2 ? dup2(by, fd) : dup3(by, fd, O_CLOEXEC), fd, "a descriptor over it, %d", i);
+		is_long(refused("p", "f", 0, 0), 0, "gives its locks back, %d", i);
+		must(close(fd));
+		must(close(by));
+	}
 }
 
 static int s_exec(int argc, char **argv)
@@ -777,6 +797,7 @@ T_SECTIONS = {
 	{ "posix", t_posix },
 	{ "killed", t_killed },
 	{ "ofd", t_ofd },
+	{ "dup_over", t_dup_over },
 	{ "exec", t_exec },
 	{ "moved", t_moved },
 	{ "moved_cycle", t_moved_cycle },
