@@ -207,13 +207,12 @@ static long append_call(struct task *t, struct ofd *o, u32 type, u32 seq)
 	return rpc_lock(&t->ctx, ofd_server(o), &q, &p);
 }
 
-static void append_unlock(struct task *t, struct ofd *o)
+void append_unlock(struct task *t, struct ofd *o)
 {
 	(void)append_call(t, o, F_UNLCK, 0);
 }
 
-/* Waits for its turn. False: a signal, or who has the lock is stopped, it seems. */
-static bool append_lock(struct task *t, struct ofd *o)
+bool append_lock(struct task *t, struct ofd *o)
 {
 	u64 end = host_monotonic_ns() + APPEND_LONG;
 	long r;

@@ -304,6 +304,9 @@ long file_readv(struct task *t, struct ofd *o, struct uio *u, u64 *off);
 long file_writev(struct task *t, struct ofd *o, struct uio *u, u64 *off, u32 flags);
 /* A mapping of it counts as reading it, for its time; of far files only what costs no message. */
 void file_accessed(struct task *t, struct ofd *o);
+/* LOCK_APPEND: waits for its turn. False: a signal, or who has the lock is stopped, it seems. */
+bool append_lock(struct task *t, struct ofd *o);
+void append_unlock(struct task *t, struct ofd *o);
 /* A read or write at the description's own offset (shared ones: at the server). flags:
  * IO_APPEND, IO_NOAPPEND in O_APPEND's place. */
 long file_read_here(struct task *t, struct ofd *o, struct uio *u);

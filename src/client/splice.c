@@ -7,6 +7,11 @@
  * From a file or a pipe of Hare only what went out is taken. What was taken from a pipe
  * or socket of the host is put into the other end whatever happens, waiting if need be,
  * since it cannot be put back.
+ *
+ * From a pipe of Hare that is three steps: a look at the bytes, putting them into the other
+ * end, and taking as many as went. Other readers get nothing in between, by LOCK_APPEND, as
+ * Linux locks the pipe: it goes with its holder, of whom then nothing was taken. Bytes, and
+ * room for them, are waited for without it.
  */
 #include <linux/fs.h>
 #include <linux/poll.h>
@@ -132,6 +137,7 @@ static long by_proxy(struct task *t, struct end *e, long nr, void *buf, size_t l
 	return e->o->kind == OFD_RELAY ? relay_op(t, e->o, nr, args) : -EINVAL;
 }
 
+/* Of all but pipes of Hare. */
 static long take(struct task *t, struct end *e, void *buf, size_t len, bool nonblock)
 {
 	u64 off = e->off;
@@ -140,9 +146,6 @@ static long take(struct task *t, struct end *e, void *buf, size_t len, bool nonb
 	uio_buf(&u, buf, len);
 	if (e->o && e->seekable)
 		return file_readv(t, e->o, &u, &off);
-	if (e->o && ofd_is_pipe(e->o))
-		return pipe_peek(t, e->o, buf, (u32)len, 0,
-				 nonblock || e->flags & O_NONBLOCK, &e->packet);
 	if (e->o)
 		return by_proxy(t, e, __NR_read, buf, len);
 	if (e->seekable)
@@ -232,29 +235,93 @@ static long put_all(struct task *t, struct end *e, const char *buf, size_t len)
 	return done ? (long)done : r;
 }
 
-/* Copies up to len bytes. A pipe gives what it has, and that is all; once: in one piece. */
-static long copy(struct task *t, struct end *in, struct end *out, u64 len, bool nonblock)
+/* Until a pipe of Hare has something, and what is no file has room for it. 1; 0: the end;
+ * -EAGAIN, -HARE_ERESTARTSYS. */
+static long wait_both(struct task *t, struct end *in, struct end *out, bool nonblock)
 {
-	bool pipe = in->o && ofd_is_pipe(in->o), once = !in->seekable && !pipe;
+	bool packet;
+	u8 byte;
+	long r = pipe_peek(t, in->o, &byte, 1, 0, nonblock || in->flags & O_NONBLOCK,
+			   &packet);
+
+	if (r <= 0 || out->seekable || nonblock || out->flags & O_NONBLOCK)
+		return r;
+	return wait_room(t, out) ? 1 : -HARE_ERESTARTSYS;
+}
+
+/* While nobody else reads from it: what is there now, and fits. */
+static long copy_held(struct task *t, struct end *in, struct end *out, u64 len)
+{
 	u8 buf[PIECE];
 	u64 done = 0;
 	long r = 0;
 
-	if (nonblock && !out->seekable) {
-		struct pollfd p = { .fd = out->fd, .events = POLLOUT };
-
-		if (out->o ? !ofd_poll(t, out->o, POLLOUT, 0, NULL)
-			   : !SYS(poll, &p, 1, 0))
-			return -EAGAIN;
-	}
 	while (done < len) {
-		long got = take(t, in, buf, MIN(len - done, (u64)PIECE),
-				nonblock || (pipe && done));
+		long got = pipe_peek(t, in->o, buf, (u32)MIN(len - done, (u64)PIECE), 0,
+				     true, &out->packet);
+
+		r = got;
+		if (got > 0)
+			r = put(t, out, buf, (size_t)got, true);
+		if (r <= 0)
+			break;
+		out->off += out->seekable ? (u64)r : 0;
+		pipe_drop(t, in->o, (u32)r);
+		done += (u64)r;
+		if (r < got || host_signal_pending())
+			break;
+	}
+	return done ? (long)done : r;
+}
+
+/* `copies` from a pipe of Hare, which nobody else reads meanwhile. wait: for bytes, for room, and again
+ * if others were faster. What may block in the host is waited for in any case. */
+static long copy_alone(struct task *t, struct end *in, struct end *out, u64 len,
+		       long (*copies)(struct task *, struct end *, struct end *, u64),
+		       bool nonblock, bool wait)
+{
+	bool ask = !out->seekable && !(out->o && ofd_is_pipe(out->o)), locked;
+	long r;
+
+	for (;; ask = true) {
+		r = ask ? wait_both(t, in, out, nonblock) : 1;
+		if (r <= 0)
+			return r;
+		locked = append_lock(t, in->o);
+		if (!locked && host_signal_pending())
+			return -HARE_ERESTARTSYS;
+		r = copies(t, in, out, len);
+		if (locked)
+			append_unlock(t, in->o);
+		if (r != -EAGAIN || !wait)
+			return r;
+	}
+}
+
+static long copy_pipe(struct task *t, struct end *in, struct end *out, u64 len,
+		      bool nonblock)
+{
+	if (out->type == HS_IFIFO)
+		nonblock |= ((in->flags | out->flags) & O_NONBLOCK) != 0;
+	return copy_alone(t, in, out, len, copy_held, nonblock,
+			  !nonblock && (out->seekable || !(out->flags & O_NONBLOCK)));
+}
+
+/* From anything else; once: in one piece. */
+static long copy_rest(struct task *t, struct end *in, struct end *out, u64 len,
+		      bool nonblock)
+{
+	bool once = !in->seekable;
+	u8 buf[PIECE];
+	u64 done = 0;
+	long r = 0;
+
+	while (done < len) {
+		long got = take(t, in, buf, MIN(len - done, (u64)PIECE), nonblock);
 
 		r = got;
 		if (got <= 0)
 			break;
-		out->packet = in->packet;
 		if (once) {
 			r = put_all(t, out, (const char *)buf, (size_t)got);
 		} else {
@@ -266,19 +333,36 @@ static long copy(struct task *t, struct end *in, struct end *out, u64 len, bool 
 			break;
 		if (in->seekable)
 			in->off += (u64)r;
-		else if (pipe)
-			pipe_drop(t, in->o, (u32)r);
 		done += (u64)r;
 		if (once || r < got || host_signal_pending())
 			break;
 	}
+	return done ? (long)done : r;
+}
+
+/* Copies up to len bytes. A pipe gives what it has, and that is all. */
+static long copy(struct task *t, struct end *in, struct end *out, u64 len, bool nonblock)
+{
+	long r;
+
+	if (nonblock && !out->seekable) {
+		struct pollfd p = { .fd = out->fd, .events = POLLOUT };
+
+		if (out->o ? !ofd_poll(t, out->o, POLLOUT, 0, NULL)
+			   : !SYS(poll, &p, 1, 0))
+			return -EAGAIN;
+	}
+	if (!len)
+		return 0;
+	r = in->o && ofd_is_pipe(in->o) ? copy_pipe(t, in, out, len, nonblock)
+					: copy_rest(t, in, out, len, nonblock);
 	if (r == -EINTR)
 		r = -HARE_ERESTARTSYS;
-	if (done && in->o)
+	if (r > 0 && in->o)
 		notify_ofd(t, in->o, IN_ACCESS);
-	if (done && out->o)
+	if (r > 0 && out->o)
 		notify_ofd(t, out->o, IN_MODIFY);
-	return done ? (long)done : r;
+	return r;
 }
 
 /* --- the calls -------------------------------------------------------------------- */
@@ -452,29 +536,35 @@ static long tee_from_host(struct task *t, struct end *in, struct end *out, u64 l
 	return done ? (long)done : r;
 }
 
-/* What is in one pipe also into another; waits for the first bytes only. */
-static long copy_tee(struct task *t, struct end *in, struct end *out, u64 len,
-		     bool nonblock)
+/* While nobody else reads from it. */
+static long tee_held(struct task *t, struct end *in, struct end *out, u64 len)
 {
 	u8 buf[PIECE];
 	u64 done = 0;
 	long r = 0;
 
-	nonblock |= ((in->flags | out->flags) & O_NONBLOCK) != 0;
-	if (!in->o)
-		return tee_from_host(t, in, out, len, nonblock);
 	while (done < len) {
 		u32 n = (u32)MIN(len - done, (u64)PIECE);
+		long got = pipe_peek(t, in->o, buf, n, done, true, &out->packet);
 
-		r = pipe_peek(t, in->o, buf, n, done, nonblock || done, &out->packet);
-		if (r <= 0)
-			break;
-		r = put(t, out, buf, (size_t)r, nonblock || done);
+		r = got > 0 ? put(t, out, buf, (size_t)got, true) : got;
 		if (r <= 0)
 			break;
 		done += (u64)r;
+		if (r < got)
+			break;
 	}
 	return done ? (long)done : r;
+}
+
+/* What is in one pipe also into another; waits for the first bytes only. */
+static long copy_tee(struct task *t, struct end *in, struct end *out, u64 len,
+		     bool nonblock)
+{
+	nonblock |= ((in->flags | out->flags) & O_NONBLOCK) != 0;
+	if (!in->o)
+		return tee_from_host(t, in, out, len, nonblock);
+	return copy_alone(t, in, out, len, tee_held, nonblock, !nonblock);
 }
 
 long client_tee(struct task *t, long a[6])

@@ -381,8 +381,7 @@ static bool has_to_wait(const struct rpc_env *e, const struct fs_inode *i,
 {
 	u64 who = i->more->appender;
 
-	if ((OWNER_SLOT(who) == e->slot && (OWNER_PROC(who) >> 32) == e->core) ||
-	    q->flags & IO_ANYWAY)
+	if (fs_is_callers(e, who) || q->flags & IO_ANYWAY)
 		return false;
 	return q->flags & (IO_APPEND | IO_SHARED) || appends(i, q);
 }

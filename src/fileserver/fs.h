@@ -185,7 +185,7 @@ struct fs_more {
 	u32 far_opens; /* sum over far */
 	u32 pins; /* mappings, near and far */
 	struct list locks, lock_waiters, ofds;
-	u64 appender; /* owner of LOCK_APPEND, or 0 */
+	u64 appender; /* owner of LOCK_APPEND, or 0; of a pipe it alone reads */
 	struct fs_xattr *xattrs;
 	struct fs_inode *limbo; /* carriers of blocks not to be reused yet */
 	u64 dirty_lo, dirty_hi; /* block indices, hi exclusive */
@@ -681,6 +681,8 @@ struct fs_pipe *fs_pipe_of(struct rpc_env *e,
 void fs_pipe_ends(struct rpc_env *e, struct fs_inode *i, u32 flags, s32 delta);
 void fs_pipe_lost(struct rpc_env *e, struct fs_inode *i, u32 readers, u32 writers);
 void fs_pipe_release(struct rpc_env *e, struct fs_inode *i);
+/* Others may read from it again (LOCK_APPEND). */
+void fs_pipe_free_again(struct rpc_env *e, struct fs_pipe *p);
 long fs_pipe_read(struct rpc_env *e, struct fs_inode *i, const struct req_READ *q,
 		  struct rep_READ *p);
 long fs_pipe_write(struct rpc_env *e, struct fs_inode *i, const struct req_WRITE *q,
@@ -763,6 +765,11 @@ long fs_locks_pass(struct rpc_env *e, struct fs_more *m, u64 from, u64 to);
 /* Frees some locks of inodes that are gone. True while there are more. */
 bool fs_locks_trim(struct ck *ck);
 void fs_locks_ofd_gone(struct rpc_env *e, struct fs_more *m, u64 owner);
+/* The owner of LOCK_APPEND is the thread that calls. */
+static inline bool fs_is_callers(const struct rpc_env *e, u64 owner)
+{
+	return OWNER_SLOT(owner) == e->slot && OWNER_PROC(owner) >> 32 == e->core;
+}
 void fs_locks_owner_died(struct rpc_env *e, u64 owner);
 void fs_xattrs_free(struct ck *ck, struct fs_more *m);
 /* Frees some attributes of inodes that are gone. True while there are more. */

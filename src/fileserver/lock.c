@@ -46,11 +46,16 @@ static void lock_free(struct ck *ck, struct fs_lock *l)
 	ck_free(ck, l);
 }
 
-static void lock_end(struct ck *ck, struct fs_more *m, struct fs_lock *l)
+static void lock_end(struct rpc_env *e, struct fs_more *m, struct fs_lock *l)
 {
-	if (l->kind == LOCK_APPEND)
-		TX_SET(ck, m->appender, 0);
-	lock_free(ck, l);
+	struct fs_inode *i = m->inode;
+
+	if (l->kind == LOCK_APPEND) {
+		TX_SET(e->ck, m->appender, 0);
+		if (fs_type(i) == HS_IFIFO && i->pipe)
+			fs_pipe_free_again(e, i->pipe);
+	}
+	lock_free(e->ck, l);
 }
 
 static void waiter_free(struct ck *ck, struct fs_lock_waiter *w)
@@ -105,8 +110,9 @@ static struct fs_lock *lock_new(struct ck *ck, struct fs_more *m,
 }
 
 /* The owner's locks in want's range end: cut, split or removed. -ENOLCK. */
-static long carve(struct ck *ck, struct fs_more *m, const struct fs_lock *want)
+static long carve(struct rpc_env *e, struct fs_more *m, const struct fs_lock *want)
 {
+	struct ck *ck = e->ck;
 	struct list *next;
 	u32 n = 0;
 
@@ -129,7 +135,7 @@ static long carve(struct ck *ck, struct fs_more *m, const struct fs_lock *want)
 		else if (l->end > want->end)
 			TX_SET(ck, l->start, want->end + 1);
 		else
-			lock_end(ck, m, l);
+			lock_end(e, m, l);
 		step(ck, &n);
 	}
 	return 0;
@@ -275,7 +281,7 @@ static long set(struct rpc_env *e, struct fs_more *m, struct fs_lock *want,
 		give_up(e, m, want);
 	if (other)
 		return block(e, m, want, other, q, p);
-	r = carve(e->ck, m, want);
+	r = carve(e, m, want);
 	if (r < 0)
 		return r;
 	if (want->type != UN) {
@@ -308,7 +314,7 @@ static void release_owner(struct rpc_env *e, struct fs_more *m, u32 kind, u64 ow
 		next = l->next;
 		if (!belongs(k, kind, owner))
 			continue;
-		lock_end(e->ck, m, k);
+		lock_end(e, m, k);
 		step(e->ck, &n);
 	}
 	if (!list_empty(&m->lock_waiters))

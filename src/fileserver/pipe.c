@@ -144,6 +144,18 @@ static inline void was_read(struct rpc_env *e, struct fs_inode *i, u32 flags)
 		wake_writers(e, p);
 }
 
+/* Another thread looks at what is in it, and will take that. */
+static bool is_held(const struct rpc_env *e, const struct fs_inode *i)
+{
+	return unlikely(i->more && i->more->appender) &&
+	       !fs_is_callers(e, i->more->appender);
+}
+
+void fs_pipe_free_again(struct rpc_env *e, struct fs_pipe *p)
+{
+	fs_wake_all(e, &p->waiters, POLL_IN);
+}
+
 long fs_pipe_read(struct rpc_env *e, struct fs_inode *i, const struct req_READ *q,
 		  struct rep_READ *p)
 {
@@ -156,6 +168,9 @@ long fs_pipe_read(struct rpc_env *e, struct fs_inode *i, const struct req_READ *
 		return -EBADF;
 	if (unlikely(!len || !p->data.p))
 		return pipe->flags & FS_P_NOTIFY ? fs_notify_read(e, pipe, q, p) : 0;
+	if (is_held(e, i))
+		return fs_wait(e, &pipe->waiters, q->flags & IO_WAIT ? q->wait_seq : 0,
+			       POLL_IN | HP_HUP);
 	len = MIN(len, fs_pipe_used(pipe));
 	if (!len) {
 		if (pipe->flags & FS_P_NOTIFY) /* its events are elsewhere */
@@ -417,6 +432,8 @@ long fs_poll(struct rpc_env *e, const struct req_POLL *q, struct rep_POLL *p)
 					      : fs_pipe_used(pipe);
 	p->capacity = pipe->pages * PAGE_SIZE;
 	p->revents = q->fifo_peer ? poll_peer(pipe, q) : poll_pipe(pipe, q);
+	if (is_held(e, i) && !q->fifo_peer)
+		p->revents &= ~POLL_IN;
 	if (!q->wait_seq || (p->revents && !is_old(q, p)))
 		return 0;
 	r = fs_wait(e, &pipe->waiters, q->wait_seq, awaited(q, p));

@@ -181,7 +181,7 @@ enum { FDS_LIST, FDS_ONE, FDS_CWD, FDS_EXE, FDS_LIST_ALL, FDS_WHICH };
 /* LOCK operations */
 enum { LOCK_FLOCK, LOCK_POSIX, LOCK_OFD, LOCK_APPEND };
 /* LOCK_APPEND: nobody else writes at the end, or at a shared offset, between two writes of one
- * thread. */
+ * thread. Of a pipe: nobody else reads between two reads. */
 /* The owner of what a thread holds over several requests (RMDIR, RENAME_LOCK, LOCK_APPEND), so that
  * none takes what another one of its process has: core << 32 | host pid, and its reply slot. */
 #define OWNER_OF(proc, slot) ((proc) | (u64)(slot) << 40)

@@ -184,6 +184,112 @@ static void t_waits(void)
 	}
 }
 
+/* splice FROM TO LEN: its result, or an error as one above 100. */
+static int s_splice(int argc, char **argv)
+{
+	long n = splice(atoi(argv[0]), NULL, atoi(argv[1]), NULL, (size_t)atol(argv[2]), 0);
+
+	return argc != 3 || n < 0 ? 100 + errno : (int)(n / 100);
+}
+
+/* While one waits for room in the second pipe another one reads from the first. */
+static void t_readers(void)
+{
+	for (int how = T_FORK; how <= T_EXEC; how++) {
+		int p[2], q[2], size;
+		pid_t pid;
+
+		fill();
+		must(pipe(p));
+		must(pipe(q));
+		size = fcntl(q[1], F_GETPIPE_SZ);
+		must(write(q[1], text, (size_t)size));
+		must(write(p[1], text, 2000));
+		pid = must(t_start(how, "splice", t_num(p[0]), t_num(q[1]), "2000", NULL));
+		t_sleep_ms(50); /* it waits by now, mostly; any order is right */
+		ok(gives(p[0], 0, 2000), "another reads what was there, how %d", how);
+		must(write(p[1], text + 5000, 2000));
+		ok(gives(q[0], 0, (size_t)size), "there is room, how %d", how);
+		is_long(t_end(pid), 20, "what came since is moved, how %d", how);
+		is_long(holds(p[0]), 0, "and gone, how %d", how);
+		ok(gives(q[0], 5000, 2000), "and arrives, how %d", how);
+	}
+}
+
+/* mover FROM TO: until the end. */
+static int s_mover(int argc, char **argv)
+{
+	long n = 0;
+
+	for (int i = 0; n >= 0; i++) {
+		n = splice(atoi(argv[0]), NULL, atoi(argv[1]), NULL, 8 * (size_t)(1 + i % 3000), 0);
+		if (n == 0)
+			return argc != 2;
+	}
+	return 1;
+}
+
+enum { NUMBERS = 60000 };
+
+/* Two move what one pipe gets to another one, and a third reads from the first, too: each number
+ * comes once. */
+static void t_movers(void)
+{
+	for (int how = T_FORK; how <= T_EXEC; how++) {
+		uint64_t *seen = calloc(NUMBERS, sizeof(*seen)), n[512];
+		int p[2], q[2], bad = 0, lost = 0;
+		pid_t pid[4];
+		long got;
+
+		must(pipe(p));
+		must(pipe(q));
+		for (int i = 0; i < 2; i++) {
+			pid[i] = must(fork());
+			if (pid[i] == 0) {
+				char *argv[] = { t_num(p[0]), t_num(q[1]) };
+
+				close(p[1]);
+				if (how == T_FORK)
+					_exit(s_mover(2, argv));
+				execl(t_self, t_self, "--sub", "mover", argv[0], argv[1], NULL);
+				_exit(95);
+			}
+		}
+		pid[2] = must(fork());
+		if (pid[2] == 0) {
+			close(p[1]);
+			while ((got = read(p[0], n, 8 * 37)) > 0)
+				must(write(q[1], n, (size_t)got));
+			_exit(got != 0);
+		}
+		pid[3] = must(fork());
+		if (pid[3] == 0) {
+			for (uint64_t i = 0; i < NUMBERS;) {
+				size_t k = 0;
+
+				for (; k < 100 && i < NUMBERS; k++)
+					n[k] = i++;
+				must(write(p[1], n, 8 * k));
+			}
+			_exit(0);
+		}
+		must(close(p[1]));
+		must(close(q[1]));
+		while ((got = read(q[0], n, sizeof(n))) > 0)
+			for (long i = 0; i < got / 8; i++)
+				bad += n[i] >= NUMBERS || seen[n[i]]++ > 0;
+		for (int i = 0; i < NUMBERS; i++)
+			lost += !seen[i];
+		is_long(bad, 0, "none twice, how %d", how);
+		is_long(lost, 0, "none lost, how %d", how);
+		for (int i = 0; i < 4; i++)
+			is_long(t_end(pid[i]), 0, "process %d, how %d", i, how);
+		must(close(p[0]));
+		must(close(q[0]));
+		free(seen);
+	}
+}
+
 static void t_files(void)
 {
 	int f = file("f", 100000), p[2], s[2], out, h[2];
@@ -407,11 +513,15 @@ static void t_size_of_pipes(void)
 	}
 }
 
-T_SUBS = { { "writer", s_writer }, T_END };
+T_SUBS = { { "writer", s_writer },
+	   { "splice", s_splice },
+	   { "mover", s_mover },
+	   T_END };
 
 T_SECTIONS = {
 	{ "pipes", t_pipes },	{ "ends", t_ends },	    { "waits", t_waits },
 	{ "files", t_files },	{ "vmsplice", t_vmsplice }, { "sendfile", t_sendfile },
 	{ "range", t_range },	{ "flags", t_flags },	    { "size", t_size_of_pipes },
+	{ "readers", t_readers }, { "movers", t_movers }, /* not before range: it limits our output */
 	T_END,
 };
