@@ -410,6 +410,7 @@ enum whereabouts { HERE, LEAVING, STARTING, GONE };
 
 struct receiver {
 	u32 host_pid; /* if a signal is to be sent here; else 0 */
+	u32 core; /* where it may be already, LEAVING from where it was born; else MAX_CORES */
 	bool own_group; /* the host's group is its alone */
 };
 
@@ -430,7 +431,7 @@ static enum whereabouts find_receiver(struct ctx *c, const struct sched_job *job
 	struct ck *ck = c->ck;
 	struct proc *p;
 
-	*to = (struct receiver){ 0 };
+	*to = (struct receiver){ .core = MAX_CORES };
 	ck_lock(c, ck);
 	p = offered(ck, job->pid);
 	if (!p)
@@ -442,9 +443,18 @@ static enum whereabouts find_receiver(struct ctx *c, const struct sched_job *job
 	if (p && (at == HERE || at == LEAVING) && p->state != PROC_EXITING) {
 		to->host_pid = p->host_pid;
 		to->own_group = p->proxy_core != MAX_CORES;
+		if (at == LEAVING && !p->offer && !to->own_group)
+			to->core = p->target_core;
 	}
 	ck_unlock(ck);
 	return at;
+}
+
+/* EXEC has arrived, which its host process has not heard of yet: the program may be running. */
+static bool signal_arrived(struct ctx *c, const struct receiver *to,
+			   const struct sched_job *job)
+{
+	return to->core != MAX_CORES && signal_core(c, to->core, job) != -ESRCH;
 }
 
 /* False: nobody has it. */
@@ -457,7 +467,7 @@ static bool signal_single(struct ctx *c, const struct sched_job *job)
 		return signal_elsewhere(c, job);
 	if (at == STARTING)
 		return signal_core(c, c->core, job) != -ESRCH;
-	if (!to.host_pid)
+	if (!to.host_pid || signal_arrived(c, &to, job))
 		return true;
 	if (job->group == 2 && to.own_group)
 		SYS(kill, -(long)to.host_pid, job->sig);
@@ -471,7 +481,9 @@ static bool signal_single(struct ctx *c, const struct sched_job *job)
 		(void)signal_elsewhere(c, job);
 	else if (at == STARTING)
 		(void)signal_core(c, c->core, job);
-	if ((at == GONE || at == STARTING) && job->sig == SIG_STOP)
+	else if (!signal_arrived(c, &again, job))
+		return true;
+	if (job->sig == SIG_STOP)
 		(void)proc_wake(to.host_pid);
 	return true;
 }

@@ -5,6 +5,7 @@
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/points.sh"
 need_all taskset util-linux
+need_all perl perl
 
 ${CC:-cc} -O1 -std=gnu17 -o "$TAP_TMP/handler" "$TAP_TOP/tests/race/inside/handler.c" || exit 1
 
@@ -283,9 +284,37 @@ until_ok state_is $p T
 say $? "continued, and stopped again, before its proxy has stopped: that has"
 kill -CONT $p
 ends "and goes on"
+
+# A third core's signals are the program's as soon as that runs.
+if [ ! "$SAME" ]; then # there the answer is one transaction with what it answers
+cat >program <<'E'
+sub say_so { open F, ">$_[0]"; print F "$_[0]\n"; close F }
+$SIG{CONT} = sub { say_so("cont") };
+$SIG{USR1} = sub { say_so("usr1"); exit 3 };
+say_so("up");
+select(undef, undef, undef, 0.1) while 1;
+E
+arm answered-EXEC taskset
+# It has nothing, and asks nothing, that its proxy would have to serve.
+taskset -c 1 perl program </dev/null >/dev/null 2>&1 & p=$!
+at answered-EXEC
+until_ok test -s up
+taskset -c 2 sh -c "kill -CONT $p"
+until_ok test -s cont
+say $? "SIGCONT comes where the program runs, whose EXEC seems to be under way"
+taskset -c 2 sh -c "kill -USR1 $p"
+until_ok test -s usr1
+say $? "and SIGUSR1 does"
+on answered-EXEC
+wait $p
+same $? 3 "and it ends"
+rm program up cont usr1
+fi
 no_leak
 END
 }
+SAME=''
 stopping "stopping"
+SAME=1
 stopping "stopping, one island" --islands 1
 done_testing
