@@ -788,6 +788,7 @@ void exec_runs(struct task *t, struct proc *p, struct ofd *o)
 
 void client_exec_commit(struct task *t, struct exec_plan *plan)
 {
+	exec_saves_uid(t);
 	if (plan->remote) {
 		/* The proxy needs the host's descriptors alone. Its cwd stays pinned: the program
 		 * may not have come so far yet. */

@@ -154,6 +154,8 @@ static struct proc *entry_from(struct task *t, const struct exec_start *st)
 		p->affinity = im->affinity;
 		p->distribute = im->distribute;
 		p->cred = im->cred;
+		p->ruid = im->ruid;
+		p->euid = p->suid = im->euid; /* as an exec does */
 		p->maker = proc_root(ck)->agent_pid;
 		p->start_ns = host_monotonic_ns();
 		str_copy(p->comm, st->name, sizeof(p->comm));

@@ -18,8 +18,7 @@
 /* A process of any core; *birth is 0 for one of the host's. */
 static bool find_process(struct task *t, u32 pid, u64 *birth)
 {
-	static const struct cred root;
-	struct req_SIGNAL q = { .pid = pid, .cred = &root };
+	struct req_SIGNAL q = { .pid = pid };
 	struct rep_SIGNAL rep = { 0 };
 	struct ck *ck = t->ctx.ck;
 	struct proc *p;
@@ -133,7 +132,8 @@ static long ask(struct task *t, struct ofd *o, struct req_ASYNC *q, struct rep_A
 	q->ino = o->ino;
 	q->key = ofd_lock_owner(t, o);
 	q->access = o->flags & O_ACCMODE;
-	q->uid = t->proc->cred.uid;
+	q->ruid = t->proc->ruid;
+	q->euid = t->proc->euid;
 	return rpc_async(&t->ctx, ofd_server(o), q, p);
 }
 

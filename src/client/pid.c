@@ -242,15 +242,17 @@ static void sender_info(struct task *t, u32 sig, u8 *room)
 static long send_far(struct task *t, u32 core, u32 pid, bool group,
 		     const struct sending *s)
 {
-	struct cred cred = t->proc->cred;
+	const struct proc *own = t->proc;
 	u8 info[INFO_SIZE] __attribute__((aligned(8)));
 	struct req_SIGNAL q = {
 		.pid = pid,
 		.sig = s->sig,
 		.group = group,
-		.tid = group ? t->proc->pid : 0,
+		.tid = group ? own->pid : 0,
 		.info = { (void *)(s->info ? s->info : info), INFO_SIZE, 0 },
-		.cred = &cred,
+		.ruid = own->ruid,
+		.euid = own->euid,
+		.sid = own->sid,
 		.wait_core = t->ctx.core,
 		.wait_slot = t->ctx.slot,
 		.wait_seq = msg_event_prepare(&t->ctx),
@@ -293,10 +295,13 @@ struct location {
 	u32 host_pid, core;
 	u32 changes; /* proc.changes then */
 	bool ended; /* a proxy whose program is no more */
+	bool refused; /* not to be signalled by this process: where the host does not know that */
+	bool session; /* the host thinks of another session than its, or this process's */
 };
 
-static struct location locate(struct task *t, u32 pid)
+static struct location locate(struct task *t, u32 pid, u32 sig)
 {
+	struct sender own = { t->proc->ruid, t->proc->euid, t->proc->sid };
 	struct ck *ck = t->ctx.ck;
 	struct location at = { .core = MAX_CORES };
 	struct proc *p;
@@ -307,6 +312,8 @@ static struct location locate(struct task *t, u32 pid)
 		at.host_pid = p->host_pid;
 		at.changes = p->changes;
 		at.ended = p->flags & PROC_REPORTED;
+		at.refused = !proc_may_signal(p, &own, sig);
+		at.session = is_remote(p) || is_remote(t->proc);
 		if (p->state == PROC_PROXY)
 			at.core = p->target_core;
 	}
@@ -342,8 +349,12 @@ static void continue_proxy(struct task *t, const struct location *at)
 static long send_by_proxy(struct task *t, u32 pid, const struct location *at,
 			  const struct sending *s)
 {
-	long r = at->ended ? -ESRCH : send_far(t, at->core, pid, false, s);
+	long r;
 
+	/* Where it is just starting nobody knows yet whose it is. */
+	if (at->refused)
+		return -EPERM;
+	r = at->ended ? -ESRCH : send_far(t, at->core, pid, false, s);
 	/* Stopped by itself, it would not follow a program that is ending, or has gone on. */
 	if (r == -ESRCH && !at->ended && s->sig == SIG_STOP) {
 		r = send_anywhere(t, pid, s);
@@ -361,7 +372,7 @@ static long send_by_proxy(struct task *t, u32 pid, const struct location *at,
 static long send_stop(struct task *t, u32 pid, u32 host_pid, const struct sending *s)
 {
 	long r = SYS(kill, host_pid, SIG_STOP);
-	struct location now = locate(t, pid);
+	struct location now = locate(t, pid, SIG_STOP);
 
 	if (r || now.host_pid != host_pid || now.core == MAX_CORES || now.ended)
 		return r;
@@ -374,15 +385,20 @@ static long send_stop(struct task *t, u32 pid, u32 host_pid, const struct sendin
 /* To one process: 0, an error, or CLIENT_HOST with *pid translated. */
 static long send_to(struct task *t, long *pid, const struct sending *s)
 {
-	struct location at = locate(t, (u32)*pid);
+	struct location at = locate(t, (u32)*pid, s->sig);
 	bool alone = t->ctx.isl->super->cores == 1;
 	long r;
 
 	if (at.core != MAX_CORES)
 		return send_by_proxy(t, (u32)*pid, &at, s);
 	if (at.host_pid) {
-		if (s->sig == SIG_STOP && !alone && at.host_pid != t->proc->host_pid)
+		bool other = !alone && at.host_pid != t->proc->host_pid;
+
+		if (s->sig == SIG_STOP && other)
 			return send_stop(t, (u32)*pid, at.host_pid, s);
+		if (s->sig == SIG_CONT && other && at.session)
+			return at.refused ? -EPERM
+					  : send_far(t, t->ctx.core, (u32)*pid, false, s);
 		*pid = (long)at.host_pid;
 		return CLIENT_HOST;
 	}
@@ -545,9 +561,10 @@ static u32 pidfd_pid(int fd)
 	n = SYS(read, f, text, sizeof(text) - 1);
 	SYS(close, f);
 	text[n > 0 ? n : 0] = 0;
-	for (at = text; at && strncmp(at, "Pid:\t", 5); at = strchr(at, '\n'))
-		if (*at == '\n')
-			at++;
+	for (at = text; at && strncmp(at, "Pid:\t", 5);) {
+		at = strchr(at, '\n');
+		at = at ? at + 1 : NULL;
+	}
 	for (at = at ? at + 5 : ""; *at >= '0' && *at <= '9'; at++)
 		pid = pid * 10 + (u32)(*at - '0');
 	return pid;
@@ -559,23 +576,29 @@ long client_pidfd_send_signal(struct task *t, long a[6])
 {
 	struct sending s = { .sig = (u32)a[1] };
 	u8 info[INFO_SIZE];
-	struct location at;
-	u32 pid;
+	struct proc *p;
+	long pid, of, r;
 
 	if (t->ctx.isl->super->cores == 1 || s.sig > SIG_MAX)
 		return CLIENT_HOST;
-	pid = pidfd_pid((int)a[0]);
+	of = pid = (long)pidfd_pid((int)a[0]);
 	if (!pid)
 		return CLIENT_HOST;
-	at = locate(t, pid);
-	if (at.core == MAX_CORES)
-		return CLIENT_HOST;
+	ck_lock(&t->ctx, t->ctx.ck);
+	p = proc_by_host_pid(t->ctx.ck, (u32)pid);
+	if (p && p->pid)
+		pid = (long)p->pid;
+	ck_unlock(t->ctx.ck);
 	if (a[2]) {
 		if (user_read(info, (const void *)a[2], sizeof(info)))
 			return -EFAULT;
 		s.info = info;
 	}
-	return send_by_proxy(t, pid, &at, &s);
+	r = send_to(t, &pid, &s);
+	if (r != CLIENT_HOST || pid == of)
+		return r;
+	/* the proxy's on another core, of a program that is here */
+	return a[2] ? SYS(rt_sigqueueinfo, pid, s.sig, info) : SYS(kill, pid, s.sig);
 }
 
 /* --- who sent a signal ------------------------------------------------------------------------- */
@@ -743,26 +766,51 @@ long client_getcpu(struct task *t, long a[6])
 
 /* --- rights ------------------------------------------------------------------------------------ */
 
+/* To its proxy: who may signal it is looked up there, too. */
+static void tell_ids(struct task *t)
+{
+	const struct proc *p = t->proc;
+
+	if (is_remote(p))
+		(void)relay_own(t, HIO_CRED, p->cred.uid | (u64)p->ruid << 32,
+				p->cred.gid | (u64)p->suid << 32);
+}
+
+void exec_saves_uid(struct task *t)
+{
+	struct ck *ck = t->ctx.ck;
+
+	if (likely(t->proc->suid == t->proc->euid))
+		return;
+	ck_lock(&t->ctx, ck);
+	TX_SET(ck, t->proc->suid, t->proc->euid);
+	ck_unlock(ck);
+	tell_ids(t);
+}
+
 /* The host's call, then what the file system is to think of the process. */
 static long change_ids(struct task *t, long nr, const long a[6])
 {
 	struct ck *ck = t->ctx.ck;
 	long r = sys_call6(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+	u32 ruid, euid, suid;
 	struct cred cred;
 
 	if (sys_failed(r))
 		return r;
 	t->ids_known = false;
 	cred_read(t, &cred);
+	SYS(getresuid, &ruid, &euid, &suid);
 	ck_lock(&t->ctx, ck);
 	tx_save(ck, &t->proc->cred, ALIGN_DOWN(sizeof(cred), (size_t)8));
 	TX_SET(ck, t->proc->cred.groups[CRED_GROUPS_MAX - 1],
 	       t->proc->cred.groups[CRED_GROUPS_MAX - 1]);
 	t->proc->cred = cred;
+	TX_SET(ck, t->proc->ruid, ruid);
+	TX_SET(ck, t->proc->euid, euid);
+	TX_SET(ck, t->proc->suid, suid);
 	ck_unlock(ck);
-	/* Who may signal it is looked up there. */
-	if (is_remote(t->proc))
-		(void)relay_own(t, HIO_CRED, cred.uid, cred.gid);
+	tell_ids(t);
 	return r;
 }
 
@@ -809,7 +857,7 @@ long client_host_pid(struct task *t, long pid)
 		return pid;
 	if ((u32)pid == t->proc->pid)
 		return (long)t->proc->host_pid;
-	at = locate(t, (u32)pid);
+	at = locate(t, (u32)pid, 0);
 	if (at.host_pid && at.core == MAX_CORES)
 		return (long)at.host_pid;
 	return (long)procfs_host_pid(t, (u32)pid);

@@ -134,6 +134,7 @@ static void fill_from_host(struct proc *p, const struct super *s, u32 core)
 	p->ppid = p->host_ppid = (u32)SYS(getppid);
 	p->pgid = p->host_pgid = (u32)SYS(getpgid, 0);
 	p->sid = (u32)SYS(getsid, 0);
+	SYS(getresuid, &p->ruid, &p->euid, &p->suid);
 	/* Those of a console outside of this kernel have no number here, see proc_from_console. */
 	p->pgid = p->pgid ? p->pgid : p->pid;
 	p->sid = p->sid ? p->sid : p->pid;
@@ -284,6 +285,9 @@ static void inherit(struct ck *ck, struct proc *p, struct proc *c, u64 clone_fla
 	c->tty_core = p->tty_core;
 	c->tty_pid = p->tty_pid;
 	c->cred = p->cred;
+	c->ruid = p->ruid;
+	c->euid = p->euid;
+	c->suid = p->suid;
 	c->placement = p->placement;
 	c->next_core = p->next_core;
 	c->affinity = p->affinity;
@@ -624,14 +628,12 @@ static void kill_program(struct task *t, struct proc *p)
 {
 	struct req_SIGNAL q = { .pid = p->pid, .sig = 9 };
 	struct rep_SIGNAL rep;
-	struct cred root = { 0 };
 	u32 target;
 	long r;
 
 	if (p->state != PROC_PROXY || p->target_core == MAX_CORES ||
 	    p->flags & PROC_REPORTED)
 		return;
-	q.cred = &root;
 	do { /* it may be going on while we ask */
 		target = __atomic_load_n(&p->target_core, __ATOMIC_ACQUIRE);
 		r = rpc_signal(&t->ctx, target, &q, &rep);

@@ -14,6 +14,8 @@
 void agent_wake(struct task *t);
 /* The host's fsuid, fsgid and groups of the running thread. t->bounce is overwritten. */
 void cred_read(struct task *t, struct cred *cred);
+/* From here on its saved uid is the effective one, as after every exec. */
+void exec_saves_uid(struct task *t);
 /* Closes what p holds; then frees its entry. */
 void proc_release(struct task *t, struct proc *p);
 void proc_drop(struct task *t, struct proc *p);

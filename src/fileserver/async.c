@@ -33,7 +33,7 @@ struct fs_async {
 	u64 key; /* as the owner of its locks */
 	u32 core; /* whose the description is; MAX_CORES: several cores' */
 	u32 kind, pid, tid; /* pid 0: nobody */
-	u32 sig, fd, uid, pad;
+	u32 sig, fd, ruid, euid;
 	u64 birth;
 };
 
@@ -86,7 +86,8 @@ static void set(struct ck *ck, struct fs_async *a, const struct req_ASYNC *q)
 		TX_SET(ck, a->kind, q->kind);
 		TX_SET(ck, a->pid, q->pid);
 		TX_SET(ck, a->tid, q->tid);
-		TX_SET(ck, a->uid, q->uid);
+		TX_SET(ck, a->ruid, q->ruid);
+		TX_SET(ck, a->euid, q->euid);
 		TX_SET(ck, a->birth, q->birth);
 		break;
 	case ASYNC_SIG:
@@ -208,14 +209,14 @@ static long post(struct rpc_env *e, const struct req_SIGNAL *q)
 static void tell(struct rpc_env *e, const struct fs_async *a, u32 event)
 {
 	u8 info[SIGNAL_INFO_SIZE] __attribute__((aligned(8))) = { 0 };
-	struct cred cred = { .uid = a->uid };
 	struct req_SIGNAL q = {
 		.pid = a->pid,
 		.group = a->kind == ASYNC_PGRP,
 		.tid = a->tid,
 		.birth = a->birth,
 		.info = { info, sizeof(info), 0 },
-		.cred = &cred,
+		.ruid = a->ruid,
+		.euid = a->euid,
 		.forwarded = FORWARD_NEVER,
 	};
 	u32 mark = ck_mark(e->ck);

@@ -74,7 +74,7 @@ enum hio_op {
 	HIO_FCHOWN, /* a: uid, b: gid */
 	HIO_FUTIMENS, /* data: two timespecs, or none: now */
 	HIO_PATH, /* data: what /proc/self/fd/N says */
-	HIO_CRED, /* a: the program's uid from now on, b: its gid */
+	HIO_CRED, /* a: the program's uid from now on, b: its gid; above them its real uid, its saved one */
 	HIO_PDEATHSIG, /* a: signal at its parent's death; PDEATHSIG_ASK: result is the one that is set */
 	HIO_ENTERED, /* the program that left has begun elsewhere: nobody waits for it */
 };

@@ -171,6 +171,13 @@ u32 proc_members(struct ck *ck, u32 pgid, u32 except, u32 after, u32 *pids, u32 
 
 #define SIG_CONT 18
 
+bool proc_may_signal(const struct proc *p, const struct sender *s, u32 sig)
+{
+	return !s->euid || s->euid == p->suid || s->euid == p->ruid ||
+	       s->ruid == p->suid || s->ruid == p->ruid ||
+	       (sig == SIG_CONT && s->sid && s->sid == p->sid);
+}
+
 /* To the one thread, not to the process: of a kind the kernel keeps one signal alone in each of the two
  * queues, and a SIGCONT of the program's own is not to be lost over this one. */
 long proc_wake(u32 host_pid)

@@ -112,7 +112,7 @@ struct proc {
 	u32 proxy_slot, proxy_seq; /* the event that wakes it */
 	u32 changes; /* grows with every EXITED: exit_status is new */
 	u32 stops; /* it is about to stop as its program has, or has: only a SIGCONT lets it go on */
-	u32 pad2;
+	u32 ruid, euid, suid; /* who may signal it, and whom it may (proc_may_signal) */
 	u32 hio_next; /* tag of the next HOST_IO */
 	struct list hio; /* HOST_IO requests: struct hio */
 	/* of the program that ended; of a program: what it used on cores that it has left */
@@ -285,7 +285,9 @@ struct sched_job {
 	u32 core, proxy_pid; /* EXEC: whom to tell about its end */
 	u32 from_core, from_pid, hop; /* EXEC: as in the RPC */
 	u32 sig, group, tid; /* SIGNAL: the same */
-	u32 uid; /* SIGNAL to a group: who sends it, for its members are asked one by one */
+	u32 ruid, euid,
+		sid; /* SIGNAL: who sends it, for members of a group are asked one by one */
+	u32 unchecked; /* SIGNAL: its receiver had no entry yet */
 	u64 birth;
 	u32 wait_core, wait_slot,
 		wait_seq; /* SIGNAL: whom to tell that it was sent; seq 0: nobody */
@@ -373,6 +375,12 @@ long proc_set_exe(struct ck *ck, struct proc *p, const char *exe); /* -ENOSPC */
 /* Members of a group (0: all processes) that are at home on this core, but `except`: at most max whose pid
  * is over `after`, in ascending order. How many. */
 u32 proc_members(struct ck *ck, u32 pgid, u32 except, u32 after, u32 *pids, u32 max);
+/* Who sends a signal. */
+struct sender {
+	u32 ruid, euid, sid;
+};
+/* As Linux decides it; CAP_KILL is euid 0's. */
+bool proc_may_signal(const struct proc *p, const struct sender *s, u32 sig);
 /* The program of a proxy is stopped, as far as is known here. */
 static inline bool proc_is_stopped(const struct proc *proxy)
 {

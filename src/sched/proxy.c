@@ -227,13 +227,11 @@ static void relay_signal(struct arrived *a)
 {
 	bool job = a->terminal || a->sig == SIGCONT;
 	struct signal_info *info = (struct signal_info *)a->info;
-	struct cred root = { 0 };
 	struct req_SIGNAL q = {
 		.pid = g.proc->pid,
 		.sig = a->sig,
 		.group = job ? 2 : 0,
 		.info = { a->info, SIGNAL_INFO_SIZE, 0 },
-		.cred = &root,
 	};
 
 	if (info->code != SI_QUEUE) {
@@ -521,13 +519,15 @@ static void note_group(u32 pgid, u32 host_pgid, u32 sid)
 	ck_unlock(ck);
 }
 
-static void note_cred(u32 uid, u32 gid)
+static void note_ids(u64 a, u64 b)
 {
 	struct ck *ck = g.ctx.ck;
 
 	ck_lock(&g.ctx, ck);
-	TX_SET(ck, g.proc->cred.uid, uid);
-	TX_SET(ck, g.proc->cred.gid, gid);
+	TX_SET(ck, g.proc->cred.uid, (u32)a);
+	TX_SET(ck, g.proc->cred.gid, (u32)b);
+	TX_SET(ck, g.proc->ruid, (u32)(a >> 32));
+	TX_SET(ck, g.proc->suid, (u32)(b >> 32));
 	ck_unlock(ck);
 }
 
@@ -744,7 +744,7 @@ static long perform(void)
 		return do_pdeathsig(h->a);
 	case HIO_CRED:
 		new_user((u32)h->a, (u32)h->b);
-		note_cred((u32)h->a, (u32)h->b);
+		note_ids(h->a, h->b);
 		return 0;
 	case HIO_ENTERED:
 		g.pinned = false;
@@ -1043,7 +1043,6 @@ static void stop_as(int sig)
  * signal should have been ignored. Marked as what wakes a proxy: no handler runs. */
 static void continue_program(void)
 {
-	struct cred root = { 0 };
 	union {
 		struct signal_info i;
 		u8 room[SIGNAL_INFO_SIZE];
@@ -1055,7 +1054,6 @@ static void continue_program(void)
 		.tid = g.proc->pid,
 		.sig = SIGCONT,
 		.info = { &info, SIGNAL_INFO_SIZE, 0 },
-		.cred = &root,
 	};
 
 	send_to_program(&q);

@@ -217,9 +217,18 @@ long sched_moved(struct rpc_env *e, const struct req_MOVED *q, struct rep_MOVED 
 
 /* --- signals -------------------------------------------------------------------------------------- */
 
-static bool may_signal(u32 uid, const struct proc *p, u32 sig)
+static bool may_signal(const struct req_SIGNAL *q, const struct proc *p)
 {
-	return !uid || uid == p->cred.uid || sig == SIG_CONT;
+	struct sender s = { q->ruid, q->euid, q->sid };
+
+	return proc_may_signal(p, &s, q->sig);
+}
+
+static bool job_may_signal(const struct sched_job *j, const struct proc *p)
+{
+	struct sender s = { j->ruid, j->euid, j->sid };
+
+	return proc_may_signal(p, &s, j->sig);
 }
 
 static bool is_member(const struct proc *p, u32 pgid, u32 except)
@@ -238,7 +247,7 @@ static long check_group(struct ck *ck, const struct req_SIGNAL *q)
 
 		if (!is_member(p, q->pid, q->tid))
 			continue;
-		if (may_signal(q->cred->uid, p, q->sig))
+		if (may_signal(q, p))
 			return 0;
 		ret = -EPERM;
 	}
@@ -282,7 +291,7 @@ static struct sched_job *signal_job(struct rpc_env *e, u32 pid, u32 sig, u32 gro
 }
 
 static long queue_signal(struct rpc_env *e, const struct req_SIGNAL *q,
-			 struct rep_SIGNAL *rep)
+			 struct rep_SIGNAL *rep, bool unchecked)
 {
 	struct sched_job *j;
 
@@ -292,7 +301,10 @@ static long queue_signal(struct rpc_env *e, const struct req_SIGNAL *q,
 	if (!j)
 		return -EAGAIN;
 	j->tid = q->tid;
-	j->uid = q->cred->uid;
+	j->ruid = q->ruid;
+	j->euid = q->euid;
+	j->sid = q->sid;
+	j->unchecked = unchecked;
 	j->birth = q->birth;
 	j->wait_core = q->wait_core;
 	j->wait_slot = q->wait_slot;
@@ -320,10 +332,11 @@ static long signal_process(struct rpc_env *e, const struct req_SIGNAL *q,
 			   struct rep_SIGNAL *rep)
 {
 	struct proc *p = proc_by_pid(e->ck, q->pid);
+	bool unchecked = !p;
 
 	if (p && q->birth && q->birth != p->birth)
 		return -ESRCH;
-	if (p && !may_signal(q->cred->uid, p, q->sig))
+	if (p && !may_signal(q, p))
 		return -EPERM;
 	rep->birth = p ? p->birth : 0;
 	/* after the start, in the order of the queue */
@@ -340,7 +353,7 @@ static long signal_process(struct rpc_env *e, const struct req_SIGNAL *q,
 		if (p->flags & PROC_SENT)
 			return q->sig ? forward_signal(e, p->target_core, q, rep) : 0;
 	}
-	return q->sig ? queue_signal(e, q, rep) : 0;
+	return q->sig ? queue_signal(e, q, rep, unchecked) : 0;
 }
 
 long sched_signal(struct rpc_env *e, const struct req_SIGNAL *q, struct rep_SIGNAL *rep)
@@ -357,7 +370,7 @@ long sched_signal(struct rpc_env *e, const struct req_SIGNAL *q, struct rep_SIGN
 	} else {
 		r = check_group(e->ck, q);
 		if (!r && q->sig)
-			r = queue_signal(e, q, rep);
+			r = queue_signal(e, q, rep, false);
 	}
 	/* The sender waits although there is nobody any more. */
 	if (q->forwarded && q->wait_seq && !rep->queued) {
@@ -380,7 +393,6 @@ static void signal_one(u32 host_pid, const struct sched_job *job)
 
 static long signal_core(struct ctx *c, u32 core, const struct sched_job *job)
 {
-	struct cred root = { 0 };
 	struct req_SIGNAL q = {
 		.pid = job->pid,
 		.sig = job->sig,
@@ -388,7 +400,9 @@ static long signal_core(struct ctx *c, u32 core, const struct sched_job *job)
 		.tid = job->tid,
 		.birth = job->birth,
 		.info = { (void *)job->data, job->len, 0 },
-		.cred = &root,
+		.ruid = job->ruid,
+		.euid = job->unchecked ? job->euid : 0,
+		.sid = job->sid,
 		.forwarded = 1,
 	};
 	struct rep_SIGNAL rep;
@@ -438,6 +452,8 @@ static enum whereabouts find_receiver(struct ctx *c, const struct sched_job *job
 		p = proc_by_pid(ck, job->pid);
 	if (p && job->birth && p->birth != job->birth)
 		p = NULL; /* another one has its number: it is nowhere */
+	else if (p && job->unchecked && !job_may_signal(job, p))
+		p = NULL;
 	else
 		at = p ? whereabouts_of(ck, p) : GONE;
 	if (p && (at == HERE || at == LEAVING) && p->state != PROC_EXITING) {
@@ -496,7 +512,7 @@ static bool may_reach(struct ctx *c, u32 pid, const struct sched_job *job)
 
 	ck_lock(c, c->ck);
 	p = proc_by_host_pid(c->ck, pid);
-	may = p && may_signal(job->uid, p, job->sig);
+	may = p && job_may_signal(job, p);
 	ck_unlock(c->ck);
 	return may;
 }

@@ -337,6 +337,154 @@ static void t_orphan(void)
 	}
 }
 
+/* --- who may --- */
+
+/* Runs with some ids and tells when it does, until SIGUSR1 ends it. */
+static int s_target(int argc, char **argv)
+{
+	uid_t r = (uid_t)atoi(argv[1]), e = (uid_t)atoi(argv[2]), s = (uid_t)atoi(argv[3]);
+
+	if (argc != 4 || setresuid(r, e, s) || write(atoi(argv[0]), "r", 1) != 1)
+		return 1;
+	for (;;)
+		pause();
+}
+
+static int by_kill(pid_t pid, int sig)
+{
+	return kill(pid, sig);
+}
+
+static int by_queue(pid_t pid, int sig)
+{
+	return sigqueue(pid, sig, (union sigval){ 0 });
+}
+
+static int by_thread(pid_t pid, int sig)
+{
+	return (int)syscall(SYS_tgkill, pid, pid, sig);
+}
+
+static int by_pidfd(pid_t pid, int sig)
+{
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+	/* another kernel's process has none (CAVEATS.md) */
+	return fd < 0 ? kill(pid, sig) : (int)syscall(SYS_pidfd_send_signal, fd, sig, NULL, 0);
+}
+
+static int by_group(pid_t pid, int sig)
+{
+	return kill(-pid, sig);
+}
+
+static int (*const g_ways[])(pid_t pid, int sig) = { by_kill, by_queue, by_thread, by_pidfd,
+						     by_group };
+
+/* With some ids: 0 or the error of what it does. */
+static int s_sender(int argc, char **argv)
+{
+	uid_t r = (uid_t)atoi(argv[0]), e = (uid_t)atoi(argv[1]);
+
+	if (argc != 6 || (atoi(argv[5]) && setsid() < 0) || setresuid(r, e, e))
+		return 1;
+	return g_ways[atoi(argv[2])]((pid_t)atoi(argv[3]), atoi(argv[4])) ? errno : 0;
+}
+
+static const struct {
+	int ruid, euid, suid; /* the target's */
+	int by_ruid, by_euid; /* the sender's */
+	int sig, session; /* session: the sender has one of its own */
+	int want;
+} g_rights[] = {
+	{ 0, 1000, 0, 1000, 1000, 0, 0, EPERM },
+	{ 1000, 1000, 1000, 1000, 2000, 0, 0, 0 },
+	{ 1000, 1000, 1000, 2000, 1000, 0, 0, 0 },
+	{ 3000, 2000, 1000, 1000, 4000, 0, 0, 0 },
+	{ 3000, 1000, 2000, 1000, 1000, 0, 0, EPERM },
+	{ 1000, 1000, 1000, 2000, 2000, SIGUSR1, 0, EPERM },
+	{ 1000, 1000, 1000, 2000, 2000, SIGCONT, 0, 0 },
+	{ 1000, 1000, 1000, 2000, 2000, SIGCONT, 1, EPERM },
+	{ 1000, 1000, 1000, 2000, 0, 0, 1, 0 },
+	{ 1000, 1000, 1000, 0, 2000, 0, 1, EPERM },
+};
+
+/* One target, that runs where it was born or elsewhere, and senders anywhere. */
+static void right(int n, int how)
+{
+	int p[2], bad = 0;
+	char c;
+	pid_t pid;
+
+	must(pipe(p));
+	t_pgid = 0;
+	pid = must(t_start(how, "target", t_num(p[1]), t_num(g_rights[n].ruid),
+			   t_num(g_rights[n].euid), t_num(g_rights[n].suid), NULL));
+	t_pgid = -1;
+	must(read(p[0], &c, 1));
+	for (int i = 0; i < 10; i++) {
+		int got = t_end(t_start(i & 1, "sender", t_num(g_rights[n].by_ruid),
+					t_num(g_rights[n].by_euid), t_num(i / 2),
+					t_num(pid), t_num(g_rights[n].sig),
+					t_num(g_rights[n].session), NULL));
+
+		if (got != g_rights[n].want && !bad++)
+			t_diag("got %d by way %d", got, i / 2);
+	}
+	is_long(bad, 0, "right %d, how %d", n, how);
+	must(kill(pid, SIGUSR1));
+	is_long(t_end(pid), 1000 + SIGUSR1, "the target was there");
+	must(close(p[0]));
+	must(close(p[1]));
+}
+
+/* An exec makes the effective uid the saved one. */
+static int s_becomes(int argc, char **argv)
+{
+	if (argc != 1 || setresuid(3000, 1000, 2000))
+		return 1;
+	execl(t_self, t_self, "--sub", "ready", argv[0], NULL);
+	return 2;
+}
+
+static int s_ready(int argc, char **argv)
+{
+	if (argc != 1 || write(atoi(argv[0]), "r", 1) != 1)
+		return 1;
+	for (;;)
+		pause();
+}
+
+static void t_rights(void)
+{
+	int p[2];
+	char c;
+
+	if (geteuid() != 0) {
+		t_skip("root", "rights");
+		return;
+	}
+	for (int how = T_FORK; how <= T_EXEC; how++)
+		for (size_t n = 0; n < sizeof(g_rights) / sizeof(g_rights[0]); n++)
+			right((int)n, how);
+	must(pipe(p));
+	for (int how = T_FORK; how <= T_EXEC; how++) {
+		pid_t pid = must(t_start(how, "becomes", t_num(p[1]), NULL));
+
+		must(read(p[0], &c, 1));
+		for (int i = T_FORK; i <= T_EXEC; i++) {
+			is_long(t_end(t_start(i, "sender", "2000", "2000", "0", t_num(pid),
+					      "0", "0", NULL)),
+				EPERM, "the uid that was saved before an exec");
+			is_long(t_end(t_start(i, "sender", "1000", "1000", "0", t_num(pid),
+					      "0", "0", NULL)),
+				0, "the one that is");
+		}
+		must(kill(pid, SIGKILL));
+		t_end(pid);
+	}
+}
+
 /* --- stopped and continued --- */
 
 static volatile sig_atomic_t conts;
@@ -506,6 +654,8 @@ static void t_orphaned(void)
 }
 
 T_SUBS = { { "ids", s_ids },	   { "pid", s_pid },	   { "counter", s_counter },
+	   { "target", s_target }, { "sender", s_sender },
+	   { "becomes", s_becomes }, { "ready", s_ready },
 	   { "wait", s_wait },	   { "signal", s_signal },
 	   { "group", s_group },   { "parent", s_parent },
 	   { "orphan", s_orphan }, { "member", s_member }, T_END };
@@ -567,6 +717,7 @@ T_SECTIONS = {
 	{ "perm", t_perm },
 	{ "mixed", t_mixed },
 	{ "orphan", t_orphan },
+	{ "rights", t_rights },
 	{ "cont", t_cont },
 	{ "orphaned", t_orphaned },
 	{ "traced", t_traced },
