@@ -592,12 +592,18 @@ static void let_go(struct task *t)
 	}
 }
 
-static void set_proxy(struct task *t, u32 state, u32 target, u32 hop)
+/* False: since the image was made its parent has given it another group, or is about to. Nothing is changed
+ * then. */
+static bool set_proxy(struct task *t, u32 state, u32 target, u32 hop, u32 pgid)
 {
 	struct ck *ck = t->ctx.ck;
 	struct proc *p = t->proc;
 
 	ck_lock(&t->ctx, ck);
+	if (p->joining || p->pgid != pgid) {
+		ck_unlock(ck);
+		return false;
+	}
 	TX_SET(ck, p->state, state);
 	TX_SET(ck, p->target_core, target);
 	TX_SET(ck, p->hop, hop);
@@ -605,6 +611,7 @@ static void set_proxy(struct task *t, u32 state, u32 target, u32 hop)
 	TX_SET(ck, p->pass->slot, t->ctx.slot);
 	TX_SET(ck, p->pass->seq, msg_call_next(&t->ctx));
 	ck_unlock(ck);
+	return true;
 }
 
 /* EXEC; that it was answered is noted in the transaction that handles it, or hears of it. */
@@ -673,10 +680,11 @@ static long send_image(struct task *t, u32 core, const struct exec_image *im)
 		q.from_pid = t->proc->host_pid;
 	}
 	mask = keep_signals();
-	set_proxy(t, PROC_PROXY, core, im->hop);
-	r = call_exec(t, core, &q);
+	r = set_proxy(t, PROC_PROXY, core, im->hop, im->pgid) ? call_exec(t, core, &q)
+							      : -EAGAIN;
 	if (r) {
-		set_proxy(t, PROC_RUNNING, MAX_CORES, im->hop - 1);
+		if (t->proc->state == PROC_PROXY)
+			(void)set_proxy(t, PROC_RUNNING, MAX_CORES, im->hop - 1, im->pgid);
 		SYS(rt_sigprocmask, SIG_SETMASK, &mask, 0, 8);
 	}
 	return r;
@@ -731,6 +739,7 @@ static long far(struct task *t, struct exec_plan *plan, char *room, size_t size)
 	r = put_strings(&w, plan) ? 0 : -E2BIG;
 	if (!r) {
 		im->size = (u32)(w.at - room);
+		race_point("leaves", RACE_AT);
 		let_go(t);
 		r = send_image(t, plan->target, im);
 	}

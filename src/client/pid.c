@@ -14,6 +14,7 @@
 #include <linux/sched.h>
 #include <linux/time_types.h>
 
+#include "base/race.h"
 #include "base/str.h"
 #include "base/sys.h"
 #include "client/process.h"
@@ -139,6 +140,38 @@ static u32 host_group(struct ck *ck, struct proc *p, u32 pgid)
 	return pgid;
 }
 
+/* Another process that has begun an exec elsewhere has done it for all who look; the host does not know that
+ * yet. From here on until the end of the call it does not begin one. */
+static long begin_move(struct task *t, struct proc *p)
+{
+	if (p == t->proc)
+		return 0;
+	if (p->state != PROC_PROXY) {
+		TX_ADD(t->ctx.ck, p->joining, 1);
+		return 0;
+	}
+	if (p->host_ppid != t->proc->host_pid)
+		return -ESRCH;
+	return p->sid == t->proc->sid ? -EACCES : -EPERM;
+}
+
+/* The process of the host's number pid, if it is still there, has that group, or the one that it had (0). */
+static void end_move(struct task *t, u32 pid, u32 pgid, u32 host_pgid)
+{
+	struct ck *ck = t->ctx.ck;
+	struct proc *p;
+
+	ck_lock(&t->ctx, ck);
+	p = proc_by_host_pid(ck, pid);
+	if (p && p != t->proc && p->joining)
+		TX_ADD(ck, p->joining, -1);
+	if (p && pgid) {
+		TX_SET(ck, p->pgid, pgid);
+		TX_SET(ck, p->host_pgid, host_pgid);
+	}
+	ck_unlock(ck);
+}
+
 /* setpgid for a process of this core (who: 0, the caller), in both worlds. The host checks what
  * POSIX wants. */
 static long move_to_group(struct task *t, u32 who, u32 pgid)
@@ -147,11 +180,12 @@ static long move_to_group(struct task *t, u32 who, u32 pgid)
 	u32 pid = 0, group = 0, seen = 0;
 	bool own = false, first = false;
 	struct proc *p;
-	long r;
+	long r = 0;
 
 	ck_lock(&t->ctx, ck);
 	p = who ? proc_by_pid(ck, who) : t->proc;
 	if (p) { /* it may be gone as soon as the lock is */
+		r = begin_move(t, p);
 		seen = pgid ? pgid : p->pid;
 		pid = p->host_pid;
 		group = host_group(ck, p, seen);
@@ -161,24 +195,21 @@ static long move_to_group(struct task *t, u32 who, u32 pgid)
 	ck_unlock(ck);
 	if (!p)
 		return CLIENT_HOST;
-	if (!group) /* a console's, which nobody can join from here */
+	if (r)
+		return r;
+	if (!group) { /* a console's, which nobody can join from here */
+		end_move(t, pid, 0, 0);
 		return pid == t->proc->host_pid && seen == t->proc->pgid ? 0 : -EPERM;
+	}
 	/* The host's group of a program started here from afar is its own already. */
 	r = SYS(setpgid, pid == t->proc->host_pid ? 0 : pid, group);
 	if (own && (!r || group == pid)) {
 		r = relay_own(t, HIO_SETPGID, first ? 0 : seen, 0);
 		group = pid;
 	}
-	if (r)
-		return r;
-	ck_lock(&t->ctx, ck);
-	p = proc_by_host_pid(ck, pid);
-	if (p) {
-		TX_SET(ck, p->pgid, seen);
-		TX_SET(ck, p->host_pgid, group);
-	}
-	ck_unlock(ck);
-	return 0;
+	race_point("joined", RACE_AT);
+	end_move(t, pid, r ? 0 : seen, group);
+	return r;
 }
 
 long client_setpgid(struct task *t, long a[6])

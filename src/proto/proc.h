@@ -118,7 +118,7 @@ struct proc {
 	/* of the program that ended; of a program: what it used on cores that it has left */
 	u64 user_us, system_us, maxrss;
 	u32 hop; /* execs elsewhere of the program so far, as far as known here */
-	u32 pad;
+	u32 joining; /* calls of others that are about to give it another group: it does not leave */
 	u32 relay_tag; /* of its descriptors' numbers in HOST_IO, see hio.h; 0: none yet */
 	u32 heir_of; /* PROC_HEIR: host pid of the proxy that it took over from */
 	struct sched_job

@@ -146,6 +146,16 @@ static int s_group(int argc, char **argv)
 	return sum + argc;
 }
 
+static int s_regroup(int argc, char **argv)
+{
+	return setpgid((pid_t)atoi(argv[0]), 0) ? errno : argc - 1;
+}
+
+static int s_session(int argc, char **argv)
+{
+	return setsid() < 0 ? 1 : s_wait(argc, argv);
+}
+
 static void t_group(void)
 {
 	int p[2], n = 0;
@@ -171,6 +181,25 @@ static void t_group(void)
 	is_errno(getpgid(99999999), ESRCH, "getpgid of nothing");
 	is_errno(setpgid(99999999, 0), ESRCH, "setpgid of nothing");
 	is_errno(setpgid(0, 99999999), EPERM, "setpgid to no group");
+	is_errno(setpgid(getppid(), 0), ESRCH, "setpgid of the parent");
+	for (int how = T_FORK; how <= T_EXEC; how++) {
+		pid[0] = must(t_start(how, "wait", t_num(p[1]), NULL));
+		must(read(p[0], &c, 1));
+		if (how == T_EXEC)
+			is_errno(setpgid(pid[0], 0), EACCES, "setpgid of one that has executed");
+		else
+			is_long(setpgid(pid[0], 0), 0, "setpgid of a child");
+		is_long(getpgid(pid[0]) == pid[0], how == T_FORK, "its group, how %d", how);
+		pid[1] = must(t_start(T_EXEC, "regroup", t_num(pid[0]), NULL));
+		is_long(t_end(pid[1]), ESRCH, "setpgid of a sibling, how %d", how);
+		must(kill(pid[0], SIGKILL));
+		t_end(pid[0]);
+		pid[0] = must(t_start(how, "session", t_num(p[1]), NULL));
+		must(read(p[0], &c, 1));
+		is_errno(setpgid(pid[0], getpgrp()), EPERM, "setpgid over sessions, how %d", how);
+		must(kill(pid[0], SIGKILL));
+		t_end(pid[0]);
+	}
 }
 
 static void t_mask(void)
@@ -655,6 +684,7 @@ static void t_orphaned(void)
 
 T_SUBS = { { "ids", s_ids },	   { "pid", s_pid },	   { "counter", s_counter },
 	   { "target", s_target }, { "sender", s_sender },
+	   { "regroup", s_regroup }, { "session", s_session },
 	   { "becomes", s_becomes }, { "ready", s_ready },
 	   { "wait", s_wait },	   { "signal", s_signal },
 	   { "group", s_group },   { "parent", s_parent },

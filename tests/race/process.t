@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 # Processes that are killed in fork, before or after the child is born, and a thread that execs while
-# another one is in a call whose descriptor goes with that (src/intercept/thread.c, exec.c).
+# another one is in a call whose descriptor goes with that (src/intercept/thread.c, exec.c); and a parent that
+# gives its child a group as that execs.
 . "$(dirname "$0")/../lib/tap.sh"
 . "$(dirname "$0")/points.sh"
 need_all taskset util-linux
 
 ${CC:-cc} -O1 -std=gnu17 -pthread -o "$TAP_TMP/threads" "$TAP_TOP/tests/race/inside/threads.c" || exit 1
+${CC:-cc} -O1 -std=gnu17 -o "$TAP_TMP/group" "$TAP_TOP/tests/race/inside/group.c" || exit 1
 
 forks() # NAME OPTIONS...
 {
@@ -91,6 +93,58 @@ END
 }
 forks "fork"
 forks "fork, one island" --islands 1
+
+groups() # NAME OPTIONS...
+{
+	inside "$@" <<'END'
+. "$POINTS"
+T=$1
+begin()
+{
+	mkfifo parent child program
+	"$T/group" & p=$!
+}
+ends() # WHAT ERROR LEADS
+{
+	exec 9>program # when that runs
+	[ ! -e "$HARE_RACE/joined.here" ] || on joined
+	until_ok test -s error
+	echo >&9
+	exec 9>&-
+	wait $p
+	same "$? $(cat error) $(cat group)" "0 $2 $3" "$1"
+	rm parent child program error group
+}
+
+begin
+arm leaves group
+echo >child
+at leaves
+echo >parent
+until_ok test -s error
+on leaves
+ends "the parent gives it a group when its image is made" 0 1
+
+begin
+arm joined group
+echo >parent
+at joined
+echo >child
+ends "the parent is about to" 0 1
+
+begin
+arm ask-EXEC group
+echo >child
+at ask-EXEC
+echo >parent
+until_ok test -s error
+on ask-EXEC
+ends "it has begun its exec: EACCES" 13 0
+no_leak
+END
+}
+groups "setpgid and exec"
+groups "setpgid and exec, one island" --islands 1
 
 inside "exec and a call" <<'END'
 . "$POINTS"
