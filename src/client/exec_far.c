@@ -684,7 +684,8 @@ static long send_image(struct task *t, u32 core, const struct exec_image *im)
 							      : -EAGAIN;
 	if (r) {
 		if (t->proc->state == PROC_PROXY)
-			(void)set_proxy(t, PROC_RUNNING, MAX_CORES, im->hop - 1, im->pgid);
+			(void)set_proxy(t, PROC_RUNNING, MAX_CORES, im->hop - 1,
+					im->pgid);
 		SYS(rt_sigprocmask, SIG_SETMASK, &mask, 0, 8);
 	}
 	return r;
