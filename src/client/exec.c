@@ -744,8 +744,10 @@ long client_exec_prepare(struct task *t, int dirfd, const char *user_path,
 	}
 	read_environment(t, plan);
 	choose_core(t, plan);
-	if (plan->target != t->ctx.core && plan->keep_fd < 0)
+	if (plan->target != t->ctx.core && plan->keep_fd < 0) {
+		exec_saves_uid(t); /* the program may run before EXEC's answer is heard */
 		plan->remote = exec_far(t, plan);
+	}
 	loader_args(t, plan);
 	return 0;
 }
