@@ -611,6 +611,9 @@ long sched_exited(struct rpc_env *e, const struct req_EXITED *q, struct rep_EXIT
 	(void)rep;
 	if (!p || p->state != PROC_PROXY || p->flags & PROC_REPORTED)
 		return 0; /* the first end counts */
+	/* The proxy is dead, and who reaps it ends what it had been given back: this was another end of it. */
+	if (p->reaper && ended(q->status))
+		return 0;
 	if (p->offer && ended(q->status)) {
 		/* Killed as it left: the proxy is the program already, and gets a SIGKILL too. */
 		if (p->offer->taken)
