@@ -29,6 +29,14 @@ static void wait_for_parts(struct task *t, const struct attr *a)
 			     false, p, r);
 }
 
+/* The mode or the owner has been changed. */
+static long perm_changed(struct task *t, const struct attr *a)
+{
+	wait_for_parts(t, a);
+	notify_ino(t, a->ino, IN_ATTRIB);
+	return 0;
+}
+
 /* Before each of these what was written and read so far is told: a write takes set-id bits away, and
  * has an earlier time. */
 
@@ -43,11 +51,7 @@ long attr_chmod(struct task *t, u64 ino, u32 mode)
 	vnode_sync_ino(t, ino);
 	while ((r = rpc_chmod(&t->ctx, ino_server(ino), &q, &p)) == -EAGAIN)
 		pending_wait();
-	if (r)
-		return r;
-	wait_for_parts(t, &p.attr);
-	notify_ino(t, ino, IN_ATTRIB);
-	return 0;
+	return r ? r : perm_changed(t, &p.attr);
 }
 
 long attr_chown(struct task *t, u64 ino, u32 uid, u32 gid)
@@ -63,11 +67,7 @@ long attr_chown(struct task *t, u64 ino, u32 uid, u32 gid)
 	vnode_sync_ino(t, ino);
 	while ((r = rpc_chown(&t->ctx, ino_server(ino), &q, &p)) == -EAGAIN)
 		pending_wait();
-	if (r)
-		return r;
-	wait_for_parts(t, &p.attr);
-	notify_ino(t, ino, IN_ATTRIB);
-	return 0;
+	return r ? r : perm_changed(t, &p.attr);
 }
 
 struct times {
